@@ -1,0 +1,195 @@
+package protocol
+
+// StorageClass is recorded and echoed; deployments may map it to replicas and durability.
+type StorageClass string
+
+// The storage classes.
+const (
+	StorageStandard StorageClass = "standard"
+	StorageExpress  StorageClass = "express"
+)
+
+// TimestampingMode says which timestamp a record gets (data plane 3.3).
+type TimestampingMode string
+
+// The timestamping modes.
+const (
+	TimestampClientPrefer  TimestampingMode = "client-prefer"
+	TimestampClientRequire TimestampingMode = "client-require"
+	TimestampArrival       TimestampingMode = "arrival"
+)
+
+// Cipher encrypts the records of a stream with a key that the client supplies; "" means none.
+type Cipher string
+
+// The ciphers.
+const (
+	CipherNone      Cipher = ""
+	CipherAEGIS256  Cipher = "aegis-256"
+	CipherAES256GCM Cipher = "aes-256-gcm"
+)
+
+// RetentionPolicy is how long records are kept after they arrived. AgeSecs 0 means infinitely; an explicit age of 0
+// is refused while decoding.
+type RetentionPolicy struct {
+	AgeSecs uint64
+}
+
+// Infinite reports whether records are kept until they are trimmed.
+func (p RetentionPolicy) Infinite() bool { return p.AgeSecs == 0 }
+
+// StreamConfig is a layer of configuration: nil means "not set at this layer" (control plane 2.3).
+type StreamConfig struct {
+	StorageClass        *StorageClass
+	RetentionPolicy     *RetentionPolicy
+	TimestampingMode    *TimestampingMode
+	Uncapped            *bool
+	DeleteOnEmptyMinAge *uint64 // seconds; 0 disables
+}
+
+// ResolvedStreamConfig is what a stream runs with: every field concrete. Values are comparable.
+type ResolvedStreamConfig struct {
+	StorageClass        StorageClass
+	RetentionPolicy     RetentionPolicy
+	TimestampingMode    TimestampingMode
+	Uncapped            bool
+	DeleteOnEmptyMinAge uint64 // seconds; 0 disables
+}
+
+// DefaultStreamConfig is what applies where neither the stream nor its basin says anything (control plane 2.2).
+var DefaultStreamConfig = ResolvedStreamConfig{
+	StorageClass:     StorageExpress,
+	RetentionPolicy:  RetentionPolicy{AgeSecs: 604800},
+	TimestampingMode: TimestampClientPrefer,
+}
+
+// Resolve merges the stream's layer over its basin's and both over the defaults, each leaf by itself (control
+// plane 2.6).
+func (c StreamConfig) Resolve(basin StreamConfig) ResolvedStreamConfig {
+	d := DefaultStreamConfig
+	return ResolvedStreamConfig{
+		StorageClass:        firstSet(d.StorageClass, c.StorageClass, basin.StorageClass),
+		RetentionPolicy:     firstSet(d.RetentionPolicy, c.RetentionPolicy, basin.RetentionPolicy),
+		TimestampingMode:    firstSet(d.TimestampingMode, c.TimestampingMode, basin.TimestampingMode),
+		Uncapped:            firstSet(d.Uncapped, c.Uncapped, basin.Uncapped),
+		DeleteOnEmptyMinAge: firstSet(d.DeleteOnEmptyMinAge, c.DeleteOnEmptyMinAge, basin.DeleteOnEmptyMinAge),
+	}
+}
+
+func firstSet[T any](otherwise T, layers ...*T) T {
+	for _, l := range layers {
+		if l != nil {
+			return *l
+		}
+	}
+	return otherwise
+}
+
+// Equal reports whether both layers set the same fields to the same values.
+func (c StreamConfig) Equal(o StreamConfig) bool {
+	return eq(c.StorageClass, o.StorageClass) && eq(c.RetentionPolicy, o.RetentionPolicy) &&
+		eq(c.TimestampingMode, o.TimestampingMode) && eq(c.Uncapped, o.Uncapped) &&
+		eq(c.DeleteOnEmptyMinAge, o.DeleteOnEmptyMinAge)
+}
+
+func eq[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// BasinConfig is a basin's configuration (control plane 2.5).
+type BasinConfig struct {
+	// DefaultStreamConfig is the default layer for streams created afterwards.
+	DefaultStreamConfig StreamConfig
+	// StreamCipher is given to streams created afterwards.
+	StreamCipher         Cipher
+	CreateStreamOnAppend bool
+	CreateStreamOnRead   bool
+}
+
+// Equal reports whether both configurations are the same layer (control plane 3.4).
+func (c BasinConfig) Equal(o BasinConfig) bool {
+	return c.DefaultStreamConfig.Equal(o.DefaultStreamConfig) && c.StreamCipher == o.StreamCipher &&
+		c.CreateStreamOnAppend == o.CreateStreamOnAppend && c.CreateStreamOnRead == o.CreateStreamOnRead
+}
+
+// Patch is one member of a reconfiguration: absent keeps, null unsets, a value sets (control plane 2.8).
+type Patch[T any] struct {
+	Present bool
+	Value   *T // nil unsets
+}
+
+// Set, Unset make patches that are present.
+func Set[T any](v T) Patch[T] { return Patch[T]{true, &v} }
+func Unset[T any]() Patch[T]  { return Patch[T]{Present: true} }
+
+func (p Patch[T]) apply(field **T) {
+	if p.Present {
+		*field = p.Value
+	}
+}
+
+// StreamReconfiguration changes a stream's configuration or a basin's default layer.
+type StreamReconfiguration struct {
+	StorageClass        Patch[StorageClass]
+	RetentionPolicy     Patch[RetentionPolicy]
+	TimestampingMode    Patch[TimestampingMode]
+	Uncapped            Patch[bool]
+	DeleteOnEmptyMinAge Patch[uint64]
+}
+
+// Apply changes the layer c.
+func (r StreamReconfiguration) Apply(c StreamConfig) StreamConfig {
+	r.StorageClass.apply(&c.StorageClass)
+	r.RetentionPolicy.apply(&c.RetentionPolicy)
+	r.TimestampingMode.apply(&c.TimestampingMode)
+	r.Uncapped.apply(&c.Uncapped)
+	r.DeleteOnEmptyMinAge.apply(&c.DeleteOnEmptyMinAge)
+	return c
+}
+
+// ApplyResolved changes a stream's resolved configuration: what is kept stays concrete even if the basin's default
+// has changed; what is unset resolves anew from the basin's layer (control plane 2.8).
+func (r StreamReconfiguration) ApplyResolved(c ResolvedStreamConfig, basin StreamConfig) ResolvedStreamConfig {
+	return r.Apply(c.Layer()).Resolve(basin)
+}
+
+// Layer returns the configuration as a layer with every field set.
+func (c ResolvedStreamConfig) Layer() StreamConfig {
+	return StreamConfig{&c.StorageClass, &c.RetentionPolicy, &c.TimestampingMode, &c.Uncapped, &c.DeleteOnEmptyMinAge}
+}
+
+// BasinReconfiguration changes a basin's configuration. For the two flags, null means keep (decision D-7).
+type BasinReconfiguration struct {
+	// DefaultStreamConfig changes the default layer; unset empties it.
+	DefaultStreamConfig  Patch[StreamReconfiguration]
+	StreamCipher         Patch[Cipher]
+	CreateStreamOnAppend *bool
+	CreateStreamOnRead   *bool
+}
+
+// Apply changes c.
+func (r BasinReconfiguration) Apply(c BasinConfig) BasinConfig {
+	if d := r.DefaultStreamConfig; d.Present {
+		if d.Value == nil {
+			c.DefaultStreamConfig = StreamConfig{}
+		} else {
+			c.DefaultStreamConfig = d.Value.Apply(c.DefaultStreamConfig)
+		}
+	}
+	if r.StreamCipher.Present {
+		c.StreamCipher = CipherNone
+		if r.StreamCipher.Value != nil {
+			c.StreamCipher = *r.StreamCipher.Value
+		}
+	}
+	if r.CreateStreamOnAppend != nil {
+		c.CreateStreamOnAppend = *r.CreateStreamOnAppend
+	}
+	if r.CreateStreamOnRead != nil {
+		c.CreateStreamOnRead = *r.CreateStreamOnRead
+	}
+	return c
+}

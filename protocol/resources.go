@@ -1,0 +1,75 @@
+package protocol
+
+import "time"
+
+// BasinInfo describes a basin (control plane 3.1). Times are UTC.
+type BasinInfo struct {
+	Name      BasinName
+	CreatedAt time.Time
+	// DeletedAt is zero until deletion is accepted.
+	DeletedAt time.Time
+}
+
+// StreamInfo describes a stream (control plane 4.1). Times are UTC.
+type StreamInfo struct {
+	Name      StreamName
+	CreatedAt time.Time
+	// DeletedAt is zero until deletion is accepted.
+	DeletedAt time.Time
+	// Cipher is fixed at creation.
+	Cipher Cipher
+}
+
+// ProvisionResult says what a create or ensure did.
+type ProvisionResult string
+
+// The provision results.
+const (
+	ProvisionCreated ProvisionResult = "created"
+	ProvisionUpdated ProvisionResult = "updated"
+	ProvisionNoop    ProvisionResult = "noop"
+)
+
+// ListRequest selects a page of a listing in ascending byte order of the names (control plane 1.4): those that begin
+// with Prefix and are greater than StartAfter.
+type ListRequest struct {
+	Prefix     string
+	StartAfter string
+	// Limit is the page size; 0 and everything above 1000 mean 1000.
+	Limit int
+}
+
+// PageSize is the effective limit.
+func (r ListRequest) PageSize() int {
+	if r.Limit <= 0 || r.Limit > MaxListLimit {
+		return MaxListLimit
+	}
+	return r.Limit
+}
+
+// BasinPage is a page of basins. HasMore tells whether at least one more matches.
+type BasinPage struct {
+	Basins  []BasinInfo
+	HasMore bool
+}
+
+// StreamPage is a page of streams. HasMore tells whether at least one more matches.
+type StreamPage struct {
+	Streams []StreamInfo
+	HasMore bool
+}
+
+// CreateBasinRequest creates a basin. RequestToken makes a repeat of the same request succeed (control plane 3.3);
+// nil means that a repeat fails with resource_already_exists.
+type CreateBasinRequest struct {
+	Basin        BasinName
+	Config       BasinConfig
+	RequestToken *string
+}
+
+// CreateStreamRequest creates a stream; see [CreateBasinRequest] for RequestToken.
+type CreateStreamRequest struct {
+	Stream       StreamName
+	Config       StreamConfig
+	RequestToken *string
+}
