@@ -89,6 +89,10 @@ func CodeOf(err error) Code {
 	return AsError(err).Code
 }
 
+// ErrLagged is what a follower gets that fell too far behind the live feed: it reads on from storage. It never leaves
+// the process.
+var ErrLagged = errors.New("follower lagged behind the live feed")
+
 // AsError turns any failure into an [*Error], at the door and only there. An unknown failure becomes code other with
 // a fixed text: its own text is for the log. It returns nil for nil.
 func AsError(err error) *Error {

@@ -6,7 +6,6 @@ package sessions
 
 import (
 	"context"
-	"errors"
 
 	"github.com/weirstream/weir/protocol"
 )
@@ -42,14 +41,11 @@ type Cursor interface {
 // Feed delivers append batches as they become durable. It is for one goroutine.
 type Feed interface {
 	// Poll returns the next append batch with the tail right after it, if there is one; otherwise a channel that is
-	// closed when there may be one, or an error. [ErrLagged] means that batches were dropped for this follower: it
+	// closed when there may be one, or an error. [protocol.ErrLagged] means that batches were dropped for this follower: it
 	// must close the feed, read on from storage and attach again. Any other error is final.
 	Poll() (batch protocol.ReadBatch, changed <-chan struct{}, err error)
 	Close()
 }
-
-// ErrLagged is what a follower gets that fell too far behind the live feed.
-var ErrLagged = errors.New("follower lagged behind the live feed")
 
 // Appender is an ordered lane of appends to one stream: inputs are sequenced in the order of the Submit calls, and
 // after the first that fails none is (data plane 3.8).

@@ -1,0 +1,49 @@
+package adapter
+
+import (
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Durability says what an acknowledged write has survived when the caller hears of it (docs/durability.md).
+type Durability string
+
+// The durability classes.
+const (
+	// DurabilityGroup waits for one syncfs of the store directory's file system, which covers every write that
+	// JetStream had done before it began. Linux, embedded server, one replica.
+	DurabilityGroup Durability = "group"
+	// DurabilityAlways relies on JetStream's own sync_always.
+	DurabilityAlways Durability = "always"
+	// DurabilityInterval takes JetStream's acknowledgement as it is: a killed process loses nothing, a power cut can.
+	DurabilityInterval Durability = "interval"
+)
+
+// Options says where and how the adapter stores. Connect is required; the zero value of the rest works.
+type Options struct {
+	// Connect opens a connection to the NATS account that holds the storage; name shows in monitoring. The adapter
+	// closes what it opened.
+	Connect func(name string) (*nats.Conn, error)
+	// Durability is when a write counts as done; default interval.
+	Durability Durability
+	// StoreDir is a directory on the file system that JetStream writes to; needed for DurabilityGroup.
+	StoreDir string
+	// Memory stores in memory, for tests.
+	Memory bool
+	// Replicas is the number of copies of everything; default 1.
+	Replicas int
+	// LogsPerBasin is the number of logs that the streams of a new basin are spread over; default 1.
+	LogsPerBasin int
+	// InflightBytes bounds the metered bytes of appends that are not answered yet, over all streams; default 128 MiB,
+	// at least 1 MiB (data plane 3.9).
+	InflightBytes int64
+	// Prefix is the first token of every storage subject, the upper-cased first part of every JetStream name;
+	// default "s2".
+	Prefix string
+	// Fatal is called once, from a goroutine of its own, when the store can no longer be trusted (a failed sync). All
+	// writes fail from then on; the operator must check the disk and restart.
+	Fatal func(error)
+	// Logger gets what an operator should see; default: discarded.
+	Logger *slog.Logger
+}
