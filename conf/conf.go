@@ -1,0 +1,156 @@
+package conf
+
+import (
+	"runtime"
+	"time"
+)
+
+// Durability says what an acknowledged write has survived (docs/durability.md).
+type Durability string
+
+// The durability classes.
+const (
+	// DurabilityAuto is the safest class that the deployment can have: see [Config.DurabilityClass].
+	DurabilityAuto Durability = "auto"
+	// DurabilityGroup acknowledges after one sync of the store's file system that covers all appends written before
+	// it began. Linux, embedded server, one replica.
+	DurabilityGroup Durability = "group"
+	// DurabilityAlways lets JetStream sync every write before it answers.
+	DurabilityAlways Durability = "always"
+	// DurabilityInterval acknowledges what JetStream has written; the disk follows every SyncInterval.
+	DurabilityInterval Durability = "interval"
+)
+
+// The log formats.
+const (
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// ListenNone, like the empty string, means that the embedded NATS server opens no port.
+const ListenNone = "none"
+
+// Config is everything that an operator decides about one broker. Make one with [Default] or [Load] and check it with
+// Validate: the zero value is not valid. The key of each field in a file, its environment variable and its flag stand
+// in docs/configuration.md.
+type Config struct {
+	// StoreDir is the directory that holds all data; it is created if missing. Default "": required unless Memory or
+	// External is set.
+	StoreDir string
+	// Memory keeps everything in memory and touches no disk: for tests. Default false; excludes StoreDir and External.
+	Memory bool
+	// Durability is what an acknowledgement promises. Default [DurabilityAuto].
+	Durability Durability
+	// SyncInterval is how often JetStream syncs files in the background. Default 2m, from 1s to 1h. It bounds what a
+	// power cut can lose with [DurabilityInterval] only.
+	SyncInterval time.Duration
+	// SubjectPrefix is the first token of every NATS subject of weir. Default "s2"; one token of 1 to 32 letters,
+	// digits, '-' and '_'.
+	SubjectPrefix string
+	// LogsPerBasin is the number of logs (JetStream streams) that the streams of a new basin are spread over. Default
+	// the number of usable cores, at most 4; from 1 to 64. Existing basins keep what they have.
+	LogsPerBasin int
+	// InflightBytes bounds the metered bytes of all appends that wait for their answer; more appends wait their turn.
+	// Default 128 MiB, from 1 MiB to 64 GiB.
+	InflightBytes int64
+	// MaxPayload is the largest NATS message that the embedded server takes, in bytes. Default 8 MiB, from 2 MiB (a full
+	// batch with its overhead) to 64 MiB. For an external NATS it is checked, not set.
+	MaxPayload int64
+	// Replicas is the number of copies that JetStream keeps of everything. Default 1; 1, 3 or 5. More than 1 needs a
+	// NATS cluster.
+	Replicas int
+	// LameDuck is how long a stopping broker lets clients move elsewhere. Default 10s, from 0 to 10m; 0 stops at once.
+	LameDuck time.Duration
+
+	Log      Log
+	NATS     NATS
+	External External
+}
+
+// Log says what the broker logs, on standard error.
+type Log struct {
+	// Level is the least level that is written: "debug", "info", "warn" or "error". Default "info".
+	Level string
+	// Format is [LogText] or [LogJSON]. Default text.
+	Format string
+}
+
+// NATS configures the embedded server. It excludes External.
+type NATS struct {
+	// Listen is the host:port for NATS clients; port 0 picks a free one. Default "127.0.0.1:4222". "" or "none": no
+	// port is opened and only the program itself can connect.
+	Listen string
+	// ConfigFile is a nats-server configuration file for everything that NATS knows and weir does not: TLS, accounts,
+	// websocket, leafnodes, clusters. Default "": none. What weir depends on (JetStream's directory, max_payload) comes
+	// from this Config.
+	ConfigFile string
+	// ServerName is the name that the server shows. Default "": chosen by NATS.
+	ServerName string
+}
+
+// External makes the broker use a NATS that runs already instead of embedding one. It applies if URL or Context is set.
+type External struct {
+	// URL is one or more comma-separated nats://, tls://, ws:// or wss:// addresses. Default "". It may hold a password.
+	URL string
+	// Creds is the path of a NATS credentials file. Default "": none. Needs URL or Context.
+	Creds string
+	// Context is the name or the path of a NATS context, as made by `nats context add`. Default "": none.
+	Context string
+}
+
+// Default is the configuration that applies where nothing is said. It lacks only a place to store: see
+// [Config.WithStoreDir].
+func Default() Config {
+	return Config{
+		Durability:    DurabilityAuto,
+		SyncInterval:  2 * time.Minute,
+		SubjectPrefix: "s2",
+		LogsPerBasin:  min(4, runtime.GOMAXPROCS(0)),
+		InflightBytes: 128 << 20,
+		MaxPayload:    8 << 20,
+		Replicas:      1,
+		LameDuck:      10 * time.Second,
+		Log:           Log{Level: "info", Format: LogText},
+		NATS:          NATS{Listen: defaultListen},
+	}
+}
+
+const defaultListen = "127.0.0.1:4222"
+
+// WithStoreDir returns c with its data in dir.
+func (c Config) WithStoreDir(dir string) Config {
+	c.StoreDir = dir
+	c.Memory = false
+	return c
+}
+
+// WithMemory returns c with everything in memory and no port open: for tests.
+func (c Config) WithMemory() Config {
+	c.StoreDir = ""
+	c.Memory = true
+	c.NATS.Listen = ""
+	return c
+}
+
+// Listens reports whether the embedded server opens a port for clients.
+func (n NATS) Listens() bool { return n.Listen != "" && n.Listen != ListenNone }
+
+// Enabled reports whether the broker uses an external NATS.
+func (e External) Enabled() bool { return e.URL != "" || e.Context != "" }
+
+// DurabilityClass is Durability with [DurabilityAuto] decided: never auto. On an embedded server an acknowledged write
+// is on disk (group on Linux with one replica, else always); an external NATS is configured by its operator, so the
+// class is interval there, and in memory too, where there is nothing to sync.
+func (c Config) DurabilityClass() Durability { return c.durabilityOn(runtime.GOOS) }
+
+func (c Config) durabilityOn(goos string) Durability {
+	switch {
+	case c.Durability != DurabilityAuto && c.Durability != "":
+		return c.Durability
+	case c.External.Enabled() || c.Memory:
+		return DurabilityInterval
+	case goos == "linux" && c.Replicas <= 1:
+		return DurabilityGroup
+	}
+	return DurabilityAlways
+}
