@@ -19,6 +19,8 @@ const (
 	MaxBasinNameBytes = 48
 	// MaxStreamNameBytes bounds a stream name; it has at least one byte.
 	MaxStreamNameBytes = 512
+	// MaxLocationNameBytes bounds a location name; it has at least one byte.
+	MaxLocationNameBytes = 64
 	// MaxRequestTokenBytes bounds the idempotency token of a create request.
 	MaxRequestTokenBytes = 36
 

@@ -372,10 +372,17 @@ func scanSequenced(b []byte) (pos Position, metered uint64, err error) {
 }
 
 func decodeSequenced(b []byte) (rec SequencedRecord, err error) {
+	err = decodeSequencedInto(&rec, b)
+	return rec, err
+}
+
+// decodeSequencedInto overwrites rec and reuses the memory of its header slice.
+func decodeSequencedInto(rec *SequencedRecord, b []byte) error {
+	*rec = SequencedRecord{Headers: rec.Headers[:0]}
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return rec, errWire
+			return errWire
 		}
 		b = b[n:]
 		switch {
@@ -388,7 +395,7 @@ func decodeSequenced(b []byte) (rec SequencedRecord, err error) {
 			if raw, n = protowire.ConsumeBytes(b); n >= 0 {
 				h, err := decodeHeader(raw)
 				if err != nil {
-					return rec, err
+					return err
 				}
 				rec.Headers = append(rec.Headers, h)
 			}
@@ -398,11 +405,11 @@ func decodeSequenced(b []byte) (rec SequencedRecord, err error) {
 			n = protowire.ConsumeFieldValue(num, typ, b)
 		}
 		if n < 0 {
-			return rec, errWire
+			return errWire
 		}
 		b = b[n:]
 	}
-	return rec, nil
+	return nil
 }
 
 func decodeHeader(b []byte) (h Header, err error) {

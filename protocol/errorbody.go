@@ -1,0 +1,118 @@
+package protocol
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// Body is the JSON that tells a client of the error (data plane 8.12): {"code","message"}, or for the two failures that
+// carry facts {"seq_num_mismatch": u64}, {"fencing_token_mismatch": "token"} or {"tail": {...}}. It never holds the
+// cause.
+func (e *Error) Body() []byte {
+	switch {
+	case e.Code == CodeConditionFailed && e.SeqNumMismatch != nil:
+		return append(strconv.AppendUint([]byte(`{"seq_num_mismatch":`), *e.SeqNumMismatch, 10), '}')
+	case e.Code == CodeConditionFailed && e.FencingTokenMismatch != nil:
+		return append(appendJSONText([]byte(`{"fencing_token_mismatch":`), *e.FencingTokenMismatch), '}')
+	case e.Code == CodeUnwritten && e.Tail != nil:
+		return EncodeTailJSON(*e.Tail)
+	}
+	dst := appendJSONText([]byte(`{"code":`), e.Code)
+	return append(appendJSONText(append(dst, `,"message":`...), e.Message), '}')
+}
+
+// Retryable reports whether the same request may be tried again. An error with a code that this version does not know
+// is judged by its status; a known code that came with a status not its own is not retried (control plane 8.2).
+func (e *Error) Retryable() bool {
+	switch {
+	case e.RemoteStatus == 0:
+		return e.Code.Retryable()
+	case e.Code.Known() && e.Code != CodeOther:
+		return false
+	}
+	switch e.RemoteStatus {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// Clean reports whether the failed operation certainly had no effect, so that even an append without conditions may be
+// tried again.
+func (e *Error) Clean() bool { return e.RemoteStatus == 0 && e.Code.Clean() }
+
+// ParseError is the inverse of [Error.Body] and [Error.Status], for clients. A code that is unknown, or that came with
+// a status not its own, is kept beside RemoteStatus. A body in no known form, such as a proxy's page, gives code
+// unavailable, upstream_timeout, request_timeout or other by the status, and a message that says so.
+func ParseError(status int, body []byte) *Error {
+	e, err := parseErrorBody(status, body)
+	if err != nil {
+		e = Wrap(codeOfStatus(status), err, "the server answered status "+strconv.Itoa(status)+
+			" with a body that is not an error in JSON: "+strconv.Quote(string(truncate(body, 200))))
+	}
+	if e.Code.Status() != status || !e.Code.Known() {
+		e.RemoteStatus = status
+	}
+	return e
+}
+
+func parseErrorBody(status int, body []byte) (*Error, error) {
+	var f errorFacts
+	if err := readWhole(body, &f); err != nil {
+		return nil, err
+	}
+	switch {
+	case status == CodeConditionFailed.Status() && f.seqNum != nil:
+		return SeqNumMismatch(*f.seqNum), nil
+	case status == CodeConditionFailed.Status() && f.token != nil:
+		return FencingTokenMismatch(*f.token), nil
+	case status == CodeUnwritten.Status() && f.tail != nil:
+		return Unwritten(*f.tail), nil
+	case f.code != nil && *f.code != "":
+		e := &Error{Code: Code(*f.code)}
+		if f.message != nil {
+			e.Message = *f.message
+		}
+		return e, nil
+	}
+	return nil, Errorf(CodeBadJSON, "code: is required")
+}
+
+// codeOfStatus picks a code that promises nothing the status does not: never one that is clean.
+func codeOfStatus(status int) Code {
+	switch status {
+	case http.StatusServiceUnavailable:
+		return CodeUnavailable
+	case http.StatusGatewayTimeout:
+		return CodeUpstreamTimeout
+	case http.StatusRequestTimeout:
+		return CodeRequestTimeout
+	}
+	return CodeOther
+}
+
+// errorFacts is every member that an error's body may have.
+type errorFacts struct {
+	code, message, token *string
+	seqNum               *uint64
+	tail                 *Position
+}
+
+func (f *errorFacts) readJSON(r *jsonReader) error {
+	return r.object(func(name []byte) error {
+		switch string(name) {
+		case "code":
+			return intoOptional(r, &f.code, (*jsonReader).string)
+		case "message":
+			return intoOptional(r, &f.message, (*jsonReader).string)
+		case "seq_num_mismatch":
+			return intoOptional(r, &f.seqNum, (*jsonReader).uint)
+		case "fencing_token_mismatch":
+			return intoOptional(r, &f.token, (*jsonReader).string)
+		case "tail":
+			return intoOptional(r, &f.tail, readPosition)
+		}
+		return r.skip()
+	})
+}

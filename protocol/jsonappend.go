@@ -1,0 +1,194 @@
+package protocol
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// DecodeAppendInputJSON decodes the JSON form of an append (data plane 8.5):
+//
+//	{"records": [{"timestamp": u64|null, "headers": [["name", "value"]], "body": "text"}],
+//	 "match_seq_num": u64|null, "fencing_token": "text"|null}
+//
+// Only records is required. The format f applies to header names, header values and bodies. Code bad_json: anything
+// that is not JSON of this shape, and a fencing_token of more than 36 bytes. Code invalid: a string that is not Base64
+// when f asks for it. Nothing else is validated; see [AppendInput.Validate]. Records after the 1001st are checked for
+// their shape and dropped: the batch is refused for their number anyway. The result does not share data's memory.
+func DecodeAppendInputJSON(data []byte, f RecordFormat) (AppendInput, error) {
+	// What a string stands for is never longer than its JSON form, so the arena does not grow.
+	d := appendDecoder{format: f, arena: make([]byte, 0, len(data))}
+	if err := readJSONText(data, d.input); err != nil {
+		return AppendInput{}, err
+	}
+	return d.in, nil
+}
+
+// appendDecoder decodes record strings into one piece of memory.
+type appendDecoder struct {
+	format  RecordFormat
+	in      AppendInput
+	arena   []byte
+	scratch []byte
+}
+
+func (d *appendDecoder) input(r *jsonReader) error {
+	found := false
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "records":
+			found = true
+			return r.array(func(int) error { return d.record(r) })
+		case "match_seq_num":
+			return intoOptional(r, &d.in.MatchSeqNum, (*jsonReader).uint)
+		case "fencing_token":
+			return intoOptional(r, &d.in.FencingToken, readFencingToken)
+		}
+		return r.skip()
+	})
+	if err == nil && !found {
+		return Errorf(CodeBadJSON, "records: is required")
+	}
+	return err
+}
+
+func readFencingToken(r *jsonReader) (string, error) {
+	s, err := r.string()
+	if err == nil && len(s) > MaxFencingTokenBytes {
+		return "", r.bad("has %d bytes, at most %d are allowed", len(s), MaxFencingTokenBytes)
+	}
+	return s, err
+}
+
+func (d *appendDecoder) record(r *jsonReader) error {
+	var rec Record
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "timestamp":
+			return intoOptional(r, &rec.Timestamp, (*jsonReader).uint)
+		case "headers":
+			return r.array(func(int) (err error) {
+				var h Header
+				if h, err = d.header(r); err == nil {
+					rec.Headers = append(rec.Headers, h)
+				}
+				return err
+			})
+		case "body":
+			return into(r, &rec.Body, d.text)
+		}
+		return r.skip()
+	})
+	if err == nil && len(d.in.Records) <= MaxBatchRecords {
+		d.in.Records = append(d.in.Records, rec)
+	}
+	return err
+}
+
+func (d *appendDecoder) header(r *jsonReader) (Header, error) {
+	var pair [2][]byte
+	n := 0
+	err := r.array(func(i int) error {
+		n++
+		if i >= len(pair) {
+			return r.skip()
+		}
+		return into(r, &pair[i], d.text)
+	})
+	if err == nil && n != len(pair) {
+		err = r.bad("a header has exactly 2 strings, got %d", n)
+	}
+	return Header{pair[0], pair[1]}, err
+}
+
+// text reads a record string in the chosen format. The result lies in the arena.
+func (d *appendDecoder) text(r *jsonReader) (_ []byte, err error) {
+	start := len(d.arena)
+	if d.format == FormatRaw {
+		d.arena, err = r.appendString(d.arena)
+	} else if d.scratch, err = r.appendString(d.scratch[:0]); err == nil {
+		var ok bool
+		if d.arena, ok = decodeBase64(d.arena, d.scratch); !ok {
+			r.judge("is not padded standard Base64")
+		}
+	}
+	return d.arena[start:len(d.arena):len(d.arena)], err
+}
+
+// EncodeAppendInputJSON is the inverse of [DecodeAppendInputJSON]. With [FormatRaw] the error, of code invalid, says
+// which string is not UTF-8 and would not survive; use [FormatBase64] for such records.
+func EncodeAppendInputJSON(in *AppendInput, f RecordFormat) ([]byte, error) {
+	if err := in.checkText(f); err != nil {
+		return nil, err
+	}
+	dst := append(make([]byte, 0, 64+in.MeteredSize()*3/2), `{"records":[`...)
+	for i := range in.Records {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = in.Records[i].appendJSON(dst, f)
+	}
+	dst = append(dst, ']')
+	if in.MatchSeqNum != nil {
+		dst = strconv.AppendUint(append(dst, `,"match_seq_num":`...), *in.MatchSeqNum, 10)
+	}
+	if in.FencingToken != nil {
+		dst = appendJSONText(append(dst, `,"fencing_token":`...), *in.FencingToken)
+	}
+	return append(dst, '}'), nil
+}
+
+func (r *Record) appendJSON(dst []byte, f RecordFormat) []byte {
+	dst = append(dst, '{')
+	empty := len(dst)
+	if r.Timestamp != nil {
+		dst = strconv.AppendUint(append(dst, `"timestamp":`...), *r.Timestamp, 10)
+	}
+	if len(r.Headers) > 0 {
+		if len(dst) > empty {
+			dst = append(dst, ',')
+		}
+		dst = appendHeadersJSON(dst, r.Headers, f)
+	}
+	if len(r.Body) > 0 {
+		if len(dst) > empty {
+			dst = append(dst, ',')
+		}
+		dst = appendFormatted(append(dst, `"body":`...), r.Body, f)
+	}
+	return append(dst, '}')
+}
+
+func appendHeadersJSON(dst []byte, headers []Header, f RecordFormat) []byte {
+	dst = append(dst, `"headers":[`...)
+	for i := range headers {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendFormatted(append(dst, '['), headers[i].Name, f)
+		dst = appendFormatted(append(dst, ','), headers[i].Value, f)
+		dst = append(dst, ']')
+	}
+	return append(dst, ']')
+}
+
+// checkText reports the first string that JSON in the format f cannot carry.
+func (in *AppendInput) checkText(f RecordFormat) error {
+	if in.FencingToken != nil && !utf8.ValidString(*in.FencingToken) {
+		return Errorf(CodeInvalid, "fencing_token is not valid UTF-8")
+	}
+	if f == FormatBase64 {
+		return nil
+	}
+	for i := range in.Records {
+		rec := &in.Records[i]
+		if !utf8.Valid(rec.Body) {
+			return Errorf(CodeInvalid, "records[%d].body is not valid UTF-8: use the base64 format", i)
+		}
+		for j := range rec.Headers {
+			if !utf8.Valid(rec.Headers[j].Name) || !utf8.Valid(rec.Headers[j].Value) {
+				return Errorf(CodeInvalid, "records[%d].headers[%d] is not valid UTF-8: use the base64 format", i, j)
+			}
+		}
+	}
+	return nil
+}

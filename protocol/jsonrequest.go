@@ -1,0 +1,277 @@
+package protocol
+
+import (
+	"math"
+	"strconv"
+	"time"
+)
+
+// readPosition reads {"seq_num": u64, "timestamp": u64}; both are required.
+func readPosition(r *jsonReader) (p Position, err error) {
+	var hasSeq, hasTime bool
+	err = r.object(func(name []byte) error {
+		switch string(name) {
+		case "seq_num":
+			hasSeq = true
+			return into(r, &p.SeqNum, (*jsonReader).uint)
+		case "timestamp":
+			hasTime = true
+			return into(r, &p.Timestamp, (*jsonReader).uint)
+		}
+		return r.skip()
+	})
+	if err == nil && (!hasSeq || !hasTime) {
+		err = r.bad("seq_num and timestamp are required")
+	}
+	return p, err
+}
+
+func (p *Position) readJSON(r *jsonReader) error { return into(r, p, readPosition) }
+
+func (p Position) appendJSON(dst []byte) []byte {
+	dst = strconv.AppendUint(append(dst, `{"seq_num":`...), p.SeqNum, 10)
+	dst = strconv.AppendUint(append(dst, `,"timestamp":`...), p.Timestamp, 10)
+	return append(dst, '}')
+}
+
+// MarshalJSON gives {"seq_num": u64, "timestamp": u64}.
+func (p Position) MarshalJSON() ([]byte, error) { return p.appendJSON(nil), nil }
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
+func (p *Position) UnmarshalJSON(b []byte) error { return readWhole(b, p) }
+
+// EncodeTailJSON gives the answer of a check-tail, {"tail":{"seq_num":0,"timestamp":0}}. A read at an unwritten
+// position fails with the same body.
+func EncodeTailJSON(p Position) []byte {
+	return append(p.appendJSON([]byte(`{"tail":`)), '}')
+}
+
+// DecodeTailJSON is the inverse of [EncodeTailJSON]. The error has code bad_json.
+func DecodeTailJSON(data []byte) (Position, error) {
+	var tail *Position
+	err := readJSONText(data, func(r *jsonReader) error {
+		return r.object(func(name []byte) error {
+			if string(name) == "tail" {
+				return intoOptional(r, &tail, readPosition)
+			}
+			return r.skip()
+		})
+	})
+	switch {
+	case err != nil:
+		return Position{}, err
+	case tail == nil:
+		return Position{}, Errorf(CodeBadJSON, "tail: is required")
+	}
+	return *tail, nil
+}
+
+func (a *AppendAck) readJSON(r *jsonReader) error {
+	*a = AppendAck{}
+	var start, end, tail bool
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "start":
+			start = true
+			return a.Start.readJSON(r)
+		case "end":
+			end = true
+			return a.End.readJSON(r)
+		case "tail":
+			tail = true
+			return a.Tail.readJSON(r)
+		}
+		return r.skip()
+	})
+	if err == nil && !(start && end && tail) {
+		err = r.bad("start, end and tail are required")
+	}
+	return err
+}
+
+// MarshalJSON gives {"start":{...},"end":{...},"tail":{...}}.
+func (a AppendAck) MarshalJSON() ([]byte, error) {
+	dst := a.Start.appendJSON(append(make([]byte, 0, 192), `{"start":`...))
+	dst = a.End.appendJSON(append(dst, `,"end":`...))
+	dst = a.Tail.appendJSON(append(dst, `,"tail":`...))
+	return append(dst, '}'), nil
+}
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
+func (a *AppendAck) UnmarshalJSON(b []byte) error { return readWhole(b, a) }
+
+// DecodeReadRequestJSON decodes the options of a read:
+//
+//	{"seq_num"|"timestamp"|"tail_offset": u64, "clamp": bool, "count": u64, "bytes": u64, "until": u64,
+//	 "wait": u32 seconds | "wait_ms": u64 milliseconds}
+//
+// All members may be left out or null; so may the whole text. More than one start has code invalid; everything else
+// that is wrong, wait beside wait_ms included, has code bad_json. It does not call [ReadRequest.Validate].
+func DecodeReadRequestJSON(data []byte) (ReadRequest, error) {
+	var d readRequestDecoder
+	if len(data) == 0 {
+		return d.req, nil
+	}
+	if err := readJSONText(data, d.read); err != nil {
+		return ReadRequest{}, err
+	}
+	return d.req, nil
+}
+
+type readRequestDecoder struct {
+	req    ReadRequest
+	starts int
+	waits  int
+}
+
+func (d *readRequestDecoder) read(r *jsonReader) error {
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "seq_num":
+			return d.start(r, StartSeqNum)
+		case "timestamp":
+			return d.start(r, StartTimestamp)
+		case "tail_offset":
+			return d.start(r, StartTailOffset)
+		case "clamp":
+			return intoUnlessNull(r, &d.req.Clamp, (*jsonReader).bool)
+		case "count":
+			return intoOptional(r, &d.req.Count, (*jsonReader).uint)
+		case "bytes":
+			return intoOptional(r, &d.req.Bytes, (*jsonReader).uint)
+		case "until":
+			return intoOptional(r, &d.req.Until, (*jsonReader).uint)
+		case "wait":
+			return d.wait(r, math.MaxUint32, time.Second)
+		case "wait_ms":
+			return d.wait(r, math.MaxUint64, time.Millisecond)
+		}
+		return r.skip()
+	})
+	switch {
+	case err != nil:
+		return err
+	case d.waits > 1:
+		return Errorf(CodeBadJSON, "wait, wait_ms: at most one may be given")
+	case d.starts > 1:
+		r.invalid = Errorf(CodeInvalid, "seq_num, timestamp, tail_offset: at most one may be given")
+	}
+	return nil
+}
+
+func (d *readRequestDecoder) start(r *jsonReader, kind StartKind) error {
+	n, err := optional(r, (*jsonReader).uint)
+	if err != nil || n == nil {
+		return err
+	}
+	d.starts++
+	d.req.Start = Start{kind, *n}
+	return nil
+}
+
+// wait reads a number of units; what a Duration cannot hold, 292 years, is lowered to the longest one.
+func (d *readRequestDecoder) wait(r *jsonReader, limit uint64, unit time.Duration) error {
+	if r.null() {
+		return nil
+	}
+	n, err := r.uintMax(limit)
+	if err != nil {
+		return err
+	}
+	wait := time.Duration(math.MaxInt64)
+	if n <= uint64(wait/unit) {
+		wait = time.Duration(n) * unit
+	}
+	d.waits++
+	d.req.Wait = &wait
+	return nil
+}
+
+// EncodeReadRequestJSON is the inverse of [DecodeReadRequestJSON]. A wait that is not a number of seconds is sent as
+// wait_ms, rounded up so that it does not vanish; a negative one as 0.
+func EncodeReadRequestJSON(r *ReadRequest) []byte {
+	dst := make([]byte, 0, 128)
+	member := func(name string, n uint64) {
+		dst = append(append(append(dst, ",\""...), name...), "\":"...)
+		dst = strconv.AppendUint(dst, n, 10)
+	}
+	switch {
+	case r.Start.Kind == StartSeqNum:
+		member("seq_num", r.Start.Value)
+	case r.Start.Kind == StartTimestamp:
+		member("timestamp", r.Start.Value)
+	case r.Start.Value > 0: // tail_offset 0 is what no start means
+		member("tail_offset", r.Start.Value)
+	}
+	if r.Clamp {
+		dst = append(dst, `,"clamp":true`...)
+	}
+	if r.Count != nil {
+		member("count", *r.Count)
+	}
+	if r.Bytes != nil {
+		member("bytes", *r.Bytes)
+	}
+	if r.Until != nil {
+		member("until", *r.Until)
+	}
+	if r.Wait != nil {
+		wait := max(*r.Wait, 0)
+		if s := uint64(wait / time.Second); wait%time.Second == 0 && s <= math.MaxUint32 {
+			member("wait", s)
+		} else {
+			ms := uint64(wait / time.Millisecond)
+			if wait%time.Millisecond != 0 {
+				ms++
+			}
+			member("wait_ms", ms)
+		}
+	}
+	if len(dst) == 0 {
+		return []byte("{}")
+	}
+	dst[0] = '{'
+	return append(dst, '}')
+}
+
+// DecodeListRequestJSON decodes {"prefix": "text", "start_after": "text", "limit": integer}. All may be left out or
+// null; so may the whole text. The names are not checked here: what is allowed depends on what is listed. The error has
+// code bad_json.
+func DecodeListRequestJSON(data []byte) (ListRequest, error) {
+	var req ListRequest
+	if len(data) == 0 {
+		return req, nil
+	}
+	err := readJSONText(data, func(r *jsonReader) error {
+		return r.object(func(name []byte) error {
+			switch string(name) {
+			case "prefix":
+				return intoUnlessNull(r, &req.Prefix, (*jsonReader).string)
+			case "start_after":
+				return intoUnlessNull(r, &req.StartAfter, (*jsonReader).string)
+			case "limit":
+				return intoUnlessNull(r, &req.Limit, readListLimit)
+			}
+			return r.skip()
+		})
+	})
+	if err != nil {
+		return ListRequest{}, err
+	}
+	return req, nil
+}
+
+func readListLimit(r *jsonReader) (int, error) {
+	n, err := r.uint()
+	return int(min(n, math.MaxInt)), err
+}
+
+// EncodeListRequestJSON is the inverse of [DecodeListRequestJSON].
+func EncodeListRequestJSON(req ListRequest) []byte {
+	dst := appendJSONText([]byte(`{"prefix":`), req.Prefix)
+	dst = appendJSONText(append(dst, `,"start_after":`...), req.StartAfter)
+	if req.Limit > 0 {
+		dst = strconv.AppendInt(append(dst, `,"limit":`...), int64(req.Limit), 10)
+	}
+	return append(dst, '}')
+}

@@ -1,0 +1,297 @@
+package protocol
+
+import (
+	"strconv"
+	"time"
+)
+
+// EnsureBasinRequest is the body of an ensure of a basin (control plane 3.4).
+type EnsureBasinRequest struct {
+	Config BasinConfig
+}
+
+// timeFormat is RFC 3339 with up to nine digits, trailing zeros dropped; for UTC it ends in Z (control plane 3.1).
+const timeFormat = time.RFC3339Nano
+
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, "null"...)
+	}
+	return append(t.UTC().AppendFormat(append(dst, '"'), timeFormat), '"')
+}
+
+func readTime(r *jsonReader) (time.Time, error) {
+	s, err := r.string()
+	if err != nil {
+		return time.Time{}, err
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, r.bad("%q is not an RFC 3339 time", truncate([]byte(s), 64))
+	}
+	return t.UTC(), nil
+}
+
+func readBasinName(r *jsonReader) (BasinName, error) {
+	s, err := r.string()
+	if err != nil {
+		return "", err
+	}
+	name, err := ParseBasinName(s)
+	if err != nil {
+		return "", r.bad("%v", err)
+	}
+	return name, nil
+}
+
+func readStreamName(r *jsonReader) (StreamName, error) {
+	s, err := r.string()
+	if err != nil {
+		return "", err
+	}
+	name, err := ParseStreamName(s)
+	if err != nil {
+		return "", r.bad("%v", err)
+	}
+	return name, nil
+}
+
+// readLocation checks a location's syntax (control plane 1.1). This server has no locations to choose from, so any
+// that is given is unknown: invalid, as D-1 decides, rather than silently ignored.
+func readLocation(r *jsonReader) error {
+	if r.null() {
+		return nil
+	}
+	s, err := r.string()
+	if err != nil {
+		return err
+	}
+	if len(s) < 1 || len(s) > MaxLocationNameBytes {
+		return r.bad("has %d bytes, 1 to %d are allowed", len(s), MaxLocationNameBytes)
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !isBasinAlnum(c) && (c < 'A' || c > 'Z') && c != ':' && c != '-' && c != '.' {
+			return r.bad("may hold only ASCII letters, digits, colons, hyphens and dots")
+		}
+	}
+	r.judge("unknown location %q: this server has none to choose from", s)
+	return nil
+}
+
+// readJSON reads {"name", "created_at", "deleted_at"}; location and state are not kept.
+func (b *BasinInfo) readJSON(r *jsonReader) error {
+	*b = BasinInfo{}
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "name":
+			return into(r, &b.Name, readBasinName)
+		case "created_at":
+			return into(r, &b.CreatedAt, readTime)
+		case "deleted_at":
+			return intoUnlessNull(r, &b.DeletedAt, readTime)
+		}
+		return r.skip()
+	})
+	if err == nil && (b.Name == "" || b.CreatedAt.IsZero()) {
+		err = r.bad("name and created_at are required")
+	}
+	return err
+}
+
+func (b BasinInfo) appendJSON(dst []byte) []byte {
+	dst = appendJSONText(append(dst, `{"name":`...), b.Name)
+	dst = appendTime(append(dst, `,"location":null,"created_at":`...), b.CreatedAt)
+	dst = appendTime(append(dst, `,"deleted_at":`...), b.DeletedAt)
+	state := "active"
+	if !b.DeletedAt.IsZero() {
+		state = "deleting"
+	}
+	return append(appendJSONText(append(dst, `,"state":`...), state), '}')
+}
+
+// MarshalJSON gives the five members of control plane 3.1.
+func (b BasinInfo) MarshalJSON() ([]byte, error) { return b.appendJSON(nil), nil }
+
+// UnmarshalJSON reads what MarshalJSON gives. The error has code bad_json.
+func (b *BasinInfo) UnmarshalJSON(data []byte) error { return readWhole(data, b) }
+
+// readJSON reads {"name", "created_at", "deleted_at", "cipher"}.
+func (s *StreamInfo) readJSON(r *jsonReader) error {
+	*s = StreamInfo{}
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "name":
+			return into(r, &s.Name, readStreamName)
+		case "created_at":
+			return into(r, &s.CreatedAt, readTime)
+		case "deleted_at":
+			return intoUnlessNull(r, &s.DeletedAt, readTime)
+		case "cipher":
+			return intoUnlessNull(r, &s.Cipher, readCipher)
+		}
+		return r.skip()
+	})
+	if err == nil && (s.Name == "" || s.CreatedAt.IsZero()) {
+		err = r.bad("name and created_at are required")
+	}
+	return err
+}
+
+func (s StreamInfo) appendJSON(dst []byte) []byte {
+	dst = appendJSONText(append(dst, `{"name":`...), s.Name)
+	dst = appendTime(append(dst, `,"created_at":`...), s.CreatedAt)
+	dst = appendTime(append(dst, `,"deleted_at":`...), s.DeletedAt)
+	return append(s.Cipher.appendJSON(append(dst, `,"cipher":`...)), '}')
+}
+
+// MarshalJSON gives the four members of control plane 4.1.
+func (s StreamInfo) MarshalJSON() ([]byte, error) { return s.appendJSON(nil), nil }
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
+func (s *StreamInfo) UnmarshalJSON(data []byte) error { return readWhole(data, s) }
+
+// readPage reads {"<list>": [...], "has_more": bool}; both are required.
+func readPage[T any](r *jsonReader, list string, items *[]T, more *bool, read func(*jsonReader) (T, error)) error {
+	*items, *more = nil, false
+	var hasList, hasMore bool
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case list:
+			hasList = true
+			return r.array(func(int) error {
+				item, err := read(r)
+				if err == nil {
+					*items = append(*items, item)
+				}
+				return err
+			})
+		case "has_more":
+			hasMore = true
+			return into(r, more, (*jsonReader).bool)
+		}
+		return r.skip()
+	})
+	if err == nil && !(hasList && hasMore) {
+		err = r.bad("%s and has_more are required", list)
+	}
+	return err
+}
+
+func appendPage[T any](list string, items []T, more bool, write func([]byte, T) []byte) []byte {
+	dst := append(append([]byte(`{"`), list...), `":[`...)
+	for i := range items {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = write(dst, items[i])
+	}
+	return append(strconv.AppendBool(append(dst, `],"has_more":`...), more), '}')
+}
+
+func (p *BasinPage) readJSON(r *jsonReader) error {
+	return readPage(r, "basins", &p.Basins, &p.HasMore, value[BasinInfo])
+}
+
+// MarshalJSON gives {"basins": [...], "has_more": bool}.
+func (p BasinPage) MarshalJSON() ([]byte, error) {
+	return appendPage("basins", p.Basins, p.HasMore, func(dst []byte, b BasinInfo) []byte { return b.appendJSON(dst) }), nil
+}
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
+func (p *BasinPage) UnmarshalJSON(data []byte) error { return readWhole(data, p) }
+
+func (p *StreamPage) readJSON(r *jsonReader) error {
+	return readPage(r, "streams", &p.Streams, &p.HasMore, value[StreamInfo])
+}
+
+// MarshalJSON gives {"streams": [...], "has_more": bool}.
+func (p StreamPage) MarshalJSON() ([]byte, error) {
+	return appendPage("streams", p.Streams, p.HasMore, func(dst []byte, s StreamInfo) []byte { return s.appendJSON(dst) }), nil
+}
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
+func (p *StreamPage) UnmarshalJSON(data []byte) error { return readWhole(data, p) }
+
+// readJSON reads {"basin": name, "config": BasinConfig|null, "location": name|null}; basin is required. The request
+// token travels outside the body.
+func (c *CreateBasinRequest) readJSON(r *jsonReader) error {
+	*c = CreateBasinRequest{}
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "basin":
+			return into(r, &c.Basin, readBasinName)
+		case "config":
+			return intoUnlessNull(r, &c.Config, value[BasinConfig])
+		case "location":
+			return readLocation(r)
+		}
+		return r.skip()
+	})
+	if err == nil && c.Basin == "" {
+		err = Errorf(CodeBadJSON, "basin: is required")
+	}
+	return err
+}
+
+// MarshalJSON gives {"basin": name, "config": {...}}.
+func (c CreateBasinRequest) MarshalJSON() ([]byte, error) {
+	dst := appendJSONText([]byte(`{"basin":`), c.Basin)
+	return append(c.Config.appendJSON(append(dst, `,"config":`...)), '}'), nil
+}
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. Codes: bad_json; invalid for a retention age of 0 and for a
+// location, of which there is none yet.
+func (c *CreateBasinRequest) UnmarshalJSON(data []byte) error { return readWhole(data, c) }
+
+// readJSON reads {"config": BasinConfig|null, "location": name|null}; null and the empty text are the zero value.
+func (e *EnsureBasinRequest) readJSON(r *jsonReader) error {
+	*e = EnsureBasinRequest{}
+	if r.empty() || r.null() {
+		return nil
+	}
+	return r.object(func(name []byte) error {
+		switch string(name) {
+		case "config":
+			return intoUnlessNull(r, &e.Config, value[BasinConfig])
+		case "location":
+			return readLocation(r)
+		}
+		return r.skip()
+	})
+}
+
+// MarshalJSON gives {"config": {...}}.
+func (e EnsureBasinRequest) MarshalJSON() ([]byte, error) {
+	return append(e.Config.appendJSON([]byte(`{"config":`)), '}'), nil
+}
+
+// UnmarshalJSON is the strict inverse of MarshalJSON; codes as for [CreateBasinRequest.UnmarshalJSON].
+func (e *EnsureBasinRequest) UnmarshalJSON(data []byte) error { return readWhole(data, e) }
+
+// readJSON reads {"stream": name, "config": StreamConfig|null}; stream is required.
+func (c *CreateStreamRequest) readJSON(r *jsonReader) error {
+	*c = CreateStreamRequest{}
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "stream":
+			return into(r, &c.Stream, readStreamName)
+		case "config":
+			return c.Config.readJSON(r)
+		}
+		return r.skip()
+	})
+	if err == nil && c.Stream == "" {
+		err = Errorf(CodeBadJSON, "stream: is required")
+	}
+	return err
+}
+
+// MarshalJSON gives {"stream": name, "config": {...}}.
+func (c CreateStreamRequest) MarshalJSON() ([]byte, error) {
+	dst := appendJSONText([]byte(`{"stream":`), c.Stream)
+	return append(c.Config.appendJSON(append(dst, `,"config":`...)), '}'), nil
+}
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. Codes: bad_json; invalid for a retention age of 0.
+func (c *CreateStreamRequest) UnmarshalJSON(data []byte) error { return readWhole(data, c) }
