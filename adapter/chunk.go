@@ -1,0 +1,116 @@
+package adapter
+
+import (
+	"context"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// jsSeq is a JetStream sequence: from 1, one numbering for all streams of a log, with gaps. Never a seq_num.
+type jsSeq uint64
+
+// request is one append on its way through a sequencer.
+type request struct {
+	ctx  context.Context // ends when nobody wants the append any more; checked when it is sequenced
+	st   *stream
+	lane *Appender // nil for the sequencer's own requests
+	in   protocol.AppendInput
+	kind requestKind
+	cost int64 // bytes of the budget, given back with the answer
+	done func(protocol.AppendAck, error)
+}
+
+type requestKind uint8
+
+const (
+	appendRequest   requestKind = iota
+	terminalRequest             // ends the stream: a terminal trim record
+	sealRequest                 // writes a state chunk, so that the chunks before it can be purged
+)
+
+// reply is the answer to a request, held until the chunk that it hangs on is durable.
+type reply struct {
+	req *request
+	ack protocol.AppendAck
+	err error
+	// wireEnd is where the request's records end in the chunk's payload; 0 for a rejection.
+	wireEnd int
+}
+
+// pending is a chunk between its first record and its durability.
+type pending struct {
+	st      *stream
+	id      string
+	arrived uint64 // milliseconds
+	expiry  uint64
+	first   protocol.Position
+	wire    []byte
+	count   int
+	metered uint64
+	after   state // the stream's state after the chunk
+	replies []reply
+
+	header string
+	seq    jsSeq // where it is, or will be, stored
+	stored bool
+}
+
+// fits reports whether an append of n records and so many metered bytes can join the chunk.
+func (p *pending) fits(n int, metered uint64) bool {
+	return p.count+n <= protocol.MaxBatchRecords && p.metered+metered <= protocol.MaxBatchBytes && !p.after.terminal
+}
+
+// add encodes a record behind the ones that are there. p.after must be the state before the record.
+func (p *pending) add(r *protocol.Record, ts uint64) {
+	if p.count == 0 {
+		p.first = protocol.Position{SeqNum: p.after.next, Timestamp: ts}
+	}
+	p.wire = protocol.AppendSequenced(p.wire, p.after.next, ts, r.Headers, r.Body)
+	p.count++
+	p.metered += r.MeteredSize()
+}
+
+func (p *pending) records() protocol.Records {
+	if p.count == 0 {
+		return protocol.Records{}
+	}
+	last := protocol.Position{SeqNum: p.first.SeqNum + uint64(p.count) - 1, Timestamp: p.after.last}
+	return protocol.MakeRecords(p.wire, p.count, p.metered, p.first, last)
+}
+
+// chunk is the stored form.
+func (p *pending) chunk() protocol.Chunk {
+	return protocol.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Expiry: p.expiry,
+		Trim: p.after.trim, Fence: p.after.fence}
+}
+
+// batches yields the records of each append in the chunk, for the live feed.
+func (p *pending) batches(push func(protocol.Records)) {
+	if len(p.replies) == 1 || p.count == 0 {
+		if p.count > 0 {
+			push(p.records())
+		}
+		return
+	}
+	start := 0
+	for i := range p.replies {
+		r := &p.replies[i]
+		if r.err != nil {
+			continue
+		}
+		n := int(r.ack.End.SeqNum - r.ack.Start.SeqNum)
+		last := protocol.Position{SeqNum: r.ack.End.SeqNum - 1, Timestamp: r.ack.End.Timestamp}
+		wire := p.wire[start:r.wireEnd:r.wireEnd]
+		push(protocol.MakeRecords(wire, n, uint64(r.metered()), r.ack.Start, last))
+		start = r.wireEnd
+	}
+}
+
+func (r *reply) metered() uint64 {
+	if r.req.kind == terminalRequest {
+		return terminalRecord.MeteredSize()
+	}
+	return r.req.in.MeteredSize()
+}
+
+var terminalRecord = protocol.TrimRecord(protocol.TerminalTrimPoint)

@@ -1,0 +1,139 @@
+package adapter
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// A committer makes writes durable that JetStream has done, many at a time. It is one goroutine: it takes everything
+// that waits, syncs the file system once, and tells all (docs/adr/0003). A sync that fails is final: what it covered
+// may or may not be on disk, and the kernel may have dropped the dirty pages, so nothing is acknowledged any more.
+type committer struct {
+	sync    func() error
+	onFatal func(error)
+
+	mu      sync.Mutex
+	logs    map[*sequencer]uint64 // how many chunks of the log are stored
+	waiters []chan<- error
+	failed  error
+	wake    chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
+}
+
+// newCommitter starts a committer that calls sync. With a nil sync, what is stored counts as durable at once and there
+// is no goroutine.
+func newCommitter(sync func() error, onFatal func(error)) *committer {
+	c := &committer{sync: sync, onFatal: onFatal, logs: map[*sequencer]uint64{},
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	if sync == nil {
+		close(c.done)
+		return c
+	}
+	go c.run()
+	return c
+}
+
+// stored tells the committer that the first n chunks of a log are written. The sequencer's durable method is called
+// with n or more once they are on disk.
+func (c *committer) stored(s *sequencer, n uint64) {
+	if c.sync == nil {
+		s.setDurable(n)
+		return
+	}
+	c.mu.Lock()
+	failed := c.failed
+	if failed == nil {
+		c.logs[s] = n
+	}
+	c.mu.Unlock()
+	if failed != nil {
+		s.setFailed(failed)
+		return
+	}
+	c.poke()
+}
+
+// wait returns once everything that was written before the call is durable.
+func (c *committer) wait(ctx context.Context) error {
+	if c.sync == nil {
+		return nil
+	}
+	ch := make(chan error, 1)
+	c.mu.Lock()
+	if c.failed != nil {
+		defer c.mu.Unlock()
+		return c.failed
+	}
+	c.waiters = append(c.waiters, ch)
+	c.mu.Unlock()
+	c.poke()
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *committer) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *committer) run() {
+	defer close(c.done)
+	logs := map[*sequencer]uint64{}
+	var waiters []chan<- error
+	for {
+		select {
+		case <-c.wake:
+		case <-c.quit:
+			return
+		}
+		c.mu.Lock()
+		logs, c.logs = c.logs, logs
+		waiters, c.waiters = c.waiters, waiters
+		c.mu.Unlock()
+
+		err := c.sync()
+		if err != nil {
+			err = fmt.Errorf("sync of the store's file system failed, nothing is acknowledged any more: %w", err)
+			c.mu.Lock()
+			c.failed = err
+			waiters = append(waiters, c.waiters...)
+			for s := range c.logs {
+				logs[s] = 0
+			}
+			c.mu.Unlock()
+		}
+		for s, n := range logs {
+			if err != nil {
+				s.setFailed(err)
+			} else {
+				s.setDurable(n)
+			}
+		}
+		for _, w := range waiters {
+			w <- err
+		}
+		clear(logs)
+		clear(waiters)
+		waiters = waiters[:0]
+		if err != nil {
+			c.onFatal(err)
+			return
+		}
+	}
+}
+
+// close stops the goroutine and waits for it.
+func (c *committer) close() {
+	if c.sync != nil {
+		close(c.quit)
+	}
+	<-c.done
+}

@@ -1,0 +1,145 @@
+package adapter
+
+import (
+	"sync"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+const (
+	// ringBatches is how many append batches a follower may lag behind; at least protocol.MinFollowLag.
+	ringBatches = 64
+	// ringBytes bounds what a ring holds beyond the first protocol.MinFollowLag batches.
+	ringBytes = 4 << 20
+)
+
+// live is what readers see of a stream at once: its durable tail and trim point, and, while somebody follows, the
+// latest batches. The sequencer writes it, readers read it, and nobody blocks while holding mu.
+type live struct {
+	mu   sync.Mutex
+	tail protocol.Position // durable
+	trim uint64
+	last jsSeq // of the newest stored chunk; 0: none
+
+	// followers counts the attached feeds; the ring is kept only while there are any.
+	followers int
+	ring      []protocol.ReadBatch // the batches numbered end-len(ring) to end-1
+	bytes     int
+	end       uint64
+	changed   chan struct{} // closed and dropped at the next change; nil when nobody waits
+	closed    error         // no batch will follow those in the ring
+}
+
+// advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
+// argument once for each; it is not called when nobody follows.
+func (v *live) advance(tail protocol.Position, trim uint64, last jsSeq, batches func(push func(protocol.Records))) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tail, v.trim, v.last = tail, trim, last
+	if v.followers > 0 {
+		batches(v.pushLocked)
+	}
+	v.notifyLocked()
+}
+
+func (v *live) pushLocked(r protocol.Records) {
+	end := protocol.Position{SeqNum: r.Last().SeqNum + 1, Timestamp: r.Last().Timestamp}
+	v.ring = append(v.ring, protocol.ReadBatch{Records: r, Tail: &end})
+	v.bytes += len(r.Wire())
+	v.end++
+	drop := 0
+	for n := len(v.ring) - drop; n > ringBatches || n > protocol.MinFollowLag && v.bytes > ringBytes; n-- {
+		v.bytes -= len(v.ring[drop].Records.Wire())
+		v.ring[drop] = protocol.ReadBatch{}
+		drop++
+	}
+	v.ring = v.ring[drop:]
+}
+
+func (v *live) notifyLocked() {
+	if v.changed != nil {
+		close(v.changed)
+		v.changed = nil
+	}
+}
+
+// reset forgets the ring after the stream's state was read again from the log: followers lag.
+func (v *live) reset(tail protocol.Position, trim uint64, last jsSeq) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tail, v.trim, v.last = tail, trim, last
+	v.dropRingLocked()
+	v.end++ // a batch that nobody can find: whoever expected it has lagged
+	v.notifyLocked()
+}
+
+func (v *live) dropRingLocked() {
+	v.ring, v.bytes = nil, 0
+}
+
+// close ends all feeds with err once they have delivered what is in the ring.
+func (v *live) close(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed == nil {
+		v.closed = err
+		v.notifyLocked()
+	}
+}
+
+func (v *live) position() (tail protocol.Position, trim uint64, closed error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.tail, v.trim, v.closed
+}
+
+// Feed delivers the batches of a stream as they become durable; see sessions.Feed.
+type Feed struct {
+	v    *live
+	next uint64 // number of the batch to deliver next
+}
+
+// follow attaches a feed exactly at from; it is nil when the durable tail is not from, which is returned.
+func (v *live) follow(from uint64) (*Feed, protocol.Position, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.tail.SeqNum != from:
+		return nil, v.tail, nil
+	case v.closed != nil:
+		return nil, v.tail, v.closed
+	}
+	v.followers++
+	return &Feed{v, v.end}, v.tail, nil
+}
+
+// Poll returns the next batch, or a channel that is closed when there may be one, or an error.
+func (f *Feed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
+	v := f.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch behind := v.end - f.next; {
+	case behind > uint64(len(v.ring)):
+		return protocol.ReadBatch{}, nil, protocol.ErrLagged
+	case behind > 0:
+		b := v.ring[uint64(len(v.ring))-behind]
+		f.next++
+		return b, nil, nil
+	case v.closed != nil:
+		return protocol.ReadBatch{}, nil, v.closed
+	}
+	if v.changed == nil {
+		v.changed = make(chan struct{})
+	}
+	return protocol.ReadBatch{}, v.changed, nil
+}
+
+// Close detaches the feed.
+func (f *Feed) Close() {
+	v := f.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.followers--; v.followers == 0 {
+		v.dropRingLocked()
+	}
+}

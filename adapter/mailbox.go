@@ -1,0 +1,103 @@
+package adapter
+
+import "sync"
+
+// mailbox is how the rest of the process speaks to a sequencer. Senders never wait: what they send is bounded by the
+// budget of bytes in flight and by the number of chunks in the pipeline.
+type mailbox struct {
+	mu   sync.Mutex
+	mail mail
+	shut bool
+	wake chan struct{}
+}
+
+// mail is everything that came in since the sequencer looked.
+type mail struct {
+	requests []*request
+	acks     []pubAck
+	durable  uint64 // so many chunks are durable, counted since the sequencer started
+	failed   error  // the store failed for good
+}
+
+// pubAck is JetStream's answer to a publication.
+type pubAck struct {
+	token uint64
+	seq   jsSeq
+	err   error
+}
+
+func (m *mailbox) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// post queues a request; false when the sequencer has shut its door.
+func (m *mailbox) post(r *request) bool {
+	m.mu.Lock()
+	if m.shut {
+		m.mu.Unlock()
+		return false
+	}
+	m.mail.requests = append(m.mail.requests, r)
+	m.mu.Unlock()
+	m.poke()
+	return true
+}
+
+func (m *mailbox) postAck(a pubAck) {
+	m.mu.Lock()
+	m.mail.acks = append(m.mail.acks, a)
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *mailbox) postDurable(n uint64) {
+	m.mu.Lock()
+	m.mail.durable = max(m.mail.durable, n)
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *mailbox) postFailed(err error) {
+	m.mu.Lock()
+	m.mail.failed = err
+	m.mu.Unlock()
+	m.poke()
+}
+
+// take swaps out what has come in; old's slices are used again.
+func (m *mailbox) take(old mail) mail {
+	clear(old.requests)
+	fresh := mail{requests: old.requests[:0], acks: old.acks[:0]}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	got := m.mail
+	fresh.durable, fresh.failed = got.durable, got.failed
+	m.mail = fresh
+	return got
+}
+
+// takeAcks takes only the acks, for a sequencer that is busy recovering.
+func (m *mailbox) takeAcks() []pubAck {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	acks := m.mail.acks
+	m.mail.acks = nil
+	return acks
+}
+
+// close shuts the door for requests and wakes the sequencer.
+func (m *mailbox) close() {
+	m.mu.Lock()
+	m.shut = true
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *mailbox) isShut() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.shut
+}

@@ -1,0 +1,114 @@
+package adapter
+
+import (
+	"errors"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// state is a stream's state after some record: what conditions are checked against and what a chunk carries.
+type state struct {
+	next  uint64 // seq_num of the next record
+	last  uint64 // timestamp of the last record
+	trim  uint64 // records below are not shown
+	fence string // fencing token
+	// fencedAt is the tail's seq_num from which on the current token may be told: that after the fence record, so that
+	// a rejection never reveals a token that is not durable (data plane 3.7).
+	fencedAt uint64
+	// terminal is set by the terminal trim: no append follows.
+	terminal bool
+}
+
+func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.next, Timestamp: s.last} }
+
+// stateOf is the state after a stored, durable chunk.
+func stateOf(c *protocol.Chunk) state {
+	return state{next: c.Next, last: c.Last, trim: c.Trim, fence: c.Fence, fencedAt: c.Next,
+		terminal: c.Trim == protocol.TerminalTrimPoint}
+}
+
+// settings is the part of a stream's configuration that appends depend on. It is immutable.
+type settings struct {
+	mode     protocol.TimestampingMode
+	uncapped bool
+	ageSecs  uint64 // 0: infinite
+}
+
+func settingsOf(c protocol.ResolvedStreamConfig) *settings {
+	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs}
+}
+
+// expiry is when records that arrive at now (milliseconds) are no longer shown; 0: never.
+func (s *settings) expiry(now uint64) uint64 {
+	if s.ageSecs == 0 {
+		return 0
+	}
+	if s.ageSecs > (^uint64(0)-now)/1000 {
+		return 0 // beyond the end of time
+	}
+	return now + s.ageSecs*1000
+}
+
+var (
+	errMissingTimestamp = protocol.Errorf(protocol.CodeInvalid, "records: a record has no timestamp, and the stream's timestamping mode is client-require")
+	errDeleting         = protocol.Errorf(protocol.CodeStreamDeletionPending, "the stream is being deleted")
+	errSeqNumsExhausted = protocol.Errorf(protocol.CodeInvalid, "records: no seq_num is left in the stream")
+	// errPoisoned goes to inputs that follow a failed one in their lane; sessions do not pass it on.
+	errPoisoned = errors.New("an earlier append of the session failed")
+)
+
+// check evaluates an append's conditions against the state (data plane 3.1 D). A failure must not be told before the
+// durable tail's seq_num is at least threshold.
+func (s *state) check(in *protocol.AppendInput, set *settings) (threshold uint64, err error) {
+	switch {
+	case s.terminal:
+		return 0, errDeleting
+	case in.FencingToken != nil && *in.FencingToken != s.fence:
+		return s.fencedAt, protocol.FencingTokenMismatch(s.fence)
+	case in.MatchSeqNum != nil && *in.MatchSeqNum != s.next:
+		return s.next, protocol.SeqNumMismatch(s.next)
+	case s.next+uint64(len(in.Records)) < s.next:
+		return 0, errSeqNumsExhausted
+	}
+	if set.mode == protocol.TimestampClientRequire {
+		for i := range in.Records {
+			if in.Records[i].Timestamp == nil {
+				return 0, errMissingTimestamp
+			}
+		}
+	}
+	return 0, nil
+}
+
+// timestamp applies data plane 3.3 to one record.
+func (s *state) timestamp(r *protocol.Record, set *settings, now uint64) uint64 {
+	ts := now
+	if r.Timestamp != nil && set.mode != protocol.TimestampArrival {
+		ts = *r.Timestamp
+	}
+	if !set.uncapped && ts > now {
+		ts = now
+	}
+	return max(ts, s.last)
+}
+
+// apply advances the state over one record that gets timestamp ts.
+func (s *state) apply(r *protocol.Record, ts uint64) {
+	seq := s.next
+	s.next, s.last = seq+1, ts
+	switch r.Command() {
+	case protocol.FenceCommand:
+		s.fence, s.fencedAt = string(r.Body), seq+1
+	case protocol.TrimCommand:
+		// A client's point ends right after its own record, so it can never delete the stream (data plane 3.5).
+		s.trim = max(s.trim, min(r.TrimPoint(), seq+1))
+	}
+}
+
+// end applies the terminal trim, which is exempt from the clamp.
+func (s *state) end(ts uint64) {
+	s.next, s.last, s.trim, s.terminal = s.next+1, ts, protocol.TerminalTrimPoint, true
+}
+
+func millis(t time.Time) uint64 { return uint64(max(0, t.UnixMilli())) }

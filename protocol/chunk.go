@@ -1,0 +1,158 @@
+package protocol
+
+import (
+	"encoding/base64"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"strings"
+)
+
+// ChunkHeader is the NATS header of a stored chunk. It stands beside no header of a client: those are data inside
+// the payload (jetstream-notes, rule 3).
+const ChunkHeader = "Weir-Chunk"
+
+// Chunk is one stored message: consecutive records of one stream and the stream's state after them, so that the
+// newest chunk of a stream is its checkpoint (docs/chunk-format.md, docs/adr/0001-chunks.md). A chunk without records
+// is a state chunk: it carries state only.
+//
+// Stored form: the payload is Records.Wire(); the header [ChunkHeader] holds, separated by spaces, the format version
+// and key=value pairs:
+//
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> id=<append id> crc=<hex>
+//
+// exp, trim and fence are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc=" followed
+// by the payload.
+type Chunk struct {
+	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
+	ID string
+	// Records are the chunk's records; none in a state chunk.
+	Records Records
+	// Next is the seq_num that follows the chunk, and Last the timestamp of the last record ever appended: together
+	// the stream's tail after the chunk.
+	Next uint64
+	Last uint64
+	// Expiry is when the records are no longer shown, in milliseconds since the epoch of the server's clock; 0: never.
+	Expiry uint64
+	// Trim is the trim point: records with a lower seq_num are not shown.
+	Trim uint64
+	// Fence is the fencing token; "" when the stream is not fenced.
+	Fence string
+}
+
+// Tail is the stream's tail after the chunk.
+func (c *Chunk) Tail() Position { return Position{c.Next, c.Last} }
+
+// FirstSeqNum is the seq_num of the first record, or Next in a state chunk.
+func (c *Chunk) FirstSeqNum() uint64 { return c.Next - uint64(c.Records.Len()) }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// EncodeHeader returns the value of [ChunkHeader].
+func (c *Chunk) EncodeHeader() string {
+	b := make([]byte, 0, 160)
+	b = append(b, "1 first="...)
+	b = strconv.AppendUint(b, c.FirstSeqNum(), 10)
+	b = append(b, " n="...)
+	b = strconv.AppendInt(b, int64(c.Records.Len()), 10)
+	b = append(b, " ts="...)
+	first := c.Last
+	if c.Records.Len() > 0 {
+		first = c.Records.First().Timestamp
+	}
+	b = strconv.AppendUint(b, first, 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, c.Last, 10)
+	b = append(b, " size="...)
+	b = strconv.AppendUint(b, c.Records.MeteredSize(), 10)
+	if c.Expiry != 0 {
+		b = append(b, " exp="...)
+		b = strconv.AppendUint(b, c.Expiry, 10)
+	}
+	if c.Trim != 0 {
+		b = append(b, " trim="...)
+		b = strconv.AppendUint(b, c.Trim, 10)
+	}
+	if c.Fence != "" {
+		b = append(b, " fence="...)
+		b = base64.RawURLEncoding.AppendEncode(b, []byte(c.Fence))
+	}
+	b = append(b, " id="...)
+	b = append(b, c.ID...)
+	sum := crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, c.Records.Wire())
+	b = append(b, " crc="...)
+	b = strconv.AppendUint(b, uint64(sum), 16)
+	return string(b)
+}
+
+// DecodeChunk reads a stored chunk and verifies its checksum. The result shares payload's memory. An error means
+// that the stored bytes are damaged or not a chunk.
+func DecodeChunk(header string, payload []byte) (Chunk, error) {
+	c, count, firstTS, metered, err := decodeChunkHeader(header)
+	if err != nil {
+		return Chunk{}, err
+	}
+	cut := strings.LastIndex(header, " crc=")
+	if cut < 0 {
+		return Chunk{}, fmt.Errorf("chunk header %q: no checksum", header)
+	}
+	want, err := strconv.ParseUint(header[cut+5:], 16, 32)
+	if err != nil {
+		return Chunk{}, fmt.Errorf("chunk header %q: bad checksum", header)
+	}
+	if got := crc32.Update(crc32.Checksum([]byte(header[:cut]), castagnoli), castagnoli, payload); got != uint32(want) {
+		return Chunk{}, fmt.Errorf("chunk %q: checksum is %x, not as stored", header, got)
+	}
+	if count > c.Next || (count == 0) != (len(payload) == 0) {
+		return Chunk{}, fmt.Errorf("chunk %q: %d payload bytes do not fit its record count", header, len(payload))
+	}
+	if count > 0 {
+		first := Position{c.Next - count, firstTS}
+		c.Records = MakeRecords(payload, int(count), metered, first, Position{c.Next - 1, c.Last})
+	}
+	return c, nil
+}
+
+func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, err error) {
+	rest, ok := strings.CutPrefix(header, "1 ")
+	if !ok {
+		return c, 0, 0, 0, fmt.Errorf("chunk header %q: unknown format", header)
+	}
+	var first uint64
+	for rest != "" && err == nil {
+		var field string
+		field, rest, _ = strings.Cut(rest, " ")
+		key, value, _ := strings.Cut(field, "=")
+		switch key {
+		case "first":
+			first, err = strconv.ParseUint(value, 10, 64)
+		case "n":
+			count, err = strconv.ParseUint(value, 10, 31)
+		case "ts":
+			a, b, _ := strings.Cut(value, "-")
+			if firstTS, err = strconv.ParseUint(a, 10, 64); err == nil {
+				c.Last, err = strconv.ParseUint(b, 10, 64)
+			}
+		case "size":
+			metered, err = strconv.ParseUint(value, 10, 64)
+		case "exp":
+			c.Expiry, err = strconv.ParseUint(value, 10, 64)
+		case "trim":
+			c.Trim, err = strconv.ParseUint(value, 10, 64)
+		case "fence":
+			var token []byte
+			token, err = base64.RawURLEncoding.DecodeString(value)
+			c.Fence = string(token)
+		case "id":
+			c.ID = value
+		}
+	}
+	if err != nil {
+		return c, 0, 0, 0, fmt.Errorf("chunk header %q: %w", header, err)
+	}
+	c.Next = first + count
+	if c.Next < first {
+		return c, 0, 0, 0, fmt.Errorf("chunk header %q: seq_num overflow", header)
+	}
+	return c, count, firstTS, metered, nil
+}

@@ -1,0 +1,70 @@
+package protocol_test
+
+import (
+	"testing"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func sampleChunk() protocol.Chunk {
+	recs := protocol.RecordsOf(
+		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
+		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
+	)
+	return protocol.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Fence: "tök en"}
+}
+
+func TestChunkRoundTrip(t *testing.T) {
+	state := protocol.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9}
+	for name, c := range map[string]protocol.Chunk{"records": sampleChunk(), "state": state, "empty stream": {ID: "y-0"}} {
+		t.Run(name, func(t *testing.T) {
+			got, err := protocol.DecodeChunk(c.EncodeHeader(), c.Records.Wire())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.EncodeHeader() != c.EncodeHeader() || got.Tail() != c.Tail() || got.Fence != c.Fence || got.Trim != c.Trim {
+				t.Fatalf("got %+v, want %+v", got, c)
+			}
+			if got.Records.First() != c.Records.First() || got.Records.Last() != c.Records.Last() || got.Records.Len() != c.Records.Len() {
+				t.Fatalf("got records %+v, want %+v", got.Records, c.Records)
+			}
+		})
+	}
+}
+
+func TestChunkDamageIsFound(t *testing.T) {
+	c := sampleChunk()
+	header, wire := c.EncodeHeader(), c.Records.Wire()
+	for i := range wire {
+		bad := append([]byte(nil), wire...)
+		bad[i] ^= 0x10
+		if _, err := protocol.DecodeChunk(header, bad); err == nil {
+			t.Fatalf("flipped payload byte %d was not noticed", i)
+		}
+	}
+	for i := range header {
+		bad := []byte(header)
+		bad[i] ^= 0x01
+		if _, err := protocol.DecodeChunk(string(bad), wire); err == nil {
+			t.Fatalf("flipped header byte %d (%q) was not noticed", i, bad)
+		}
+	}
+	if _, err := protocol.DecodeChunk(header, wire[:len(wire)-1]); err == nil {
+		t.Fatal("cut payload was not noticed")
+	}
+}
+
+func FuzzDecodeChunk(f *testing.F) {
+	c := sampleChunk()
+	f.Add(c.EncodeHeader(), c.Records.Wire())
+	f.Fuzz(func(t *testing.T, header string, payload []byte) {
+		c, err := protocol.DecodeChunk(header, payload)
+		if err != nil {
+			return
+		}
+		again, err := protocol.DecodeChunk(c.EncodeHeader(), c.Records.Wire())
+		if err != nil || again.Tail() != c.Tail() {
+			t.Fatalf("%q: decoded to %+v, which does not round trip: %v", header, c, err)
+		}
+	})
+}
