@@ -1,25 +1,8 @@
 package protocol
 
 import (
-	"encoding/binary"
 	"errors"
 	"iter"
-
-	"google.golang.org/protobuf/encoding/protowire"
-)
-
-// Field numbers of the s2.v1 messages (data plane section 9).
-const (
-	fieldBatchRecords protowire.Number = 1
-	fieldBatchTail    protowire.Number = 2
-
-	fieldSeqRecSeqNum    protowire.Number = 1
-	fieldSeqRecTimestamp protowire.Number = 2
-	fieldSeqRecHeaders   protowire.Number = 3
-	fieldSeqRecBody      protowire.Number = 4
-
-	fieldHeaderName  protowire.Number = 1
-	fieldHeaderValue protowire.Number = 2
 )
 
 // errWire is what a malformed protobuf encoding gives; doors turn it into bad_proto or bad_frame.
@@ -35,13 +18,15 @@ type Records struct {
 	metered uint64
 	first   Position
 	last    Position
+	// joined says that the spare capacity of wire belongs to this value, because Join allocated it.
+	joined bool
 }
 
 // MakeRecords wraps wire without looking inside. The caller vouches that it holds count records with the given
 // metered size and first and last positions (a chunk whose checksum was verified). Use [ParseRecords] for foreign
 // bytes.
 func MakeRecords(wire []byte, count int, metered uint64, first, last Position) Records {
-	return Records{wire, count, metered, first, last}
+	return Records{wire: wire, count: count, metered: metered, first: first, last: last}
 }
 
 // Len is the number of records.
@@ -86,18 +71,23 @@ func (r Records) Slice() []SequencedRecord {
 	return out
 }
 
-// Join returns r followed by next. next must follow r in the stream. The result shares memory with r or next when
-// the other is empty; otherwise it may write into the spare capacity of r's memory, so r must come from Join.
+// Join returns r followed by next, which must follow r in the stream. It shares memory with r or next when the other is
+// empty. Otherwise it copies, with room to spare: joining a run piece by piece costs linear time if the result takes the
+// place of r each time. r stays valid, but must not be joined a second time.
 func (r Records) Join(next Records) Records {
 	switch {
 	case r.count == 0:
-		// Full slice expression: a later Join must copy and not write behind next's bytes.
-		next.wire = next.wire[:len(next.wire):len(next.wire)]
+		next.joined = false
 		return next
 	case next.count == 0:
 		return r
 	}
+	if !r.joined {
+		// The bytes behind r may be anyone's, such as the next chunk's: append must copy.
+		r.wire = r.wire[:len(r.wire):len(r.wire)]
+	}
 	r.wire = append(r.wire, next.wire...)
+	r.joined = true
 	r.count += next.count
 	r.metered += next.metered
 	r.last = next.last
@@ -138,7 +128,7 @@ func (r Records) skipWhile(skip func(Position) bool) Records {
 			break
 		}
 		if !skip(pos) {
-			r.wire, r.first = rest, pos
+			r.wire, r.first, r.joined = rest, pos, false
 			return r
 		}
 		r.count--
@@ -197,7 +187,7 @@ func (r Records) Take(l Limit) (taken Records, cut bool) {
 		return Records{}, true
 	}
 	used := len(r.wire) - len(rest)
-	return Records{r.wire[:used:used], count, bytes, r.first, last}, true
+	return Records{wire: r.wire[:used:used], count: count, metered: bytes, first: r.first, last: last}, true
 }
 
 // ParseRecords checks concatenated field-1 entries and measures them. Seq nums must rise and timestamps must not
@@ -240,197 +230,4 @@ func RecordsOf(recs ...SequencedRecord) Records {
 	}
 	r.count = len(recs)
 	return r
-}
-
-// AppendSequenced appends one record in wire form, a field-1 entry of a ReadBatch, to dst.
-func AppendSequenced(dst []byte, seqNum, timestamp uint64, headers []Header, body []byte) []byte {
-	dst = protowire.AppendTag(dst, fieldBatchRecords, protowire.BytesType)
-	dst = protowire.AppendVarint(dst, uint64(sequencedSize(seqNum, timestamp, headers, body)))
-	if seqNum != 0 {
-		dst = protowire.AppendTag(dst, fieldSeqRecSeqNum, protowire.VarintType)
-		dst = protowire.AppendVarint(dst, seqNum)
-	}
-	if timestamp != 0 {
-		dst = protowire.AppendTag(dst, fieldSeqRecTimestamp, protowire.VarintType)
-		dst = protowire.AppendVarint(dst, timestamp)
-	}
-	dst = appendHeaders(dst, fieldSeqRecHeaders, headers)
-	if len(body) > 0 {
-		dst = protowire.AppendTag(dst, fieldSeqRecBody, protowire.BytesType)
-		dst = protowire.AppendBytes(dst, body)
-	}
-	return dst
-}
-
-// SequencedSize is the number of bytes that AppendSequenced adds.
-func SequencedSize(seqNum, timestamp uint64, headers []Header, body []byte) int {
-	return 1 + protowire.SizeBytes(sequencedSize(seqNum, timestamp, headers, body))
-}
-
-func sequencedSize(seqNum, timestamp uint64, headers []Header, body []byte) int {
-	n := headersSize(headers)
-	if seqNum != 0 {
-		n += 1 + protowire.SizeVarint(seqNum)
-	}
-	if timestamp != 0 {
-		n += 1 + protowire.SizeVarint(timestamp)
-	}
-	if len(body) > 0 {
-		n += 1 + protowire.SizeBytes(len(body))
-	}
-	return n
-}
-
-// appendHeaders writes headers as repeated messages in the given field, whose number must be below 16.
-func appendHeaders(dst []byte, field protowire.Number, headers []Header) []byte {
-	for i := range headers {
-		h := &headers[i]
-		dst = protowire.AppendTag(dst, field, protowire.BytesType)
-		dst = protowire.AppendVarint(dst, uint64(headerSize(h)))
-		if len(h.Name) > 0 {
-			dst = protowire.AppendTag(dst, fieldHeaderName, protowire.BytesType)
-			dst = protowire.AppendBytes(dst, h.Name)
-		}
-		if len(h.Value) > 0 {
-			dst = protowire.AppendTag(dst, fieldHeaderValue, protowire.BytesType)
-			dst = protowire.AppendBytes(dst, h.Value)
-		}
-	}
-	return dst
-}
-
-func headersSize(headers []Header) int {
-	n := 0
-	for i := range headers {
-		n += 1 + protowire.SizeBytes(headerSize(&headers[i]))
-	}
-	return n
-}
-
-func headerSize(h *Header) int {
-	n := 0
-	if len(h.Name) > 0 {
-		n += 1 + protowire.SizeBytes(len(h.Name))
-	}
-	if len(h.Value) > 0 {
-		n += 1 + protowire.SizeBytes(len(h.Value))
-	}
-	return n
-}
-
-// nextEntry returns the payload of the field-1 entry at the start of b and the entry's whole length; n <= 0 when b
-// does not begin with one.
-func nextEntry(b []byte) (entry []byte, n int) {
-	if len(b) == 0 || b[0] != byte(fieldBatchRecords)<<3|byte(protowire.BytesType) {
-		return nil, 0
-	}
-	size, k := binary.Uvarint(b[1:])
-	if k <= 0 || size > uint64(len(b)-1-k) {
-		return nil, 0
-	}
-	end := 1 + k + int(size)
-	return b[1+k : end : end], end
-}
-
-// scanSequenced reads a record's position and metered size without collecting its headers.
-func scanSequenced(b []byte) (pos Position, metered uint64, err error) {
-	metered = 8
-	var body int
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return pos, 0, errWire
-		}
-		b = b[n:]
-		switch {
-		case num == fieldSeqRecSeqNum && typ == protowire.VarintType:
-			pos.SeqNum, n = protowire.ConsumeVarint(b)
-		case num == fieldSeqRecTimestamp && typ == protowire.VarintType:
-			pos.Timestamp, n = protowire.ConsumeVarint(b)
-		case num == fieldSeqRecHeaders && typ == protowire.BytesType:
-			var raw []byte
-			if raw, n = protowire.ConsumeBytes(b); n >= 0 {
-				h, err := decodeHeader(raw)
-				if err != nil {
-					return pos, 0, err
-				}
-				metered += 2 + uint64(len(h.Name)) + uint64(len(h.Value))
-			}
-		case num == fieldSeqRecBody && typ == protowire.BytesType:
-			var raw []byte
-			raw, n = protowire.ConsumeBytes(b)
-			body = len(raw)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return pos, 0, errWire
-		}
-		b = b[n:]
-	}
-	return pos, metered + uint64(body), nil
-}
-
-func decodeSequenced(b []byte) (rec SequencedRecord, err error) {
-	err = decodeSequencedInto(&rec, b)
-	return rec, err
-}
-
-// decodeSequencedInto overwrites rec and reuses the memory of its header slice.
-func decodeSequencedInto(rec *SequencedRecord, b []byte) error {
-	*rec = SequencedRecord{Headers: rec.Headers[:0]}
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return errWire
-		}
-		b = b[n:]
-		switch {
-		case num == fieldSeqRecSeqNum && typ == protowire.VarintType:
-			rec.SeqNum, n = protowire.ConsumeVarint(b)
-		case num == fieldSeqRecTimestamp && typ == protowire.VarintType:
-			rec.Timestamp, n = protowire.ConsumeVarint(b)
-		case num == fieldSeqRecHeaders && typ == protowire.BytesType:
-			var raw []byte
-			if raw, n = protowire.ConsumeBytes(b); n >= 0 {
-				h, err := decodeHeader(raw)
-				if err != nil {
-					return err
-				}
-				rec.Headers = append(rec.Headers, h)
-			}
-		case num == fieldSeqRecBody && typ == protowire.BytesType:
-			rec.Body, n = protowire.ConsumeBytes(b)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return errWire
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
-func decodeHeader(b []byte) (h Header, err error) {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return h, errWire
-		}
-		b = b[n:]
-		switch {
-		case num == fieldHeaderName && typ == protowire.BytesType:
-			h.Name, n = protowire.ConsumeBytes(b)
-		case num == fieldHeaderValue && typ == protowire.BytesType:
-			h.Value, n = protowire.ConsumeBytes(b)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return h, errWire
-		}
-		b = b[n:]
-	}
-	return h, nil
 }
