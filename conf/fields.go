@@ -1,0 +1,214 @@
+package conf
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// field is one setting: where it lives and how it is written. Exactly one kind of pointer comes from ptr: *string,
+// *Durability, *bool, *int, *int64 (a size in bytes) or *time.Duration.
+type field struct {
+	key  string
+	help string
+	ptr  func(*Config) any
+	// secret says that the value is a URL that may hold a password.
+	secret bool
+}
+
+// fields is every setting there is. Files, the environment, flags and printing all follow it.
+var fields = []field{
+	{key: "store_dir", ptr: func(c *Config) any { return &c.StoreDir },
+		help: "directory for all data, created if missing"},
+	{key: "memory", ptr: func(c *Config) any { return &c.Memory },
+		help: "keep everything in memory and nothing on disk, for tests"},
+	{key: "durability", ptr: func(c *Config) any { return &c.Durability },
+		help: "what an ack promises: group, always, interval or auto"},
+	{key: "sync_interval", ptr: func(c *Config) any { return &c.SyncInterval },
+		help: "time between JetStream's background syncs, 1s to 1h"},
+	{key: "subject_prefix", ptr: func(c *Config) any { return &c.SubjectPrefix },
+		help: "first token of every NATS subject of weir"},
+	{key: "logs_per_basin", ptr: func(c *Config) any { return &c.LogsPerBasin },
+		help: "logs that the streams of a new basin are spread over, 1 to 64"},
+	{key: "inflight_bytes", ptr: func(c *Config) any { return &c.InflightBytes },
+		help: "bytes of appends that may wait for their answer, 1MiB to 64GiB"},
+	{key: "max_payload", ptr: func(c *Config) any { return &c.MaxPayload },
+		help: "largest NATS message, 2MiB to 64MiB"},
+	{key: "replicas", ptr: func(c *Config) any { return &c.Replicas },
+		help: "copies of everything in a NATS cluster: 1, 3 or 5"},
+	{key: "lame_duck", ptr: func(c *Config) any { return &c.LameDuck },
+		help: "time that clients get to move elsewhere when the broker stops, 0 to 10m"},
+	{key: "log.level", ptr: func(c *Config) any { return &c.Log.Level },
+		help: "least level that is logged: debug, info, warn or error"},
+	{key: "log.format", ptr: func(c *Config) any { return &c.Log.Format },
+		help: "form of the log: text or json"},
+	{key: "nats.listen", ptr: func(c *Config) any { return &c.NATS.Listen },
+		help: "host:port for NATS clients, or none"},
+	{key: "nats.config_file", ptr: func(c *Config) any { return &c.NATS.ConfigFile },
+		help: "nats-server configuration file for what weir leaves to NATS (TLS, accounts, ...)"},
+	{key: "nats.server_name", ptr: func(c *Config) any { return &c.NATS.ServerName },
+		help: "name that the embedded NATS server shows"},
+	{key: "external.url", ptr: func(c *Config) any { return &c.External.URL }, secret: true,
+		help: "use the NATS at these addresses in place of an embedded one"},
+	{key: "external.creds", ptr: func(c *Config) any { return &c.External.Creds },
+		help: "NATS credentials file for the external NATS"},
+	{key: "external.context", ptr: func(c *Config) any { return &c.External.Context },
+		help: "use the NATS that this NATS context names in place of an embedded one"},
+}
+
+// env is the setting's environment variable.
+func (f field) env() string { return "WEIR_" + strings.ToUpper(strings.ReplaceAll(f.key, ".", "_")) }
+
+// flag is the setting's flag without its dashes.
+func (f field) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(f.key) }
+
+// kind is what the value is, for usage texts.
+func (f field) kind() string {
+	switch f.ptr(new(Config)).(type) {
+	case *bool:
+		return "bool"
+	case *int:
+		return "int"
+	case *int64:
+		return "size"
+	case *time.Duration:
+		return "duration"
+	}
+	return "string"
+}
+
+// setText sets the value from the text of a flag or an environment variable.
+func (f field) setText(c *Config, s string) (err error) {
+	switch p := f.ptr(c).(type) {
+	case *string:
+		*p = s
+	case *Durability:
+		*p = Durability(s)
+	case *bool:
+		if *p, err = strconv.ParseBool(s); err != nil {
+			return fmt.Errorf("%q is not true or false", s)
+		}
+	case *int:
+		if *p, err = strconv.Atoi(s); err != nil {
+			return fmt.Errorf("%q is not a whole number", s)
+		}
+	case *int64:
+		*p, err = ParseSize(s)
+	case *time.Duration:
+		*p, err = ParseDuration(s)
+	}
+	return err
+}
+
+// setValue sets the value from what a file's parser made of it: string, int64, float64, bool or something nested.
+func (f field) setValue(c *Config, v any) error {
+	switch p := f.ptr(c).(type) {
+	case *bool:
+		if b, ok := v.(bool); ok {
+			*p = b
+			return nil
+		}
+	case *int:
+		if n, ok := v.(int64); ok {
+			*p = int(n)
+			return nil
+		}
+	case *int64:
+		if n, ok := v.(int64); ok {
+			*p = n
+			return nil
+		}
+		if s, ok := v.(string); ok {
+			return f.setText(c, s)
+		}
+	case *time.Duration:
+		if s, ok := v.(string); ok {
+			return f.setText(c, s)
+		}
+		if _, ok := v.(int64); ok {
+			// The syntax takes 10m for ten million, so a bare number cannot be told from a duration.
+			return fmt.Errorf(`is a number; write the duration in quotes, like "10s" or "2m"`)
+		}
+	case *string, *Durability:
+		if s, ok := v.(string); ok {
+			return f.setText(c, s)
+		}
+	}
+	return fmt.Errorf("is %s, but %s is needed", kindOf(v), wanted[f.kind()])
+}
+
+var wanted = map[string]string{
+	"string": "a string", "bool": "true or false", "int": "a whole number", "size": "a size", "duration": "a duration",
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case string:
+		return "a string"
+	case int64:
+		return "a whole number"
+	case float64:
+		return "a fraction"
+	case bool:
+		return "true or false"
+	case map[string]any:
+		return "a block"
+	case []any:
+		return "a list"
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+// text writes the value so that setText reads it back, except that a secret is redacted.
+func (f field) text(c *Config) string {
+	switch p := f.ptr(c).(type) {
+	case *string:
+		if f.secret {
+			return redactURLs(*p)
+		}
+		return *p
+	case *Durability:
+		return string(*p)
+	case *bool:
+		return strconv.FormatBool(*p)
+	case *int:
+		return strconv.Itoa(*p)
+	case *int64:
+		return FormatSize(*p)
+	case *time.Duration:
+		return FormatDuration(*p)
+	}
+	panic("conf: field of unknown kind: " + f.key)
+}
+
+const redacted = "[redacted]"
+
+// redactURLs hides what may be secret in comma-separated addresses: the password, or the user if it stands alone,
+// since it is a token then.
+func redactURLs(s string) string {
+	if s == "" {
+		return ""
+	}
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		u, err := url.Parse(strings.TrimSpace(part))
+		if err != nil {
+			out = append(out, redacted)
+			continue
+		}
+		if u.User != nil {
+			scheme, host, _ := strings.Cut(u.String(), "://")
+			_, host, _ = strings.Cut(host, "@")
+			user := redacted
+			if _, has := u.User.Password(); has {
+				user = u.User.Username() + ":" + redacted
+			}
+			out = append(out, scheme+"://"+user+"@"+host)
+			continue
+		}
+		out = append(out, u.String())
+	}
+	return strings.Join(out, ",")
+}
