@@ -1,0 +1,207 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/adapter"
+	"github.com/weirstream/weir/broker/natsapi"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+// Broker is a running weir. Make one with [Start]; all methods may be called at once.
+type Broker struct {
+	cfg conf.Config
+	log *slog.Logger
+
+	// life ends when the stop begins.
+	life    context.Context //nolint:containedctx // lives as long as the broker
+	endLife context.CancelFunc
+
+	st    store
+	ad    *adapter.Adapter
+	gate  *gate
+	svc   *service
+	doors *doors
+
+	fatalMu sync.Mutex // guards failed, ended and the closing of done
+	failed  bool
+	ended   bool
+	done    chan error
+
+	reloading sync.Mutex // one Reload at a time, and none beside the stop
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// Start opens the store and the doors and returns when requests are served. ctx bounds the start only; it may take
+// long when JetStream has much to recover.
+//
+// The errors are for operators: they say what is wrong and what to do. On an error nothing is left running.
+func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	o := resolve(opts)
+	b := &Broker{cfg: cfg, log: o.logger, gate: newGate(), done: make(chan error, 1)}
+	b.life, b.endLife = context.WithCancel(context.Background())
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.stop(ctx))
+		}
+	}()
+
+	if cfg.External.Enabled() {
+		x, err := openExternal(ctx, cfg, b.log)
+		if err != nil {
+			return nil, err
+		}
+		b.st = x
+	} else {
+		e, err := startEmbedded(ctx, cfg, b.log, b.fatal)
+		if err != nil {
+			return nil, err
+		}
+		b.st = e
+	}
+	if b.ad, err = adapter.Open(ctx, b.adapterOptions()); err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	b.svc = &service{st: adapterStorage{b.ad}, gate: b.gate, log: b.log}
+	b.doors = &doors{st: b.st, svc: b.svc, log: b.log, open: map[string]door{},
+		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log}}
+	if err := b.doors.sync(ctx); err != nil {
+		return nil, err
+	}
+	b.log.Info("broker started", slog.String("url", b.st.url()), slog.String("durability", string(b.durability())),
+		slog.Duration("took", time.Since(began)))
+	return b, nil
+}
+
+func (b *Broker) durability() conf.Durability { return b.cfg.DurabilityClass() }
+
+func (b *Broker) adapterOptions() adapter.Options {
+	return adapter.Options{
+		Connect:       b.st.storage,
+		Durability:    adapter.Durability(b.durability()),
+		StoreDir:      b.st.storeDir(),
+		Memory:        b.cfg.Memory,
+		Replicas:      b.cfg.Replicas,
+		LogsPerBasin:  b.cfg.LogsPerBasin,
+		InflightBytes: b.cfg.InflightBytes,
+		Prefix:        b.cfg.SubjectPrefix,
+		Fatal:         b.fatal,
+		Logger:        b.log,
+	}
+}
+
+// Service is the whole service, in process. It refuses every call with server_draining once Close has begun.
+func (b *Broker) Service() protocol.Service { return b.svc }
+
+// Connect opens a NATS connection: in process to the embedded server, or to the external one. With accounts it enters
+// the global account, where the S2 subjects are served and the storage is out of reach. The caller closes it.
+func (b *Broker) Connect() (*nats.Conn, error) { return b.st.client("weir-embedder") }
+
+// ClientURL is where NATS clients connect; "" if the embedded server does not listen.
+func (b *Broker) ClientURL() string { return b.st.url() }
+
+// Done delivers at most one error: the store can no longer be trusted, because a sync failed, JetStream turned itself
+// off or the embedded server stopped. The caller should Close the broker, tell its operator, and end. The channel is
+// closed by Close.
+func (b *Broker) Done() <-chan error { return b.done }
+
+// fatal hands the first failure to Done. It may come at any time, also after Close.
+func (b *Broker) fatal(err error) {
+	b.fatalMu.Lock()
+	defer b.fatalMu.Unlock()
+	if b.failed || b.ended {
+		return
+	}
+	b.failed = true
+	b.log.Error("the store cannot be trusted any more", slog.Any("error", err))
+	b.done <- err // Has room for the only one.
+}
+
+func (b *Broker) closeDone() {
+	b.fatalMu.Lock()
+	defer b.fatalMu.Unlock()
+	b.ended = true
+	close(b.done)
+}
+
+// Reload reads the NATS configuration file again and applies what NATS can change while it runs, such as users,
+// permissions, TLS certificates and limits. On an error the old configuration stays in force. Settings of weir itself
+// need a restart.
+func (b *Broker) Reload() error {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	if b.life.Err() != nil {
+		return errDraining()
+	}
+	if err := b.st.reload(); err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(b.life, 10*time.Second)
+	defer cancel()
+	if err := b.doors.sync(ctx); err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	b.log.Info("configuration reloaded")
+	return nil
+}
+
+// minDrain is what requests under way get to finish where clients get no lame duck time.
+const minDrain = time.Second
+
+// Close stops the broker in order: the doors refuse new requests, sessions end with server_draining, appends that were
+// taken are finished and answered, clients of the embedded server are told to move to another one and then cut off, and
+// the store is closed.
+//
+// The polite part takes at most the configured lame duck time, and ends early when ctx does; what has not finished by
+// then is cut off. Close returns when everything is down, and tells what had to be cut off. It may be called again and
+// returns the same.
+func (b *Broker) Close(ctx context.Context) error {
+	b.closeOnce.Do(func() {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(ctx, max(b.cfg.LameDuck, minDrain))
+		defer cancel()
+		b.closeErr = b.stop(ctx)
+		b.closeDone()
+		b.log.Info("broker stopped", slog.Duration("took", time.Since(began)), slog.Any("error", b.closeErr))
+	})
+	return b.closeErr
+}
+
+// stop is the stop order, also for a start that got only so far.
+func (b *Broker) stop(ctx context.Context) error {
+	var errs []error
+	step := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	b.endLife()
+	b.reloading.Lock() // A reload that is under way ends first.
+	defer b.reloading.Unlock()
+	if b.doors != nil {
+		step("drain the NATS doors", b.doors.close(ctx))
+	}
+	b.gate.shut()
+	step("finish the calls in process", b.gate.wait(ctx))
+	if b.ad != nil {
+		step("close the store", b.ad.Close(ctx))
+	}
+	if b.st != nil {
+		step("stop NATS", b.st.stop(ctx))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,59 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// store is the NATS that holds the storage and the doors: embedded or external.
+type store interface {
+	// storage opens a connection to the account of the storage.
+	storage(name string) (*nats.Conn, error)
+	// services are the accounts that get a door, and connect opens a connection into one.
+	services() []string
+	connect(account, name string) (*nats.Conn, error)
+	// client opens a connection for the embedding program.
+	client(name string) (*nats.Conn, error)
+	// storeDir is the directory whose file system holds the records, "" if it is not this process that writes them.
+	storeDir() string
+	// url is where clients connect, "" if they cannot.
+	url() string
+	reload() error
+	// stop is the last call; connections are closed before it or cut by it.
+	stop(ctx context.Context) error
+}
+
+var (
+	_ store = (*embedded)(nil)
+	_ store = (*external)(nil)
+)
+
+// connOptions are those of every connection that the broker opens: it reconnects for ever, and what goes wrong is
+// logged rather than printed.
+func connOptions(name string, log *slog.Logger) []nats.Option {
+	log = log.With(slog.String("conn", name))
+	return []nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			var subject string
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Warn("nats connection", slog.String("subject", subject), slog.Any("error", err))
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // nil is a close that was asked for.
+				log.Warn("nats connection lost", slog.Any("error", err))
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("nats connection is back", slog.String("url", nc.ConnectedUrlRedacted()))
+		}),
+	}
+}

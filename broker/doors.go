@@ -1,0 +1,92 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/broker/natsapi"
+	"github.com/weirstream/weir/protocol"
+)
+
+// doors are the NATS doors, one in each account that is to see the service.
+type doors struct {
+	st   store
+	svc  protocol.Service
+	opts natsapi.Options
+	log  *slog.Logger
+
+	mu   sync.Mutex // guards open
+	open map[string]door
+}
+
+type door struct {
+	nc *nats.Conn
+	d  *natsapi.Door
+}
+
+// sync opens the doors of accounts that are new and closes those of accounts that are gone.
+func (ds *doors) sync(ctx context.Context) error {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	want := ds.st.services()
+	var errs []error
+	for account, d := range ds.open {
+		if !slices.Contains(want, account) {
+			errs = append(errs, d.close(ctx))
+			delete(ds.open, account)
+		}
+	}
+	for _, account := range want {
+		if _, ok := ds.open[account]; ok {
+			continue
+		}
+		d, err := ds.openDoor(ctx, account)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		ds.open[account] = d
+		ds.log.Debug("nats door is open", slog.String("account", account))
+	}
+	return errors.Join(errs...)
+}
+
+func (ds *doors) openDoor(ctx context.Context, account string) (door, error) {
+	nc, err := ds.st.connect(account, "weir-door")
+	if err != nil {
+		return door{}, err
+	}
+	d, err := natsapi.Serve(ctx, nc, ds.svc, ds.opts)
+	if err != nil {
+		nc.Close()
+		return door{}, fmt.Errorf("open the NATS door in the account %s: %w", account, err)
+	}
+	return door{nc, d}, nil
+}
+
+// close drains all doors at once.
+func (ds *doors) close(ctx context.Context) error {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	errs := make([]error, len(ds.open))
+	var wg sync.WaitGroup
+	i := 0
+	for _, d := range ds.open {
+		wg.Go(func() { errs[i] = d.close(ctx) })
+		i++
+	}
+	wg.Wait()
+	clear(ds.open)
+	return errors.Join(errs...)
+}
+
+func (d door) close(ctx context.Context) error {
+	defer d.nc.Close()
+	return d.d.Close(ctx)
+}

@@ -1,0 +1,310 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/conf"
+)
+
+// embedded is a NATS server in this process, and its store directory.
+type embedded struct {
+	cfg  conf.Config
+	log  *slog.Logger
+	srv  *server.Server
+	slog *natsLogger
+
+	dir    string // the store directory; in memory mode a temporary one that stop removes
+	lock   *storeLock
+	remove bool
+
+	mu   sync.Mutex // guards the fields below, which a reload changes
+	keys keyring
+	plan accountPlan
+
+	stopping  chan struct{}
+	watchDone chan struct{}
+}
+
+// startEmbedded brings a NATS server up on the store directory and returns once it serves. fatal is called at most
+// once, if the server stops or JetStream turns itself off by itself later.
+func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal func(error)) (_ *embedded, err error) {
+	e := &embedded{cfg: cfg, log: log, slog: newNATSLogger(log), keys: keyring{},
+		stopping: make(chan struct{}), watchDone: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			e.giveUp()
+		}
+	}()
+	if err := e.openDir(); err != nil {
+		return nil, err
+	}
+	opts, plan, err := e.options(e.keys)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMoved(e.dir, cfg.SubjectPrefix, plan.storage); err != nil {
+		return nil, err
+	}
+	if opts.JetStreamMaxStore == 0 {
+		if opts.JetStreamMaxStore, err = storeLimit(e.dir); err != nil {
+			return nil, err
+		}
+	}
+	e.plan = plan
+	if e.srv, err = server.NewServer(opts); err != nil {
+		return nil, fmt.Errorf("the NATS server does not accept its configuration: %w", err)
+	}
+	e.srv.SetLoggerV2(e.slog, opts.Debug, opts.Trace, opts.TraceVerbose)
+	if err := e.run(ctx, opts); err != nil {
+		return nil, err
+	}
+	if err := e.checkStore(); err != nil {
+		return nil, err
+	}
+	go e.watch(fatal)
+	return e, nil
+}
+
+func (e *embedded) openDir() (err error) {
+	if e.cfg.Memory {
+		// JetStream wants a directory even if all streams are in memory.
+		e.dir, err = os.MkdirTemp("", "weir-memory-")
+		if err != nil {
+			return fmt.Errorf("memory mode needs a temporary directory: %w", err)
+		}
+		e.remove = true
+		return nil
+	}
+	e.dir = e.cfg.StoreDir
+	e.lock, err = lockStore(e.dir)
+	return err
+}
+
+// options reads the configuration. It adds a key to keys for every account that has none yet.
+func (e *embedded) options(keys keyring) (*server.Options, accountPlan, error) {
+	opts, err := natsOptions(e.cfg, e.dir)
+	if err != nil {
+		return nil, accountPlan{}, err
+	}
+	plan, err := planAccounts(opts, keys)
+	return opts, plan, err
+}
+
+// run starts the server. Start blocks while JetStream reads its files, which takes as long as it takes: only ctx
+// bounds it.
+func (e *embedded) run(ctx context.Context, opts *server.Options) error {
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		e.srv.Start()
+	}()
+	select {
+	case <-started:
+	case <-ctx.Done():
+		e.srv.Shutdown()
+		<-started
+		return fmt.Errorf("the start was called off while JetStream was recovering: %w", context.Cause(ctx))
+	}
+	select {
+	case <-e.slog.failed:
+		return e.explain(opts)
+	default:
+	}
+	// The listeners of routes, leafnodes and websockets come up on their own goroutines.
+	const settle = 10 * time.Second
+	if !e.srv.ReadyForConnections(settle) {
+		select {
+		case <-e.slog.failed:
+			return e.explain(opts)
+		default:
+			return fmt.Errorf("the NATS server is not ready for connections after %s; its log says why", settle)
+		}
+	}
+	if !e.srv.JetStreamEnabled() {
+		return errors.New("the NATS server started without JetStream; its log says why")
+	}
+	return nil
+}
+
+// explain turns the server's last words into what an operator can act on.
+func (e *embedded) explain(opts *server.Options) error {
+	said := e.slog.fatal
+	switch {
+	case strings.Contains(said, "address already in use"):
+		return fmt.Errorf("a port is in use already (%s): stop what listens there (another weir or nats-server?) or choose another address, such as nats.listen 127.0.0.1:0 for a free one", said)
+	case strings.Contains(said, "permission denied") && strings.Contains(said, "listen"):
+		return fmt.Errorf("a port may not be opened by this user (%s): choose one above 1023", said)
+	case strings.Contains(said, "JetStream"):
+		return fmt.Errorf("JetStream cannot use the store directory %q (%s): check that it is readable and writable for this user and that its disk is healthy", opts.StoreDir, said)
+	}
+	return fmt.Errorf("the NATS server could not start: %s", said)
+}
+
+// checkStore makes sure that everything on disk is there in JetStream too.
+func (e *embedded) checkStore() error {
+	if e.cfg.Memory {
+		return nil
+	}
+	recovered, err := e.streams(e.plan.storage)
+	if err != nil {
+		return err
+	}
+	return checkRecovered(e.dir, e.plan.storage, recovered)
+}
+
+func (e *embedded) streams(account string) ([]string, error) {
+	d, err := e.srv.JszAccount(&server.JSzOptions{Account: account, Streams: true})
+	if err != nil {
+		return nil, fmt.Errorf("JetStream is not available in the account %s: %w", account, err)
+	}
+	names := make([]string, len(d.Streams))
+	for i := range d.Streams {
+		names[i] = d.Streams[i].Name
+	}
+	return names, nil
+}
+
+// watch reports a server that is gone, or that has turned JetStream off: it does so when the disk is full or fails.
+func (e *embedded) watch(fatal func(error)) {
+	defer close(e.watchDone)
+	const period = time.Second
+	t := time.NewTicker(period)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.stopping:
+			return
+		case <-e.slog.failed:
+			fatal(fmt.Errorf("the NATS server failed: %s", e.slog.fatal))
+			return
+		case <-t.C:
+			if !e.srv.Running() {
+				fatal(errors.New("the NATS server stopped"))
+				return
+			}
+			if !e.srv.JetStreamEnabled() {
+				fatal(fmt.Errorf("JetStream has turned itself off: the disk of the store directory %q is full or fails; make room or repair it and start again", e.dir))
+				return
+			}
+		}
+	}
+}
+
+// connect opens an in-process connection into an account.
+func (e *embedded) connect(account, name string) (*nats.Conn, error) {
+	e.mu.Lock()
+	login, err := e.keys.login(account)
+	e.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	opts := append(connOptions(name, e.log), nats.InProcessServer(e.srv))
+	if login != nil {
+		opts = append(opts, login)
+	}
+	nc, err := nats.Connect("", opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect in process to the account %s: %w", account, err)
+	}
+	return nc, nil
+}
+
+func (e *embedded) storage(name string) (*nats.Conn, error) {
+	e.mu.Lock()
+	account := e.plan.storage
+	e.mu.Unlock()
+	return e.connect(account, name)
+}
+
+func (e *embedded) client(name string) (*nats.Conn, error) { return e.connect(globalAccount, name) }
+
+func (e *embedded) services() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.plan.services)
+}
+
+func (e *embedded) url() string {
+	if e.srv.Addr() == nil {
+		return ""
+	}
+	return e.srv.ClientURL()
+}
+
+func (e *embedded) storeDir() string { return e.dir }
+
+// reload reads the NATS configuration again and applies what the server can change while it runs.
+func (e *embedded) reload() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	keys := maps.Clone(e.keys)
+	opts, plan, err := e.options(keys)
+	if err != nil {
+		return err
+	}
+	if plan.storage != e.plan.storage {
+		return errors.New("accounts or authorization were switched on or off: that moves the storage and needs a restart")
+	}
+	// The limit was measured at the start, and JetStream refuses to lower it.
+	if opts.JetStreamMaxStore == 0 {
+		if js := e.srv.JetStreamConfig(); js != nil {
+			opts.JetStreamMaxStore = js.MaxStore
+		}
+	}
+	if err := e.srv.ReloadOptions(opts); err != nil {
+		return fmt.Errorf("the NATS server refuses the new configuration and keeps the old one: %w", err)
+	}
+	e.keys, e.plan = keys, plan
+	return nil
+}
+
+// stop ends the server. If it has a listener and the configuration grants the time, clients are told first and then
+// disconnected one by one, so that they move to another server; when ctx ends all are cut off.
+func (e *embedded) stop(ctx context.Context) error {
+	close(e.stopping)
+	<-e.watchDone
+	if e.url() != "" && e.cfg.LameDuck > 0 && ctx.Err() == nil {
+		e.lameDuck(ctx)
+	}
+	return e.giveUp()
+}
+
+func (e *embedded) lameDuck(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.srv.LameDuckShutdown()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		e.srv.Shutdown()
+		<-done
+	}
+}
+
+// giveUp frees everything that was acquired so far. Waiting for the server is not bounded: it is what flushes the
+// store, and leaving early would free the lock under a server that still writes.
+func (e *embedded) giveUp() error {
+	if e.srv != nil {
+		e.srv.Shutdown()
+		e.srv.WaitForShutdown()
+	}
+	err := e.lock.release()
+	if e.remove {
+		err = errors.Join(err, os.RemoveAll(e.dir))
+	}
+	return err
+}

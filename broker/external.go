@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/jsm.go/natscontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/conf"
+)
+
+// external is a NATS that runs already.
+type external struct {
+	cfg  conf.Config
+	log  *slog.Logger
+	addr string // where the first connection went, without a password
+}
+
+// openExternal connects once to find out whether the NATS can hold weir's storage.
+func openExternal(ctx context.Context, cfg conf.Config, log *slog.Logger) (*external, error) {
+	if cfg.DurabilityClass() == conf.DurabilityGroup {
+		return nil, errors.New("durability group syncs the files of the embedded server and cannot be used with an external NATS: " +
+			"use always (with sync_interval: always in that NATS) or interval")
+	}
+	x := &external{cfg: cfg, log: log}
+	nc, err := x.storage("weir-check")
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
+	x.addr = nc.ConnectedUrlRedacted()
+	if n := nc.MaxPayload(); n < minMaxPayload {
+		return nil, fmt.Errorf("the NATS server at %s takes messages of at most %d bytes, and a full batch needs %d: "+
+			"set \"max_payload: 8MB\" in the configuration of every nats-server there and reload it", x.addr, n, minMaxPayload)
+	}
+	if err := x.checkJetStream(ctx, nc); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err = js.AccountInfo(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("the NATS server at %s has no JetStream: add a \"jetstream { store_dir: ... }\" block to its configuration and restart it", x.addr)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("JetStream is not enabled for weir's account in the NATS server at %s: add \"jetstream: enabled\" to the account", x.addr)
+	}
+	return fmt.Errorf("ask the NATS server at %s for JetStream: %w; weir's user must be allowed to publish to $JS.API.> and to subscribe to _INBOX.>", x.addr, err)
+}
+
+func (x *external) storage(name string) (*nats.Conn, error) {
+	opts := connOptions(name, x.log)
+	c := x.cfg.External
+	if c.Creds != "" {
+		opts = append(opts, nats.UserCredentials(c.Creds))
+	}
+	if c.Context != "" {
+		nc, err := connectContext(c.Context, opts)
+		if err != nil {
+			return nil, fmt.Errorf("connect with the NATS context %q: %w; `nats context ls` lists the contexts", c.Context, err)
+		}
+		return nc, nil
+	}
+	nc, err := nats.Connect(c.URL, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the NATS server of external.url: %w; check that it runs and that external.creds fits", err)
+	}
+	return nc, nil
+}
+
+// connectContext connects with a NATS context: a name, or the path of a context file.
+func connectContext(context string, opts []nats.Option) (*nats.Conn, error) {
+	if !strings.ContainsAny(context, `/\`) {
+		return natscontext.Connect(context, opts...)
+	}
+	c, err := natscontext.NewFromFile(context)
+	if err != nil {
+		return nil, err
+	}
+	return c.Connect(opts...)
+}
+
+func (x *external) client(name string) (*nats.Conn, error) { return x.storage(name) }
+
+// connect opens a connection for a door. There is one account, that of the credentials.
+func (x *external) connect(_, name string) (*nats.Conn, error) { return x.storage(name) }
+
+func (x *external) services() []string         { return []string{globalAccount} }
+func (x *external) url() string                { return x.addr }
+func (x *external) storeDir() string           { return "" }
+func (x *external) stop(context.Context) error { return nil }
+
+func (x *external) reload() error {
+	return errors.New("an external NATS is reloaded by itself: nats-server --signal reload")
+}

@@ -1,0 +1,70 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// lockName is the file in the store directory whose lock says that a broker runs on it. It holds that broker's
+// process id, for people.
+const lockName = "weir.lock"
+
+// errLocked is what lockFile returns when another process holds the lock.
+var errLocked = errors.New("the file is locked by another process")
+
+// storeLock keeps a second broker off a store directory. The operating system gives the lock back when the process
+// ends, however it ends, so a crash never leaves a stale one.
+type storeLock struct{ f *os.File }
+
+// lockStore makes the store directory if needed, checks that it can be written, and takes its lock.
+func lockStore(dir string) (*storeLock, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("the store directory %q cannot be made (%w): choose another store_dir, or make it and give this user write permission", dir, err)
+	}
+	path := filepath.Join(dir, lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("the store directory %q cannot be written (%w): give this user write permission, or choose another store_dir", dir, err)
+	}
+	if err := lockFile(f); err != nil {
+		defer f.Close()
+		if errors.Is(err, errLocked) {
+			return nil, fmt.Errorf("another weir%s runs on the store directory %q: stop it, or choose another store_dir", holder(f), dir)
+		}
+		return nil, fmt.Errorf("lock %q: %w; the store directory must be on a file system with file locks", path, err)
+	}
+	if err := writePID(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("the store directory %q cannot be written (%w): free space or give this user write permission", dir, err)
+	}
+	return &storeLock{f}, nil
+}
+
+// release gives the lock back. The file stays: removing it would let two brokers lock two files of one name.
+func (l *storeLock) release() error {
+	if l == nil {
+		return nil
+	}
+	return l.f.Close()
+}
+
+func writePID(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	return err
+}
+
+// holder names the process that wrote its id into the lock file, where that can be read.
+func holder(f *os.File) string {
+	var b [32]byte
+	n, _ := f.ReadAt(b[:], 0) // Best effort: the file may be mandatory-locked, and the id only helps people.
+	if pid := strings.TrimSpace(string(b[:n])); pid != "" {
+		return " (process " + pid + ")"
+	}
+	return ""
+}

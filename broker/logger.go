@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// natsLogger passes the NATS server's log on to slog. The server's notices are for people who run NATS, so they
+// become debug lines; warnings and errors keep their level.
+//
+// A fatal message of a NATS server that runs by itself ends the process. Here the first one is kept and reported
+// through failed, so that the broker can say what to do, or stop in order.
+type natsLogger struct {
+	log *slog.Logger
+
+	once   sync.Once
+	failed chan struct{} // closed after fatal was set
+	fatal  string
+}
+
+func newNATSLogger(log *slog.Logger) *natsLogger {
+	return &natsLogger{log: log, failed: make(chan struct{})}
+}
+
+const natsMessage = "nats server"
+
+func (l *natsLogger) Noticef(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
+func (l *natsLogger) Warnf(format string, v ...any)   { l.log.Warn(natsMessage, text(format, v)) }
+func (l *natsLogger) Errorf(format string, v ...any)  { l.log.Error(natsMessage, text(format, v)) }
+func (l *natsLogger) Debugf(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
+func (l *natsLogger) Tracef(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
+
+func (l *natsLogger) Fatalf(format string, v ...any) {
+	l.log.Error(natsMessage, text(format, v), slog.Bool("fatal", true))
+	l.once.Do(func() {
+		l.fatal = fmt.Sprintf(format, v...)
+		close(l.failed)
+	})
+}
+
+// text formats late: a handler that drops the line never pays for it.
+func text(format string, v []any) slog.Attr {
+	return slog.Any("text", lazyText{format, v})
+}
+
+type lazyText struct {
+	format string
+	args   []any
+}
+
+func (t lazyText) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf(t.format, t.args...)) }

@@ -1,0 +1,164 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/sessions"
+)
+
+// storage is what the service needs of the adapter; see [adapterStorage].
+type storage interface {
+	protocol.BasinService
+	protocol.StreamService
+	// OpenStream opens a stream, and creates it if it is missing and its basin says so for this use.
+	OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error)
+}
+
+// service is the [protocol.Service] in process: the storage's catalog as it is, and its streams behind sessions. It
+// gives every failure its code, and refuses all calls once its gate is shut.
+type service struct {
+	st   storage
+	gate *gate
+	log  *slog.Logger
+}
+
+var _ protocol.Service = (*service)(nil)
+
+// failure is the error for the caller; what has no code is a surprise, and its text is for the log alone.
+func (s *service) failure(err error) error {
+	var known *protocol.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	}
+	e := protocol.AsError(err)
+	if e.Code == protocol.CodeOther {
+		s.log.Error("unexpected failure", slog.String("code", string(e.Code)), slog.Any("error", err))
+	}
+	return e
+}
+
+// do runs a call that answers with one value.
+func do[T any](s *service, f func() (T, error)) (out T, err error) {
+	if err := s.gate.enter(); err != nil {
+		return out, err
+	}
+	defer s.gate.leave()
+	out, err = f()
+	return out, s.failure(err)
+}
+
+// provision runs a create or ensure.
+func provision[T any](s *service, f func() (T, protocol.ProvisionResult, error)) (out T, result protocol.ProvisionResult, err error) {
+	if err := s.gate.enter(); err != nil {
+		return out, "", err
+	}
+	defer s.gate.leave()
+	out, result, err = f()
+	return out, result, s.failure(err)
+}
+
+// withStream runs a call on an opened stream.
+func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, forAppend bool, f func(sessions.Stream) (T, error)) (T, error) {
+	return do(s, func() (none T, err error) {
+		st, err := s.st.OpenStream(ctx, ref, forAppend)
+		if err != nil {
+			return none, err
+		}
+		defer st.Close()
+		return f(st)
+	})
+}
+
+func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+	return withStream(ctx, s, ref, false, func(st sessions.Stream) (protocol.Position, error) { return st.Tail(ctx) })
+}
+
+func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+	// Before the stream is opened: an input that cannot be stored must not create a stream.
+	if err := in.Validate(); err != nil {
+		return protocol.AppendAck{}, err
+	}
+	return withStream(ctx, s, ref, true, func(st sessions.Stream) (protocol.AppendAck, error) {
+		return sessions.AppendUnary(ctx, st, in)
+	})
+}
+
+func (s *service) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+	if err := req.Validate(); err != nil {
+		return protocol.ReadBatch{}, err
+	}
+	return withStream(ctx, s, ref, false, func(st sessions.Stream) (protocol.ReadBatch, error) {
+		if req.Wait == nil || *req.Wait <= 0 {
+			return sessions.ReadUnary(ctx, st, req)
+		}
+		waiting, cancel := s.gate.bind(ctx)
+		defer cancel()
+		batch, err := sessions.ReadUnary(waiting, st, req)
+		if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+			err = context.Cause(waiting)
+		}
+		return batch, err
+	})
+}
+
+func (s *service) ListBasins(ctx context.Context, req protocol.ListRequest) (protocol.BasinPage, error) {
+	return do(s, func() (protocol.BasinPage, error) { return s.st.ListBasins(ctx, req) })
+}
+
+func (s *service) CreateBasin(ctx context.Context, req protocol.CreateBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+	return provision(s, func() (protocol.BasinInfo, protocol.ProvisionResult, error) { return s.st.CreateBasin(ctx, req) })
+}
+
+func (s *service) EnsureBasin(ctx context.Context, basin protocol.BasinName, config protocol.BasinConfig) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+	return provision(s, func() (protocol.BasinInfo, protocol.ProvisionResult, error) {
+		return s.st.EnsureBasin(ctx, basin, config)
+	})
+}
+
+func (s *service) GetBasinConfig(ctx context.Context, basin protocol.BasinName) (protocol.BasinConfig, error) {
+	return do(s, func() (protocol.BasinConfig, error) { return s.st.GetBasinConfig(ctx, basin) })
+}
+
+func (s *service) ReconfigureBasin(ctx context.Context, basin protocol.BasinName, change protocol.BasinReconfiguration) (protocol.BasinConfig, error) {
+	return do(s, func() (protocol.BasinConfig, error) { return s.st.ReconfigureBasin(ctx, basin, change) })
+}
+
+func (s *service) DeleteBasin(ctx context.Context, basin protocol.BasinName) error {
+	_, err := do(s, func() (struct{}, error) { return struct{}{}, s.st.DeleteBasin(ctx, basin) })
+	return err
+}
+
+func (s *service) ListStreams(ctx context.Context, basin protocol.BasinName, req protocol.ListRequest) (protocol.StreamPage, error) {
+	return do(s, func() (protocol.StreamPage, error) { return s.st.ListStreams(ctx, basin, req) })
+}
+
+func (s *service) CreateStream(ctx context.Context, basin protocol.BasinName, req protocol.CreateStreamRequest) (protocol.StreamInfo, protocol.ProvisionResult, error) {
+	return provision(s, func() (protocol.StreamInfo, protocol.ProvisionResult, error) {
+		return s.st.CreateStream(ctx, basin, req)
+	})
+}
+
+func (s *service) EnsureStream(ctx context.Context, ref protocol.StreamRef, config protocol.StreamConfig) (protocol.StreamInfo, protocol.ProvisionResult, error) {
+	return provision(s, func() (protocol.StreamInfo, protocol.ProvisionResult, error) {
+		return s.st.EnsureStream(ctx, ref, config)
+	})
+}
+
+func (s *service) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
+	return do(s, func() (protocol.ResolvedStreamConfig, error) { return s.st.GetStreamConfig(ctx, ref) })
+}
+
+func (s *service) ReconfigureStream(ctx context.Context, ref protocol.StreamRef, change protocol.StreamReconfiguration) (protocol.ResolvedStreamConfig, error) {
+	return do(s, func() (protocol.ResolvedStreamConfig, error) { return s.st.ReconfigureStream(ctx, ref, change) })
+}
+
+func (s *service) DeleteStream(ctx context.Context, ref protocol.StreamRef) error {
+	_, err := do(s, func() (struct{}, error) { return struct{}{}, s.st.DeleteStream(ctx, ref) })
+	return err
+}

@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+
+	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/sessions"
+)
+
+func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	return do(s, func() (protocol.ReadSession, error) {
+		st, err := s.st.OpenStream(ctx, ref, false)
+		if err != nil {
+			return nil, err
+		}
+		inner, err := sessions.OpenRead(ctx, st, req, sessions.ReadOptions{})
+		if err != nil {
+			st.Close()
+			return nil, err
+		}
+		r := &readSession{inner: inner, s: s}
+		if err := s.gate.add(r); err != nil {
+			_ = inner.Close()
+			return nil, err
+		}
+		return r, nil
+	})
+}
+
+// readSession is a read session that the broker can end. When it does, the session fails with server_draining: a clean
+// end would tell the reader that there is nothing more to read.
+type readSession struct {
+	inner   protocol.ReadSession
+	s       *service
+	drained atomic.Bool
+}
+
+func (r *readSession) Next(ctx context.Context) (protocol.ReadBatch, error) {
+	batch, err := r.inner.Next(ctx)
+	switch {
+	case err == nil:
+		return batch, nil
+	case r.drained.Load():
+		err = errDraining()
+	case err != io.EOF: // io.EOF is passed as it is: callers compare it.
+		err = r.s.failure(err)
+	}
+	return protocol.ReadBatch{}, err
+}
+
+func (r *readSession) Close() error {
+	r.s.gate.remove(r)
+	return r.inner.Close()
+}
+
+func (r *readSession) end() {
+	r.drained.Store(true)
+	_ = r.inner.Close()
+}
+
+func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+	return do(s, func() (protocol.AppendSession, error) {
+		st, err := s.st.OpenStream(ctx, ref, true)
+		if err != nil {
+			return nil, err
+		}
+		a := &appendSession{inner: sessions.OpenAppend(st, sessions.AppendOptions{}), s: s}
+		if err := s.gate.add(a); err != nil {
+			_ = a.inner.Close()
+			return nil, err
+		}
+		return a, nil
+	})
+}
+
+// appendSession is an append session that the broker can end. When it does, no further input is taken, those taken are
+// still stored and acknowledged, and after their acks comes server_draining.
+type appendSession struct {
+	inner    protocol.AppendSession
+	s        *service
+	drained  atomic.Bool
+	finished atomic.Bool // the caller closed its input: after the last ack the end is clean, drained or not
+}
+
+func (a *appendSession) Submit(ctx context.Context, in protocol.AppendInput) error {
+	err := a.inner.Submit(ctx, in)
+	if err != nil && a.drained.Load() {
+		return errDraining()
+	}
+	return a.s.failure(err)
+}
+
+func (a *appendSession) Recv(ctx context.Context) (protocol.AppendAck, error) {
+	ack, err := a.inner.Recv(ctx)
+	switch {
+	case err == io.EOF && a.drained.Load() && !a.finished.Load():
+		err = errDraining()
+	case err != nil && err != io.EOF:
+		err = a.s.failure(err)
+	}
+	return ack, err
+}
+
+func (a *appendSession) CloseSend() error {
+	a.finished.Store(true)
+	return a.inner.CloseSend()
+}
+
+func (a *appendSession) Close() error {
+	a.s.gate.remove(a)
+	return a.inner.Close()
+}
+
+func (a *appendSession) end() {
+	a.drained.Store(true)
+	_ = a.inner.CloseSend()
+}

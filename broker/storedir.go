@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// The layout below the store directory, as the NATS server makes it:
+//
+//	weir.lock                                     ours
+//	jetstream/<account>/streams/<stream>/meta.inf one directory for each JetStream stream
+//	                                     msgs/    its records
+const (
+	streamMetaFile = "meta.inf"
+	streamMsgsDir  = "msgs"
+)
+
+func streamsDir(dir, account string) string {
+	return filepath.Join(dir, server.JetStreamStoreDir, account, "streams")
+}
+
+// storeLimit is how many bytes JetStream may hold: what it holds now and what is free, less a reserve. Reaching the
+// limit refuses writes, each with an error; filling the disk instead makes JetStream turn itself off. JetStream's own
+// default, three quarters of what is free, forgets what it holds already. 0 means unknown.
+func storeLimit(dir string) (int64, error) {
+	free, ok := freeBytes(dir)
+	if !ok {
+		return 0, nil
+	}
+	const maxReserve = 1 << 30
+	room := free - min(free/20, maxReserve)
+	const least = 1 << 20
+	if room < least {
+		return 0, fmt.Errorf("the file system of the store directory %q is full (%d bytes free): free some space", dir, free)
+	}
+	used, err := treeSize(filepath.Join(dir, server.JetStreamStoreDir))
+	if err != nil {
+		return 0, err
+	}
+	return used + room, nil
+}
+
+// treeSize is the size of all files below dir; a missing dir has none.
+func treeSize(dir string) (total int64, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("the store directory cannot be read (%w): check its permissions", err)
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		info, err := d.Info()
+		if err == nil {
+			total += info.Size()
+		}
+		return nil
+	})
+	return total, err
+}
+
+// checkMoved refuses a store directory whose records are in the other account: a broker that began without accounts and
+// has them now, or the other way round, would start empty.
+func checkMoved(dir, prefix, storage string) error {
+	other := PrivateAccount
+	if storage == PrivateAccount {
+		other = globalAccount
+	}
+	if hasStorage(streamsDir(dir, storage), prefix) || !hasStorage(streamsDir(dir, other), prefix) {
+		return nil
+	}
+	js := filepath.Join(dir, server.JetStreamStoreDir)
+	return fmt.Errorf("the store directory %q holds its records in the NATS account %s, but with this NATS configuration they belong in %s: "+
+		"accounts or authorization were switched on or off since; switch back, or move %q to %q (unless JetStream encrypts it) and start again",
+		dir, other, storage, filepath.Join(js, other), filepath.Join(js, storage))
+}
+
+func hasStorage(dir, prefix string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false // Missing, or about to be reported by the server itself.
+	}
+	prefix = strings.ToUpper(prefix)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		name := strings.TrimPrefix(e.Name(), "KV_")
+		return strings.HasPrefix(name, prefix+"_") || name == prefix
+	})
+}
+
+// checkRecovered compares the directories with the streams that the server has recovered. The server leaves a stream
+// out whose description is damaged and starts without it, with a warning; to a broker that is lost data.
+func checkRecovered(dir, account string, recovered []string) error {
+	entries, err := os.ReadDir(streamsDir(dir, account))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the store directory %q cannot be read (%w): check its permissions", dir, err)
+	}
+	var lost []string
+	for _, e := range entries {
+		// A leading dot marks a stream whose removal the server completes at start.
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") || slices.Contains(recovered, e.Name()) {
+			continue
+		}
+		if d := filepath.Join(streamsDir(dir, account), e.Name()); holdsRecords(d) {
+			lost = append(lost, d)
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the store is damaged: the NATS server could not recover %s (its warnings in the log say why); "+
+		"restore it from a backup, or move it away to give up its records", strings.Join(lost, ", "))
+}
+
+// holdsRecords tells a damaged stream from what a crash leaves of one that was just being created.
+func holdsRecords(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, streamMetaFile)); err == nil {
+		return true
+	}
+	n, err := treeSize(filepath.Join(dir, streamMsgsDir))
+	return err != nil || n > 0
+}
