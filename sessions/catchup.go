@@ -1,0 +1,128 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// catchUp delivers the next batch of stored records below the known tail (data plane 4.5, step 1). Whole runs are
+// joined while they fit; the run that does not fit begins the next batch.
+//
+// Memory held: the runs of one batch and one run more.
+func (r *Read) catchUp(ctx context.Context) (out protocol.ReadBatch, ok bool, err error) {
+	end, err := r.collect(ctx)
+	if r.joiner.count > 0 {
+		// What was read is delivered first. A failure comes with the next call; the end of a context, which is no
+		// failure of the session, is found anew by whoever waits next.
+		out = r.emit(r.joiner.take(), nil)
+		switch {
+		case end == collectRefused:
+			r.finish(io.EOF)
+		case err != nil && ctx.Err() == nil && r.life.Err() == nil:
+			r.finish(err)
+		case end == collectPassed:
+			r.passTail()
+		}
+		return out, true, nil
+	}
+	switch {
+	case err != nil:
+		return out, false, err
+	case end == collectRefused:
+		r.finish(io.EOF)
+	default:
+		// Everything that was left up to the tail is gone.
+		r.passTail()
+	}
+	return out, false, nil
+}
+
+// collectEnd says why collecting a batch stopped.
+type collectEnd uint8
+
+const (
+	// collectFull: the batch is full or the next run does not fit; or an error was met.
+	collectFull collectEnd = iota
+	// collectPassed: nothing is left below the known tail.
+	collectPassed
+	// collectRefused: the limit refused a record.
+	collectRefused
+)
+
+// collect adds runs to the joiner. On an error the cursor is gone, and what was collected stands.
+func (r *Read) collect(ctx context.Context) (collectEnd, error) {
+	ctx, unbind := r.bind(ctx)
+	defer unbind()
+	limit, next := r.limit, r.next
+	for !r.joiner.full() {
+		run, err := r.nextRun(ctx)
+		if errors.Is(err, io.EOF) {
+			return collectPassed, nil
+		}
+		if err == nil {
+			err = checkRun(run, next)
+		}
+		if err != nil {
+			r.closeCursor()
+			return collectFull, err
+		}
+		taken, cut := run.Take(limit)
+		if !r.joiner.fits(taken) {
+			r.carry = run
+			return collectFull, nil
+		}
+		r.joiner.add(taken)
+		if cut {
+			return collectRefused, nil
+		}
+		limit = limit.Spend(taken.Len(), taken.MeteredSize())
+		next = taken.Last().SeqNum + 1
+		if next >= r.tail.SeqNum {
+			return collectPassed, nil
+		}
+		if limit.Exhausted() {
+			return collectFull, nil // emit ends the session
+		}
+	}
+	return collectFull, nil
+}
+
+// checkRun holds a cursor to its contract: a run that is empty, too large or out of order would make the session
+// spin, skip or repeat.
+func checkRun(run protocol.Records, next uint64) error {
+	var empty joiner
+	if run.Len() == 0 || run.First().SeqNum < next || !empty.fits(run) {
+		return protocol.Errorf(protocol.CodeStorage, "reading from seq_num %d gave %d records (%d bytes) from %v",
+			next, run.Len(), run.MeteredSize(), run.First())
+	}
+	return nil
+}
+
+// nextRun returns the run left over from the last batch, or the cursor's next.
+func (r *Read) nextRun(ctx context.Context) (protocol.Records, error) {
+	if run := r.carry; run.Len() > 0 {
+		r.carry = protocol.Records{}
+		return run, nil
+	}
+	if r.cursor == nil {
+		r.cursor = r.stream.Scan(r.next, r.tail.SeqNum)
+	}
+	return r.cursor.Next(ctx)
+}
+
+// passTail leaves catching up: everything below the known tail was delivered or is gone.
+func (r *Read) passTail() {
+	r.closeCursor()
+	r.next = r.tail.SeqNum
+}
+
+func (r *Read) closeCursor() {
+	r.carry = protocol.Records{}
+	if r.cursor != nil {
+		r.cursor.Close()
+		r.cursor = nil
+	}
+}
