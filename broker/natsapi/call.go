@@ -1,0 +1,174 @@
+package natsapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// call is one request being served.
+type call struct {
+	door  *Door
+	ep    *endpoint
+	rest  string // what follows the endpoint's subject, without the dot
+	inbox string // where the answer goes; "" when nobody waits
+	ctl   controls
+	head  nats.Header
+	body  []byte
+}
+
+// reply is the answer to a call. The zero value is an empty body.
+type reply struct {
+	head nats.Header
+	body []byte
+	// sent tells that the handler has published, or will publish, all there is to say.
+	sent bool
+}
+
+// onRequest admits a request. It runs in the subscription's callback and does not wait.
+func (d *Door) onRequest(ep *endpoint, req micro.Request) {
+	inbox, body := req.Reply(), req.Data()
+	if inbox != "" && !d.mayAnswer(inbox) {
+		d.log.Debug("ignored a request with a reserved reply subject", "endpoint", ep.name, "reply", inbox)
+		return
+	}
+	if inbox == "" && !ep.mutes {
+		return // nobody to tell
+	}
+	stats := d.stats[ep.name]
+	if err := d.admit.request(len(body)); err != nil {
+		stats.refused.Add(1)
+		d.respondError(inbox, err)
+		return
+	}
+	c := &call{door: d, ep: ep, inbox: inbox, head: nats.Header(req.Headers()), body: body}
+	verb := strings.TrimSuffix(ep.subject, ".>")
+	c.rest = strings.TrimPrefix(strings.TrimPrefix(req.Subject(), d.subjects.Root()+"."+verb), ".")
+	stats.inflight.Add(1)
+	go func() {
+		defer d.admit.requestDone(len(body))
+		start := time.Now()
+		err := c.run()
+		stats.done(time.Since(start), err)
+	}()
+}
+
+// run serves the call and answers it. It returns the failure that the client was told.
+func (c *call) run() *protocol.Error {
+	r, err := c.serve()
+	if err != nil {
+		e := c.door.clientError(err, "endpoint", c.ep.name, "target", c.rest)
+		c.door.respondError(c.inbox, e)
+		return e
+	}
+	if !r.sent && c.inbox != "" {
+		c.door.publish(&nats.Msg{Subject: c.inbox, Header: r.head, Data: r.body})
+	}
+	return nil
+}
+
+// serve calls the endpoint's handler within the request's time.
+func (c *call) serve() (r reply, err error) {
+	defer recoverTo(c.door.log, &err)
+	if c.ctl, err = parseControls(c.head); err != nil {
+		return reply{}, err
+	}
+	ctx, cancel := context.WithTimeout(c.door.base, c.timeout())
+	defer cancel()
+	r, err = c.ep.serve(ctx, c)
+	return r, causeOf(ctx, err)
+}
+
+// timeout is how long the request may take: what its client waits for, if it says so, within the door's limit.
+func (c *call) timeout() time.Duration {
+	limit := c.door.opts.RequestTimeout + protocol.MaxUnaryWait
+	if c.ep.name != "read" {
+		limit = c.door.opts.RequestTimeout
+	}
+	if c.ctl.timeout != nil && *c.ctl.timeout < limit {
+		return *c.ctl.timeout
+	}
+	return limit
+}
+
+// causeOf puts the reason for which the door ended ctx in the place of a bare context error.
+func causeOf(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	var cause *protocol.Error
+	if code := protocol.CodeOf(err); code != protocol.CodeClientHangup && code != protocol.CodeRequestTimeout {
+		return err // a failure of its own
+	}
+	if errors.As(context.Cause(ctx), &cause) {
+		return cause
+	}
+	return err
+}
+
+// recoverTo turns a panic into an error for the client and a log entry for the operator. Defer it.
+func recoverTo(log *slog.Logger, err *error) {
+	if p := recover(); p != nil {
+		log.Error("recovered from a panic", "panic", p, "stack", string(debug.Stack()))
+		*err = protocol.Errorf(protocol.CodeOther, "internal error")
+	}
+}
+
+// clientError turns any failure into one fit for a client. What the client must not see is logged under an id that
+// the client does see.
+func (d *Door) clientError(err error, attrs ...any) *protocol.Error {
+	var known *protocol.Error
+	e := protocol.AsError(err)
+	if e.Code == protocol.CodeOther && !errors.As(err, &known) {
+		id := rand.Text()
+		d.log.Error("a request failed unexpectedly", append(attrs, "request", id, "error", err)...)
+		return protocol.Errorf(protocol.CodeOther, "internal error, see request %s in the server's log", id)
+	}
+	if cause := e.Unwrap(); cause != nil && e.Status() >= 500 {
+		d.log.Warn("a request failed", append(attrs, "code", e.Code, "error", e)...)
+	}
+	return e
+}
+
+// maxErrorHeader bounds the failure's text in the header, where it is repeated for people.
+const maxErrorHeader = 256
+
+// errorMsg is the form of a failure on the wire: the two headers of NATS services and the JSON body of the HTTP API.
+func errorMsg(subject string, e *protocol.Error) *nats.Msg {
+	text := e.Message
+	if len(text) > maxErrorHeader {
+		text = strings.ToValidUTF8(text[:maxErrorHeader], "")
+	}
+	if text == "" {
+		text = string(e.Code)
+	}
+	return &nats.Msg{Subject: subject, Data: e.Body(), Header: nats.Header{
+		protocol.HeaderServiceError:     {text},
+		protocol.HeaderServiceErrorCode: {strconv.Itoa(e.Status())},
+		protocol.HeaderContentType:      {protocol.MediaJSON},
+	}}
+}
+
+func (d *Door) respondError(inbox string, e *protocol.Error) {
+	if inbox != "" {
+		d.publish(errorMsg(inbox, e))
+	}
+}
+
+// publish sends a message whose size the caller has checked. That it cannot be sent is for the log: the client will
+// notice the missing answer.
+func (d *Door) publish(m *nats.Msg) {
+	if err := d.nc.PublishMsg(m); err != nil {
+		d.log.Warn("could not send an answer", "bytes", len(m.Data), "error", err)
+	}
+}

@@ -1,0 +1,192 @@
+package natsapi
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// controls are the headers of a message that speak to the door, parsed.
+type controls struct {
+	contentType  media
+	accept       media
+	format       protocol.RecordFormat
+	requestToken *string
+	timeout      *time.Duration
+	matchSeqNum  *uint64
+	fencingToken *string
+	timestamp    *uint64
+	session      string // "", SessionRead, SessionAppend
+	window       *uint64
+	frame        string
+	seq          *uint64
+}
+
+// media is a kind of body.
+type media uint8
+
+const (
+	mediaNone media = iota // no header
+	mediaRaw
+	mediaJSON
+	mediaProtobuf
+)
+
+// setControl parses one control header. Keys are the headers' names in lower case.
+var setControl = map[string]func(c *controls, value string) error{
+	strings.ToLower(protocol.HeaderContentType): func(c *controls, v string) (err error) {
+		c.contentType, err = parseMedia(protocol.HeaderContentType, v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderAccept): func(c *controls, v string) error {
+		// What the door cannot produce is answered as JSON, as over HTTP (data plane 8.3).
+		c.accept, _ = parseMedia(protocol.HeaderAccept, v)
+		return nil
+	},
+	strings.ToLower(protocol.HeaderFormat): func(c *controls, v string) (err error) {
+		c.format, err = protocol.ParseRecordFormat(v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderRequestToken): func(c *controls, v string) error {
+		if err := protocol.CheckRequestToken(v); err != nil {
+			return protocol.Errorf(protocol.CodeBadHeader, "%s: %v", protocol.HeaderRequestToken, err)
+		}
+		c.requestToken = &v
+		return nil
+	},
+	strings.ToLower(protocol.HeaderTimeout): func(c *controls, v string) error {
+		ms, err := parseUint(protocol.HeaderTimeout, v)
+		if err != nil {
+			return err
+		}
+		d := time.Duration(math.MaxInt64)
+		if *ms < math.MaxInt64/uint64(time.Millisecond) {
+			d = time.Duration(*ms) * time.Millisecond
+		}
+		c.timeout = &d
+		return nil
+	},
+	strings.ToLower(protocol.HeaderMatchSeqNum): func(c *controls, v string) (err error) {
+		c.matchSeqNum, err = parseUint(protocol.HeaderMatchSeqNum, v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderFencingToken): func(c *controls, v string) error {
+		c.fencingToken = &v
+		return nil
+	},
+	strings.ToLower(protocol.HeaderTimestamp): func(c *controls, v string) (err error) {
+		c.timestamp, err = parseUint(protocol.HeaderTimestamp, v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderSession): func(c *controls, v string) error {
+		c.session = strings.ToLower(strings.TrimSpace(v))
+		if c.session != protocol.SessionRead && c.session != protocol.SessionAppend {
+			return protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it may be %s or %s",
+				protocol.HeaderSession, clip(v), protocol.SessionRead, protocol.SessionAppend)
+		}
+		return nil
+	},
+	strings.ToLower(protocol.HeaderWindow): func(c *controls, v string) (err error) {
+		c.window, err = parseUint(protocol.HeaderWindow, v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderFrame): func(c *controls, v string) error {
+		c.frame = strings.ToLower(strings.TrimSpace(v))
+		return nil
+	},
+	strings.ToLower(protocol.HeaderSeq): func(c *controls, v string) (err error) {
+		c.seq, err = parseUint(protocol.HeaderSeq, v)
+		return err
+	},
+}
+
+// controlPrefixes begin the names of headers that are not data: those of weir, and those that NATS keeps for itself
+// and adds on the way, such as Nats-Request-Info. In lower case.
+const (
+	weirPrefix = "s2-"
+	natsPrefix = "nats-"
+)
+
+// parseControls reads the control headers. An unknown S2- header and one given twice are errors, because to ignore them
+// might drop a condition. The code of the error is bad_header.
+func parseControls(head nats.Header) (c controls, err error) {
+	seen := make([]string, 0, 8)
+	for _, name := range sortedNames(head) {
+		lower := strings.ToLower(name)
+		set, known := setControl[lower]
+		switch {
+		case !known && strings.HasPrefix(lower, weirPrefix):
+			return controls{}, protocol.Errorf(protocol.CodeBadHeader, "unknown header %q", clip(name))
+		case !known:
+			continue
+		}
+		if slices.Contains(seen, lower) || len(head[name]) != 1 {
+			return controls{}, protocol.Errorf(protocol.CodeBadHeader, "header %s is given more than once", clip(name))
+		}
+		seen = append(seen, lower)
+		if err := set(&c, head[name][0]); err != nil {
+			return controls{}, err
+		}
+	}
+	return c, nil
+}
+
+// isControl reports whether a header is not part of a record in raw form.
+func isControl(name string) bool {
+	lower := strings.ToLower(name)
+	if strings.HasPrefix(lower, weirPrefix) || strings.HasPrefix(lower, natsPrefix) {
+		return true
+	}
+	_, known := setControl[lower]
+	return known
+}
+
+func parseMedia(header, v string) (media, error) {
+	v, _, _ = strings.Cut(v, ",")
+	v, _, _ = strings.Cut(v, ";")
+	switch v = strings.ToLower(strings.TrimSpace(v)); {
+	case v == "":
+		return mediaNone, nil
+	case v == protocol.MediaRaw:
+		return mediaRaw, nil
+	case v == protocol.MediaJSON, strings.HasPrefix(v, "application/") && strings.HasSuffix(v, "+json"):
+		return mediaJSON, nil
+	case v == protocol.MediaProtobuf, v == "application/x-protobuf":
+		return mediaProtobuf, nil
+	}
+	return mediaNone, protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it may be %s, %s, %s or absent",
+		header, clip(v), protocol.MediaRaw, protocol.MediaJSON, protocol.MediaProtobuf)
+}
+
+func parseUint(header, v string) (*uint64, error) {
+	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 64)
+	if err != nil {
+		return nil, protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it must be a whole number from 0 to %d",
+			header, clip(v), uint64(math.MaxUint64))
+	}
+	return &n, nil
+}
+
+// clip shortens what a client sent for use in a message to it.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}
+
+func sortedNames(head nats.Header) []string {
+	names := make([]string, 0, len(head))
+	for name := range head {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

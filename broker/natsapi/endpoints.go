@@ -1,0 +1,40 @@
+package natsapi
+
+import "context"
+
+// endpoint is one subscription of the door: a verb and how to serve it.
+type endpoint struct {
+	name        string // for service discovery
+	subject     string // below the root
+	usage       string // the subject's form, for people
+	description string
+	// mutes tells that the verb does something even when nobody waits for an answer.
+	mutes bool
+	// serve handles one request in a goroutine of its own and returns its answer.
+	serve func(ctx context.Context, c *call) (reply, error)
+}
+
+// endpoints lists everything that the door answers. Subjects end in ">" although a name may be one token, so that a
+// malformed subject gets an error and not silence.
+func endpoints() []endpoint {
+	return []endpoint{
+		{"basin-list", "basin.list", "basin.list", "List basins", false, listBasins},
+		{"basin-create", "basin.create", "basin.create", "Create the basin that the body names", true, createBasin},
+		{"basin-create-named", "basin.create.>", "basin.create.<basin>", "Create a basin", true, createBasin},
+		{"basin-ensure", "basin.ensure.>", "basin.ensure.<basin>", "Create a basin or replace its config", true, ensureBasin},
+		{"basin-get", "basin.get.>", "basin.get.<basin>", "Get a basin's config", false, getBasin},
+		{"basin-reconfigure", "basin.reconfigure.>", "basin.reconfigure.<basin>", "Change parts of a basin's config", true, reconfigureBasin},
+		{"basin-delete", "basin.delete.>", "basin.delete.<basin>", "Delete a basin and its streams", true, deleteBasin},
+
+		{"stream-list", "stream.list.>", "stream.list.<basin>", "List a basin's streams", false, listStreams},
+		{"stream-create", "stream.create.>", "stream.create.<basin>[.<stream>]", "Create a stream", true, createStream},
+		{"stream-ensure", "stream.ensure.>", "stream.ensure.<basin>.<stream>", "Create a stream or replace its config", true, ensureStream},
+		{"stream-get", "stream.get.>", "stream.get.<basin>.<stream>", "Get a stream's config", false, getStream},
+		{"stream-reconfigure", "stream.reconfigure.>", "stream.reconfigure.<basin>.<stream>", "Change parts of a stream's config", true, reconfigureStream},
+		{"stream-delete", "stream.delete.>", "stream.delete.<basin>.<stream>", "Delete a stream", true, deleteStream},
+
+		{"append", "append.>", "append.<basin>.<stream>", "Append records, or open an append session", true, appendRecords},
+		{"read", "read.>", "read.<basin>.<stream>", "Read records, or open a read session", false, readRecords},
+		{"tail", "tail.>", "tail.<basin>.<stream>", "Check a stream's tail", false, checkTail},
+	}
+}

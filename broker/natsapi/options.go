@@ -1,0 +1,64 @@
+package natsapi
+
+import (
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Options configure a door. The zero value works.
+type Options struct {
+	// Prefix is the first token, or tokens, of every subject; "" means s2.
+	Prefix string
+	// Version is shown by service discovery; anything but a semantic version is shown as 0.0.0.
+	Version string
+	// Logger takes what the door has to say; nil discards it.
+	Logger *slog.Logger
+
+	// MaxInflight bounds the unary requests being served; 0 means 4096.
+	MaxInflight int
+	// MaxInflightBytes bounds the bodies of the unary requests being served and of the session inputs not yet
+	// answered; 0 means 256 MiB.
+	MaxInflightBytes int64
+	// MaxSessions bounds the open sessions; 0 means 16384.
+	MaxSessions int
+	// RequestTimeout bounds a unary request, beside the time that a read asks to wait; 0 means 30 s.
+	RequestTimeout time.Duration
+}
+
+const (
+	defaultMaxInflight      = 4096
+	defaultMaxInflightBytes = 256 << 20
+	defaultMaxSessions      = 16384
+	defaultRequestTimeout   = 30 * time.Second
+)
+
+// The shape of a semantic version, which service discovery insists on (semver.org, section 2 and following).
+var semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
+func (o Options) withDefaults() Options {
+	if o.Prefix == "" {
+		o.Prefix = protocol.NATSPrefix
+	}
+	if !semver.MatchString(o.Version) {
+		o.Version = "0.0.0"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxInflight <= 0 {
+		o.MaxInflight = defaultMaxInflight
+	}
+	if o.MaxInflightBytes <= 0 {
+		o.MaxInflightBytes = defaultMaxInflightBytes
+	}
+	if o.MaxSessions <= 0 {
+		o.MaxSessions = defaultMaxSessions
+	}
+	if o.RequestTimeout <= 0 {
+		o.RequestTimeout = defaultRequestTimeout
+	}
+	return o
+}

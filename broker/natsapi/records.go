@@ -1,0 +1,157 @@
+package natsapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func checkTail(ctx context.Context, c *call) (reply, error) {
+	ref, err := c.stream()
+	if err != nil {
+		return reply{}, err
+	}
+	tail, err := c.door.svc.CheckTail(ctx, ref)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{head: contentType(protocol.MediaJSON), body: protocol.EncodeTailJSON(tail)}, nil
+}
+
+// appendRecords stores one batch, or opens an append session.
+func appendRecords(ctx context.Context, c *call) (reply, error) {
+	ref, err := c.stream()
+	if err != nil {
+		return reply{}, err
+	}
+	switch c.ctl.session {
+	case protocol.SessionAppend:
+		return openAppendSession(ctx, c, ref)
+	case protocol.SessionRead:
+		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "%s: a read session is opened on the read subject", protocol.HeaderSession)
+	}
+	in, err := decodeInput(c.head, c.body)
+	if err != nil {
+		return reply{}, err
+	}
+	ack, err := c.door.svc.Append(ctx, ref, in)
+	if err != nil {
+		return reply{}, err
+	}
+	enc := c.encoding()
+	return reply{head: contentType(enc.contentType()), body: enc.ack(ack)}, nil
+}
+
+func (e encoding) ack(ack protocol.AppendAck) []byte {
+	if e.protobuf {
+		return protocol.MarshalAppendAck(ack)
+	}
+	body, _ := ack.MarshalJSON() // never fails: it is six numbers
+	return body
+}
+
+// decodeInput reads an append in any of its three forms. Codes: bad_header, bad_json, bad_proto, invalid.
+func decodeInput(head nats.Header, body []byte) (in protocol.AppendInput, err error) {
+	ctl, err := parseControls(head)
+	if err != nil {
+		return in, err
+	}
+	raw := ctl.contentType == mediaNone || ctl.contentType == mediaRaw
+	if !raw {
+		if name := ctl.rawOnly(); name != "" {
+			return in, protocol.Errorf(protocol.CodeBadHeader, "%s goes with an append in raw form; put it in the body", name)
+		}
+	}
+	if code := ctl.tooLargeCode(); len(body) > protocol.MaxRequestBytes {
+		return in, protocol.Errorf(code, "the body has %d bytes, at most %d are allowed", len(body), protocol.MaxRequestBytes)
+	}
+	switch ctl.contentType {
+	case mediaJSON:
+		return protocol.DecodeAppendInputJSON(body, ctl.format)
+	case mediaProtobuf:
+		return protocol.UnmarshalAppendInput(body)
+	}
+	return protocol.AppendInput{
+		Records:      []protocol.Record{{Timestamp: ctl.timestamp, Headers: recordHeaders(head), Body: body}},
+		MatchSeqNum:  ctl.matchSeqNum,
+		FencingToken: ctl.fencingToken,
+	}, nil
+}
+
+// recordHeaders returns the headers of a record in raw form: all but the control headers, in the order of their names,
+// because the order on the wire is lost, and with all values of each, in their order.
+func recordHeaders(head nats.Header) []protocol.Header {
+	var out []protocol.Header
+	for _, name := range sortedNames(head) {
+		if isControl(name) {
+			continue
+		}
+		for _, value := range head[name] {
+			out = append(out, protocol.Header{Name: []byte(name), Value: []byte(value)})
+		}
+	}
+	return slices.Clip(out)
+}
+
+// rawOnly returns the name of a given header that speaks only with an append in raw form, or "".
+func (c *controls) rawOnly() string {
+	switch {
+	case c.matchSeqNum != nil:
+		return protocol.HeaderMatchSeqNum
+	case c.fencingToken != nil:
+		return protocol.HeaderFencingToken
+	case c.timestamp != nil:
+		return protocol.HeaderTimestamp
+	}
+	return ""
+}
+
+// tooLargeCode is the code for a body that is too large, by its form (data plane 8.11).
+func (c *controls) tooLargeCode() protocol.Code {
+	switch c.contentType {
+	case mediaJSON:
+		return protocol.CodeBadJSON
+	case mediaProtobuf:
+		return protocol.CodeBadProto
+	}
+	return protocol.CodeInvalid
+}
+
+// readRecords answers with one batch, or opens a read session. A batch that does not fit in a message is cut: a reader
+// goes on behind the last record it got in any case.
+func readRecords(ctx context.Context, c *call) (reply, error) {
+	ref, err := c.stream()
+	if err != nil {
+		return reply{}, err
+	}
+	req, err := decodeBody(c, protocol.DecodeReadRequestJSON)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := req.Validate(); err != nil {
+		return reply{}, err
+	}
+	switch c.ctl.session {
+	case protocol.SessionRead:
+		return openReadSession(ctx, c, ref, req)
+	case protocol.SessionAppend:
+		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "%s: an append session is opened on the append subject", protocol.HeaderSession)
+	}
+	batch, err := c.door.svc.Read(ctx, ref, req)
+	if err != nil {
+		return reply{}, err
+	}
+	enc := c.encoding()
+	body, _, err := enc.fitBatch(batch, c.door.room())
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{head: contentType(enc.contentType()), body: body}, nil
+}
+
+func contentType(media string) nats.Header {
+	return nats.Header{protocol.HeaderContentType: {media}}
+}

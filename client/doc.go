@@ -1,0 +1,18 @@
+// Package client speaks to weir over NATS. [Client] implements [protocol.Service], so a program can exchange it for the
+// service in process; its failures are the server's own [*protocol.Error] values.
+//
+// # Outcomes
+//
+// A call that got no answer in time fails with request_timeout: whether it took effect is unknown. When no broker is
+// there it fails with unavailable. Nothing is sent twice by this package, except the opening of a session.
+//
+// # Sessions
+//
+// A read session resumes by itself where it stood, when a message was lost, the connection was renewed, the server went
+// away, or nothing came for 20 s: the records that Next returns have neither gap nor duplicate. Each session takes a
+// subscription of its own whose buffer is larger than what the server may send before it hears of progress, so a slow
+// reader slows only itself.
+//
+// An append session does not resume while inputs are unanswered, for they may be stored: it ends with an error that says
+// so, code other. When all inputs are answered, the next Submit opens it anew on whatever server answers.
+package client

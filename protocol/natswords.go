@@ -1,0 +1,111 @@
+package protocol
+
+// The words of the service over NATS, shared by the door and the client; docs/nats-api.md tells how they are used.
+
+// NATSPrefix is the default first token of the service's subjects.
+const NATSPrefix = "s2"
+
+// Control headers of a message to or from the door. Their names compare without regard to ASCII case when they arrive
+// at the door.
+const (
+	HeaderContentType = "Content-Type" // what the body is
+	HeaderAccept      = "Accept"       // what the answer shall be
+
+	HeaderFormat          = "S2-Format"           // how bytes stand in JSON, see RecordFormat
+	HeaderRequestToken    = "S2-Request-Token"    // idempotency token of a create
+	HeaderProvisionResult = "S2-Provision-Result" // what a create or ensure did
+	HeaderTimeout         = "S2-Timeout"          // milliseconds that the client waits for a unary answer
+	HeaderMatchSeqNum     = "S2-Match-Seq-Num"    // condition of an append in raw form
+	HeaderFencingToken    = "S2-Fencing-Token"    // condition of an append in raw form
+	HeaderTimestamp       = "S2-Timestamp"        // the record's timestamp in an append in raw form, milliseconds
+	HeaderSession         = "S2-Session"          // opens a session: SessionRead or SessionAppend
+	HeaderWindow          = "S2-Window"           // bytes that may be unacknowledged in a session
+	HeaderFrame           = "S2-Frame"            // kind of a message within a session
+	HeaderSeq             = "S2-Seq"              // number of a message within a session, from 1
+	HeaderAcked           = "S2-Acked"            // in a pong: number of the last answered input
+)
+
+// Headers that NATS services use to say that a request failed.
+const (
+	HeaderServiceError     = "Nats-Service-Error"
+	HeaderServiceErrorCode = "Nats-Service-Error-Code"
+)
+
+// Values of HeaderSession.
+const (
+	SessionRead   = "read"
+	SessionAppend = "append"
+)
+
+// Values of HeaderFrame. The door sends open, batch, heartbeat, ack, pong and end; a client sends input, ping, end and
+// cancel.
+const (
+	FrameOpen      = "open"
+	FrameBatch     = "batch"
+	FrameHeartbeat = "heartbeat"
+	FrameAck       = "ack"
+	FramePong      = "pong"
+	FrameEnd       = "end"
+	FrameInput     = "input"
+	FramePing      = "ping"
+	FrameCancel    = "cancel"
+)
+
+// Media types of bodies.
+const (
+	MediaJSON     = "application/json"
+	MediaProtobuf = "application/protobuf"
+	MediaRaw      = "application/octet-stream"
+)
+
+// NATSFrameCost is added to the size of every message when the windows of sessions are counted, so that they bound the
+// number of small messages as well. Both sides count with it.
+const NATSFrameCost = 512
+
+// SessionOpened answers the opening of an append session over NATS.
+type SessionOpened struct {
+	// Subject takes the session's messages.
+	Subject string `json:"subject"`
+	// ID names the session in logs.
+	ID string `json:"id"`
+	// Window is how many bytes of inputs may be unanswered.
+	Window int `json:"window"`
+}
+
+// NATSSubjects makes the subjects of the service; its value is the prefix, and "" means [NATSPrefix].
+type NATSSubjects string
+
+// Root is what every subject of the service begins with, without the last dot.
+func (s NATSSubjects) Root() string {
+	if s == "" {
+		s = NATSPrefix
+	}
+	return string(s) + ".v1"
+}
+
+// Basin is the subject of a basin verb; basin "" leaves the name out.
+func (s NATSSubjects) Basin(verb string, basin BasinName) string {
+	if basin == "" {
+		return s.Root() + ".basin." + verb
+	}
+	return s.Root() + ".basin." + verb + "." + string(basin)
+}
+
+// Stream is the subject of a stream verb; stream "" leaves the name out.
+func (s NATSSubjects) Stream(verb string, basin BasinName, stream StreamName) string {
+	subject := s.Root() + ".stream." + verb + "." + string(basin)
+	if stream == "" {
+		return subject
+	}
+	return subject + "." + EncodeStreamSubject(stream)
+}
+
+// Records is the subject of append, read or tail.
+func (s NATSSubjects) Records(verb string, ref StreamRef) string {
+	return s.Root() + "." + verb + "." + string(ref.Basin) + "." + EncodeStreamSubject(ref.Stream)
+}
+
+// Session is the subject under which one server takes the messages of its session id.
+func (s NATSSubjects) Session(door, id string) string {
+	return s.Root() + ".session." + door + "." + id
+}
