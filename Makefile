@@ -1,0 +1,80 @@
+# weir: make help lists what there is.
+
+GO        ?= go
+STORE     ?= .weir/store
+LISTEN    ?= 127.0.0.1:4222
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+PKG       ?= ./...
+
+# The version that the binary tells: the tag, or the commit after it.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+.PHONY: help build install run test test-short race lint fmt fuzz bench microbench conformance crash cover clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@echo
+	@echo 'variables: PKG=$(PKG) STORE=$(STORE) LISTEN=$(LISTEN) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME)'
+
+build: ## build bin/weir
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/weir ./cmd/weir
+
+install: ## install weir where go install puts binaries
+	$(GO) install -trimpath -ldflags '-X main.version=$(VERSION)' ./cmd/weir
+
+run: build ## start a broker on a store of its own (STORE, LISTEN) and print commands to paste
+	@mkdir -p $(STORE)
+	@echo 'In another terminal, so that the commands below find weir:'
+	@echo
+	@echo '  export PATH="$(CURDIR)/bin:$$PATH"'
+	@echo
+	@exec bin/weir serve --store-dir $(STORE) --nats-listen $(LISTEN)
+
+test: ## run all tests (PKG)
+	$(GO) test $(PKG)
+
+test-short: ## run the tests that take no long time
+	$(GO) test -short $(PKG)
+
+race: ## run all tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race $(PKG)
+
+conformance: ## run the conformance suite on every door, and the linearizability check
+	$(GO) test -count=1 -skip 'Crash|Fault' ./test/...
+
+crash: ## kill brokers at random points, break disks and clients, and check what was promised
+	$(GO) test -count=1 -timeout 20m -run 'Crash|Fault' ./test/...
+
+lint: ## check formatting, go vet, staticcheck, and the modules' checksums
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet $(PKG)
+	$(GO) tool staticcheck $(PKG)
+	$(GO) mod verify
+
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+# The go command fuzzes one target at a time.
+fuzz: ## fuzz every target for FUZZTIME
+	@for pkg in $$($(GO) list $(PKG)); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+bench: ## measure weir beside raw JetStream: a table, and bench/latest.json
+	@mkdir -p bench
+	$(GO) run ./test/bench -out bench/latest.json
+
+microbench: ## run the Go benchmarks of the packages (PKG, BENCHTIME); ten runs for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count 10 $(PKG)
+
+cover: ## show the test coverage of each package
+	$(GO) test -short -cover $(PKG)
+
+clean: ## remove what was built; the store of make run stays
+	rm -rf bin bench
