@@ -39,16 +39,17 @@ type reply struct {
 
 // pending is a chunk between its first record and its durability.
 type pending struct {
-	st      *stream
-	id      string
-	arrived uint64 // milliseconds
-	expiry  uint64
-	first   protocol.Position
-	wire    []byte
-	count   int
-	metered uint64
-	after   state // the stream's state after the chunk
-	replies []reply
+	st       *stream
+	id       string
+	arrived  uint64 // milliseconds
+	settings *settings
+	expiry   uint64
+	first    protocol.Position
+	wire     []byte
+	count    int
+	metered  uint64
+	after    state // the stream's state after the chunk
+	replies  []reply
 
 	header string
 	seq    jsSeq // where it is, or will be, stored

@@ -7,7 +7,7 @@ import "sync"
 type mailbox struct {
 	mu   sync.Mutex
 	mail mail
-	shut bool
+	shut error // why no request is taken any more
 	wake chan struct{}
 }
 
@@ -33,17 +33,17 @@ func (m *mailbox) poke() {
 	}
 }
 
-// post queues a request; false when the sequencer has shut its door.
-func (m *mailbox) post(r *request) bool {
+// post queues a request, unless the sequencer has shut its door.
+func (m *mailbox) post(r *request) error {
 	m.mu.Lock()
-	if m.shut {
-		m.mu.Unlock()
-		return false
+	if m.shut != nil {
+		defer m.mu.Unlock()
+		return m.shut
 	}
 	m.mail.requests = append(m.mail.requests, r)
 	m.mu.Unlock()
 	m.poke()
-	return true
+	return nil
 }
 
 func (m *mailbox) postAck(a pubAck) {
@@ -88,10 +88,12 @@ func (m *mailbox) takeAcks() []pubAck {
 	return acks
 }
 
-// close shuts the door for requests and wakes the sequencer.
-func (m *mailbox) close() {
+// close shuts the door for requests, which get reason, and wakes the sequencer.
+func (m *mailbox) close(reason error) {
 	m.mu.Lock()
-	m.shut = true
+	if m.shut == nil {
+		m.shut = reason
+	}
 	m.mu.Unlock()
 	m.poke()
 }
@@ -99,5 +101,5 @@ func (m *mailbox) close() {
 func (m *mailbox) isShut() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.shut
+	return m.shut != nil
 }

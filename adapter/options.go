@@ -41,6 +41,8 @@ type Options struct {
 	// Prefix is the first token of every storage subject, the upper-cased first part of every JetStream name;
 	// default "s2".
 	Prefix string
+	// Shared says that other servers use the same store: the catalog is followed by a watch.
+	Shared bool
 	// Fatal is called once, from a goroutine of its own, when the store can no longer be trusted (a failed sync). All
 	// writes fail from then on; the operator must check the disk and restart.
 	Fatal func(error)

@@ -1,0 +1,237 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Adapter stores basins and streams in JetStream. Its methods may be called at once from many goroutines.
+type Adapter struct {
+	opts        Options
+	logger      *slog.Logger
+	ctx         context.Context // ends when Close begins to stop the background
+	cancel      context.CancelFunc
+	tasks       sync.WaitGroup // goroutines that end with ctx
+	incarnation string         // prefix of chunk ids
+
+	manage   *nats.Conn
+	js       jetstream.JetStream
+	pubs     []*nats.Conn // order is kept within one connection, so a log stays on one
+	gets     []*getter
+	nextConn atomic.Int64
+
+	budget    *semaphore.Weighted // bytes of appends that are not answered
+	commit    *committer
+	closeSync func()
+	catalog   *catalog
+	janitor   *janitor
+
+	mu     sync.Mutex
+	logs   map[string]*logSlot // by name of the JetStream stream
+	closed bool
+}
+
+// logSlot is a log that is open or being opened.
+type logSlot struct {
+	ready chan struct{}
+	log   *log
+	err   error // read after ready
+}
+
+const defaultInflightBytes = 128 << 20
+
+// Open connects, creates what is missing, and loads the catalog. Deletions that a crash interrupted go on in the
+// background.
+func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
+	if opts.Connect == nil {
+		return nil, errors.New("adapter: Options.Connect is required")
+	}
+	opts.Replicas = max(1, opts.Replicas)
+	opts.LogsPerBasin = max(1, opts.LogsPerBasin)
+	if opts.InflightBytes == 0 {
+		opts.InflightBytes = defaultInflightBytes
+	}
+	opts.InflightBytes = max(opts.InflightBytes, protocol.MaxBatchBytes)
+	if opts.Prefix == "" {
+		opts.Prefix = "s2"
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Fatal == nil {
+		opts.Fatal = func(error) {}
+	}
+	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.Next()[:12] + "-", logs: map[string]*logSlot{},
+		budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			a.closeAll()
+		}
+	}()
+	if err := a.connect(); err != nil {
+		return nil, err
+	}
+	var sync func() error
+	if opts.Durability == DurabilityGroup && !opts.Memory {
+		if sync, a.closeSync, err = newSyncFS(opts.StoreDir); err != nil {
+			a.closeSync = func() {}
+			return nil, err
+		}
+	}
+	a.commit = newCommitter(sync, opts.Fatal)
+	if a.catalog, err = openCatalog(ctx, a); err != nil {
+		return nil, err
+	}
+	if err := a.commit.wait(ctx); err != nil {
+		return nil, err
+	}
+	a.janitor = newJanitor(a)
+	a.tasks.Go(func() { a.janitor.run(a.ctx) })
+	return a, nil
+}
+
+// connect opens the connections: one to manage, and a few each to publish and to read, so that bulk reads do not
+// stand in the way of acknowledgements.
+func (a *Adapter) connect() (err error) {
+	if a.manage, err = a.opts.Connect("weir: manage"); err != nil {
+		return fmt.Errorf("connect to the store: %w", err)
+	}
+	if a.js, err = jetstream.New(a.manage); err != nil {
+		return fmt.Errorf("use JetStream: %w", err)
+	}
+	for i := range min(4, runtime.GOMAXPROCS(0)) {
+		pub, err := a.opts.Connect("weir: append " + strconv.Itoa(i))
+		if err != nil {
+			return fmt.Errorf("connect to the store: %w", err)
+		}
+		a.pubs = append(a.pubs, pub)
+		get, err := a.opts.Connect("weir: read " + strconv.Itoa(i))
+		if err != nil {
+			return fmt.Errorf("connect to the store: %w", err)
+		}
+		g, err := newGetter(get)
+		if err != nil {
+			get.Close()
+			return err
+		}
+		a.gets = append(a.gets, g)
+	}
+	return nil
+}
+
+// logOf returns the log, opening it if needed. The caller has made sure that its basin exists.
+func (a *Adapter) logOf(ctx context.Context, basin protocol.BasinName, n int) (*log, error) {
+	name := a.logName(basin, n)
+	a.mu.Lock()
+	slot, ok := a.logs[name]
+	if !ok {
+		if a.closed {
+			a.mu.Unlock()
+			return nil, errDraining
+		}
+		slot = &logSlot{ready: make(chan struct{})}
+		a.logs[name] = slot
+		a.tasks.Go(func() {
+			slot.log, slot.err = a.openLog(a.ctx, basin, n)
+			if slot.err != nil {
+				a.mu.Lock()
+				delete(a.logs, name) // the next one to ask tries again
+				a.mu.Unlock()
+			}
+			close(slot.ready)
+		})
+	}
+	a.mu.Unlock()
+	select {
+	case <-slot.ready:
+		return slot.log, slot.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// openedLog returns the log if it is open, or nil.
+func (a *Adapter) openedLog(basin protocol.BasinName, n int) *log {
+	a.mu.Lock()
+	slot := a.logs[a.logName(basin, n)]
+	a.mu.Unlock()
+	if slot == nil {
+		return nil
+	}
+	select {
+	case <-slot.ready:
+		return slot.log
+	default:
+		return nil
+	}
+}
+
+// openLogs returns all logs that are open.
+func (a *Adapter) openLogs() []*log {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	logs := make([]*log, 0, len(a.logs))
+	for _, slot := range a.logs {
+		select {
+		case <-slot.ready:
+			if slot.log != nil {
+				logs = append(logs, slot.log)
+			}
+		default:
+		}
+	}
+	return logs
+}
+
+// Close refuses new appends, settles those in flight until ctx ends, and closes the connections. Appends that cannot be
+// settled in time are answered as unknown. Feeds end with code server_draining.
+func (a *Adapter) Close(ctx context.Context) error {
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil
+	}
+	a.closed = true
+	a.mu.Unlock()
+	a.cancel()
+	a.tasks.Wait()
+	var closing sync.WaitGroup
+	for _, l := range a.openLogs() {
+		closing.Go(func() { l.close(ctx, errDraining) })
+	}
+	closing.Wait()
+	a.closeAll()
+	return ctx.Err()
+}
+
+func (a *Adapter) closeAll() {
+	a.cancel()
+	a.tasks.Wait()
+	if a.commit != nil {
+		a.commit.close()
+	}
+	a.closeSync()
+	for _, c := range a.pubs {
+		c.Close()
+	}
+	for _, g := range a.gets {
+		g.nc.Close()
+	}
+	if a.manage != nil {
+		a.manage.Close()
+	}
+}

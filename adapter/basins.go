@@ -1,0 +1,138 @@
+package adapter
+
+import (
+	"context"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func basinNotFound(name protocol.BasinName) error {
+	return protocol.Errorf(protocol.CodeBasinNotFound, "basin %q does not exist", name)
+}
+
+func basinDeleting(name protocol.BasinName) error {
+	return protocol.Errorf(protocol.CodeBasinDeletionPending, "basin %q is being deleted", name)
+}
+
+// ListBasins returns a page of basins.
+func (a *Adapter) ListBasins(_ context.Context, req protocol.ListRequest) (protocol.BasinPage, error) {
+	return a.catalog.view.listBasins(req), nil
+}
+
+// CreateBasin makes a basin (control plane 3.2).
+func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
+	key, err := requestKey(req.RequestToken, req.Config)
+	if err != nil {
+		return info, "", err
+	}
+	err = a.catalog.change(ctx, basinKey(req.Basin), func() error {
+		old, _, ok := a.catalog.view.basin(req.Basin)
+		switch {
+		case ok && old.deleting():
+			return basinDeleting(req.Basin)
+		case ok && key != "" && key == old.Key:
+			info, result = old.info(), protocol.ProvisionNoop
+			return nil
+		case ok:
+			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", req.Basin)
+		}
+		info, result, err = a.newBasin(ctx, req.Basin, req.Config, key)
+		return err
+	})
+	return info, result, err
+}
+
+func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config protocol.BasinConfig, key string) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+	rec := &basinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Logs: a.opts.LogsPerBasin, Key: key}
+	revision, err := a.catalog.write(ctx, basinKey(name), rec, 0)
+	if err != nil {
+		return protocol.BasinInfo{}, "", err
+	}
+	a.catalog.view.putBasin(rec, revision)
+	return rec.info(), protocol.ProvisionCreated, nil
+}
+
+// EnsureBasin makes a basin or replaces its configuration (control plane 3.4).
+func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, config protocol.BasinConfig) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
+	err = a.catalog.change(ctx, basinKey(name), func() error {
+		rec, revision, ok := a.catalog.view.basin(name)
+		switch {
+		case !ok:
+			info, result, err = a.newBasin(ctx, name, config, "")
+			return err
+		case rec.deleting():
+			return basinDeleting(name)
+		case rec.Config.Equal(config):
+			info, result = rec.info(), protocol.ProvisionNoop
+			return nil
+		}
+		rec.Config = config
+		info, result = rec.info(), protocol.ProvisionUpdated
+		return a.updateBasin(ctx, &rec, revision)
+	})
+	return info, result, err
+}
+
+func (a *Adapter) updateBasin(ctx context.Context, rec *basinRecord, revision uint64) error {
+	next, err := a.catalog.write(ctx, basinKey(rec.Name), rec, revision)
+	if err == nil {
+		a.catalog.view.putBasin(rec, next)
+	}
+	return err
+}
+
+// liveBasin returns a basin that is not being deleted.
+func (a *Adapter) liveBasin(name protocol.BasinName) (rec basinRecord, revision uint64, err error) {
+	rec, revision, ok := a.catalog.view.basin(name)
+	switch {
+	case !ok:
+		return rec, 0, basinNotFound(name)
+	case rec.deleting():
+		return rec, 0, basinDeleting(name)
+	}
+	return rec, revision, nil
+}
+
+// GetBasinConfig returns a basin's configuration (control plane 3.5, decision D-9).
+func (a *Adapter) GetBasinConfig(_ context.Context, name protocol.BasinName) (protocol.BasinConfig, error) {
+	rec, _, err := a.liveBasin(name)
+	return rec.Config, err
+}
+
+// ReconfigureBasin changes a basin's configuration (control plane 3.6).
+func (a *Adapter) ReconfigureBasin(ctx context.Context, name protocol.BasinName, change protocol.BasinReconfiguration) (config protocol.BasinConfig, err error) {
+	err = a.catalog.change(ctx, basinKey(name), func() error {
+		rec, revision, err := a.liveBasin(name)
+		if err != nil {
+			return err
+		}
+		rec.Config = change.Apply(rec.Config)
+		config = rec.Config
+		return a.updateBasin(ctx, &rec, revision)
+	})
+	return config, err
+}
+
+// DeleteBasin marks a basin as deleted; the janitor removes its logs, its streams and at last itself (control plane
+// 3.7).
+func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) error {
+	provisioning := a.catalog.view.provisioning(name)
+	provisioning.Lock()
+	defer provisioning.Unlock()
+	err := a.catalog.change(ctx, basinKey(name), func() error {
+		rec, revision, ok := a.catalog.view.basin(name)
+		switch {
+		case !ok:
+			return basinNotFound(name)
+		case rec.deleting():
+			return nil
+		}
+		rec.DeletedAt = time.Now().UTC()
+		return a.updateBasin(ctx, &rec, revision)
+	})
+	if err == nil {
+		a.janitor.removeBasin(name)
+	}
+	return err
+}

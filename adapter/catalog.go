@@ -1,0 +1,227 @@
+package adapter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// catalog keeps basins and streams in a JetStream key-value bucket, each key changed by compare-and-set, and in a view
+// in memory. A change is in the view once it is durable.
+type catalog struct {
+	a    *Adapter
+	kv   jetstream.KeyValue
+	view view
+	keys keyLocks
+}
+
+const (
+	// deleteMarkerTTL is how long the bucket remembers that a key was removed, for other servers' watches.
+	deleteMarkerTTL = time.Hour
+	// conflictRetries bounds how often a change is tried again after another server changed the key first (D-20).
+	conflictRetries = 8
+)
+
+var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resource was changed by others again and again; nothing was done")
+
+// openCatalog opens or creates the bucket and loads it. With shared it goes on following what other servers write.
+func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
+	c := &catalog{a: a}
+	bucket := strings.ToUpper(a.opts.Prefix) + "_CATALOG"
+	storage := jetstream.FileStorage
+	if a.opts.Memory {
+		storage = jetstream.MemoryStorage
+	}
+	setup, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	kv, err := a.js.KeyValue(setup, bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = a.js.CreateKeyValue(setup, jetstream.KeyValueConfig{
+			Bucket: bucket, Description: "weir: basins and streams", History: 1, Storage: storage,
+			Replicas: a.opts.Replicas, LimitMarkerTTL: deleteMarkerTTL,
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the catalog %s: %w", bucket, err)
+	}
+	c.kv = kv
+	return c, c.load(ctx)
+}
+
+// load reads the whole bucket into the view.
+func (c *catalog) load(ctx context.Context) error {
+	watch, cancel := context.WithCancel(c.a.ctx)
+	w, err := c.kv.WatchAll(watch)
+	if err != nil {
+		cancel()
+		return fmt.Errorf("read the catalog: %w", err)
+	}
+	stop := func() {
+		w.Stop() //nolint:errcheck // nothing more is wanted from it
+		cancel()
+	}
+	for {
+		select {
+		case e := <-w.Updates():
+			if e != nil {
+				if err := c.apply(e); err != nil {
+					stop()
+					return err
+				}
+				continue
+			}
+			if !c.a.opts.Shared {
+				stop()
+				return nil
+			}
+			c.a.tasks.Go(func() {
+				defer stop()
+				for {
+					select {
+					case e, ok := <-w.Updates():
+						if !ok {
+							return
+						}
+						if err := c.apply(e); err != nil {
+							c.a.logger.Error("a catalog entry cannot be read", slog.Any("error", err))
+						}
+					case <-watch.Done():
+						return
+					}
+				}
+			})
+			return nil
+		case <-ctx.Done():
+			stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// apply brings one key's newest value into the view.
+func (c *catalog) apply(e jetstream.KeyValueEntry) error {
+	if e == nil {
+		return nil
+	}
+	gone := e.Operation() != jetstream.KeyValuePut
+	if name, ok := strings.CutPrefix(e.Key(), "b."); ok {
+		if gone {
+			c.view.removeBasin(protocol.BasinName(name))
+			return nil
+		}
+		var r basinRecord
+		if err := json.Unmarshal(e.Value(), &r); err != nil {
+			return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
+		}
+		c.view.putBasin(&r, e.Revision())
+		return nil
+	}
+	basin, ok := basinOfKey(e.Key())
+	if !ok {
+		return fmt.Errorf("catalog entry %s: unknown kind", e.Key())
+	}
+	if gone {
+		return nil // whoever removed it removes it from its view; others see deleted_at before
+	}
+	var r streamRecord
+	if err := json.Unmarshal(e.Value(), &r); err != nil {
+		return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
+	}
+	c.showStream(basin, &r, e.Revision())
+	return nil
+}
+
+// showStream puts a stored record into the view and into the loaded stream, if there is one.
+func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision uint64) *streamEntry {
+	checks := &checkTime{}
+	if old, _, _ := c.view.stream(protocol.StreamRef{Basin: basin, Stream: r.Name}); old != nil && old.ID == r.ID {
+		checks = old.checks
+	}
+	e := newStreamEntry(basin, r, revision, checks)
+	c.view.putStream(e)
+	return e
+}
+
+// write stores a record under key if the key is still at revision (0: absent), durably, and returns the new revision.
+// errConflict means that it is not. Once begun it is not given up when ctx ends, so that the view stays true.
+func (c *catalog) write(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
+	value, err := json.Marshal(record)
+	if err != nil {
+		return 0, fmt.Errorf("encode catalog entry %s: %w", key, err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
+	defer cancel()
+	var next uint64
+	if revision == 0 {
+		next, err = c.kv.Create(ctx, key, value)
+	} else {
+		next, err = c.kv.Update(ctx, key, value, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, errConflict
+	}
+	if err == nil {
+		err = c.a.commit.wait(ctx)
+	}
+	if err != nil {
+		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("write catalog entry %s: %w", key, err),
+			"the change could not be confirmed; it may have been made")
+	}
+	return next, nil
+}
+
+// remove deletes a key, durably. It is no error if the key is gone already.
+func (c *catalog) remove(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	err := c.kv.Purge(ctx, key, jetstream.PurgeTTL(deleteMarkerTTL))
+	if err == nil {
+		err = c.a.commit.wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("remove catalog entry %s: %w", key, err)
+	}
+	return nil
+}
+
+// refresh brings what another server wrote under key into the view, after a conflict.
+func (c *catalog) refresh(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	e, err := c.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return protocol.Wrap(protocol.CodeUnavailable, fmt.Errorf("read catalog entry %s: %w", key, err), "the store does not answer")
+	}
+	return c.apply(e)
+}
+
+// change runs step, which looks at the view and writes under key, alone for that key in this process, and again while
+// other servers get in between.
+func (c *catalog) change(ctx context.Context, key string, step func() error) error {
+	unlock, err := c.keys.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for range conflictRetries {
+		err := step()
+		if !errors.Is(err, error(errConflict)) {
+			return err
+		}
+		if err := c.refresh(ctx, key); err != nil {
+			return err
+		}
+	}
+	return errConflict
+}

@@ -1,0 +1,217 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Cursor reads stored records forward. It fetches chunks with batched direct gets, small ones first, because most reads
+// are short, and asks for the next batch as soon as the last one has arrived. At most two batches are in memory.
+type Cursor struct {
+	st   *stream
+	from uint64 // next seq_num to deliver
+	to   uint64 // exclusive
+
+	at       jsSeq   // where the next fetch begins; 0: not known yet
+	found    *stored // a chunk that the seek fetched anyway
+	have     []*nats.Msg
+	head     int // of have
+	size     int // bytes to ask for next
+	count    int // messages to ask for next
+	inflight *fetch
+	retries  int
+	done     bool
+}
+
+// fetch is one batched get under way.
+type fetch struct {
+	token uint64
+	ch    chan *nats.Msg
+	bytes int64 // of the budget
+}
+
+const (
+	firstGetBytes    = 32 << 10
+	firstGetMessages = 8
+	// staleRetries bounds how often a replica that is behind is asked again, staleWait apart.
+	staleRetries = 500
+	staleWait    = 5 * time.Millisecond
+)
+
+// Scan reads the surviving records with a seq_num in [from, to).
+func (h *Stream) Scan(from, to uint64) *Cursor {
+	_, trim, _ := h.st.live.position()
+	if trim != protocol.TerminalTrimPoint {
+		from = max(from, trim)
+	}
+	return &Cursor{st: h.st, from: from, to: to, size: firstGetBytes, count: firstGetMessages}
+}
+
+// Next returns the next run of records, or io.EOF.
+func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
+	for !c.done && c.from < c.to {
+		chunk, err := c.nextChunk(ctx)
+		if err != nil {
+			return protocol.Records{}, err
+		}
+		if chunk == nil || chunk.FirstSeqNum() >= c.to {
+			break
+		}
+		c.at = chunk.seq + 1
+		r := chunk.visible(millis(time.Now())).From(c.from)
+		if chunk.Next > c.to {
+			r, _ = r.Take(protocol.Limit{Count: c.to - r.First().SeqNum, Bytes: ^uint64(0)})
+		}
+		c.from = max(c.from, chunk.Next)
+		if r.Len() > 0 {
+			return r, nil
+		}
+	}
+	c.done = true
+	c.Close()
+	return protocol.Records{}, io.EOF
+}
+
+// nextChunk returns the chunk at or after c.at; nil when there is none.
+func (c *Cursor) nextChunk(ctx context.Context) (*stored, error) {
+	if c.at == 0 {
+		at, found, err := c.st.seek(ctx, c.from, bySeqNum)
+		if err != nil || at == 0 {
+			return nil, err
+		}
+		if found != nil {
+			c.at = at
+			return found, nil
+		}
+		c.at = at
+		c.st.live.mu.Lock()
+		newest := at == c.st.live.last
+		c.st.live.mu.Unlock()
+		if newest { // nothing to batch
+			s, err := c.st.log.getNext(ctx, c.st.subject, at)
+			if errors.Is(err, errNotFound) {
+				return nil, nil
+			}
+			return &s, err
+		}
+	}
+	for {
+		if c.head < len(c.have) {
+			m := c.have[c.head]
+			c.have[c.head] = nil
+			c.head++
+			s, err := c.st.log.decode(m)
+			return &s, err
+		}
+		c.have, c.head = c.have[:0], 0
+		if c.inflight == nil {
+			if err := c.request(ctx, c.at, true); err != nil {
+				return nil, err
+			}
+		}
+		again, err := c.collect(ctx)
+		if err != nil || !again {
+			return nil, err
+		}
+	}
+}
+
+// collect takes in at least one message and all others that have arrived. When the batch is complete it asks for the
+// next one, if the budget has room. again is false when the stream has no chunk there.
+func (c *Cursor) collect(ctx context.Context) (again bool, err error) {
+	f := c.inflight
+	m, err := await(ctx, f.ch)
+	if err != nil {
+		return false, err
+	}
+	for {
+		switch err := getStatus(m); {
+		case errors.Is(err, errEndOfBatch):
+			c.finishFetch()
+			if len(c.have) > 0 {
+				c.prefetch(ctx)
+			}
+			return true, nil
+		case errors.Is(err, errNotFound):
+			c.finishFetch()
+			// With replicas, the one that answered may be behind the durable tail; by itself it is a deleted stream.
+			if c.st.log.a.opts.Replicas > 1 && c.retries < staleRetries {
+				c.retries++
+				sleep(ctx, staleWait)
+				return true, ctx.Err()
+			}
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+		c.retries = 0
+		c.have = append(c.have, m)
+		select {
+		case m = <-f.ch:
+		default:
+			return true, nil
+		}
+	}
+}
+
+// prefetch asks for the batch behind what is at hand, unless that reaches the end of the range.
+func (c *Cursor) prefetch(ctx context.Context) {
+	last := c.have[len(c.have)-1]
+	s, err := strconv.ParseUint(lastValue(last.Header, "Nats-Sequence"), 10, 64)
+	if err != nil || c.to-c.from <= uint64(len(c.have)) {
+		return
+	}
+	c.st.live.mu.Lock()
+	newest := c.st.live.last
+	c.st.live.mu.Unlock()
+	if jsSeq(s) < newest {
+		_ = c.request(ctx, jsSeq(s)+1, false) // if it fails now, it is made again, and fails, when it is needed
+	}
+}
+
+// request starts a batched get at seq. Without must it does nothing when the budget is used up.
+func (c *Cursor) request(ctx context.Context, seq jsSeq, must bool) error {
+	l := c.st.log
+	g := l.get
+	cost := int64(c.size) + protocol.MaxBatchBytes // the message that crosses the limit comes too
+	if !g.budget.TryAcquire(cost) {
+		if !must {
+			return nil
+		}
+		if err := g.budget.Acquire(ctx, cost); err != nil {
+			return err
+		}
+	}
+	token, ch := g.open(c.count + 1)
+	c.inflight = &fetch{token, ch, cost}
+	err := g.nc.PublishRequest(apiDirectGet+l.name, g.prefix+strconv.FormatUint(token, 36),
+		nextRequest(c.st.subject, seq, c.count, c.size))
+	if err != nil {
+		c.finishFetch()
+		return err
+	}
+	c.size = min(4*c.size, maxGetBytes)
+	c.count = min(4*c.count, maxGetMessages)
+	return nil
+}
+
+func (c *Cursor) finishFetch() {
+	if f := c.inflight; f != nil {
+		c.st.log.get.close(f.token, f.ch)
+		c.st.log.get.budget.Release(f.bytes)
+		c.inflight = nil
+	}
+}
+
+// Close gives up what is under way.
+func (c *Cursor) Close() {
+	c.finishFetch()
+	c.have, c.head = nil, 0
+}

@@ -1,0 +1,353 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+const (
+	// sweepEvery is how often the janitor looks at the next sweepStreams streams of the catalog: a million streams take
+	// about a quarter of an hour. Readers never see what has expired, so this bounds only how late space is given back.
+	sweepEvery   = 2 * time.Second
+	sweepStreams = 2000
+	// sweepChunks bounds the chunks of one stream that a pass looks at.
+	sweepChunks = 256
+	// recheckAfter is when a stream whose check failed is looked at again.
+	recheckAfter = time.Minute
+	// unloadAfter is how long a stream stays loaded without being used (data plane 4.14).
+	unloadAfter = 60 * time.Second
+)
+
+// The janitor gives space back: it purges chunks below a trim point, chunks that have expired, deleted streams and
+// deleted basins. Every step can be repeated, and what a crash interrupts is found again: deletions by their mark in the
+// catalog, trims and expiries by the sweep over all streams.
+type janitor struct {
+	a    *Adapter
+	wake chan struct{}
+
+	mu      sync.Mutex
+	trims   map[*stream]struct{} // with a reference each
+	streams map[string]*streamEntry
+	basins  map[protocol.BasinName]struct{}
+
+	at       protocol.StreamRef // where the sweep goes on; owned by run
+	unloaded time.Time          // owned by run
+}
+
+func newJanitor(a *Adapter) *janitor {
+	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[string]*streamEntry{},
+		basins: map[protocol.BasinName]struct{}{}}
+	a.catalog.view.eachDeleting(func(name protocol.BasinName) { j.basins[name] = struct{}{} },
+		func(e *streamEntry) { j.streams[e.ID] = e })
+	j.poke()
+	return j
+}
+
+func (j *janitor) poke() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// trim asks for the chunks below the stream's durable trim point to be purged. It is called by the sequencer.
+func (j *janitor) trim(st *stream) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, ok := j.trims[st]; !ok {
+		st.acquire()
+		j.trims[st] = struct{}{}
+		j.poke()
+	}
+}
+
+func (j *janitor) removeStream(e *streamEntry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.streams[e.ID] = e
+	j.poke()
+}
+
+func (j *janitor) removeBasin(name protocol.BasinName) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.basins[name] = struct{}{}
+	j.poke()
+}
+
+// run works until ctx ends. What fails is logged and tried again at the next sweep.
+func (j *janitor) run(ctx context.Context) {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-j.wake:
+			j.work(ctx)
+		case <-sweep.C:
+			j.work(ctx)
+			j.sweep(ctx)
+			j.unload()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// work does what was asked for.
+func (j *janitor) work(ctx context.Context) {
+	j.mu.Lock()
+	trims, streams, basins := j.trims, j.streams, j.basins
+	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[string]*streamEntry{}, map[protocol.BasinName]struct{}{}
+	j.mu.Unlock()
+	for st := range trims {
+		if err := st.purgeTrimmed(ctx); err != nil {
+			j.report(ctx, "trimmed records could not be removed yet", err, slog.String("stream", string(st.ref.Stream)))
+			j.again(func() { j.trims[st] = struct{}{} })
+			continue
+		}
+		st.release()
+	}
+	for id, e := range streams {
+		if err := j.purgeStream(ctx, e); err != nil {
+			j.report(ctx, "a deleted stream could not be removed yet", err, slog.String("stream", string(e.Name)))
+			j.again(func() { j.streams[id] = e })
+		}
+	}
+	for name := range basins {
+		if err := j.purgeBasin(ctx, name); err != nil {
+			j.report(ctx, "a deleted basin could not be removed yet", err, slog.String("basin", string(name)))
+			j.again(func() { j.basins[name] = struct{}{} })
+		}
+	}
+}
+
+func (j *janitor) again(put func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	put()
+}
+
+func (j *janitor) report(ctx context.Context, what string, err error, attr slog.Attr) {
+	if ctx.Err() == nil {
+		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err))
+	}
+}
+
+// purgeTrimmed removes the chunks that lie wholly below the trim point, but never the newest one.
+func (st *stream) purgeTrimmed(ctx context.Context) error {
+	st.live.mu.Lock()
+	trim, newest := st.live.trim, st.live.last
+	st.live.mu.Unlock()
+	if trim == 0 || trim == protocol.TerminalTrimPoint {
+		return nil
+	}
+	at, _, err := st.seek(ctx, trim, bySeqNum)
+	if err != nil {
+		return err
+	}
+	if at == 0 {
+		at = newest
+	}
+	return st.log.purge(ctx, st.subject, min(at, newest))
+}
+
+// purgeStream removes a deleted stream's chunks, and then its name.
+func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
+	_, basinOK, purging := j.a.catalog.view.stream(e.ref())
+	if !basinOK || purging {
+		return nil // it goes with its basin
+	}
+	l, err := j.a.logOf(ctx, e.Basin, e.Log)
+	if err != nil {
+		return err
+	}
+	if err := l.purge(ctx, l.subjects+e.ID, 0); err != nil {
+		return err
+	}
+	if err := j.a.catalog.remove(ctx, streamKey(e.ref())); err != nil {
+		return err
+	}
+	j.a.catalog.view.removeStream(e.ref(), e.ID)
+	l.drop(e.ID, errStreamGone)
+	return nil
+}
+
+// drop forgets a loaded stream; its handles get reason.
+func (l *log) drop(id string, reason error) {
+	l.mu.Lock()
+	st := l.streams[id]
+	delete(l.streams, id)
+	l.mu.Unlock()
+	if st != nil {
+		st.live.close(reason)
+	}
+}
+
+// purgeBasin removes a deleted basin's logs, its streams' names, and then its own.
+func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
+	rec, _, ok := j.a.catalog.view.basin(name)
+	if !ok {
+		return nil
+	}
+	entries := j.a.catalog.view.markPurging(name)
+	logs := rec.Logs
+	for _, e := range entries {
+		logs = max(logs, e.Log+1)
+	}
+	for n := range logs {
+		if err := j.a.removeLog(ctx, name, n); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries {
+		if err := j.a.catalog.kv.Purge(ctx, streamKey(e.ref()), jetstream.PurgeTTL(deleteMarkerTTL)); err != nil {
+			return err
+		}
+	}
+	if err := j.a.catalog.remove(ctx, basinKey(name)); err != nil {
+		return err
+	}
+	j.a.catalog.view.removeBasin(name)
+	return nil
+}
+
+// removeLog stops a log's sequencer and deletes the JetStream stream with all records.
+func (a *Adapter) removeLog(ctx context.Context, basin protocol.BasinName, n int) error {
+	name := a.logName(basin, n)
+	a.mu.Lock()
+	slot := a.logs[name]
+	a.mu.Unlock()
+	if slot != nil {
+		select {
+		case <-slot.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if slot.log != nil {
+			settle, cancel := context.WithTimeout(ctx, apiTimeout)
+			slot.log.close(settle, basinDeleting(basin))
+			cancel()
+		}
+		a.mu.Lock()
+		delete(a.logs, name)
+		a.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	if err := a.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err
+	}
+	return nil
+}
+
+// sweep looks at the next streams of the catalog whose oldest chunk may have expired, or that were never looked at
+// since the start.
+func (j *janitor) sweep(ctx context.Context) {
+	entries, done := j.a.catalog.view.some(j.at, sweepStreams)
+	if n := len(entries); n > 0 {
+		j.at = entries[n-1].ref()
+	}
+	if done {
+		j.at = protocol.StreamRef{}
+	}
+	for _, e := range entries {
+		now := millis(time.Now())
+		if e.deleting() || e.checks.at.Load() > now {
+			continue
+		}
+		e.checks.at.Store(neverCheck) // an append in the meantime lowers it again
+		if err := j.check(ctx, e, now); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			e.checks.before(now + uint64(recheckAfter.Milliseconds()))
+			j.report(ctx, "a stream's retention could not be checked", err, slog.String("stream", string(e.Name)))
+		}
+	}
+}
+
+// check purges what has expired or is trimmed at the beginning of a stream.
+func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
+	if _, _, purging := j.a.catalog.view.stream(e.ref()); purging {
+		return nil
+	}
+	l, err := j.a.logOf(ctx, e.Basin, e.Log)
+	if err != nil {
+		return err
+	}
+	subject := l.subjects + e.ID
+	newest, err := l.getLast(ctx, subject)
+	if errors.Is(err, errNotFound) {
+		return nil
+	}
+	if err != nil || newest.Trim == protocol.TerminalTrimPoint {
+		return err
+	}
+	gone := func(c *stored) bool {
+		return c.Next <= newest.Trim || c.Expiry != 0 && c.Expiry <= now || c.Records.Len() == 0
+	}
+	keep, passed := jsSeq(0), 0
+	for ; passed < sweepChunks; passed++ {
+		c, err := l.getNext(ctx, subject, keep+1)
+		if errors.Is(err, errNotFound) {
+			return nil // purged by somebody else meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		keep = c.seq
+		if c.seq >= newest.seq || !gone(&c) {
+			if c.Expiry != 0 {
+				e.checks.before(c.Expiry)
+			}
+			break
+		}
+	}
+	if passed == sweepChunks {
+		e.checks.before(now) // go on in the next pass
+	}
+	if keep == newest.seq && newest.Records.Len() > 0 && newest.Expiry != 0 && newest.Expiry <= now {
+		if keep, err = j.seal(ctx, l, e); err != nil {
+			return err
+		}
+		passed++
+	}
+	if passed == 0 {
+		return nil
+	}
+	return l.purge(ctx, subject, keep)
+}
+
+// seal writes a state chunk behind a stream's records, so that the newest of them can go, and returns its place.
+func (j *janitor) seal(ctx context.Context, l *log, e *streamEntry) (jsSeq, error) {
+	st, err := l.open(ctx, e, false)
+	if err != nil {
+		return 0, err
+	}
+	defer st.release()
+	if err := st.ask(ctx, sealRequest); err != nil {
+		return 0, err
+	}
+	st.live.mu.Lock()
+	defer st.live.mu.Unlock()
+	return st.live.last, nil
+}
+
+// unload drops streams that nobody uses from memory.
+func (j *janitor) unload() {
+	now := time.Now()
+	if now.Sub(j.unloaded) < unloadAfter/6 {
+		return
+	}
+	j.unloaded = now
+	for _, l := range j.a.openLogs() {
+		l.unloadIdle(now.Add(-unloadAfter))
+	}
+}

@@ -1,0 +1,169 @@
+package adapter
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// The JetStream API subjects that are used directly, because the client library's forms of them cost more or ask a
+// replica that may be behind.
+const (
+	apiStreamInfo = "$JS.API.STREAM.INFO."
+	apiMsgGet     = "$JS.API.STREAM.MSG.GET."
+	apiPurge      = "$JS.API.STREAM.PURGE."
+	apiDirectGet  = "$JS.API.DIRECT.GET."
+)
+
+// JetStream error codes (jetstream-notes, "Errors"). Both mean that the expected last sequence does not hold.
+const (
+	jsWrongLastSequence         = 10071
+	jsWrongLastSequenceConstant = 10164
+	jsTooManyRequests           = 10167
+	jsNoMessageFound            = 10037
+)
+
+// apiError is a failure that JetStream reports.
+type apiError struct {
+	Code        int    `json:"code"`
+	ErrCode     int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+func (e *apiError) Error() string {
+	return fmt.Sprintf("%s (JetStream error %d)", e.Description, e.ErrCode)
+}
+
+// refused reports whether err is JetStream's word that it could not store a message, for want of room or because its
+// store failed, rather than that a sequence did not match or that it was busy.
+func refused(err error) bool {
+	var e *apiError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.ErrCode {
+	case jsWrongLastSequence, jsWrongLastSequenceConstant, jsTooManyRequests:
+		return false
+	}
+	return true
+}
+
+// parsePubAck reads the answer to a publication.
+func parsePubAck(m *nats.Msg) (jsSeq, error) {
+	if len(m.Data) == 0 {
+		return 0, fmt.Errorf("publication answered with status %q", m.Header.Get("Status"))
+	}
+	var ack struct {
+		Seq   jsSeq     `json:"seq"`
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &ack); err != nil {
+		return 0, fmt.Errorf("publication answered with %.100q: %w", m.Data, err)
+	}
+	if ack.Error != nil {
+		return 0, ack.Error
+	}
+	return ack.Seq, nil
+}
+
+// apiTimeout bounds one call of the JetStream API; it does not grow with the store.
+const apiTimeout = 10 * time.Second
+
+// call makes a request of the JetStream API and decodes the answer into out.
+func call(ctx context.Context, nc *nats.Conn, subject string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return fmt.Errorf("encode request to %s: %w", subject, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	m, err := nc.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return fmt.Errorf("request %s: %w", subject, err)
+	}
+	var failure struct {
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &failure); err != nil {
+		return fmt.Errorf("answer to %s: %w", subject, err)
+	}
+	if failure.Error != nil {
+		return fmt.Errorf("request %s: %w", subject, failure.Error)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(m.Data, out); err != nil {
+		return fmt.Errorf("answer to %s: %w", subject, err)
+	}
+	return nil
+}
+
+// lastSeq asks the log's leader for its last sequence.
+func (l *log) lastSeq(ctx context.Context) (jsSeq, error) {
+	var info struct {
+		State struct {
+			LastSeq jsSeq `json:"last_seq"`
+		} `json:"state"`
+	}
+	err := call(ctx, l.a.manage, apiStreamInfo+l.name, nil, &info)
+	return info.State.LastSeq, err
+}
+
+// leaderGet asks the log's leader for one message, by sequence. ok is false when the message is gone or is no chunk.
+func (l *log) leaderGet(ctx context.Context, seq jsSeq) (c protocol.Chunk, ok bool, err error) {
+	_, c, ok, err = l.leaderFetch(ctx, map[string]any{"seq": seq})
+	return c, ok, err
+}
+
+// leaderLast asks the log's leader for the newest chunk of a subject. ok is false when there is none.
+func (l *log) leaderLast(ctx context.Context, subject string) (seq jsSeq, c protocol.Chunk, ok bool, err error) {
+	return l.leaderFetch(ctx, map[string]any{"last_by_subj": subject})
+}
+
+func (l *log) leaderFetch(ctx context.Context, what any) (seq jsSeq, c protocol.Chunk, ok bool, err error) {
+	var got struct {
+		Message struct {
+			Seq  jsSeq  `json:"seq"`
+			Hdrs string `json:"hdrs"`
+			Data []byte `json:"data"`
+		} `json:"message"`
+	}
+	err = call(ctx, l.a.manage, apiMsgGet+l.name, what, &got)
+	var e *apiError
+	if errors.As(err, &e) && e.ErrCode == jsNoMessageFound {
+		return 0, protocol.Chunk{}, false, nil
+	}
+	if err != nil {
+		return 0, protocol.Chunk{}, false, err
+	}
+	raw, err := base64.StdEncoding.DecodeString(got.Message.Hdrs)
+	if err != nil {
+		return 0, protocol.Chunk{}, false, fmt.Errorf("headers of message %d of %s: %w", got.Message.Seq, l.name, err)
+	}
+	h, err := nats.DecodeHeadersMsg(raw)
+	if err != nil {
+		return got.Message.Seq, protocol.Chunk{}, false, nil
+	}
+	c, err = protocol.DecodeChunk(h.Get(protocol.ChunkHeader), got.Message.Data)
+	return got.Message.Seq, c, err == nil, nil
+}
+
+// purge removes the chunks of a subject below seq; with seq 0 all of them.
+func (l *log) purge(ctx context.Context, subject string, seq jsSeq) error {
+	req := map[string]any{"filter": subject}
+	if seq > 0 {
+		req["seq"] = seq
+	}
+	return call(ctx, l.a.manage, apiPurge+l.name, req, nil)
+}

@@ -1,0 +1,269 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// A log is one JetStream stream in use: its sequencer, its connections, and the streams of it that are loaded.
+type log struct {
+	a           *Adapter
+	name        string // of the JetStream stream
+	subjects    string // prefix of the streams' subjects, with the dot
+	logger      *slog.Logger
+	pub         *nats.Conn
+	get         *getter
+	replyPrefix string // of publications
+	sub         *nats.Subscription
+	seq         *sequencer
+	stop        context.CancelFunc // ends the sequencer at once
+
+	mu      sync.Mutex
+	streams map[string]*stream // loaded or loading, by id
+	gone    bool               // the log is being deleted
+}
+
+// logName is the JetStream stream behind log n of a basin.
+func (a *Adapter) logName(basin protocol.BasinName, n int) string {
+	return strings.ToUpper(a.opts.Prefix) + "_LOG_" + string(basin) + "_" + strconv.Itoa(n)
+}
+
+func (a *Adapter) logSubjects(basin protocol.BasinName, n int) string {
+	return a.opts.Prefix + ".log." + string(basin) + "." + strconv.Itoa(n) + "."
+}
+
+// openLog makes sure that the JetStream stream is there and starts its sequencer.
+func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) (*log, error) {
+	l := &log{a: a, name: a.logName(basin, n), subjects: a.logSubjects(basin, n), streams: map[string]*stream{}}
+	l.logger = a.logger.With(slog.String("log", l.name))
+	last, err := l.ensure(ctx, basin, n)
+	if err != nil {
+		return nil, err
+	}
+	slot := int(a.nextConn.Add(1))
+	l.pub = a.pubs[slot%len(a.pubs)]
+	l.get = a.gets[slot%len(a.gets)]
+	l.replyPrefix = nats.NewInbox() + "."
+	l.seq = newSequencer(l, last)
+	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
+		return nil, fmt.Errorf("subscribe for publication answers of %s: %w", l.name, err)
+	}
+	if err := l.sub.SetPendingLimits(-1, -1); err != nil { // bounded by maxUnansweredChunks
+		return nil, fmt.Errorf("set pending limits: %w", err)
+	}
+	run, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	go l.seq.run(run)
+	return l, nil
+}
+
+func (l *log) onPubAck(m *nats.Msg) {
+	token, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, l.replyPrefix), 36, 64)
+	if err != nil {
+		return
+	}
+	seq, err := parsePubAck(m)
+	l.seq.in.postAck(pubAck{token, seq, err})
+}
+
+// ensure creates the JetStream stream if it is missing and returns its last sequence.
+func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (jsSeq, error) {
+	last, err := l.lastSeq(ctx)
+	var e *apiError
+	if err == nil || !errors.As(err, &e) || e.Code != 404 {
+		return last, err
+	}
+	storage := jetstream.FileStorage
+	if l.a.opts.Memory {
+		storage = jetstream.MemoryStorage
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	_, err = l.a.js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:        l.name,
+		Description: "weir: records of basin " + string(basin) + ", log " + strconv.Itoa(n),
+		Metadata:    map[string]string{"weir.basin": string(basin), "weir.log": strconv.Itoa(n)},
+		Subjects:    []string{l.subjects + "*"},
+		Storage:     storage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew,
+		Replicas:    l.a.opts.Replicas,
+		AllowDirect: true,
+		DenyDelete:  true,
+		MaxAge:      0, // weir's own retention keeps the newest chunk of every stream
+	})
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "the basin's log cannot be created")
+	}
+	if err := l.a.commit.wait(ctx); err != nil {
+		return 0, err
+	}
+	return l.lastSeq(ctx)
+}
+
+// open returns a handle to a stream of the log, loading its state if needed. fresh tells that the stream was never
+// written, so there is nothing to read.
+func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, error) {
+	l.mu.Lock()
+	if l.gone {
+		l.mu.Unlock()
+		return nil, errStreamGone
+	}
+	st, ok := l.streams[e.ID]
+	if !ok {
+		st = &stream{log: l, ref: e.ref(), subject: l.subjects + e.ID, id: e.ID, checks: e.checks, ready: make(chan struct{})}
+		st.settings.Store(settingsOf(e.Config()))
+		l.streams[e.ID] = st
+	}
+	st.refs++
+	l.mu.Unlock()
+	if !ok {
+		if fresh {
+			st.loaded(stored{}, nil)
+		} else {
+			// The load outlives a caller that goes away: others may wait for it.
+			l.a.tasks.Go(func() { st.load(l.a.ctx) })
+		}
+	}
+	select {
+	case <-st.ready:
+	case <-ctx.Done():
+		st.release()
+		return nil, ctx.Err()
+	}
+	if st.loadErr != nil {
+		defer st.release()
+		return nil, st.loadErr
+	}
+	return st, nil
+}
+
+// load reads the stream's newest chunk. A failure is not remembered: the stream is taken out, and the next one to ask
+// loads again.
+func (st *stream) load(ctx context.Context) {
+	last, err := st.log.getLast(ctx, st.subject)
+	if errors.Is(err, errNotFound) {
+		last, err = stored{}, nil
+	}
+	st.loaded(last, err)
+}
+
+func (st *stream) loaded(last stored, err error) {
+	if err != nil {
+		st.log.mu.Lock()
+		if st.log.streams[st.id] == st {
+			delete(st.log.streams, st.id)
+		}
+		st.log.mu.Unlock()
+		st.loadErr = err
+	} else {
+		st.spec = stateOf(&last.Chunk)
+		st.durable = st.spec
+		st.live.tail, st.live.trim, st.live.last = last.Tail(), last.Trim, last.seq
+		if st.spec.terminal {
+			st.live.closed = errStreamGone
+		}
+		if last.seq != 0 {
+			st.index.add(markOf(&last))
+		}
+	}
+	close(st.ready)
+}
+
+// reload reads the state of every loaded stream again, after another server wrote to the log.
+func (l *log) reload(ctx context.Context) (map[*stream]reloaded, error) {
+	l.mu.Lock()
+	streams := make([]*stream, 0, len(l.streams))
+	for _, st := range l.streams {
+		select {
+		case <-st.ready:
+			streams = append(streams, st)
+		default: // its load began after the foreign write was stored, or will be told by its own first publication
+		}
+	}
+	l.mu.Unlock()
+	states := make(map[*stream]reloaded, len(streams))
+	for _, st := range streams {
+		if st.loadErr != nil {
+			continue
+		}
+		seq, c, ok, err := l.leaderLast(ctx, st.subject)
+		if err != nil {
+			return nil, err
+		}
+		if !ok && seq != 0 {
+			return nil, errStoredChunk(l, seq, errors.New("not an intact chunk"))
+		}
+		states[st] = reloaded{stateOf(&c), seq}
+	}
+	return states, nil
+}
+
+type reloaded struct {
+	state state
+	seq   jsSeq
+}
+
+// unloadIdle drops the streams that nobody has used since before.
+func (l *log) unloadIdle(before time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, st := range l.streams {
+		if st.refs == 0 && st.idleSince.Before(before) {
+			delete(l.streams, id)
+		}
+	}
+}
+
+// loadedStream returns the stream if it is loaded, with a reference.
+func (l *log) loadedStream(id string) *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.streams[id]
+	if st != nil {
+		select {
+		case <-st.ready:
+			if st.loadErr != nil {
+				return nil
+			}
+			st.refs++
+			return st
+		default:
+		}
+	}
+	return nil
+}
+
+// close lets the sequencer settle what is in flight, until ctx ends, and stops it.
+func (l *log) close(ctx context.Context, reason error) {
+	l.seq.in.close(reason)
+	select {
+	case <-l.seq.done:
+	case <-ctx.Done():
+		l.stop()
+		<-l.seq.done
+	}
+	l.stop()
+	l.sub.Unsubscribe() //nolint:errcheck // the connection closes next
+	l.mu.Lock()
+	streams := make([]*stream, 0, len(l.streams))
+	for _, st := range l.streams {
+		streams = append(streams, st)
+	}
+	l.gone = true
+	l.mu.Unlock()
+	for _, st := range streams {
+		st.live.close(reason)
+	}
+}

@@ -1,0 +1,146 @@
+package adapter
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unique"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// basinRecord and streamRecord are the values of the catalog's keys, in JSON.
+type basinRecord struct {
+	Name      protocol.BasinName   `json:"name"`
+	CreatedAt time.Time            `json:"created_at"`
+	DeletedAt time.Time            `json:"deleted_at,omitzero"`
+	Config    protocol.BasinConfig `json:"config"`
+	// Logs is how many logs the basin's new streams are spread over.
+	Logs int `json:"logs"`
+	// Key makes a repeated create succeed (control plane 3.3); empty when it was made without a request token.
+	Key string `json:"key,omitempty"`
+}
+
+type streamRecord struct {
+	Name      protocol.StreamName           `json:"name"`
+	ID        string                        `json:"id"`
+	Log       int                           `json:"log"`
+	CreatedAt time.Time                     `json:"created_at"`
+	DeletedAt time.Time                     `json:"deleted_at,omitzero"`
+	Cipher    protocol.Cipher               `json:"cipher,omitempty"`
+	Config    protocol.ResolvedStreamConfig `json:"config"`
+	Key       string                        `json:"key,omitempty"`
+}
+
+// streamEntry is a stream in the in-memory view: compact, because there may be millions. It is immutable; a change
+// replaces it.
+type streamEntry struct {
+	Basin     protocol.BasinName
+	Name      protocol.StreamName
+	ID        string
+	Key       string
+	Cipher    protocol.Cipher
+	config    unique.Handle[protocol.ResolvedStreamConfig]
+	createdAt time.Time
+	deletedAt time.Time
+	Log       int
+	revision  uint64
+	checks    *checkTime
+}
+
+// checkTime is what the janitor remembers of a stream between passes. It is shared by all entries of one incarnation.
+type checkTime struct {
+	// at is when the stream's oldest chunk may expire, in milliseconds; 0: not known.
+	at atomic.Uint64
+	// fresh is set while nothing can have been stored: the stream was created here and never appended to.
+	fresh atomic.Bool
+}
+
+const neverCheck = ^uint64(0)
+
+// before lowers the time of the next check to at.
+func (c *checkTime) before(at uint64) {
+	for {
+		old := c.at.Load()
+		if old <= at || c.at.CompareAndSwap(old, at) {
+			return
+		}
+	}
+}
+
+func newStreamEntry(basin protocol.BasinName, r *streamRecord, revision uint64, checks *checkTime) *streamEntry {
+	return &streamEntry{Basin: basin, Name: r.Name, ID: r.ID, Key: r.Key, Cipher: r.Cipher, config: unique.Make(r.Config),
+		createdAt: r.CreatedAt, deletedAt: r.DeletedAt, Log: r.Log, revision: revision, checks: checks}
+}
+
+// Config is the stream's resolved configuration.
+func (e *streamEntry) Config() protocol.ResolvedStreamConfig { return e.config.Value() }
+
+func (e *streamEntry) ref() protocol.StreamRef {
+	return protocol.StreamRef{Basin: e.Basin, Stream: e.Name}
+}
+
+func (e *streamEntry) record() *streamRecord {
+	return &streamRecord{Name: e.Name, ID: e.ID, Log: e.Log, CreatedAt: e.createdAt, DeletedAt: e.deletedAt,
+		Cipher: e.Cipher, Config: e.Config(), Key: e.Key}
+}
+
+func (e *streamEntry) deleting() bool { return !e.deletedAt.IsZero() }
+
+func (e *streamEntry) info() protocol.StreamInfo {
+	return protocol.StreamInfo{Name: e.Name, CreatedAt: e.createdAt, DeletedAt: e.deletedAt, Cipher: e.Cipher}
+}
+
+func (r *basinRecord) info() protocol.BasinInfo {
+	return protocol.BasinInfo{Name: r.Name, CreatedAt: r.CreatedAt, DeletedAt: r.DeletedAt}
+}
+
+func (r *basinRecord) deleting() bool { return !r.DeletedAt.IsZero() }
+
+// Keys of the catalog: b.<basin>, and s.<basin>.<stream name> with every byte that a key may not hold, the dot among
+// them, as =XX.
+func basinKey(name protocol.BasinName) string { return "b." + string(name) }
+
+func streamKey(ref protocol.StreamRef) string {
+	var b strings.Builder
+	b.Grow(4 + len(ref.Basin) + len(ref.Stream))
+	b.WriteString("s.")
+	b.WriteString(string(ref.Basin))
+	b.WriteByte('.')
+	for i := range len(ref.Stream) {
+		switch c := ref.Stream[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '/':
+			b.WriteByte(c)
+		default:
+			b.WriteByte('=')
+			b.WriteString(strings.ToUpper(hex.EncodeToString([]byte{c})))
+		}
+	}
+	return b.String()
+}
+
+// basinOfKey returns the basin of a stream's key.
+func basinOfKey(key string) (protocol.BasinName, bool) {
+	rest, ok := strings.CutPrefix(key, "s.")
+	basin, _, found := strings.Cut(rest, ".")
+	return protocol.BasinName(basin), ok && found
+}
+
+// requestKey derives the idempotency key of a create from its token and the configuration as requested (control plane
+// 3.3); empty without a token.
+func requestKey(token *string, config any) (string, error) {
+	if token == nil {
+		return "", nil
+	}
+	asked, err := json.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("encode config: %w", err)
+	}
+	sum := sha256.Sum256(append(append([]byte(*token), 0), asked...))
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,191 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+var (
+	errNoAnswer        = errors.New("JetStream did not answer a publication in time")
+	errForeignSequence = errors.New("JetStream stored a chunk at another sequence than expected")
+)
+
+const (
+	recoverBackoffMin = 20 * time.Millisecond
+	recoverBackoffMax = 2 * time.Second
+)
+
+// recover finds out what became of the publications that failed or had no answer, by reading the log behind the last
+// chunk known to be stored (jetstream-notes, "Unknown outcome recipe"). Every chunk carries an id of its own, so what
+// is found tells whose write won:
+//
+//   - ours: stored, goes on as if it had been acknowledged;
+//   - somebody else's: another server wrote to this log. The log's last sequence has then passed what our lost
+//     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
+//     are decided again from their conditions;
+//   - nothing: the chunk may still arrive. It is published again as it is, under the same id and with the same
+//     expected sequence, so that at most one copy can win;
+//   - JetStream refused it for want of room or a failure of its store: the appends get a storage error.
+//
+// It runs in the sequencer's goroutine, which has nothing better to do, until it succeeds or ctx ends.
+func (s *sequencer) recover(ctx context.Context) {
+	cause := s.broken
+	s.log.logger.Warn("a publication failed; reading the log to find out what is stored", slog.Any("cause", cause))
+	for wait := recoverBackoffMin; ; wait = min(2*wait, recoverBackoffMax) {
+		err := s.tryRecover(ctx, cause)
+		if err == nil {
+			s.broken = nil
+			return
+		}
+		if ctx.Err() != nil {
+			return // abandon answers the rest
+		}
+		s.log.logger.Warn("the log cannot be read yet", slog.Any("error", err), slog.Duration("retry_in", wait))
+		sleep(ctx, wait)
+	}
+}
+
+func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
+	s.awaitAnswers(ctx)
+	last, err := s.log.lastSeq(ctx)
+	if err != nil {
+		return err
+	}
+	foreign, err := s.matchStored(ctx, last)
+	if err != nil {
+		return err
+	}
+	clear(s.unanswered)
+	s.sentBytes = 0
+	s.last = last
+	lost := s.flight[s.stored-s.popped:]
+	switch {
+	case foreign:
+		return s.redecide(ctx)
+	case refused(cause):
+		s.refuse(lost, cause)
+		return nil
+	}
+	for _, p := range lost {
+		s.publish(p)
+	}
+	return nil
+}
+
+// awaitAnswers gives the publications under way time to be answered, so that what the log shows afterwards is final
+// for all that have been.
+func (s *sequencer) awaitAnswers(ctx context.Context) {
+	timeout := time.NewTimer(publishTimeout)
+	defer timeout.Stop()
+	for len(s.unanswered) > 0 {
+		s.settleAcks(s.in.takeAcks())
+		if len(s.unanswered) == 0 || errors.Is(s.broken, errNoAnswer) {
+			return
+		}
+		select {
+		case <-s.in.wake:
+			s.in.poke() // other mail stays for run
+			sleep(ctx, time.Millisecond)
+		case <-timeout.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// matchStored reads the log from the last chunk known to be stored up to last. It marks our chunks and reports whether
+// there are others.
+func (s *sequencer) matchStored(ctx context.Context, last jsSeq) (foreign bool, err error) {
+	lost := s.flight[s.stored-s.popped:]
+	ours := make(map[string]*pending, len(lost))
+	for _, p := range lost {
+		ours[p.id] = p
+	}
+	for seq := s.last - jsSeq(len(lost)) + 1; seq <= last; seq++ {
+		c, ok, err := s.log.leaderGet(ctx, seq)
+		if err != nil {
+			return false, err
+		}
+		if p := ours[c.ID]; ok && p != nil {
+			p.stored, p.seq = true, seq
+		} else {
+			foreign = true
+		}
+	}
+	s.countStored()
+	return foreign, nil
+}
+
+// redecide puts the requests of lost chunks back to the front of the queue, after the streams' states were read again.
+func (s *sequencer) redecide(ctx context.Context) error {
+	if err := s.log.a.commit.wait(ctx); err != nil {
+		return err
+	}
+	s.settleDurable(s.stored)
+	states, err := s.log.reload(ctx)
+	if err != nil {
+		return err
+	}
+	lost := s.flight // what is stored has just been settled
+	var again []*request
+	for _, p := range lost {
+		for i := range p.replies {
+			r := p.replies[i].req
+			if r.lane != nil {
+				r.lane.failed, r.lane.end = false, 0
+			}
+			again = append(again, r)
+		}
+	}
+	s.forget(lost)
+	for st, loaded := range states {
+		st.spec, st.durable = loaded.state, loaded.state
+		st.index.reset()
+		st.live.reset(loaded.state.tail(), loaded.state.trim, loaded.seq)
+		if loaded.state.terminal {
+			st.live.close(errStreamGone)
+		}
+	}
+	s.queue = append(again, s.queue...)
+	return nil
+}
+
+// refuse answers the requests of chunks that JetStream could not store.
+func (s *sequencer) refuse(lost []*pending, cause error) {
+	err := protocol.Wrap(protocol.CodeStorage, cause, "the store refused the append: "+cause.Error())
+	s.log.logger.Error("appends failed", slog.Int("chunks", len(lost)), slog.Any("error", cause))
+	lost = slices.Clone(lost)
+	s.forget(s.flight[len(s.flight)-len(lost):])
+	for _, p := range lost {
+		s.dropChunk(p, err)
+	}
+}
+
+// forget takes lost chunks, which are the end of flight, out of their streams' states.
+func (s *sequencer) forget(lost []*pending) {
+	keep := s.flight[:len(s.flight)-len(lost)]
+	for _, p := range lost {
+		p.st.newest, p.st.spec = nil, p.st.durable
+	}
+	for _, p := range keep {
+		p.st.newest, p.st.spec = p, p.after
+	}
+	clear(lost)
+	s.flight = keep
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,140 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// seekKey is what a seek compares: it never falls from one chunk of a stream to the next. The goal is the first chunk
+// whose end is at least the target; a chunk whose begin is at most the target and whose end is not below it is the goal
+// for sure.
+type seekKey struct {
+	end   func(mark) uint64
+	begin func(*stored) (uint64, bool) // false: the chunk has no record
+}
+
+var (
+	bySeqNum = seekKey{
+		end:   func(m mark) uint64 { return max(m.next, 1) - 1 },
+		begin: func(c *stored) (uint64, bool) { return c.FirstSeqNum(), c.Records.Len() > 0 },
+	}
+	byTimestamp = seekKey{
+		end: func(m mark) uint64 { return m.last },
+		// Equal timestamps may begin in the chunk before, so only a smaller first one settles it.
+		begin: func(c *stored) (uint64, bool) { return c.Records.First().Timestamp + 1, c.Records.Len() > 0 },
+	}
+)
+
+// seek finds the JetStream sequence at which the first chunk stands whose end is at least target, and the chunk itself
+// if it was fetched on the way. It is 0 when no chunk is. It interpolates over the log's sequences with gets of the
+// stream's next chunk, and halves the range whenever that converges badly.
+func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSeq, chunk *stored, err error) {
+	below, above, haveBelow, haveAbove := st.index.around(target, key.end)
+	if !haveAbove {
+		// The index always holds the newest chunk, unless it was reset or the chunk is not durable yet.
+		last, err := st.log.getLast(ctx, st.subject)
+		if errors.Is(err, errNotFound) {
+			return 0, nil, nil
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		above = markOf(&last)
+		st.index.add(above)
+		if key.end(above) < target {
+			return 0, nil, nil
+		}
+		chunk = &last
+	}
+	lo, loKey := jsSeq(0), uint64(0)
+	if haveBelow {
+		lo, loKey = below.seq, key.end(below)
+	}
+	hi, hiKey := above.seq, key.end(above)
+	at = above.seq
+	for halve := false; hi-lo > 1; {
+		guess := lo + (hi-lo)/2
+		if !halve {
+			guess = interpolate(lo, hi, loKey, hiKey, target)
+		}
+		c, err := st.log.getNext(ctx, st.subject, guess)
+		if err != nil {
+			if errors.Is(err, errNotFound) {
+				return 0, nil, nil // the stream was deleted meanwhile
+			}
+			return 0, nil, err
+		}
+		m := markOf(&c)
+		st.index.add(m)
+		before := hi - lo
+		if end := key.end(m); end < target {
+			lo, loKey = c.seq, end
+		} else {
+			at, chunk = c.seq, &c
+			if begin, ok := key.begin(&c); ok && begin <= target {
+				return at, chunk, nil
+			}
+			hi, hiKey = guess, end // between guess and c.seq the stream has nothing
+		}
+		halve = hi > lo && hi-lo > before/2
+	}
+	return at, chunk, nil
+}
+
+// interpolate guesses a sequence strictly between lo and hi where the key reaches target.
+func interpolate(lo, hi jsSeq, loKey, hiKey, target uint64) jsSeq {
+	span := uint64(hi - lo)
+	if hiKey <= loKey || target <= loKey {
+		return lo + 1
+	}
+	part, whole := min(target, hiKey)-loKey, hiKey-loKey
+	high, low := bits.Mul64(span, part)
+	step, _ := bits.Div64(high, low, whole) // high < whole, because part <= whole and span < 2^63
+	return lo + jsSeq(min(max(step, 1), span-1))
+}
+
+// SeekTimestamp returns the seq_num of the first surviving record below tail with a timestamp of at least ts, and
+// tail.SeqNum if there is none.
+func (h *Stream) SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Position) (uint64, error) {
+	st := h.st
+	at, chunk, err := st.seek(ctx, ts, byTimestamp)
+	if err != nil || at == 0 {
+		return tail.SeqNum, err
+	}
+	_, trim, _ := st.live.position()
+	now := millis(time.Now())
+	for {
+		if chunk == nil {
+			c, err := st.log.getNext(ctx, st.subject, at)
+			if errors.Is(err, errNotFound) {
+				return tail.SeqNum, nil
+			}
+			if err != nil {
+				return 0, err
+			}
+			chunk = &c
+		}
+		if chunk.FirstSeqNum() >= tail.SeqNum {
+			return tail.SeqNum, nil
+		}
+		if r := chunk.visible(now).From(trim).FromTimestamp(ts); r.Len() > 0 {
+			return min(r.First().SeqNum, tail.SeqNum), nil
+		}
+		if chunk.Next >= tail.SeqNum {
+			return tail.SeqNum, nil
+		}
+		at, chunk = chunk.seq+1, nil
+	}
+}
+
+// visible is the chunk's records, none once they have expired.
+func (c *stored) visible(now uint64) protocol.Records {
+	if c.Expiry != 0 && c.Expiry <= now {
+		return protocol.Records{}
+	}
+	return c.Records
+}

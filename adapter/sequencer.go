@@ -1,0 +1,398 @@
+package adapter
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// What a sequencer has published and JetStream has not answered is bounded: behind it appends wait in the queue, where
+// those of one stream join into one chunk. JetStream's own queue for a stream holds 128 MiB.
+const (
+	maxUnansweredBytes  = 16 << 20
+	maxUnansweredChunks = 512
+	// publishTimeout is how long a publication may go without an answer before the log is read to find its fate.
+	publishTimeout = 10 * time.Second
+)
+
+// A sequencer orders all appends of a log. Its goroutine, run, owns every field below in and the speculative state of
+// the log's streams; everybody else sends it mail.
+//
+// The life of an append: post -> admit (conditions, seq_nums, encoding into a chunk) -> publish -> PubAck (stored) ->
+// committer -> durable -> the tail moves, followers get the batch, the request is answered.
+type sequencer struct {
+	log *log
+	in  mailbox
+
+	queue  []*request // waiting for room in the pipeline
+	open   []*pending // chunks being filled in this turn, in order of publication
+	flight []*pending // published and not durable, in order
+	stored uint64     // chunks stored since the start; those at the head of flight are stored
+	popped uint64     // chunks durable since the start, taken off flight
+
+	last       jsSeq               // the log's last sequence once all of flight is stored
+	unanswered map[uint64]*pending // by publication token
+	sentBytes  int                 // payload bytes in unanswered
+	token      uint64              // of the next publication
+	chunkID    uint64              // of the next chunk
+	broken     error               // a publication failed: recover before going on
+	failed     error               // the store failed for good
+
+	msg  *nats.Msg // used for every publication; the client library copies it out
+	done chan struct{}
+}
+
+func newSequencer(l *log, last jsSeq) *sequencer {
+	return &sequencer{
+		log: l, in: mailbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
+		msg:  &nats.Msg{Header: nats.Header{protocol.ChunkHeader: {""}, nats.ExpectedLastSeqHdr: {""}}},
+		done: make(chan struct{}),
+	}
+}
+
+// setDurable and setFailed are the committer's replies to stored.
+func (s *sequencer) setDurable(n uint64) { s.in.postDurable(n) }
+func (s *sequencer) setFailed(err error) { s.in.postFailed(err) }
+
+// run is the sequencer's goroutine. When the door is shut it settles what is in flight and returns; when ctx ends it
+// answers what is left as unknown.
+func (s *sequencer) run(ctx context.Context) {
+	defer close(s.done)
+	overdue := time.NewTimer(publishTimeout)
+	overdue.Stop()
+	watching := false // overdue runs
+	answered := time.Now()
+	var got mail
+	for {
+		select {
+		case <-s.in.wake:
+		case <-overdue.C:
+			watching = false
+			if len(s.unanswered) > 0 && time.Since(answered) >= publishTimeout {
+				s.broken = errNoAnswer
+			}
+		case <-ctx.Done():
+			s.abandon()
+			return
+		}
+		got = s.in.take(got)
+		if len(got.acks) > 0 || len(s.unanswered) == 0 {
+			answered = time.Now()
+		}
+		s.settleAcks(got.acks)
+		if got.failed != nil {
+			s.failed = got.failed
+		}
+		if s.failed == nil {
+			s.settleDurable(got.durable)
+		}
+		if s.broken != nil && s.failed == nil {
+			s.recover(ctx)
+			answered = time.Now()
+		}
+		s.queue = append(s.queue, got.requests...)
+		if s.failed != nil {
+			s.failAll()
+		}
+		s.admitAll()
+		s.publishAll()
+		if len(s.unanswered) > 0 && !watching {
+			overdue.Reset(publishTimeout)
+			watching = true
+		}
+		if s.in.isShut() && s.idle() {
+			overdue.Stop()
+			return
+		}
+	}
+}
+
+func (s *sequencer) idle() bool {
+	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
+	return len(s.flight) == 0 && len(s.queue) == 0 && len(s.in.mail.requests) == 0
+}
+
+// admitAll sequences queued requests while the pipeline has room.
+func (s *sequencer) admitAll() {
+	n, room := 0, s.sentBytes
+	now := millis(time.Now())
+	for _, r := range s.queue {
+		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes {
+			break
+		}
+		room += int(r.cost)
+		s.admit(r, now)
+		n++
+	}
+	rest := copy(s.queue, s.queue[n:])
+	clear(s.queue[rest:])
+	s.queue = s.queue[:rest]
+}
+
+// admit decides one request: into a chunk, or a rejection.
+func (s *sequencer) admit(r *request, now uint64) {
+	st := r.st
+	switch r.kind {
+	case terminalRequest:
+		s.admitTerminal(r, now)
+		return
+	case sealRequest:
+		s.admitSeal(r, now)
+		return
+	}
+	if r.lane.failed {
+		s.reject(r, 0, errPoisoned)
+		return
+	}
+	if err := r.ctx.Err(); err != nil {
+		s.reject(r, 0, err)
+		return
+	}
+	set := st.settings.Load()
+	if threshold, err := st.spec.check(&r.in, set); err != nil {
+		s.reject(r, threshold, err)
+		return
+	}
+	p := s.chunkFor(st, len(r.in.Records), uint64(r.cost), now, set)
+	start := st.spec.next
+	var first uint64
+	for i := range r.in.Records {
+		rec := &r.in.Records[i]
+		ts := p.after.timestamp(rec, set, p.arrived)
+		if i == 0 {
+			first = ts
+		}
+		p.add(rec, ts)
+		p.after.apply(rec, ts)
+	}
+	st.spec = p.after
+	end := st.spec.tail()
+	r.lane.end = end.SeqNum
+	p.replies = append(p.replies, reply{req: r, wireEnd: len(p.wire),
+		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: first}, End: end, Tail: end}})
+}
+
+// chunkFor returns the open chunk of the stream, or a new one when there is none or it has no room.
+func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *settings) *pending {
+	if p := st.open; p != nil && p.settings == set && p.fits(records, metered) {
+		return p
+	}
+	s.chunkID++
+	p := &pending{st: st, id: s.log.a.incarnation + strconv.FormatUint(s.chunkID, 36), arrived: now,
+		settings: set, expiry: set.expiry(now), after: st.spec}
+	if records > 0 {
+		// Roughly what the encoding takes: tags, lengths and positions beside the metered bytes.
+		p.wire = make([]byte, 0, int(metered)+24*records+16)
+	}
+	st.open, st.newest = p, p
+	s.open = append(s.open, p)
+	return p
+}
+
+func (s *sequencer) admitTerminal(r *request, now uint64) {
+	st := r.st
+	if st.spec.terminal {
+		s.reject(r, 0, nil) // a second delete has nothing to do but wait for the first
+		return
+	}
+	set := st.settings.Load()
+	p := s.chunkFor(st, 1, terminalRecord.MeteredSize(), now, set)
+	ts := max(p.arrived, st.spec.last)
+	if set.uncapped {
+		ts = ^uint64(0)
+	}
+	p.add(&terminalRecord, ts)
+	p.after.end(ts)
+	start := st.spec.next
+	st.spec = p.after
+	end := st.spec.tail()
+	p.replies = append(p.replies, reply{req: r, wireEnd: len(p.wire),
+		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: ts}, End: end, Tail: end}})
+}
+
+// admitSeal writes a state chunk if nothing is on its way that would serve as the newest chunk as well.
+func (s *sequencer) admitSeal(r *request, now uint64) {
+	st := r.st
+	if st.newest == nil && !st.spec.terminal {
+		p := s.chunkFor(st, 0, 0, now, st.settings.Load())
+		p.expiry = 0
+		st.open = nil // nothing joins: the chunk must not expire
+	}
+	s.reject(r, st.spec.next, nil)
+}
+
+// reject answers a request without storing it, but not before the durable tail has reached threshold; for a session
+// not before its last accepted input is durable either (data plane 3.7).
+func (s *sequencer) reject(r *request, threshold uint64, err error) {
+	if r.lane != nil {
+		r.lane.failed = true
+		threshold = max(threshold, r.lane.end)
+	}
+	if p := r.st.newest; p != nil && (threshold > r.st.durable.next || r.kind != appendRequest) {
+		p.replies = append(p.replies, reply{req: r, err: err})
+		return
+	}
+	s.answer(r, protocol.AppendAck{}, err)
+}
+
+func (s *sequencer) answer(r *request, ack protocol.AppendAck, err error) {
+	if r.cost > 0 {
+		s.log.a.budget.Release(r.cost)
+	}
+	r.done(ack, err)
+	r.st.release()
+}
+
+// publishAll sends the chunks filled in this turn.
+func (s *sequencer) publishAll() {
+	for i, p := range s.open {
+		if p.st.open == p {
+			p.st.open = nil
+		}
+		s.open[i] = nil
+		c := p.chunk()
+		p.header = c.EncodeHeader()
+		s.flight = append(s.flight, p)
+		s.publish(p)
+	}
+	s.open = s.open[:0]
+}
+
+// publish sends one chunk to stand right behind all that was sent before.
+func (s *sequencer) publish(p *pending) {
+	s.msg.Subject = p.st.subject
+	s.msg.Reply = s.log.replyPrefix + strconv.FormatUint(s.token, 36)
+	s.msg.Header[protocol.ChunkHeader][0] = p.header
+	s.msg.Header[nats.ExpectedLastSeqHdr][0] = strconv.FormatUint(uint64(s.last), 10)
+	s.msg.Data = p.wire
+	s.unanswered[s.token] = p
+	s.sentBytes += len(p.wire)
+	s.token++
+	s.last++
+	p.seq = s.last
+	if err := s.log.pub.PublishMsg(s.msg); err != nil && s.broken == nil {
+		// It may have been sent in part: as unknown as a missing answer.
+		s.broken = err
+		s.in.poke()
+	}
+	s.msg.Data = nil
+}
+
+// settleAcks takes in JetStream's answers and passes on how much of the log is stored.
+func (s *sequencer) settleAcks(acks []pubAck) {
+	for _, a := range acks {
+		p, ok := s.unanswered[a.token]
+		if !ok {
+			continue // answered after a recovery had found out
+		}
+		delete(s.unanswered, a.token)
+		s.sentBytes -= len(p.wire)
+		switch {
+		case a.err != nil:
+			if s.broken == nil {
+				s.broken = a.err
+			}
+		case a.seq != p.seq:
+			s.broken = errForeignSequence
+		default:
+			p.stored = true
+		}
+	}
+	s.countStored()
+}
+
+// countStored moves the count of stored chunks over the head of flight and tells the committer.
+func (s *sequencer) countStored() {
+	before := s.stored
+	for i := s.stored - s.popped; i < uint64(len(s.flight)) && s.flight[i].stored; i++ {
+		s.stored++
+	}
+	if s.stored != before {
+		s.log.a.commit.stored(s, s.stored)
+	}
+}
+
+// settleDurable finishes the chunks up to number n: the tails move, followers and appenders hear of it.
+func (s *sequencer) settleDurable(n uint64) {
+	done := 0
+	for ; s.popped < n && done < len(s.flight); done++ {
+		s.finish(s.flight[done])
+		s.popped++
+	}
+	rest := copy(s.flight, s.flight[done:])
+	clear(s.flight[rest:])
+	s.flight = s.flight[:rest]
+}
+
+func (s *sequencer) finish(p *pending) {
+	st := p.st
+	if st.newest == p {
+		st.newest = nil
+	}
+	trimmed := p.after.trim != st.durable.trim
+	st.durable = p.after
+	st.index.add(mark{seq: p.seq, first: p.after.next - uint64(p.count), next: p.after.next, last: p.after.last})
+	st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
+	if p.after.terminal {
+		st.live.close(errStreamGone)
+	}
+	if p.expiry != 0 {
+		st.checks.before(p.expiry)
+	}
+	if trimmed && !p.after.terminal {
+		s.log.a.janitor.trim(st)
+	}
+	for i := range p.replies {
+		r := &p.replies[i]
+		s.answer(r.req, r.ack, r.err)
+	}
+}
+
+// failAll answers everything with a storage failure, after the store failed for good.
+func (s *sequencer) failAll() {
+	err := protocol.Wrap(protocol.CodeStorage, s.failed, "the store failed; what the append asked for may have been stored")
+	for _, p := range s.flight {
+		s.dropChunk(p, err)
+	}
+	s.flight = s.flight[:0]
+	clear(s.unanswered)
+	for _, r := range s.queue {
+		s.answer(r, protocol.AppendAck{}, err)
+	}
+	s.queue = s.queue[:0]
+}
+
+// dropChunk answers everything that hangs on a chunk with err, withheld rejections included (data plane 3.7).
+func (s *sequencer) dropChunk(p *pending, err error) {
+	if p.st.newest == p {
+		p.st.newest = nil
+	}
+	for i := range p.replies {
+		r := p.replies[i].req
+		if r.lane != nil {
+			r.lane.failed = true
+		}
+		s.answer(r, protocol.AppendAck{}, err)
+	}
+}
+
+// abandon answers what is left when the time to shut down is over.
+func (s *sequencer) abandon() {
+	s.in.close(errDraining)
+	got := s.in.take(mail{})
+	s.settleAcks(got.acks)
+	unknown := protocol.Errorf(protocol.CodeOther, "the broker stopped before the append was confirmed; it may have been stored")
+	for _, p := range s.flight {
+		s.dropChunk(p, unknown)
+	}
+	s.flight = nil
+	for _, r := range append(s.queue, got.requests...) {
+		s.answer(r, protocol.AppendAck{}, errDraining)
+	}
+	s.queue = nil
+}

@@ -1,0 +1,131 @@
+package adapter
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+var (
+	// errStreamGone is what handles of a deleted stream get once its sequencer has ended it.
+	errStreamGone = protocol.Errorf(protocol.CodeUnavailable, "the stream was deleted")
+	errDraining   = protocol.Errorf(protocol.CodeServerDraining, "the broker is shutting down; nothing was stored")
+)
+
+// stream is one loaded stream. The sequencer's goroutine owns the fields in the second block; load writes them before
+// ready is closed, when nothing can be queued yet.
+type stream struct {
+	log      *log
+	ref      protocol.StreamRef
+	id       string
+	subject  string
+	settings atomic.Pointer[settings]
+	checks   *checkTime
+	ready    chan struct{} // closed when loaded
+	loadErr  error         // read after ready
+
+	spec    state    // after everything that was accepted
+	durable state    // after everything that is durable
+	open    *pending // the chunk that appends join in this turn
+	newest  *pending // the newest chunk that is not durable yet
+
+	live  live
+	index index
+
+	refs      int       // guarded by log.mu
+	idleSince time.Time // guarded by log.mu; since refs is 0
+}
+
+func (st *stream) acquire() {
+	st.log.mu.Lock()
+	st.refs++
+	st.log.mu.Unlock()
+}
+
+func (st *stream) release() {
+	st.log.mu.Lock()
+	if st.refs--; st.refs == 0 {
+		st.idleSince = time.Now()
+	}
+	st.log.mu.Unlock()
+}
+
+// Stream is a handle to an opened stream; see sessions.Stream for the contract of its methods.
+type Stream struct {
+	st     *stream
+	closed atomic.Bool
+}
+
+// Tail returns the durable tail.
+func (h *Stream) Tail(context.Context) (protocol.Position, error) {
+	tail, trim, closed := h.st.live.position()
+	if closed != nil {
+		return tail, closed
+	}
+	if trim == protocol.TerminalTrimPoint {
+		return tail, errDeleting
+	}
+	return tail, nil
+}
+
+// Follow attaches to the live feed exactly at from.
+func (h *Stream) Follow(_ context.Context, from uint64) (*Feed, protocol.Position, error) {
+	return h.st.live.follow(from)
+}
+
+// Close gives the handle back.
+func (h *Stream) Close() {
+	if h.closed.CompareAndSwap(false, true) {
+		h.st.release()
+	}
+}
+
+// Appender is an ordered lane of appends; see sessions.Appender. The sequencer's goroutine owns its fields.
+type Appender struct {
+	st     *stream
+	failed bool   // an input failed: none after it is sequenced
+	end    uint64 // tail's seq_num after the last accepted input
+}
+
+// Appender opens an ordered lane of appends.
+func (h *Stream) Appender() *Appender { return &Appender{st: h.st} }
+
+// Submit waits for room in the budget and queues the input for the sequencer.
+func (l *Appender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
+	cost := int64(max(1, in.MeteredSize()))
+	if err := l.st.log.a.budget.Acquire(ctx, cost); err != nil {
+		return err
+	}
+	err := l.st.post(&request{ctx: ctx, st: l.st, lane: l, in: in, cost: cost, done: done})
+	if err != nil {
+		l.st.log.a.budget.Release(cost)
+	}
+	return err
+}
+
+// post hands a request to the log's sequencer; the stream stays loaded until it is answered.
+func (st *stream) post(r *request) error {
+	st.acquire()
+	err := st.log.seq.in.post(r)
+	if err != nil {
+		st.release()
+	}
+	return err
+}
+
+// ask hands one of the adapter's own requests to the sequencer and waits for the answer.
+func (st *stream) ask(ctx context.Context, kind requestKind) error {
+	done := make(chan error, 1)
+	err := st.post(&request{ctx: ctx, st: st, kind: kind, done: func(_ protocol.AppendAck, err error) { done <- err }})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,204 @@
+package adapter
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// view is the catalog in memory, ordered by name, for lookups and listings. What stands in it is durable.
+type view struct {
+	mu     sync.RWMutex
+	basins btree.Map[string, *basinView]
+}
+
+// basinView is a basin in the view. Its fields are guarded by view.mu.
+type basinView struct {
+	basinRecord
+	revision uint64
+	streams  btree.Map[string, *streamEntry]
+	// purging is set when the basin's logs are being removed: nothing in it can be opened any more.
+	purging bool
+	// provisioning is held for reading while a stream is created and for writing while the basin is marked as deleted,
+	// so that no stream appears in a basin after that.
+	provisioning *sync.RWMutex
+}
+
+// basin returns the basin's record, and whether it is being purged.
+func (v *view) basin(name protocol.BasinName) (rec basinRecord, revision uint64, ok bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(name))
+	if !ok {
+		return basinRecord{}, 0, false
+	}
+	return b.basinRecord, b.revision, true
+}
+
+// stream returns the stream's entry, or nil. basinOK tells whether the basin exists, purging whether it is going away.
+func (v *view) stream(ref protocol.StreamRef) (e *streamEntry, basinOK, purging bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(ref.Basin))
+	if !ok {
+		return nil, false, false
+	}
+	e, _ = b.streams.Get(string(ref.Stream))
+	return e, true, b.purging
+}
+
+func (v *view) putBasin(rec *basinRecord, revision uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, ok := v.basins.Get(string(rec.Name))
+	if !ok {
+		b = &basinView{provisioning: new(sync.RWMutex)}
+		v.basins.Set(string(rec.Name), b)
+	}
+	if revision >= b.revision {
+		b.basinRecord, b.revision = *rec, revision
+	}
+}
+
+// putStream stores an entry, unless the view has a newer one. It returns the entry that it replaced.
+func (v *view) putStream(e *streamEntry) (old *streamEntry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, ok := v.basins.Get(string(e.Basin))
+	if !ok {
+		return nil
+	}
+	if old, ok := b.streams.Get(string(e.Name)); ok && old.revision > e.revision {
+		return old
+	}
+	old, _ = b.streams.Set(string(e.Name), e)
+	return old
+}
+
+func (v *view) removeStream(ref protocol.StreamRef, id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if b, ok := v.basins.Get(string(ref.Basin)); ok {
+		if e, ok := b.streams.Get(string(ref.Stream)); ok && e.ID == id {
+			b.streams.Delete(string(ref.Stream))
+		}
+	}
+}
+
+func (v *view) removeBasin(name protocol.BasinName) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.basins.Delete(string(name))
+}
+
+// markPurging closes a basin for good and returns its streams.
+func (v *view) markPurging(name protocol.BasinName) []*streamEntry {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, ok := v.basins.Get(string(name))
+	if !ok {
+		return nil
+	}
+	b.purging = true
+	return b.streams.Values()
+}
+
+// provisioning returns the basin's lock between creating streams and deleting it; a new one if there is no basin.
+func (v *view) provisioning(name protocol.BasinName) *sync.RWMutex {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if b, ok := v.basins.Get(string(name)); ok {
+		return b.provisioning
+	}
+	return new(sync.RWMutex)
+}
+
+func (v *view) listBasins(req protocol.ListRequest) protocol.BasinPage {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	page := protocol.BasinPage{Basins: []protocol.BasinInfo{}}
+	list(&v.basins, req, func(b *basinView) bool {
+		if len(page.Basins) == req.PageSize() {
+			page.HasMore = true
+			return false
+		}
+		page.Basins = append(page.Basins, b.info())
+		return true
+	})
+	return page
+}
+
+func (v *view) listStreams(basin protocol.BasinName, req protocol.ListRequest) (page protocol.StreamPage, ok bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(basin))
+	if !ok {
+		return page, false
+	}
+	page.Streams = []protocol.StreamInfo{}
+	list(&b.streams, req, func(e *streamEntry) bool {
+		if len(page.Streams) == req.PageSize() {
+			page.HasMore = true
+			return false
+		}
+		page.Streams = append(page.Streams, e.info())
+		return true
+	})
+	return page, true
+}
+
+// list walks the names that begin with the prefix and are greater than start_after (control plane 1.4).
+func list[T any](m *btree.Map[string, T], req protocol.ListRequest, yield func(T) bool) {
+	m.Ascend(max(req.Prefix, req.StartAfter), func(name string, v T) bool {
+		switch {
+		case req.StartAfter != "" && name <= req.StartAfter:
+			return true
+		case !strings.HasPrefix(name, req.Prefix):
+			return name < req.Prefix
+		}
+		return yield(v)
+	})
+}
+
+// some returns up to n entries behind the given place, for the janitor's walk; done tells that the end was reached.
+func (v *view) some(after protocol.StreamRef, n int) (entries []*streamEntry, done bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.basins.Ascend(string(after.Basin), func(name string, b *basinView) bool {
+		from := ""
+		if name == string(after.Basin) {
+			from = string(after.Stream)
+		}
+		b.streams.Ascend(from, func(stream string, e *streamEntry) bool {
+			if name == string(after.Basin) && stream == string(after.Stream) {
+				return true
+			}
+			entries = append(entries, e)
+			return len(entries) < n
+		})
+		return len(entries) < n
+	})
+	return entries, len(entries) < n
+}
+
+// eachDeleting yields the basins and streams whose deletion was accepted and is not complete.
+func (v *view) eachDeleting(basin func(protocol.BasinName), stream func(*streamEntry)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.basins.Scan(func(_ string, b *basinView) bool {
+		if b.deleting() {
+			basin(b.Name)
+			return true
+		}
+		b.streams.Scan(func(_ string, e *streamEntry) bool {
+			if e.deleting() {
+				stream(e)
+			}
+			return true
+		})
+		return true
+	})
+}
