@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 
@@ -74,12 +75,11 @@ func (ds *doors) openDoor(ctx context.Context, account string) (door, error) {
 func (ds *doors) close(ctx context.Context) error {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	errs := make([]error, len(ds.open))
+	all := slices.Collect(maps.Values(ds.open))
+	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	i := 0
-	for _, d := range ds.open {
+	for i, d := range all {
 		wg.Go(func() { errs[i] = d.close(ctx) })
-		i++
 	}
 	wg.Wait()
 	clear(ds.open)
