@@ -1,0 +1,399 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+const (
+	// pingEvery is how often a session says that it is alive, and asks the same of the server.
+	pingEvery = 10 * time.Second
+	// appendSilence is how long a server may send nothing, although it is asked every pingEvery.
+	appendSilence = 25 * time.Second
+	// maxUnreceived bounds the acks that wait for Recv; Submit waits beyond.
+	maxUnreceived = 1 << 16
+)
+
+// appendSession is a pipelined append over one server; and over another, if the first is lost while nothing is
+// unanswered.
+type appendSession struct {
+	c   *Client
+	ref protocol.StreamRef
+
+	mu       sync.Mutex // guards what follows
+	changed  chan struct{}
+	lane     *appendLane // nil while there is no server
+	inflight []int       // sizes of the unanswered inputs, in order
+	bytes    int         // their sum
+	acks     []protocol.AppendAck
+	ended    bool  // no input follows
+	failed   error // the input that could not be sent; told after the acks of those before it
+	final    error // what Recv returns after the last ack
+	opening  bool  // a Submit opens the session anew
+}
+
+// appendLane is the part of a session that one server serves.
+type appendLane struct {
+	*lane
+	subject string
+	window  int
+	sent    uint64 // number of the last input sent; guarded by the session's mu
+	acked   uint64 // number of the last input answered; guarded by the session's mu
+	quit    chan struct{}
+}
+
+// OpenAppendSession implements [protocol.RecordService]; see the package for what happens when its server is lost.
+func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+	s := &appendSession{c: c, ref: ref, changed: make(chan struct{})}
+	l, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.startLocked(l)
+	return s, nil
+}
+
+// open asks a server for a session.
+func (s *appendSession) open(ctx context.Context) (*appendLane, error) {
+	ctx, cancel := s.c.bound(ctx, 0)
+	defer cancel()
+	head := protobufHeaders()
+	head[protocol.HeaderSession] = []string{protocol.SessionAppend}
+	m, err := s.c.request(ctx, s.c.subjects.Records("append", s.ref), head, nil)
+	if err != nil {
+		return nil, err
+	}
+	var opened protocol.SessionOpened
+	if err := json.Unmarshal(m.Data, &opened); err != nil || opened.Subject == "" {
+		return nil, badAnswer("opening of a session", err)
+	}
+	l, err := s.c.newLane(opened.Window/protocol.NATSFrameCost + 64)
+	if err != nil {
+		return nil, err
+	}
+	return &appendLane{lane: l, subject: opened.Subject, window: opened.Window, quit: make(chan struct{})}, nil
+}
+
+func (s *appendSession) startLocked(l *appendLane) {
+	s.lane = l
+	_ = s.pingLocked() // tells the server where to answer; if it is lost, the first input does
+	go s.run(l)
+}
+
+// Submit implements [protocol.AppendSession].
+func (s *appendSession) Submit(ctx context.Context, in protocol.AppendInput) error {
+	body := protocol.MarshalAppendInput(&in)
+	size := len(body) + protocol.NATSFrameCost
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.ended && (s.final == nil || errors.Is(s.final, io.EOF)):
+			return errEnded
+		case s.final != nil:
+			return s.final
+		case s.lane == nil && !s.opening:
+			if err := s.reopenLocked(ctx); err != nil {
+				return err
+			}
+			continue
+		case s.lane != nil && (s.bytes == 0 || s.bytes+size <= s.lane.window) && len(s.acks) < maxUnreceived:
+			return s.sendLocked(body, size)
+		}
+		if err := s.waitLocked(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+var errEnded = protocol.Errorf(protocol.CodeInvalid, "the session takes no input after its end was announced")
+
+// reopenLocked opens the session on a new server. It gives the lock back meanwhile.
+func (s *appendSession) reopenLocked(ctx context.Context) error {
+	s.opening = true
+	s.mu.Unlock()
+	l, err := s.open(ctx)
+	s.mu.Lock()
+	s.opening = false
+	s.notifyLocked()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return err // this call's time is up; another may try
+	case err != nil:
+		s.endLocked(err)
+		return err
+	case s.final != nil || s.ended: // closed meanwhile
+		l.close()
+		return nil
+	}
+	s.startLocked(l)
+	return nil
+}
+
+func (s *appendSession) sendLocked(body []byte, size int) error {
+	l := s.lane
+	err := l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Data: body, Header: nats.Header{
+		protocol.HeaderContentType: {protocol.MediaProtobuf},
+		protocol.HeaderAccept:      {protocol.MediaProtobuf},
+		protocol.HeaderSeq:         {strconv.FormatUint(l.sent+1, 10)},
+	}})
+	if err != nil {
+		// Not sent for sure. What was sent before is still answered; the reason follows.
+		s.failed = s.c.failure(l.subject, len(body), err)
+		s.finishLocked()
+		return nil
+	}
+	l.sent++
+	s.inflight = append(s.inflight, size)
+	s.bytes += size
+	return nil
+}
+
+// Recv implements [protocol.AppendSession].
+func (s *appendSession) Recv(ctx context.Context) (protocol.AppendAck, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if len(s.acks) > 0 {
+			ack := s.acks[0]
+			s.acks = s.acks[1:]
+			s.notifyLocked()
+			return ack, nil
+		}
+		if s.final != nil {
+			return protocol.AppendAck{}, s.final
+		}
+		if err := s.waitLocked(ctx); err != nil {
+			return protocol.AppendAck{}, err
+		}
+	}
+}
+
+// CloseSend implements [protocol.AppendSession].
+func (s *appendSession) CloseSend() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.final == nil && !s.ended {
+		s.finishLocked()
+	}
+	return nil
+}
+
+// finishLocked announces that no input follows.
+func (s *appendSession) finishLocked() {
+	s.ended = true
+	s.notifyLocked()
+	if s.lane == nil { // lost while nothing was unanswered
+		s.endLocked(s.cleanEnd())
+		return
+	}
+	if err := s.controlLocked(protocol.FrameEnd); err != nil {
+		s.lostLocked(s.lane, err)
+	}
+}
+
+// cleanEnd is what Recv says after the last ack of a session whose inputs are all answered.
+func (s *appendSession) cleanEnd() error {
+	if s.failed != nil {
+		return s.failed
+	}
+	return io.EOF
+}
+
+// Close implements [protocol.AppendSession].
+func (s *appendSession) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane != nil {
+		_ = s.controlLocked(protocol.FrameCancel) // if it is lost, the server notices the silence
+	}
+	s.endLocked(errClosed)
+	return nil
+}
+
+// controlLocked sends a message that is not an input. It carries the number of the last input, so that the server
+// notices when one was lost.
+func (s *appendSession) controlLocked(frame string) error {
+	l := s.lane
+	return l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Header: nats.Header{
+		protocol.HeaderFrame: {frame},
+		protocol.HeaderSeq:   {strconv.FormatUint(l.sent, 10)},
+	}})
+}
+
+func (s *appendSession) pingLocked() error {
+	if s.ended {
+		// The announcement may have been lost; to hear it twice does no harm.
+		if err := s.controlLocked(protocol.FrameEnd); err != nil {
+			return err
+		}
+	}
+	return s.controlLocked(protocol.FramePing)
+}
+
+// run receives what the server of a lane sends, until the lane is given up.
+func (s *appendSession) run(l *appendLane) {
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	heard := time.Now()
+	for {
+		select {
+		case m := <-l.msgs:
+			heard = time.Now()
+			s.frame(l, m)
+		case status := <-l.status:
+			if status == nats.CLOSED {
+				s.lost(l, nats.ErrConnectionClosed)
+			} else {
+				s.ping(l) // the answer shows what was lost
+			}
+		case <-ticker.C:
+			if time.Since(heard) > appendSilence {
+				s.lost(l, errSilent)
+			} else {
+				s.ping(l)
+			}
+		case <-l.quit:
+			return
+		}
+	}
+}
+
+func (s *appendSession) ping(l *appendLane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane != l {
+		return
+	}
+	if err := s.pingLocked(); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+		s.lostLocked(l, err)
+	}
+}
+
+func (s *appendSession) frame(l *appendLane, m *nats.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane != l {
+		return
+	}
+	if noResponders(m) {
+		s.lostLocked(l, errNobody(l.subject))
+		return
+	}
+	switch m.Header.Get(protocol.HeaderFrame) {
+	case protocol.FrameAck:
+		s.ackLocked(l, m)
+	case protocol.FramePong:
+		if acked, err := strconv.ParseUint(m.Header.Get(protocol.HeaderAcked), 10, 64); err != nil || acked > l.acked {
+			s.lostLocked(l, errors.New("an ack was lost"))
+		}
+	case protocol.FrameEnd:
+		s.serverEndLocked(l, m)
+	}
+}
+
+func (s *appendSession) ackLocked(l *appendLane, m *nats.Msg) {
+	seq, err := strconv.ParseUint(m.Header.Get(protocol.HeaderSeq), 10, 64)
+	if err != nil || seq != l.acked+1 || len(s.inflight) == 0 {
+		s.lostLocked(l, errors.New("an ack was lost"))
+		return
+	}
+	ack, err := protocol.UnmarshalAppendAck(m.Data)
+	if err != nil {
+		s.lostLocked(l, err)
+		return
+	}
+	l.acked = seq
+	s.bytes -= s.inflight[0]
+	s.inflight = s.inflight[1:]
+	s.acks = append(s.acks, ack)
+	s.notifyLocked()
+}
+
+// serverEndLocked takes the server's word that the session is over.
+func (s *appendSession) serverEndLocked(l *appendLane, m *nats.Msg) {
+	e := failureOf(m)
+	seq, err := strconv.ParseUint(m.Header.Get(protocol.HeaderSeq), 10, 64)
+	switch {
+	case err != nil || seq != l.acked+1: // it knows the session no more, or acks were lost
+		s.lostLocked(l, errors.New("the server ended the session"))
+	case e == nil && (!s.ended || len(s.inflight) > 0):
+		s.lostLocked(l, errors.New("the server ended the session without a reason"))
+	case e == nil:
+		s.endLocked(s.cleanEnd())
+	case len(s.inflight) == 0 && (e.Retryable() || e.Code == protocol.CodeClientHangup):
+		s.lostLocked(l, e) // a server that stops, or one that took the silence of a sleeping machine for our end
+	default:
+		s.endLocked(e)
+	}
+}
+
+func (s *appendSession) lost(l *appendLane, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane == l {
+		s.lostLocked(l, cause)
+	}
+}
+
+// lostLocked gives a lane up. With nothing unanswered that changes nothing but the server; otherwise the outcome of
+// the unanswered inputs is unknown, and the session is over.
+func (s *appendSession) lostLocked(l *appendLane, cause error) {
+	switch n := len(s.inflight); {
+	case n == 0 && !s.ended && s.c.nc.IsClosed():
+		s.endLocked(errConnection(cause)) // for good
+	case n > 0:
+		s.endLocked(protocol.Wrap(protocol.CodeOther, cause,
+			"the append session was lost with "+strconv.Itoa(n)+" inputs unanswered; whether they are stored is unknown: "+cause.Error()))
+	case s.ended:
+		s.endLocked(s.cleanEnd())
+	default:
+		s.dropLocked()
+	}
+}
+
+// endLocked ends the session for good, unless it has ended before.
+func (s *appendSession) endLocked(err error) {
+	if s.final == nil {
+		s.final = err
+	}
+	s.dropLocked()
+}
+
+func (s *appendSession) dropLocked() {
+	if s.lane != nil {
+		close(s.lane.quit)
+		s.lane.close()
+		s.lane = nil
+	}
+	s.notifyLocked()
+}
+
+func (s *appendSession) notifyLocked() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// waitLocked waits for a change, without the lock.
+func (s *appendSession) waitLocked(ctx context.Context) error {
+	changed := s.changed
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return protocol.AsError(ctx.Err())
+	}
+}

@@ -1,0 +1,125 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Options configure a client. The zero value works.
+type Options struct {
+	// Prefix is the first token, or tokens, of the service's subjects; "" means s2.
+	Prefix string
+	// Timeout bounds a call whose context has no deadline, beside the time that a read asks to wait; 0 means 10 s.
+	Timeout time.Duration
+	// ResumeFor bounds how long a read session tries to reach a broker again before it fails; 0 means 2 minutes.
+	ResumeFor time.Duration
+}
+
+const (
+	defaultTimeout   = 10 * time.Second
+	defaultResumeFor = 2 * time.Minute
+)
+
+// Client is a [protocol.Service] over a connection. All methods may be called at once.
+type Client struct {
+	nc       *nats.Conn
+	opts     Options
+	subjects protocol.NATSSubjects
+	readers  atomic.Int64 // open read sessions, which share what may be on its way to the connection
+}
+
+var _ protocol.Service = (*Client)(nil)
+
+// New makes a client. The connection stays the caller's; closing it ends all sessions.
+func New(nc *nats.Conn, opts Options) *Client {
+	if opts.Timeout <= 0 {
+		opts.Timeout = defaultTimeout
+	}
+	if opts.ResumeFor <= 0 {
+		opts.ResumeFor = defaultResumeFor
+	}
+	return &Client{nc: nc, opts: opts, subjects: protocol.NATSSubjects(opts.Prefix)}
+}
+
+// bound gives ctx a deadline if it has none, extra beyond the usual.
+func (c *Client) bound(ctx context.Context, extra time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.opts.Timeout+extra)
+}
+
+// request sends a request and returns its answer, or the failure that the answer tells. ctx must have a deadline.
+func (c *Client) request(ctx context.Context, subject string, head nats.Header, body []byte) (*nats.Msg, error) {
+	if head == nil {
+		head = nats.Header{}
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		left := max(time.Until(deadline).Milliseconds(), 1)
+		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
+	}
+	m, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: head, Data: body})
+	if err != nil {
+		return nil, c.failure(subject, len(body), err)
+	}
+	if e := failureOf(m); e != nil {
+		return nil, e
+	}
+	return m, nil
+}
+
+// failureOf returns the failure that a message tells, or nil.
+func failureOf(m *nats.Msg) *protocol.Error {
+	code := m.Header.Get(protocol.HeaderServiceErrorCode)
+	if code == "" {
+		return nil
+	}
+	status, err := strconv.Atoi(code)
+	if err != nil {
+		status = 500
+	}
+	return protocol.ParseError(status, m.Data)
+}
+
+// failure turns a failure of the transport into a [*protocol.Error].
+func (c *Client) failure(subject string, size int, err error) error {
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return errNobody(subject)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return protocol.Errorf(protocol.CodeInvalid, "the request has %d bytes and its headers, but the NATS server's max_payload is %d",
+			size, c.nc.MaxPayload())
+	case errors.Is(err, nats.ErrBadSubject):
+		return protocol.Errorf(protocol.CodeBadPath, "the names do not make a subject: %q", subject)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		return protocol.Wrap(protocol.CodeRequestTimeout, err, "no answer in time; what was asked for may have been done")
+	case errors.Is(err, context.Canceled):
+		return protocol.AsError(err)
+	}
+	return errConnection(err)
+}
+
+func errConnection(err error) *protocol.Error {
+	return protocol.Wrap(protocol.CodeUnavailable, err, "the connection to NATS failed: "+err.Error())
+}
+
+func errNobody(subject string) *protocol.Error {
+	return protocol.Errorf(protocol.CodeUnavailable, "no weir broker answers on %s", subject)
+}
+
+// noResponders reports whether m is the NATS server's word that nobody listens.
+func noResponders(m *nats.Msg) bool {
+	return len(m.Data) == 0 && m.Header.Get("Status") == "503"
+}
+
+// badAnswer is the failure when a server answers something that is not understood.
+func badAnswer(what string, err error) error {
+	return protocol.Wrap(protocol.CodeOther, err, "the server's "+what+" cannot be understood")
+}

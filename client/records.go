@@ -1,0 +1,66 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// CheckTail implements [protocol.RecordService].
+func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+	ctx, cancel := c.bound(ctx, 0)
+	defer cancel()
+	m, err := c.request(ctx, c.subjects.Records("tail", ref), nil, nil)
+	if err != nil {
+		return protocol.Position{}, err
+	}
+	tail, err := protocol.DecodeTailJSON(m.Data)
+	if err != nil {
+		return protocol.Position{}, badAnswer("tail", err)
+	}
+	return tail, nil
+}
+
+// Append implements [protocol.RecordService].
+func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+	ctx, cancel := c.bound(ctx, 0)
+	defer cancel()
+	head := protobufHeaders()
+	head[protocol.HeaderContentType] = []string{protocol.MediaProtobuf}
+	m, err := c.request(ctx, c.subjects.Records("append", ref), head, protocol.MarshalAppendInput(&in))
+	if err != nil {
+		return protocol.AppendAck{}, err
+	}
+	ack, err := protocol.UnmarshalAppendAck(m.Data)
+	if err != nil {
+		return protocol.AppendAck{}, badAnswer("ack", err)
+	}
+	return ack, nil
+}
+
+// Read implements [protocol.RecordService]. Where the NATS server's max_payload is small it may return fewer records
+// than were asked for.
+func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+	var wait time.Duration
+	if req.Wait != nil {
+		wait = min(max(*req.Wait, 0), protocol.MaxUnaryWait)
+	}
+	ctx, cancel := c.bound(ctx, wait)
+	defer cancel()
+	m, err := c.request(ctx, c.subjects.Records("read", ref), protobufHeaders(), protocol.EncodeReadRequestJSON(&req))
+	if err != nil {
+		return protocol.ReadBatch{}, err
+	}
+	batch, err := protocol.UnmarshalReadBatch(m.Data)
+	if err != nil {
+		return protocol.ReadBatch{}, badAnswer("batch", err)
+	}
+	return batch, nil
+}
+
+func protobufHeaders() nats.Header {
+	return nats.Header{protocol.HeaderAccept: {protocol.MediaProtobuf}}
+}
