@@ -1,0 +1,86 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Door is one way to reach a broker.
+type Door struct {
+	Name string
+	// Open starts a broker that holds nothing yet, reaches it and undoes both in t's cleanup. In a bubble it must keep
+	// to memory and to in-process connections. It is called once for all cases that are not timed and once for each
+	// that is.
+	Open func(t testing.TB, bubble bool) protocol.Service
+	// Lag is the number of append batches behind which a follower that does not call Next has been cut off from the
+	// live feed for sure; 0 if the door reads ahead on the follower's behalf, so that no number is enough.
+	Lag int
+}
+
+// Case is one rule and the check of it.
+type Case struct {
+	// Row is what the rule is called in the specification: a section of an appendix, a slash, and rows divided by
+	// commas, with "cp " in front for the control plane.
+	Row string
+	// Name states the rule.
+	Name string
+	// Timed cases run on a fake clock with a broker of their own.
+	Timed bool
+	// Bare cases go by their name alone: those that the reference implementation has under the same name.
+	Bare bool
+	Run  func(t *testing.T, e *Env)
+}
+
+// Title is the name of the case's subtest.
+func (c Case) Title() string {
+	if c.Bare {
+		return c.Name
+	}
+	return c.Row + " " + c.Name
+}
+
+// caseTimeout ends a case that hangs. On the fake clock it is never spent for real.
+const caseTimeout = time.Minute
+
+const timedCaseTimeout = 100 * time.Hour
+
+// Cases returns all cases in the order of the specification, as far as files allow.
+func Cases() []Case {
+	var all []Case
+	for _, cases := range [][]Case{
+		recordCases, recordRejectionCases, appendCases, conditionCases, timestampCases, appendSessionCases,
+		lifecycleCases, startCases, startTimestampCases, limitCases, untilCases, sessionBatchCases,
+		followCases, waitCases, unaryWaitCases, lagCases, trimCases, deletionCases, tailCases, autoCreateCases,
+		pagingCases, mergeCases, reconfigureCases, createBasinCases, ensureBasinCases, basinCases,
+		createStreamCases, ensureStreamCases, streamCases, deleteStreamCases, retentionCases,
+	} {
+		all = append(all, cases...)
+	}
+	return all
+}
+
+// Run puts every case to the door, each as a subtest.
+func Run(t *testing.T, door Door) {
+	svc := door.Open(t, false)
+	for _, c := range Cases() {
+		t.Run(c.Title(), func(t *testing.T) {
+			t.Parallel()
+			if !c.Timed {
+				ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+				defer cancel()
+				c.Run(t, newEnv(ctx, t, svc, door))
+				return
+			}
+			synctest.Test(t, func(t *testing.T) {
+				svc := door.Open(t, true)
+				ctx, cancel := context.WithTimeout(t.Context(), timedCaseTimeout)
+				defer cancel()
+				c.Run(t, newEnv(ctx, t, svc, door))
+			})
+		})
+	}
+}

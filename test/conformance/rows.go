@@ -1,0 +1,198 @@
+package conformance
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Place says where a row of the specification is checked.
+type Place string
+
+// The places. Everything that is not Here is checked, or will be, by tests that live beside the code named in Where.
+const (
+	Here       Place = "a case of this package"
+	ByHTTP     Place = "needs the HTTP door"
+	ByCipher   Place = "needs encryption"
+	ByClient   Place = "behaviour of a client or its command line"
+	ByUnitTest Place = "unit tests"
+	// Void rows ask for nothing: they describe the reference server, or are decided otherwise in control plane 11.
+	Void Place = "nothing to check"
+)
+
+// Row is one row, or a run of rows, of an appendix.
+type Row struct {
+	Section     string // "A.1"
+	First, Last int
+	Place       Place
+	// Where names the package, for unit tests and clients, or the reason, for void rows.
+	Where string
+}
+
+// DataPlane lists every row of the data plane's appendix, once and in order.
+var DataPlane = []Row{
+	{"A.1", 1, 28, Here, ""},
+	{"A.1", 29, 29, ByUnitTest, "protocol"},
+	{"A.1", 30, 30, Here, ""},
+	{"A.2", 31, 42, Here, ""},
+	{"A.2", 43, 48, ByUnitTest, "adapter"},
+	{"A.2", 49, 50, ByUnitTest, "sessions"},
+	{"A.2", 51, 51, ByUnitTest, "adapter"},
+	{"A.3", 52, 57, Here, ""},
+	{"A.3", 58, 58, ByCipher, ""},
+	{"A.3", 59, 70, Here, ""},
+	{"A.3", 71, 71, ByUnitTest, "adapter"},
+	{"A.3", 72, 72, Here, ""},
+	{"A.4", 73, 89, Here, ""},
+	{"A.5", 90, 92, ByCipher, ""},
+	{"A.5", 93, 93, ByUnitTest, "adapter"},
+	{"A.6", 94, 94, Here, ""},
+	{"A.6", 95, 95, ByCipher, ""},
+	{"A.6", 96, 107, Here, ""},
+	{"A.6", 108, 108, ByHTTP, ""},
+	{"A.6", 109, 109, Here, ""},
+	{"A.6", 110, 111, ByHTTP, ""},
+	{"A.6", 112, 112, Here, ""},
+	{"A.6", 113, 116, ByClient, "SDK producer"},
+	{"A.6", 117, 118, Here, ""},
+	{"A.7", 119, 121, ByUnitTest, "adapter"},
+	{"A.7", 122, 122, Here, ""},
+	{"A.7", 123, 124, ByUnitTest, "adapter"},
+	{"A.7", 125, 126, Here, ""},
+	{"A.7", 127, 130, ByUnitTest, "adapter"},
+	{"A.8", 131, 155, Here, ""},
+	{"A.8", 156, 156, ByUnitTest, "protocol"},
+	{"A.8", 157, 162, Here, ""},
+	{"A.9", 163, 191, Here, ""},
+	{"A.9", 192, 195, ByUnitTest, "protocol"},
+	{"A.9", 196, 198, Here, ""},
+	{"A.10", 199, 226, Here, ""},
+	{"A.11", 227, 232, Here, ""},
+	{"A.12", 233, 238, Here, ""},
+	{"A.12", 239, 245, ByUnitTest, "adapter"},
+	{"A.12", 246, 250, Here, ""},
+	{"A.12", 251, 251, ByCipher, ""},
+	{"A.12", 252, 253, Here, ""},
+	{"A.13", 254, 259, Here, ""},
+	{"A.13", 260, 260, ByCipher, ""},
+	{"A.14", 261, 261, Here, ""},
+	{"A.14", 262, 262, ByCipher, ""},
+	{"A.14", 263, 271, Here, ""},
+	{"A.14", 272, 272, ByCipher, ""},
+	{"A.14", 273, 277, Here, ""},
+	{"A.15", 278, 300, ByCipher, ""},
+	{"A.16", 301, 306, ByHTTP, ""},
+	{"A.16", 307, 318, ByUnitTest, "protocol"},
+	{"A.16", 319, 326, ByHTTP, ""},
+	{"A.16", 327, 328, ByUnitTest, "protocol"},
+	{"A.17", 329, 338, ByHTTP, ""},
+	{"A.18", 339, 361, ByHTTP, ""},
+	{"A.19", 362, 362, Here, ""},
+	{"A.19", 363, 364, ByClient, "client"},
+	{"A.19", 365, 365, Here, ""},
+	{"A.19", 366, 373, ByClient, "client"},
+	{"A.19", 374, 375, ByClient, "cmd/weir"},
+}
+
+// ControlPlane lists the rows of the control plane's appendix that concern names, paging, configurations, basins and
+// streams, once and in order.
+var ControlPlane = []Row{
+	{"A.1", 1, 16, ByUnitTest, "protocol"},
+	{"A.1", 17, 17, Here, ""},
+	{"A.1", 18, 18, ByUnitTest, "protocol"},
+	{"A.1", 19, 20, Here, ""},
+	{"A.1", 21, 31, ByUnitTest, "protocol"},
+	{"A.1", 32, 35, ByHTTP, ""},
+	{"A.2", 36, 40, Here, ""},
+	{"A.2", 41, 41, ByUnitTest, "protocol"},
+	{"A.2", 42, 51, Here, ""},
+	{"A.2", 52, 53, ByHTTP, ""},
+	{"A.3", 54, 55, Here, ""},
+	{"A.3", 56, 59, ByUnitTest, "protocol"},
+	{"A.3", 60, 60, Here, ""},
+	{"A.3", 61, 61, ByUnitTest, "protocol"},
+	{"A.3", 62, 64, Here, ""},
+	{"A.3", 65, 66, ByUnitTest, "protocol"},
+	{"A.3", 67, 67, Here, ""},
+	{"A.3", 68, 68, ByUnitTest, "protocol"},
+	{"A.3", 69, 69, Here, ""},
+	{"A.3", 70, 73, ByUnitTest, "protocol"},
+	{"A.3", 74, 79, ByHTTP, ""},
+	{"A.3", 80, 80, ByUnitTest, "protocol"},
+	{"A.4", 81, 94, Here, ""},
+	{"A.4", 95, 95, ByCipher, ""},
+	{"A.4", 96, 102, Here, ""},
+	{"A.5", 103, 104, Here, ""},
+	{"A.5", 105, 105, ByHTTP, ""},
+	{"A.5", 106, 107, Here, ""},
+	{"A.5", 108, 110, Void, "data plane A.14 has the same rows"},
+	{"A.5", 111, 116, Here, ""},
+	{"A.5", 117, 117, ByUnitTest, "protocol"},
+	{"A.5", 118, 118, Here, ""},
+	{"A.5", 119, 119, ByUnitTest, "protocol"},
+	{"A.5", 120, 124, Here, ""},
+	{"A.5", 125, 127, ByHTTP, "locations"},
+	{"A.5", 128, 128, Here, ""},
+	{"A.5", 129, 131, ByHTTP, "access tokens and quotas"},
+	{"A.6", 132, 144, Here, ""},
+	{"A.6", 145, 146, ByHTTP, "locations"},
+	{"A.6", 147, 148, ByHTTP, ""},
+	{"A.7", 149, 152, Here, ""},
+	{"A.7", 153, 153, Void, "decision D-10: no basin is ever in creation"},
+	{"A.7", 154, 163, Here, ""},
+	{"A.7", 164, 164, ByClient, "SDK option"},
+	{"A.7", 165, 167, Here, ""},
+	{"A.8", 168, 173, Here, ""},
+	{"A.8", 174, 176, ByClient, "SDK iterators"},
+	{"A.8", 177, 177, ByHTTP, "access tokens"},
+	{"A.9", 178, 181, Here, ""},
+	{"A.9", 182, 183, ByCipher, ""},
+	{"A.9", 184, 194, Here, ""},
+	{"A.9", 195, 196, ByUnitTest, "protocol"},
+	{"A.9", 197, 199, Here, ""},
+	{"A.10", 200, 213, Here, ""},
+	{"A.10", 214, 214, ByUnitTest, "protocol"},
+	{"A.10", 215, 215, ByHTTP, ""},
+	{"A.10", 216, 216, Here, ""},
+	{"A.11", 217, 227, Here, ""},
+	{"A.11", 228, 228, ByUnitTest, "protocol"},
+	{"A.11", 229, 229, Here, ""},
+	{"A.12", 230, 232, Here, ""},
+	{"A.12", 233, 233, ByClient, "SDK option"},
+	{"A.12", 234, 237, Void, "A.9/194, A.11/219,224 and data plane A.12/250 are the same rows"},
+	{"A.12", 238, 238, ByCipher, ""},
+	{"A.12", 239, 245, Here, ""},
+	{"A.13", 246, 251, Here, ""},
+	{"A.13", 252, 252, ByClient, "SDK iterators"},
+	{"A.13", 253, 253, Here, ""},
+	{"A.13", 254, 254, ByHTTP, "access tokens"},
+	{"A.14", 255, 272, Void, "data plane A.14 has the same rows"},
+}
+
+// ref is a row that a case names.
+type ref struct {
+	control bool
+	section string
+	number  int // 0 for a section without rows of its own
+}
+
+// refs reads a case's Row.
+func refs(row string) ([]ref, error) {
+	rest, control := strings.CutPrefix(row, "cp ")
+	section, numbers, ok := strings.Cut(rest, "/")
+	if !ok {
+		if _, err := strconv.ParseFloat(section, 64); err != nil {
+			return nil, fmt.Errorf("row %q is neither a row nor a section", row)
+		}
+		return []ref{{control, section, 0}}, nil
+	}
+	var out []ref
+	for number := range strings.SplitSeq(numbers, ",") {
+		n, err := strconv.Atoi(number)
+		if err != nil || n <= 0 {
+			return nil, fmt.Errorf("row %q: %q is no row number", row, number)
+		}
+		out = append(out, ref{control, section, n})
+	}
+	return out, nil
+}
