@@ -95,7 +95,9 @@ func sameHeaders(a, b []protocol.Header) bool {
 	return true
 }
 
-func samePtr[T comparable](a, b *T) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+func samePtr[T comparable](a, b *T) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
 
 // TestRecordsA1 holds the stateless rows of data plane A.1.
 func TestRecordsA1(t *testing.T) {

@@ -20,7 +20,8 @@ type Error struct {
 	// Tail is the stream's tail, when a read starts where nothing is written yet ([CodeUnwritten]).
 	Tail *Position
 
-	// RemoteStatus is the status that a server sent with a code that this version does not know; else 0.
+	// RemoteStatus is the status that a server sent with a code that this version does not know or that has another
+	// status; else 0.
 	RemoteStatus int
 
 	// cause is for logs; it never reaches a client.

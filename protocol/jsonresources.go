@@ -25,11 +25,12 @@ func readTime(r *jsonReader) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return time.Time{}, r.bad("%q is not an RFC 3339 time", truncate([]byte(s), 64))
+	t, err := time.Parse(timeFormat, s)
+	// In UTC a time near the ends may leave the four-digit years; the zero time stands for none.
+	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 || t.IsZero() {
+		return time.Time{}, r.bad("%q is not an RFC 3339 time of the years 1 to 9999", truncate([]byte(s), 64))
 	}
-	return t.UTC(), nil
+	return t, nil
 }
 
 func readBasinName(r *jsonReader) (BasinName, error) {

@@ -50,11 +50,13 @@ func TestInfos(t *testing.T) {
 		}
 	})
 	for name, text := range map[string]string{
-		"no name":        `{"created_at":"2026-01-02T03:04:05Z"}`,
-		"no created_at":  `{"name":"demo-basin"}`,
-		"a time of 1999": `{"name":"demo-basin","created_at":"1999"}`,
-		"a number":       `{"name":"demo-basin","created_at":5}`,
-		"a bad name":     `{"name":"","created_at":"2026-01-02T03:04:05Z"}`,
+		"no name":                      `{"created_at":"2026-01-02T03:04:05Z"}`,
+		"no created_at":                `{"name":"demo-basin"}`,
+		"a time of 1999":               `{"name":"demo-basin","created_at":"1999"}`,
+		"a year of five digits in UTC": `{"name":"demo-basin","created_at":"9999-12-31T23:59:59-01:00"}`,
+		"the zero time":                `{"name":"demo-basin","created_at":"0001-01-01T00:00:00Z"}`,
+		"a number":                     `{"name":"demo-basin","created_at":5}`,
+		"a bad name":                   `{"name":"","created_at":"2026-01-02T03:04:05Z"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantCode(t, decodes[protocol.BasinInfo](text), protocol.CodeBadJSON)
