@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func (a *app) createBasin() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:   "create-basin BASIN",
+		Short: "Create a basin",
+		Long: `Create a basin: a name space of streams with a configuration. BASIN is 8 to 48 lowercase letters,
+digits and hyphens. The stream settings are the defaults of the streams created in it afterwards.`,
+		Example: `  weir create-basin demo-basin --create-stream-on-append
+  weir create-basin audit-basin --retention-policy infinite --timestamping-mode arrival`,
+		Args: need("BASIN"),
+	})
+	cipher := enumFlag(c.Flags(), "stream-cipher", "", "cipher of the streams created afterwards", protocol.CipherAEGIS256, protocol.CipherAES256GCM)
+	onAppend := c.Flags().Bool("create-stream-on-append", false, "create a missing stream when it is appended to")
+	onRead := c.Flags().Bool("create-stream-on-read", false, "create a missing stream when it is read")
+	streams := addStreamFlags(c.Flags())
+	c.RunE = a.verb(func(args []string) (call, error) {
+		basin, err := basinArg(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			ctx, cancel := a.bounded(ctx)
+			defer cancel()
+			req := protocol.CreateBasinRequest{Basin: basin, Config: protocol.BasinConfig{
+				DefaultStreamConfig: streams.layer(), CreateStreamOnAppend: *onAppend, CreateStreamOnRead: *onRead,
+			}}
+			if cipher.value != nil {
+				req.Config.StreamCipher = *cipher.value
+			}
+			info, _, err := svc.CreateBasin(ctx, req)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(info)
+			}
+			return a.printf("created s2://%s\n", info.Name)
+		}, nil
+	})
+	return c
+}
+
+func (a *app) getBasinConfig() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:     "get-basin-config BASIN",
+		Short:   "Show a basin's configuration",
+		Long:    "Show a basin's configuration. A dash stands for what the basin leaves to the system's defaults.",
+		Example: "  weir get-basin-config demo-basin --json",
+		Args:    need("BASIN"),
+	})
+	c.RunE = a.verb(func(args []string) (call, error) {
+		basin, err := basinArg(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			ctx, cancel := a.bounded(ctx)
+			defer cancel()
+			config, err := svc.GetBasinConfig(ctx, basin)
+			if err != nil {
+				return err
+			}
+			return a.printBasinConfig(config)
+		}, nil
+	})
+	return c
+}
+
+func (a *app) reconfigureBasin() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:   "reconfigure-basin BASIN",
+		Short: "Change a basin's configuration",
+		Long: `Change parts of a basin's configuration and show the result; what is not named stays as it is.
+Streams that exist already keep their configuration.`,
+		Example: `  weir reconfigure-basin demo-basin --create-stream-on-append false --retention-policy 30d
+  weir reconfigure-basin demo-basin --unset retention-policy,storage-class`,
+		Args: need("BASIN"),
+	})
+	cipher := enumFlag(c.Flags(), "stream-cipher", "", "cipher of the streams created afterwards", protocol.CipherAEGIS256, protocol.CipherAES256GCM, "none")
+	onAppend := boolFlag(c.Flags(), "create-stream-on-append", "create a missing stream when it is appended to")
+	onRead := boolFlag(c.Flags(), "create-stream-on-read", "create a missing stream when it is read")
+	streams := addStreamFlags(c.Flags())
+	unset := addUnsetFlag(c.Flags())
+	c.RunE = a.verb(func(args []string) (call, error) {
+		basin, err := basinArg(args[0])
+		if err != nil {
+			return nil, err
+		}
+		defaults, changed, err := streams.change(c.Flags(), *unset)
+		if err != nil {
+			return nil, err
+		}
+		change := protocol.BasinReconfiguration{CreateStreamOnAppend: onAppend.value, CreateStreamOnRead: onRead.value}
+		if changed {
+			change.DefaultStreamConfig = protocol.Set(defaults)
+		}
+		if cipher.value != nil {
+			change.StreamCipher = patch(cipher)
+			if *cipher.value == "none" {
+				change.StreamCipher = protocol.Unset[protocol.Cipher]()
+			}
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			ctx, cancel := a.bounded(ctx)
+			defer cancel()
+			config, err := svc.ReconfigureBasin(ctx, basin, change)
+			if err != nil {
+				return err
+			}
+			return a.printBasinConfig(config)
+		}, nil
+	})
+	return c
+}
+
+func (a *app) deleteBasin() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:     "delete-basin BASIN",
+		Short:   "Delete a basin and all its streams",
+		Long:    "Delete a basin and all its streams. The broker accepts the deletion and works in the background.",
+		Example: "  weir delete-basin demo-basin",
+		Args:    need("BASIN"),
+	})
+	c.RunE = a.verb(func(args []string) (call, error) {
+		basin, err := basinArg(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			ctx, cancel := a.bounded(ctx)
+			defer cancel()
+			if err := svc.DeleteBasin(ctx, basin); err != nil || a.json {
+				return err
+			}
+			return a.printf("deleting s2://%s\n", basin)
+		}, nil
+	})
+	return c
+}
+
+func (a *app) printBasinConfig(c protocol.BasinConfig) error {
+	if a.json {
+		return a.printJSON(c)
+	}
+	cipher := "-"
+	if c.StreamCipher != protocol.CipherNone {
+		cipher = string(c.StreamCipher)
+	}
+	return a.printRows(append([]row{
+		{"create stream on append", yesNo(c.CreateStreamOnAppend)},
+		{"create stream on read", yesNo(c.CreateStreamOnRead)},
+		{"stream cipher", cipher},
+	}, configRows("default ", c.DefaultStreamConfig)...))
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

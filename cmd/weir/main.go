@@ -1,0 +1,38 @@
+// Command weir runs a broker of durable streams on NATS JetStream and talks to one. See docs/cli.md.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/cmd/weir/internal/cli"
+	"github.com/weirstream/weir/cmd/weir/internal/natsconn"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+func main() {
+	env := cli.System()
+	env.Dial, env.Start = dial, start
+	os.Exit(cli.Main(context.Background(), env, os.Args[1:]))
+}
+
+// dial connects to NATS and speaks to the broker behind it.
+func dial(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error) {
+	nc, err := natsconn.Connect(o.Options, o.Notify)
+	if err != nil {
+		return nil, nil, err
+	}
+	return client.New(nc, client.Options{Prefix: o.SubjectPrefix, Timeout: o.Timeout}), nc.Close, nil
+}
+
+func start(ctx context.Context, cfg conf.Config, log *slog.Logger, version string) (cli.Broker, error) {
+	b, err := broker.Start(ctx, cfg, broker.WithLogger(log), broker.WithVersion(version))
+	if err != nil {
+		return nil, err // not a nil *Broker in an interface
+	}
+	return b, nil
+}
