@@ -56,6 +56,8 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	began := time.Now()
 	defer func() {
 		if err != nil {
+			ctx, cancel := context.WithTimeout(ctx, minDrain)
+			defer cancel()
 			err = errors.Join(err, b.stop(ctx))
 		}
 	}()
@@ -77,8 +79,8 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	b.svc = &service{st: adapterStorage{b.ad}, gate: b.gate, log: b.log}
-	b.doors = &doors{st: b.st, svc: b.svc, log: b.log, open: map[string]door{},
-		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log}}
+	b.doors = &doors{st: b.st, svc: b.svc, log: b.log, open: map[string]*natsapi.Door{},
+		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true}}
 	if err := b.doors.sync(ctx); err != nil {
 		return nil, err
 	}

@@ -137,13 +137,6 @@ func TestCloseSettles(t *testing.T) {
 			}
 		}()
 
-		waited := make(chan error, 1)
-		go func() {
-			wait := 50 * time.Second
-			_, err := svc.Read(t.Context(), events, protocol.ReadRequest{Wait: &wait})
-			waited <- err
-		}()
-
 		appender, err := svc.OpenAppendSession(t.Context(), events)
 		if err != nil {
 			t.Fatal(err)
@@ -163,6 +156,14 @@ func TestCloseSettles(t *testing.T) {
 		if err := finished.CloseSend(); err != nil {
 			t.Fatal(err)
 		}
+
+		synctest.Wait() // Both inputs are stored; the read below waits behind them.
+		waited := make(chan error, 1)
+		go func() {
+			wait := 50 * time.Second
+			_, err := svc.Read(t.Context(), events, protocol.ReadRequest{Wait: &wait})
+			waited <- err
+		}()
 
 		synctest.Wait()
 		began := time.Now()

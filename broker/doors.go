@@ -9,8 +9,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/weirstream/weir/broker/natsapi"
 	"github.com/weirstream/weir/protocol"
 )
@@ -23,12 +21,7 @@ type doors struct {
 	log  *slog.Logger
 
 	mu   sync.Mutex // guards open
-	open map[string]door
-}
-
-type door struct {
-	nc *nats.Conn
-	d  *natsapi.Door
+	open map[string]*natsapi.Door
 }
 
 // sync opens the doors of accounts that are new and closes those of accounts that are gone.
@@ -39,7 +32,7 @@ func (ds *doors) sync(ctx context.Context) error {
 	var errs []error
 	for account, d := range ds.open {
 		if !slices.Contains(want, account) {
-			errs = append(errs, d.close(ctx))
+			errs = append(errs, d.Close(ctx))
 			delete(ds.open, account)
 		}
 	}
@@ -58,17 +51,17 @@ func (ds *doors) sync(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (ds *doors) openDoor(ctx context.Context, account string) (door, error) {
+func (ds *doors) openDoor(ctx context.Context, account string) (*natsapi.Door, error) {
 	nc, err := ds.st.connect(account, "weir-door")
 	if err != nil {
-		return door{}, err
+		return nil, err
 	}
 	d, err := natsapi.Serve(ctx, nc, ds.svc, ds.opts)
 	if err != nil {
 		nc.Close()
-		return door{}, fmt.Errorf("open the NATS door in the account %s: %w", account, err)
+		return nil, fmt.Errorf("open the NATS door in the account %s: %w", account, err)
 	}
-	return door{nc, d}, nil
+	return d, nil
 }
 
 // close drains all doors at once.
@@ -79,14 +72,9 @@ func (ds *doors) close(ctx context.Context) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, d := range all {
-		wg.Go(func() { errs[i] = d.close(ctx) })
+		wg.Go(func() { errs[i] = d.Close(ctx) })
 	}
 	wg.Wait()
 	clear(ds.open)
 	return errors.Join(errs...)
-}
-
-func (d door) close(ctx context.Context) error {
-	defer d.nc.Close()
-	return d.d.Close(ctx)
 }
