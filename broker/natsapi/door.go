@@ -34,8 +34,7 @@ type Door struct {
 	admit    admission
 	sessions registry
 
-	// base is the context of all unary requests; stop ends it when a draining door's time is up. Its fields are
-	// an object's that lives as long as the work it bounds.
+	// base is the context of all unary requests; stop ends it when a draining door's time is up.
 	base context.Context
 	stop context.CancelCauseFunc
 
@@ -43,16 +42,13 @@ type Door struct {
 	sessionSub *nats.Subscription
 	stats      map[string]*endpointStats // by endpoint name; not written after Serve
 
-	mu     sync.Mutex  // guards unlink
-	unlink func() bool // stops watching the context given to Serve
-
 	closeOnce sync.Once
 	closed    chan struct{}
 }
 
-// Serve answers requests that arrive on nc with svc until [Door.Close], or until ctx ends, which counts as Close with
-// no time to settle. The connection stays the caller's and must outlive the door. Any number of doors may serve the
-// same subjects, on one connection or on many: NATS gives each request to one of them.
+// Serve answers requests that arrive on nc with svc until [Door.Close]. ctx bounds the opening only. The connection stays
+// the caller's and should outlive the door. Any number of doors may serve the same subjects, on one connection or on
+// many: NATS gives each request to one of them.
 func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Options) (*Door, error) {
 	opts = opts.withDefaults()
 	d := &Door{
@@ -71,7 +67,6 @@ func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Option
 		d.stop(err)
 		return nil, errors.Join(err, d.unsubscribe())
 	}
-	d.closeWith(ctx)
 	// The subscriptions must have reached the server before the caller tells others that the door is open.
 	flush, cancel := context.WithTimeout(ctx, opts.RequestTimeout)
 	defer cancel()
@@ -79,15 +74,6 @@ func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Option
 		return nil, errors.Join(fmt.Errorf("announcing the subscriptions: %w", err), d.Close(ctx))
 	}
 	return d, nil
-}
-
-// closeWith closes the door when ctx ends.
-func (d *Door) closeWith(ctx context.Context) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.unlink = context.AfterFunc(ctx, func() {
-		_ = d.Close(ctx) // the error only says that there was no time, which the caller chose
-	})
 }
 
 func (d *Door) subscribe() (err error) {
@@ -133,6 +119,9 @@ func (d *Door) subscribe() (err error) {
 // (append sessions once their accepted inputs are answered), and requests being served are finished. When ctx ends what
 // is left is cancelled. Close returns when all goroutines of the door have ended, and reports whether some had to be
 // cancelled. It may be called more than once and by many.
+//
+// It drains subscriptions, which nats.go does with timers that do not survive a synctest bubble: in one, close the
+// connection first.
 func (d *Door) Close(ctx context.Context) error {
 	d.admit.drain()
 	var err error
@@ -145,11 +134,6 @@ func (d *Door) Close(ctx context.Context) error {
 }
 
 func (d *Door) shutDown(ctx context.Context) error {
-	d.mu.Lock()
-	if d.unlink != nil {
-		d.unlink()
-	}
-	d.mu.Unlock()
 	d.sessions.drain()
 	waitErr := d.admit.wait(ctx)
 	if waitErr != nil {
@@ -159,6 +143,14 @@ func (d *Door) shutDown(ctx context.Context) error {
 		_ = d.admit.wait(context.Background()) // cannot fail; everything selects on its context
 	}
 	d.stop(errStopped)
+	if d.opts.OwnConn {
+		// The last answers leave first. Without a connection there is nothing to drain below, which saves the timers
+		// that nats.go shares between all connections of a process.
+		flush, cancel := context.WithTimeout(ctx, d.opts.RequestTimeout)
+		waitErr = errors.Join(waitErr, d.nc.FlushWithContext(flush))
+		cancel()
+		d.nc.Close()
+	}
 	return errors.Join(waitErr, d.unsubscribe())
 }
 

@@ -17,6 +17,9 @@ type Options struct {
 	// Logger takes what the door has to say; nil discards it.
 	Logger *slog.Logger
 
+	// OwnConn says that the connection is the door's alone: closing the door closes it too.
+	OwnConn bool
+
 	// MaxInflight bounds the unary requests being served; 0 means 4096.
 	MaxInflight int
 	// MaxInflightBytes bounds the bodies of the unary requests being served and of the session inputs not yet
