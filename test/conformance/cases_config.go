@@ -54,9 +54,8 @@ var mergeCases = []Case{
 		} {
 			s := b.Stream(protocol.StreamName([]byte{'a' + byte(i)}), opt)
 			equal(t, "config", s.Config(), resolved(opt))
-			info, _ := b.Ensure(basinConfig(defaulting(opt)))
-			equal(t, "name", info.Name, b.Name)
-			equal(t, "basin config kept", b.Config().Equal(basinConfig(defaulting(opt))), true)
+			d := e.Basin(defaulting(opt))
+			equal(t, "basin config kept", d.Config().Equal(basinConfig(defaulting(opt))), true)
 		}
 	}},
 	{Row: "cp A.3/67,69", Name: "a layer that sets nothing differs from one that sets a default", Run: func(t *testing.T, e *Env) {

@@ -146,9 +146,9 @@ var followCases = []Case{
 	}},
 	{Row: "4.5", Name: "many followers of one stream, a writer that does not wait for them", Run: func(t *testing.T, e *Env) {
 		const total = 600
-		s := e.Stream()
+		s := e.small(12)
 		e.background(func() error {
-			for i := 0; i < total; i += 3 {
+			for i := 12; i < total; i += 3 {
 				if _, err := s.tryAppend(numbered(i, 3)); err != nil {
 					return err
 				}

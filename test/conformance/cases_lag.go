@@ -68,8 +68,14 @@ var lagCases = []Case{
 		n := e.lagBatches()
 		s, r := e.stalled(n)
 		r.Collect(n).Seqs(0, uint64(n))
+		if e.Door.Lag > 0 {
+			r.Heartbeat() // it follows again
+		}
 		ack := s.Append(stamped(uint64(1000 * (n + 10))))
-		r.Batch().Seqs(uint64(n), uint64(n+1)).HasTail(ack.Tail)
+		got := r.Batch().Seqs(uint64(n), uint64(n+1))
+		if e.Door.Lag > 0 {
+			got.HasTail(ack.Tail)
+		}
 	}},
 	{Row: "A.11/232", Name: "read_wait_is_not_reset_after_follow_lag_without_catchup_records", Bare: true, Timed: true, Run: func(t *testing.T, e *Env) {
 		s, r := e.stalled(e.lagBatches(), wait(30*time.Second))

@@ -1,0 +1,56 @@
+package test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/conformance"
+)
+
+// doors are all ways to the service that the suites go through.
+var doors = []conformance.Door{
+	// The model comes first: a case that fails on it is wrong itself.
+	{Name: "model", Lag: memLag, Open: func(t testing.TB, _ bool) protocol.Service { return newMemService(t) }},
+	// 64 is the length of the adapter's ring of live batches.
+	{Name: "in process", Lag: 64, Open: func(t testing.TB, bubble bool) protocol.Service {
+		return startBroker(t, bubble).Service()
+	}},
+	{Name: "nats", Open: func(t testing.TB, bubble bool) protocol.Service {
+		nc, err := startBroker(t, bubble).Connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return client.New(nc, client.Options{})
+	}},
+}
+
+// startBroker starts a broker that does not listen, in memory if it is for a bubble.
+func startBroker(t testing.TB, bubble bool) *broker.Broker {
+	t.Helper()
+	cfg := conf.Default()
+	cfg.NATS.Listen = conf.ListenNone
+	cfg.LameDuck = 0
+	if bubble {
+		cfg.Memory = true
+	} else {
+		cfg = cfg.WithStoreDir(t.TempDir())
+	}
+	b, err := broker.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("start the broker: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Errorf("close the broker: %v", err)
+		}
+	})
+	return b
+}

@@ -1,0 +1,15 @@
+// Package test asks whole brokers: the conformance suite on every door, and histories of concurrent clients.
+package test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+)
+
+func TestMain(m *testing.M) {
+	// The NATS server's shared clock must start outside of every synctest bubble, or time in the bubble stands still.
+	ats.Register()
+	os.Exit(m.Run())
+}

@@ -1,0 +1,212 @@
+package test
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// memStream is one stream of the model. Its service's lock guards it.
+type memStream struct {
+	info    protocol.StreamInfo
+	config  protocol.ResolvedStreamConfig
+	key     *memKey
+	deleted bool
+
+	tail    protocol.Position
+	token   string
+	trim    uint64
+	batches []memBatch // every append batch ever, for followers and catch-up alike
+}
+
+// memBatch is one append batch as it was stored.
+type memBatch struct {
+	records []protocol.SequencedRecord
+	expires time.Time // zero: never
+}
+
+func (b *memBatch) end() protocol.Position {
+	last := &b.records[len(b.records)-1]
+	return protocol.Position{SeqNum: last.SeqNum + 1, Timestamp: last.Timestamp}
+}
+
+// surviving returns the records that a read from start to end shows.
+func (s *memStream) surviving(start, end uint64) (out []protocol.SequencedRecord) {
+	now := time.Now()
+	for _, b := range s.batches {
+		if !b.expires.IsZero() && !now.Before(b.expires) {
+			continue
+		}
+		for _, rec := range b.records {
+			if rec.SeqNum >= max(start, s.trim) && rec.SeqNum < end {
+				out = append(out, rec)
+			}
+		}
+	}
+	return out
+}
+
+// append applies data plane 3.1 D and E.
+func (s *memStream) append(in protocol.AppendInput) (protocol.AppendAck, error) {
+	if s.deleted {
+		return protocol.AppendAck{}, protocol.Errorf(protocol.CodeStreamDeletionPending, "stream is deleted")
+	}
+	if in.FencingToken != nil && *in.FencingToken != s.token {
+		return protocol.AppendAck{}, protocol.FencingTokenMismatch(s.token)
+	}
+	if in.MatchSeqNum != nil && *in.MatchSeqNum != s.tail.SeqNum {
+		return protocol.AppendAck{}, protocol.SeqNumMismatch(s.tail.SeqNum)
+	}
+	now := uint64(time.Now().UnixMilli())
+	batch, tail := memBatch{}, s.tail
+	for _, rec := range in.Records {
+		ts := now
+		switch mode := s.config.TimestampingMode; {
+		case mode == protocol.TimestampArrival:
+		case rec.Timestamp != nil:
+			ts = *rec.Timestamp
+		case mode == protocol.TimestampClientRequire:
+			return protocol.AppendAck{}, protocol.Errorf(protocol.CodeInvalid, "a record lacks its timestamp")
+		}
+		if !s.config.Uncapped {
+			ts = min(ts, now)
+		}
+		tail.Timestamp = max(tail.Timestamp, ts)
+		batch.records = append(batch.records, protocol.SequencedRecord{
+			SeqNum: tail.SeqNum, Timestamp: tail.Timestamp, Headers: rec.Headers, Body: rec.Body})
+		tail.SeqNum++
+	}
+	for i := range in.Records {
+		switch rec := &in.Records[i]; rec.Command() {
+		case protocol.FenceCommand:
+			s.token = string(rec.Body)
+		case protocol.TrimCommand:
+			s.trim = max(s.trim, min(rec.TrimPoint(), batch.records[i].SeqNum+1))
+		}
+	}
+	if p := s.config.RetentionPolicy; !p.Infinite() {
+		batch.expires = time.Now().Add(time.Duration(min(p.AgeSecs, 1e9)) * time.Second)
+	}
+	s.batches = append(s.batches, batch)
+	s.tail = tail
+	first := &batch.records[0]
+	return protocol.AppendAck{
+		Start: protocol.Position{SeqNum: first.SeqNum, Timestamp: first.Timestamp}, End: tail, Tail: tail}, nil
+}
+
+func (m *memService) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, err := m.openLocked(ref, onRead)
+	if err != nil {
+		return protocol.Position{}, err
+	}
+	return s.tail, nil
+}
+
+func (m *memService) Append(_ context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+	if err := in.Validate(); err != nil {
+		return protocol.AppendAck{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, err := m.openLocked(ref, onAppend)
+	if err != nil {
+		return protocol.AppendAck{}, err
+	}
+	defer m.notifyLocked()
+	return s.append(in)
+}
+
+// memAppend is an append session of the model: it appends in Submit and remembers the outcome for Recv.
+type memAppend struct {
+	m *memService
+	s *memStream
+
+	mu      sync.Mutex
+	acks    []protocol.AppendAck
+	failure error
+	sent    chan struct{} // closed and replaced when there is something to receive
+}
+
+func (m *memService) OpenAppendSession(_ context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, err := m.openLocked(ref, onAppend)
+	if err != nil {
+		return nil, err
+	}
+	return &memAppend{m: m, s: s, sent: make(chan struct{})}, nil
+}
+
+func (a *memAppend) Submit(_ context.Context, in protocol.AppendInput) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.failure != nil {
+		return a.failure
+	}
+	var ack protocol.AppendAck
+	err := in.Validate()
+	if err == nil {
+		a.m.mu.Lock()
+		ack, err = a.s.append(in)
+		a.m.notifyLocked()
+		a.m.mu.Unlock()
+	}
+	if err != nil {
+		a.endLocked(err)
+		return nil
+	}
+	a.acks = append(a.acks, ack)
+	a.wakeLocked()
+	return nil
+}
+
+func (a *memAppend) endLocked(err error) {
+	if a.failure == nil {
+		a.failure = err
+		a.wakeLocked()
+	}
+}
+
+func (a *memAppend) wakeLocked() {
+	close(a.sent)
+	a.sent = make(chan struct{})
+}
+
+func (a *memAppend) Recv(ctx context.Context) (protocol.AppendAck, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for {
+		if len(a.acks) > 0 {
+			ack := a.acks[0]
+			a.acks = a.acks[1:]
+			return ack, nil
+		}
+		if a.failure != nil {
+			return protocol.AppendAck{}, a.failure
+		}
+		sent := a.sent
+		a.mu.Unlock()
+		select {
+		case <-sent:
+		case <-ctx.Done():
+		}
+		a.mu.Lock()
+		if ctx.Err() != nil {
+			return protocol.AppendAck{}, protocol.AsError(ctx.Err())
+		}
+	}
+}
+
+func (a *memAppend) CloseSend() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.endLocked(io.EOF)
+	return nil
+}
+
+func (a *memAppend) Close() error { return a.CloseSend() }
