@@ -74,7 +74,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if opts.Fatal == nil {
 		opts.Fatal = func(error) {}
 	}
-	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.Next()[:12] + "-", logs: map[string]*logSlot{},
+	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-", logs: map[string]*logSlot{},
 		budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	defer func() {

@@ -31,6 +31,7 @@ type log struct {
 
 	mu      sync.Mutex
 	streams map[string]*stream // loaded or loading, by id
+	reloads int                // how often another server's writes made the loaded states stale
 	gone    bool               // the log is being deleted
 }
 
@@ -127,14 +128,11 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 		l.streams[e.ID] = st
 	}
 	st.refs++
+	reloads := l.reloads
 	l.mu.Unlock()
-	if !ok {
-		if fresh {
-			st.loaded(stored{}, nil)
-		} else {
-			// The load outlives a caller that goes away: others may wait for it.
-			l.a.tasks.Go(func() { st.load(l.a.ctx) })
-		}
+	if !ok && !(fresh && st.loaded(stored{}, nil, reloads)) {
+		// The load outlives a caller that goes away: others may wait for it.
+		l.a.tasks.Go(func() { st.load(l.a.ctx) })
 	}
 	select {
 	case <-st.ready:
@@ -150,24 +148,36 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 }
 
 // load reads the stream's newest chunk. A failure is not remembered: the stream is taken out, and the next one to ask
-// loads again.
+// loads again. What was read while another server's writes made states stale is read again.
 func (st *stream) load(ctx context.Context) {
-	last, err := st.log.getLast(ctx, st.subject)
-	if errors.Is(err, errNotFound) {
-		last, err = stored{}, nil
+	for {
+		st.log.mu.Lock()
+		reloads := st.log.reloads
+		st.log.mu.Unlock()
+		last, err := st.log.getLast(ctx, st.subject)
+		if errors.Is(err, errNotFound) {
+			last, err = stored{}, nil
+		}
+		if st.loaded(last, err, reloads) {
+			return
+		}
 	}
-	st.loaded(last, err)
 }
 
-func (st *stream) loaded(last stored, err error) {
-	if err != nil {
-		st.log.mu.Lock()
+// loaded sets the state that was read after so many reloads and lets the stream be used; false when there has been
+// another one since.
+func (st *stream) loaded(last stored, err error, reloads int) bool {
+	st.log.mu.Lock()
+	defer st.log.mu.Unlock()
+	switch {
+	case err != nil:
 		if st.log.streams[st.id] == st {
 			delete(st.log.streams, st.id)
 		}
-		st.log.mu.Unlock()
 		st.loadErr = err
-	} else {
+	case reloads != st.log.reloads:
+		return false
+	default:
 		st.spec = stateOf(&last.Chunk)
 		st.durable = st.spec
 		st.live.tail, st.live.trim, st.live.last = last.Tail(), last.Trim, last.seq
@@ -179,17 +189,19 @@ func (st *stream) loaded(last stored, err error) {
 		}
 	}
 	close(st.ready)
+	return true
 }
 
 // reload reads the state of every loaded stream again, after another server wrote to the log.
 func (l *log) reload(ctx context.Context) (map[*stream]reloaded, error) {
 	l.mu.Lock()
+	l.reloads++ // streams that are loading read again
 	streams := make([]*stream, 0, len(l.streams))
 	for _, st := range l.streams {
 		select {
 		case <-st.ready:
 			streams = append(streams, st)
-		default: // its load began after the foreign write was stored, or will be told by its own first publication
+		default:
 		}
 	}
 	l.mu.Unlock()

@@ -57,7 +57,8 @@ type streamEntry struct {
 type checkTime struct {
 	// at is when the stream's oldest chunk may expire, in milliseconds; 0: not known.
 	at atomic.Uint64
-	// fresh is set while nothing can have been stored: the stream was created here and never appended to.
+	// fresh is set while nothing can have been stored: the stream was created here, nobody else writes, and it was never
+	// appended to.
 	fresh atomic.Bool
 }
 

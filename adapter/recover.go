@@ -16,6 +16,7 @@ var (
 )
 
 const (
+	recoverPatience   = time.Second
 	recoverBackoffMin = 20 * time.Millisecond
 	recoverBackoffMax = 2 * time.Second
 )
@@ -77,10 +78,10 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	return nil
 }
 
-// awaitAnswers gives the publications under way time to be answered, so that what the log shows afterwards is final
-// for all that have been.
+// awaitAnswers gives the publications under way some time to be answered, which saves work. Correctness does not need
+// it: a copy that arrives late finds that its expected sequence has passed, or is the one copy that wins.
 func (s *sequencer) awaitAnswers(ctx context.Context) {
-	timeout := time.NewTimer(publishTimeout)
+	timeout := time.NewTimer(recoverPatience)
 	defer timeout.Stop()
 	for len(s.unanswered) > 0 {
 		s.settleAcks(s.in.takeAcks())

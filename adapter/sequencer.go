@@ -182,6 +182,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	if p := st.open; p != nil && p.settings == set && p.fits(records, metered) {
 		return p
 	}
+	st.checks.fresh.Store(false)
 	s.chunkID++
 	p := &pending{st: st, id: s.log.a.incarnation + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.spec}

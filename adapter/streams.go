@@ -106,7 +106,7 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basi
 	}
 	checks := &checkTime{}
 	checks.at.Store(neverCheck) // until something is stored
-	checks.fresh.Store(true)
+	checks.fresh.Store(!a.opts.Shared)
 	e := newStreamEntry(ref.Basin, rec, revision, checks)
 	a.catalog.view.putStream(e)
 	return e, nil
