@@ -26,10 +26,8 @@ install: ## install weir where go install puts binaries
 
 run: build ## start a broker on a store of its own (STORE, LISTEN) and print commands to paste
 	@mkdir -p $(STORE)
-	@echo 'In another terminal, so that the commands below find weir:'
-	@echo
-	@echo '  export PATH="$(CURDIR)/bin:$$PATH"'
-	@echo
+	@echo 'For the commands below, in another terminal first:'
+	@echo '  cd $(CURDIR)'
 	@exec bin/weir serve --store-dir $(STORE) --nats-listen $(LISTEN)
 
 test: ## run all tests (PKG)

@@ -178,7 +178,11 @@ func (b *Broker) Close(ctx context.Context) error {
 		defer cancel()
 		b.closeErr = b.stop(ctx)
 		b.closeDone()
-		b.log.Info("broker stopped", slog.Duration("took", time.Since(began)), slog.Any("error", b.closeErr))
+		if took := slog.Duration("took", time.Since(began)); b.closeErr == nil {
+			b.log.Info("broker stopped", took)
+		} else {
+			b.log.Warn("broker stopped, not everything settled", took, slog.Any("error", b.closeErr))
+		}
 	})
 	return b.closeErr
 }

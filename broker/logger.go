@@ -32,7 +32,7 @@ func (l *natsLogger) Debugf(format string, v ...any)  { l.log.Debug(natsMessage,
 func (l *natsLogger) Tracef(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
 
 func (l *natsLogger) Fatalf(format string, v ...any) {
-	l.log.Error(natsMessage, text(format, v), slog.Bool("fatal", true))
+	l.log.Debug(natsMessage, text(format, v), slog.Bool("fatal", true)) // Whoever watches failed reports it.
 	l.once.Do(func() {
 		l.fatal = fmt.Sprintf(format, v...)
 		close(l.failed)
