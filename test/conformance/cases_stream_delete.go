@@ -65,7 +65,7 @@ var deleteStreamCases = []Case{
 		r := s.Follow(from(5))
 		r.Heartbeat()
 		s.Delete()
-		r.Breaks(protocol.CodeUnavailable, protocol.CodeStreamDeletionPending)
+		r.Breaks(append(deletionPending, protocol.CodeUnavailable)...)
 		_, err := s.tryFollow(from(5))
 		e.fails(err, deletionPending...)
 	}},

@@ -160,7 +160,7 @@ var deletionCases = []Case{
 		r := s.Follow(from(5))
 		r.Heartbeat()
 		s.Delete()
-		got, _ := r.Breaks(protocol.CodeUnavailable, protocol.CodeStreamDeletionPending)
+		got, _ := r.Breaks(append(deletionPending, protocol.CodeUnavailable)...)
 		for _, rec := range got.Records { // the terminal trim may be shown or not
 			equal(t, "command", rec.Command(), protocol.TrimCommand)
 			equal(t, "body", string(rec.Body), "\xff\xff\xff\xff\xff\xff\xff\xff")
