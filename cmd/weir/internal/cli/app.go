@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,8 @@ type DialOptions struct {
 	natsconn.Options
 	// SubjectPrefix is the first token of the broker's subjects.
 	SubjectPrefix string
+	// ResumeFor is how long a read session tries to reach a broker again; 0 is the client's default.
+	ResumeFor time.Duration
 	// Notify is told about lost and regained connections.
 	Notify func(string)
 }
@@ -167,13 +170,18 @@ func (a *app) report(cmd *cobra.Command, err error) {
 
 // errorText is the message for people; the code stands at the end, where scripts and searches find it.
 func errorText(err error) string {
-	e := protocolError(err)
-	if e == nil {
-		return err.Error()
+	text := messageOf(err)
+	if e := protocolError(err); e != nil {
+		text += " (" + string(e.Code) + ")"
 	}
+	return text
+}
+
+// messageOf is the text of err with the failure of the service, if there is one, told by its message alone.
+func messageOf(err error) string {
 	text := err.Error()
-	if own := e.Error(); strings.Contains(text, own) {
-		text = strings.Replace(text, own, e.Message+" ("+string(e.Code)+")", 1)
+	if e := protocolError(err); e != nil {
+		text = strings.Replace(text, e.Error(), e.Message, 1)
 	}
 	return text
 }
@@ -182,7 +190,9 @@ func errorText(err error) string {
 // unavailable with its own text.
 func errorBody(err error) []byte {
 	if e := protocolError(err); e != nil {
-		return e.Body()
+		told := *e
+		told.Message = messageOf(err)
+		return told.Body()
 	}
 	code := protocol.CodeOther
 	var usage *usageError

@@ -117,7 +117,7 @@ func (a *app) runAppend(ctx context.Context, svc protocol.Service, ref protocol.
 	}
 	err := pipeline.Append(ctx, svc, ref, src, o)
 	if err != nil && !errors.Is(err, io.EOF) && acked > 0 && !a.json {
-		a.note("%d records were acknowledged before the failure", acked)
+		a.note("acknowledged before the failure: %d", acked)
 	}
 	return err
 }

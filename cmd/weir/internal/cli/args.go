@@ -25,6 +25,16 @@ func need(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMost checks that there are no more arguments than n.
+func atMost(n int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef("unexpected argument %q", args[n])
+		}
+		return nil
+	}
+}
+
 // basinArg reads a basin as a bare name or s2://basin.
 func basinArg(s string) (protocol.BasinName, error) {
 	basin, path, err := protocol.ParseBasinURI(s)

@@ -70,7 +70,7 @@ func (a *app) ls() *cobra.Command {
 		Example: `  weir ls
   weir ls demo-basin
   weir ls s2://demo-basin/user/ --limit 10`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 	})
 	f := addListFlags(c.Flags())
 	c.RunE = a.verb(func(args []string) (call, error) {
@@ -88,7 +88,7 @@ func (a *app) listBasins() *cobra.Command {
 		Short:   "List basins with the time of their creation",
 		Long:    "List basins with the time of their creation. " + listHelp,
 		Example: "  weir list-basins --prefix demo- --json",
-		Args:    cobra.NoArgs,
+		Args:    atMost(0),
 	})
 	f := addListFlags(c.Flags())
 	c.RunE = a.verb(func([]string) (call, error) { return a.showBasins(f, true) })

@@ -86,6 +86,10 @@ func (f *startFlags) start(now time.Time) protocol.Start {
 	return protocol.Start{}
 }
 
+// followPatience is how long a command that follows a stream waits for a broker that is gone: somebody watches, or it
+// runs unattended and should outlive an upgrade.
+const followPatience = 24 * time.Hour
+
 const readHelp = `Read the records of a stream, from its tail unless a start is given.
 
 With a limit (--count, --bytes, --until) the read ends when the limit is reached or at the tail.
@@ -127,6 +131,9 @@ func (a *app) read() *cobra.Command {
 		if err := out.resolve(c.Flags(), a.json); err != nil {
 			return nil, err
 		}
+		if !req.Bounded() {
+			a.dial.ResumeFor = followPatience
+		}
 		return func(ctx context.Context, svc protocol.Service) error { return a.stream(ctx, svc, ref, req, out) }, nil
 	})
 	return c
@@ -158,7 +165,9 @@ new record until interrupted; lost connections are made again without a gap or a
 			n = *lines.value
 		}
 		req := protocol.ReadRequest{Start: protocol.FromTailOffset(n), Clamp: true}
-		if !*follow {
+		if *follow {
+			a.dial.ResumeFor = followPatience
+		} else {
 			req.Count = &n
 		}
 		return func(ctx context.Context, svc protocol.Service) error {

@@ -39,7 +39,7 @@ func (a *app) serve() *cobra.Command {
   weir serve --store-dir ./data --nats-listen 127.0.0.1:4222 --durability group
   weir serve --config weir.conf
   weir serve --memory`,
-		Args: cobra.NoArgs,
+		Args: atMost(0),
 	}
 	file := c.Flags().String("config", a.getenv("WEIR_CONFIG"), "configuration `file` ($WEIR_CONFIG)")
 	printConfig := c.Flags().Bool("print-config", false, "print the configuration that would apply, and exit")
@@ -145,9 +145,7 @@ func (a *app) startBroker(ctx context.Context, cfg conf.Config, log *slog.Logger
 func reload(b Broker, log *slog.Logger) {
 	if err := b.Reload(); err != nil {
 		log.Error("reload refused, the old settings stay", "err", err)
-		return
 	}
-	log.Info("reloaded")
 }
 
 // stop closes the broker within the lame duck time and the grace; another signal takes the patience away.

@@ -41,8 +41,12 @@ func isTerminal(stream any) bool {
 		return false
 	}
 	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
 	// The null device is a character device too.
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // buildVersion is the version of the module as the toolchain recorded it, a semantic version.

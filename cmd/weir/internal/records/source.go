@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/weirstream/weir/protocol"
 )
@@ -151,5 +152,11 @@ func fileTooLong(n int64) error {
 // checkRecord applies the rules that need no stream, so that one bad record does not spoil the batch it would be in.
 func checkRecord(r protocol.Record) error {
 	in := protocol.AppendInput{Records: []protocol.Record{r}}
-	return in.Validate()
+	err := in.Validate()
+	var e *protocol.Error
+	if errors.As(err, &e) {
+		// The place is told by the line or file.
+		return protocol.Errorf(e.Code, "%s", strings.TrimLeft(strings.TrimPrefix(e.Message, "records[0]"), ":. "))
+	}
+	return err
 }
