@@ -57,24 +57,24 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 	stats.inflight.Add(1)
 	go func() {
 		defer d.admit.requestDone(len(body))
-		start := time.Now()
-		err := c.run()
-		stats.done(time.Since(start), err)
+		c.run(stats)
 	}()
 }
 
-// run serves the call and answers it. It returns the failure that the client was told.
-func (c *call) run() *protocol.Error {
+// run serves the call and answers it, counted before the answer so that its receiver finds it in the stats.
+func (c *call) run(stats *endpointStats) {
+	start := time.Now()
 	r, err := c.serve()
 	if err != nil {
 		e := c.door.clientError(err, "endpoint", c.ep.name, "target", c.rest)
+		stats.done(time.Since(start), e)
 		c.door.respondError(c.inbox, e)
-		return e
+		return
 	}
+	stats.done(time.Since(start), nil)
 	if !r.sent && c.inbox != "" {
 		c.door.publish(&nats.Msg{Subject: c.inbox, Header: r.head, Data: r.body})
 	}
-	return nil
 }
 
 // serve calls the endpoint's handler within the request's time.

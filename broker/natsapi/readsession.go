@@ -56,16 +56,31 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 func (s *readSession) drain()             { s.stop(errDraining()) }
 func (s *readSession) cancel(cause error) { s.stop(cause) }
 
-// message takes an acknowledgement, whose token is the frame's number, or a message with the frame header cancel.
+// message takes an acknowledgement, whose token is the frame's number, or a message with the frame header cancel. The
+// NATS server itself replies to a frame when its inbox is gone: that frame is lost for sure, so the session is over. A
+// client that only lost its connection opens another.
 func (s *readSession) message(token string, m *nats.Msg) {
-	if m.Header.Get(protocol.HeaderFrame) == protocol.FrameCancel {
+	switch {
+	case m.Header.Get(protocol.HeaderFrame) == protocol.FrameCancel:
 		s.stop(errCancelled)
+		return
+	case len(m.Data) == 0 && m.Header.Get(statusHeader) == noResponders:
+		s.stop(errVanished)
 		return
 	}
 	if n, err := strconv.ParseUint(token, 10, 64); err == nil {
 		s.win.ack(n)
 	}
 }
+
+// What the NATS server sends to the reply subject of a message that nobody is there to receive.
+const (
+	statusHeader = "Status"
+	noResponders = "503"
+)
+
+// errVanished is the cause that ends a session whose inbox is gone.
+var errVanished = protocol.Errorf(protocol.CodeClientHangup, "nobody listens on the session's inbox")
 
 // errCancelled is the cause that ends a session whose client asked for it.
 var errCancelled = protocol.Errorf(protocol.CodeClientHangup, "the client cancelled the session")
