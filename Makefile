@@ -7,9 +7,6 @@ FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
 PKG       ?= ./...
 
-# The version that the binary tells: the tag, or the commit after it.
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-
 .DEFAULT_GOAL := help
 .PHONY: help build install run test test-short race lint fmt fuzz bench microbench conformance crash cover clean
 
@@ -19,10 +16,10 @@ help: ## list the targets
 	@echo 'variables: PKG=$(PKG) STORE=$(STORE) LISTEN=$(LISTEN) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME)'
 
 build: ## build bin/weir
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/weir ./cmd/weir
+	$(GO) build -trimpath -o bin/weir ./cmd/weir
 
 install: ## install weir where go install puts binaries
-	$(GO) install -trimpath -ldflags '-X main.version=$(VERSION)' ./cmd/weir
+	$(GO) install -trimpath ./cmd/weir
 
 run: build ## start a broker on a store of its own (STORE, LISTEN) and print commands to paste
 	@mkdir -p $(STORE)

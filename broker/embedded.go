@@ -257,17 +257,26 @@ func (e *embedded) reload() error {
 	if plan.storage != e.plan.storage {
 		return errors.New("accounts or authorization were switched on or off: that moves the storage and needs a restart")
 	}
-	// The limit was measured at the start, and JetStream refuses to lower it.
 	if opts.JetStreamMaxStore == 0 {
-		if js := e.srv.JetStreamConfig(); js != nil {
-			opts.JetStreamMaxStore = js.MaxStore
-		}
+		opts.JetStreamMaxStore = e.raisedLimit()
 	}
 	if err := e.srv.ReloadOptions(opts); err != nil {
 		return fmt.Errorf("the NATS server refuses the new configuration and keeps the old one: %w", err)
 	}
 	e.keys, e.plan = keys, plan
 	return nil
+}
+
+// raisedLimit measures the disk again. A full store gets what has become free since, and its reserve at the least:
+// even a trim has to be written before it can make room. JetStream refuses to lower the limit.
+func (e *embedded) raisedLimit() (limit int64) {
+	if js := e.srv.JetStreamConfig(); js != nil {
+		limit = js.MaxStore
+	}
+	if now, err := storeLimit(e.dir); err == nil { // If the disk is full to the brim, the old limit stays.
+		limit = max(limit, now)
+	}
+	return limit
 }
 
 // stop ends the server. If it has a listener and the configuration grants the time, clients are told first and then

@@ -28,23 +28,28 @@ func streamsDir(dir, account string) string {
 
 // storeLimit is how many bytes JetStream may hold: what it holds now and what is free, less a reserve. Reaching the
 // limit refuses writes, each with an error; filling the disk instead makes JetStream turn itself off. JetStream's own
-// default, three quarters of what is free, forgets what it holds already. 0 means unknown.
+// default leaves a quarter of the disk unused. 0 means unknown.
 func storeLimit(dir string) (int64, error) {
 	free, ok := freeBytes(dir)
 	if !ok {
 		return 0, nil
 	}
-	const maxReserve = 1 << 30
-	room := free - min(free/20, maxReserve)
 	const least = 1 << 20
-	if room < least {
+	if free < least {
 		return 0, fmt.Errorf("the file system of the store directory %q is full (%d bytes free): free some space", dir, free)
 	}
 	used, err := treeSize(filepath.Join(dir, server.JetStreamStoreDir))
 	if err != nil {
 		return 0, err
 	}
-	return used + room, nil
+	return used + free - storeReserve(free), nil
+}
+
+// storeReserve is what a full store gets on a reload, to trim and delete: one twentieth of what is free, at most 1 GiB,
+// and enough for a few chunks on a small disk.
+func storeReserve(free int64) int64 {
+	const few, most = 4 << 20, 1 << 30
+	return min(max(free/20, min(few, free/4)), most)
 }
 
 // treeSize is the size of all files below dir; a missing dir has none.
