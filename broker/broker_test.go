@@ -201,6 +201,26 @@ func TestCloseSettles(t *testing.T) {
 	})
 }
 
+// TestStopIsQuickWithoutClients: the lame duck time is for clients, and the broker's own connections are none.
+func TestStopIsQuickWithoutClients(t *testing.T) {
+	c := onDisk(t.TempDir())
+	c.NATS.Listen = "127.0.0.1:0"
+	c.LameDuck = time.Minute
+	for range 5 {
+		b := start(t, c)
+		ensureBasin(t, b.Service())
+		appendTo(t, b.Service(), "x")
+		if err := b.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		closeBroker(t, b)
+		if took := time.Since(began); took > time.Second {
+			t.Fatalf("the stop took %s", took)
+		}
+	}
+}
+
 // TestInvalidInputStoresNothing: not even the stream that the append would have created.
 func TestInvalidInputStoresNothing(t *testing.T) {
 	b := start(t, conf.Default().WithMemory())

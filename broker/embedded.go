@@ -291,6 +291,9 @@ func (e *embedded) stop(ctx context.Context) error {
 }
 
 func (e *embedded) lameDuck(ctx context.Context) {
+	if e.deserted(ctx) {
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -302,6 +305,25 @@ func (e *embedded) lameDuck(ctx context.Context) {
 		e.srv.Shutdown()
 		<-done
 	}
+}
+
+// deserted reports whether no client is connected. The broker's own connections were closed a moment ago; the server
+// takes another to notice, and would spend the lame duck time on them.
+func (e *embedded) deserted(ctx context.Context) bool {
+	const moment, step = 100 * time.Millisecond, 2 * time.Millisecond
+	t := time.NewTicker(step)
+	defer t.Stop()
+	for range moment / step {
+		if e.srv.NumClients() == 0 {
+			return true
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return false
 }
 
 // giveUp frees everything that was acquired so far. Waiting for the server is not bounded: it is what flushes the
