@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+// env is what all measures share.
+type env struct {
+	dir    string
+	rounds int
+	scale  float64
+	serial int
+}
+
+// scaled is n at the chosen scale, at least least.
+func (e *env) scaled(n, least int) int { return max(least, int(float64(n)*e.scale)) }
+
+func (e *env) newDir(name string) (string, error) {
+	e.serial++
+	dir := e.dir + "/" + strconv.Itoa(e.serial) + "-" + name
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+const basin protocol.BasinName = "bench-basin"
+
+// broker starts a broker on a store of its own, with a basin that creates streams on append.
+func (e *env) broker(ctx context.Context, durability conf.Durability) (*broker.Broker, func(), error) {
+	dir, err := e.newDir("weir")
+	if err != nil {
+		return nil, nil, err
+	}
+	return openBroker(ctx, dir, durability)
+}
+
+func openBroker(ctx context.Context, dir string, durability conf.Durability) (*broker.Broker, func(), error) {
+	cfg := conf.Default().WithStoreDir(dir)
+	cfg.NATS.Listen = ""
+	cfg.Durability = durability
+	cfg.LogsPerBasin = 1 // raw JetStream has one stream as well
+	b, err := broker.Start(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := func() { b.Close(context.Background()) } //nolint:errcheck // the store is thrown away
+	_, _, err = b.Service().EnsureBasin(ctx, basin, protocol.BasinConfig{CreateStreamOnAppend: true})
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return b, stop, nil
+}
+
+// raw is a plain JetStream on a store of its own.
+type raw struct {
+	srv *server.Server
+	nc  *nats.Conn
+	js  jetstream.JetStream
+}
+
+func (e *env) raw(syncAlways bool) (*raw, error) {
+	dir, err := e.newDir("raw")
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir,
+		MaxPayload: 8 << 20, SyncAlways: syncAlways, SyncInterval: 2 * time.Minute, JetStreamMaxStore: 20 << 30})
+	if err != nil {
+		return nil, err
+	}
+	srv.Start()
+	if !srv.ReadyForConnections(30 * time.Second) {
+		return nil, fmt.Errorf("raw server did not start")
+	}
+	r := &raw{srv: srv}
+	if r.nc, err = r.connect(); err != nil {
+		return nil, err
+	}
+	if r.js, err = jetstream.New(r.nc, jetstream.WithPublishAsyncMaxPending(512)); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *raw) connect() (*nats.Conn, error) { return nats.Connect("", nats.InProcessServer(r.srv)) }
+
+func (r *raw) stream(ctx context.Context, name string) error {
+	_, err := r.js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name + ".>"}, AllowDirect: true})
+	return err
+}
+
+func (r *raw) close() {
+	r.nc.Close()
+	r.srv.Shutdown()
+	r.srv.WaitForShutdown()
+}
+
+// median of a few figures.
+func median(x []float64) float64 {
+	x = slices.Clone(x)
+	slices.Sort(x)
+	return x[len(x)/2]
+}
+
+// quantile of durations, in microseconds.
+func quantile(d []time.Duration, q float64) float64 {
+	d = slices.Clone(d)
+	slices.Sort(d)
+	return float64(d[min(len(d)-1, int(q*float64(len(d))))].Nanoseconds()) / 1e3
+}
+
+// turns measures weir and its baseline in turn, rounds times, and returns the medians.
+func (e *env) turns(weir, baseline func() (float64, error)) (w, b float64, err error) {
+	var ws, bs []float64
+	for range e.rounds {
+		runtime.GC()
+		x, err := baseline()
+		if err != nil {
+			return 0, 0, fmt.Errorf("baseline: %w", err)
+		}
+		bs = append(bs, x)
+		runtime.GC()
+		if x, err = weir(); err != nil {
+			return 0, 0, err
+		}
+		ws = append(ws, x)
+	}
+	return median(ws), median(bs), nil
+}
+
+// batch is n records with bodies of the given size.
+func batch(n, size int) []protocol.Record {
+	recs := make([]protocol.Record, n)
+	for i := range recs {
+		recs[i].Body = bytes.Repeat([]byte{byte(i)}, size)
+	}
+	return recs
+}
+
+// mibs is a rate in MiB/s.
+func mibs(bytes int, took time.Duration) float64 { return float64(bytes) / (1 << 20) / took.Seconds() }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+// catchUp compares one read session over a gigabyte to a raw ordered consumer over the very same messages, and weighs
+// the heap while it reads.
+func catchUp(ctx context.Context, e *env) ([]figure, error) {
+	b, stop, err := e.broker(ctx, conf.DurabilityInterval)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	recs := batch(1000, 1024)
+	batches := e.scaled(1024, 64)
+	total := batches * 1000 * 1024
+	if _, err := sessionRate(ctx, b.Service(), recs, batches, total/batches); err != nil {
+		return nil, err
+	}
+	var peak float64
+	weir := func() (float64, error) {
+		idle := heap()
+		watch := watchHeap()
+		began := time.Now()
+		n, err := readAll(ctx, b.Service(), "one")
+		took := time.Since(began)
+		peak = max(peak, (watch()-idle)/(1<<20))
+		if err == nil && n != batches*1000 {
+			err = errors.New("records are missing")
+		}
+		return mibs(total, took), err
+	}
+	w, base, err := e.turns(weir, func() (float64, error) { return orderedConsumer(ctx, b, batches, total) })
+	if err != nil {
+		return nil, err
+	}
+	return []figure{
+		figure{Name: "catch-up read of 1 GiB, in process / raw ordered consumer over the same messages", Unit: "MiB/s", Weir: w, Baseline: base}.atLeast(0.7),
+		figure{Name: "heap above idle while one session reads it", Unit: "MiB", Weir: peak}.below(64),
+	}, nil
+}
+
+// readAll reads a stream to its tail and counts the records.
+func readAll(ctx context.Context, svc protocol.Service, name protocol.StreamName) (int, error) {
+	all := ^uint64(0)
+	s, err := svc.OpenReadSession(ctx, protocol.StreamRef{Basin: basin, Stream: name},
+		protocol.ReadRequest{Start: protocol.FromSeqNum(0), Count: &all})
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	n := 0
+	for {
+		b, err := s.Next(ctx)
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		n += b.Records.Len()
+	}
+}
+
+func orderedConsumer(ctx context.Context, b *broker.Broker, messages, total int) (float64, error) {
+	nc, err := b.Connect()
+	if err != nil {
+		return 0, err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return 0, err
+	}
+	name := "S2_LOG_" + string(basin) + "_0"
+	began := time.Now()
+	c, err := js.OrderedConsumer(ctx, name, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return 0, err
+	}
+	var n atomic.Int64
+	done := make(chan struct{})
+	cc, err := c.Consume(func(jetstream.Msg) {
+		if n.Add(1) == int64(messages) {
+			close(done)
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer cc.Stop()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return mibs(total, time.Since(began)), nil
+}
+
+func heap() float64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// watchHeap samples the heap until the returned function is called, which returns the highest sample. Samples include
+// garbage that is not collected yet: what the process really holds.
+func watchHeap() func() float64 {
+	stop, result := make(chan struct{}), make(chan float64)
+	go func() {
+		var highest float64
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			highest = max(highest, float64(m.HeapAlloc))
+			select {
+			case <-tick.C:
+			case <-stop:
+				result <- highest
+				return
+			}
+		}
+	}()
+	return func() float64 { close(stop); return <-result }
+}
