@@ -86,21 +86,16 @@ func (c *Cursor) nextChunk(ctx context.Context) (*stored, error) {
 		if err != nil || at == 0 {
 			return nil, err
 		}
+		c.at = at
 		if found != nil {
-			c.at = at
 			return found, nil
 		}
-		c.at = at
-		c.st.live.mu.Lock()
-		newest := at == c.st.live.last
-		c.st.live.mu.Unlock()
-		if newest { // nothing to batch
-			s, err := c.st.log.getNext(ctx, c.st.subject, at)
-			if errors.Is(err, errNotFound) {
-				return nil, nil
-			}
-			return &s, err
+		// Most reads want no more than this one.
+		s, err := c.st.log.getNext(ctx, c.st.subject, at)
+		if errors.Is(err, errNotFound) {
+			return nil, nil
 		}
+		return &s, err
 	}
 	for {
 		if c.head < len(c.have) {

@@ -168,23 +168,18 @@ func (l *log) getOne(ctx context.Context, subject string, body []byte) (stored, 
 // getLast fetches the newest chunk of a subject; errNotFound when it has none.
 func (l *log) getLast(ctx context.Context, subject string) (stored, error) {
 	if l.a.opts.Replicas > 1 { // a replica may be behind; the leader is not
-		seq, c, ok, err := l.leaderLast(ctx, subject)
-		switch {
-		case err != nil:
-			return stored{}, err
-		case !ok && seq != 0:
-			return stored{}, errStoredChunk(l, seq, errors.New("not an intact chunk"))
-		case !ok:
-			return stored{}, errNotFound
-		}
-		return stored{seq, c}, nil
+		return l.leaderGet(ctx, msgGet{LastFor: subject})
 	}
 	return l.getOne(ctx, apiDirectGet+l.name+"."+subject, nil)
 }
 
 // getNext fetches the first chunk of a subject at or after seq; errNotFound when there is none.
 func (l *log) getNext(ctx context.Context, subject string, seq jsSeq) (stored, error) {
-	return l.getOne(ctx, apiDirectGet+l.name, nextRequest(subject, seq, 0, 0))
+	s, err := l.getOne(ctx, apiDirectGet+l.name, nextRequest(subject, seq, 0, 0))
+	if errors.Is(err, errNotFound) && l.a.opts.Replicas > 1 { // as above
+		return l.leaderGet(ctx, msgGet{Seq: max(seq, 1), NextFor: subject})
+	}
+	return s, err
 }
 
 // nextRequest is the body of a direct get by subject. With a batch it asks for several messages.

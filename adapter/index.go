@@ -3,20 +3,25 @@ package adapter
 import (
 	"slices"
 	"sync"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // mark remembers where a chunk is: its JetStream sequence, the seq_nums [first, next) of its records, and the
-// timestamp of its last one.
+// timestamps of the first and last one. In a state chunk first equals next.
 type mark struct {
-	seq   jsSeq
-	first uint64
-	next  uint64
-	last  uint64
+	seq     jsSeq
+	first   uint64
+	next    uint64
+	firstTS uint64
+	lastTS  uint64
 }
 
-func markOf(c *stored) mark { return mark{c.seq, c.FirstSeqNum(), c.Next, c.Last} }
+func markOf(seq jsSeq, c *protocol.Chunk) mark {
+	return mark{seq, c.FirstSeqNum(), c.Next, c.Records.First().Timestamp, c.Last}
+}
 
-// indexMarks bounds a stream's index: about 8 KB when full.
+// indexMarks bounds a stream's index: about 10 KB when full.
 const indexMarks = 256
 
 // index is a sparse map of a stream's chunks, filled as they go by, so that a seek begins close to its goal. When it is

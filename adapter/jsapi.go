@@ -2,7 +2,6 @@ package adapter
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,43 +119,40 @@ func (l *log) lastSeq(ctx context.Context) (jsSeq, error) {
 	return info.State.LastSeq, err
 }
 
-// leaderGet asks the log's leader for one message, by sequence. ok is false when the message is gone or is no chunk.
-func (l *log) leaderGet(ctx context.Context, seq jsSeq) (c protocol.Chunk, ok bool, err error) {
-	_, c, ok, err = l.leaderFetch(ctx, map[string]any{"seq": seq})
-	return c, ok, err
+// msgGet asks for one message: by sequence, the newest of a subject, or the first of a subject at or after a sequence.
+type msgGet struct {
+	Seq     jsSeq  `json:"seq,omitempty"`
+	LastFor string `json:"last_by_subj,omitempty"`
+	NextFor string `json:"next_by_subj,omitempty"`
 }
 
-// leaderLast asks the log's leader for the newest chunk of a subject. ok is false when there is none.
-func (l *log) leaderLast(ctx context.Context, subject string) (seq jsSeq, c protocol.Chunk, ok bool, err error) {
-	return l.leaderFetch(ctx, map[string]any{"last_by_subj": subject})
-}
-
-func (l *log) leaderFetch(ctx context.Context, what any) (seq jsSeq, c protocol.Chunk, ok bool, err error) {
+// leaderGet asks the log's leader for one chunk; errNotFound when there is no such message.
+func (l *log) leaderGet(ctx context.Context, what msgGet) (stored, error) {
 	var got struct {
 		Message struct {
 			Seq  jsSeq  `json:"seq"`
-			Hdrs string `json:"hdrs"`
+			Hdrs []byte `json:"hdrs"`
 			Data []byte `json:"data"`
 		} `json:"message"`
 	}
-	err = call(ctx, l.a.manage, apiMsgGet+l.name, what, &got)
+	err := call(ctx, l.a.manage, apiMsgGet+l.name, what, &got)
 	var e *apiError
 	if errors.As(err, &e) && e.ErrCode == jsNoMessageFound {
-		return 0, protocol.Chunk{}, false, nil
+		return stored{}, errNotFound
 	}
 	if err != nil {
-		return 0, protocol.Chunk{}, false, err
+		return stored{}, err
 	}
-	raw, err := base64.StdEncoding.DecodeString(got.Message.Hdrs)
+	m := got.Message
+	h, err := nats.DecodeHeadersMsg(m.Hdrs)
 	if err != nil {
-		return 0, protocol.Chunk{}, false, fmt.Errorf("headers of message %d of %s: %w", got.Message.Seq, l.name, err)
+		return stored{}, errStoredChunk(l, m.Seq, err)
 	}
-	h, err := nats.DecodeHeadersMsg(raw)
+	c, err := protocol.DecodeChunk(h.Get(protocol.ChunkHeader), m.Data)
 	if err != nil {
-		return got.Message.Seq, protocol.Chunk{}, false, nil
+		return stored{}, errStoredChunk(l, m.Seq, err)
 	}
-	c, err = protocol.DecodeChunk(h.Get(protocol.ChunkHeader), got.Message.Data)
-	return got.Message.Seq, c, err == nil, nil
+	return stored{m.Seq, c}, nil
 }
 
 // purge removes the chunks of a subject below seq; with seq 0 all of them.

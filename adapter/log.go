@@ -185,7 +185,7 @@ func (st *stream) loaded(last stored, err error, reloads int) bool {
 			st.live.closed = errStreamGone
 		}
 		if last.seq != 0 {
-			st.index.add(markOf(&last))
+			st.index.add(markOf(last.seq, &last.Chunk))
 		}
 	}
 	close(st.ready)
@@ -210,21 +210,22 @@ func (l *log) reload(ctx context.Context) (map[*stream]reloaded, error) {
 		if st.loadErr != nil {
 			continue
 		}
-		seq, c, ok, err := l.leaderLast(ctx, st.subject)
-		if err != nil {
+		last, err := l.leaderGet(ctx, msgGet{LastFor: st.subject})
+		switch {
+		case errors.Is(err, errNotFound):
+			err = nil
+		case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 			return nil, err
 		}
-		if !ok && seq != 0 {
-			return nil, errStoredChunk(l, seq, errors.New("not an intact chunk"))
-		}
-		states[st] = reloaded{stateOf(&c), seq}
+		states[st] = reloaded{last, err}
 	}
 	return states, nil
 }
 
+// reloaded is a stream's newest chunk, or why it cannot be used.
 type reloaded struct {
-	state state
-	seq   jsSeq
+	last stored
+	err  error
 }
 
 // unloadIdle drops the streams that nobody has used since before.

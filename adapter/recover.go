@@ -109,14 +109,14 @@ func (s *sequencer) matchStored(ctx context.Context, last jsSeq) (foreign bool, 
 		ours[p.id] = p
 	}
 	for seq := s.last - jsSeq(len(lost)) + 1; seq <= last; seq++ {
-		c, ok, err := s.log.leaderGet(ctx, seq)
-		if err != nil {
+		c, err := s.log.leaderGet(ctx, msgGet{Seq: seq})
+		if err != nil && !errors.Is(err, errNotFound) && protocol.CodeOf(err) != protocol.CodeStorage {
 			return false, err
 		}
-		if p := ours[c.ID]; ok && p != nil {
+		if p := ours[c.ID]; err == nil && p != nil {
 			p.stored, p.seq = true, seq
 		} else {
-			foreign = true
+			foreign = true // gone, or no chunk at all: not ours either way
 		}
 	}
 	s.countStored()
@@ -145,11 +145,18 @@ func (s *sequencer) redecide(ctx context.Context) error {
 		}
 	}
 	s.forget(lost)
-	for st, loaded := range states {
-		st.spec, st.durable = loaded.state, loaded.state
+	for st, got := range states {
+		if got.err != nil {
+			// Damage of one stream is no reason to stop the others. It is loaded anew when it is opened again.
+			st.broken = got.err
+			s.log.drop(st.id, got.err)
+			continue
+		}
+		st.spec = stateOf(&got.last.Chunk)
+		st.durable = st.spec
 		st.index.reset()
-		st.live.reset(loaded.state.tail(), loaded.state.trim, loaded.seq)
-		if loaded.state.terminal {
+		st.live.reset(st.spec.tail(), st.spec.trim, got.last.seq)
+		if st.spec.terminal {
 			st.live.close(errStreamGone)
 		}
 	}

@@ -9,33 +9,37 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// seekKey is what a seek compares: it never falls from one chunk of a stream to the next. The goal is the first chunk
-// whose end is at least the target; a chunk whose begin is at most the target and whose end is not below it is the goal
-// for sure.
+// seekKey is what a seek compares. The goal is the first chunk whose end is at least the target; ends never fall from
+// one chunk of a stream to the next.
 type seekKey struct {
-	end   func(mark) uint64
-	begin func(*stored) (uint64, bool) // false: the chunk has no record
+	end func(mark) uint64
+	// settles tells that the chunk, whose end is at least the target, is the first such, because it begins before.
+	settles func(m mark, target uint64) bool
 }
 
 var (
 	bySeqNum = seekKey{
-		end:   func(m mark) uint64 { return max(m.next, 1) - 1 },
-		begin: func(c *stored) (uint64, bool) { return c.FirstSeqNum(), c.Records.Len() > 0 },
+		end:     func(m mark) uint64 { return max(m.next, 1) - 1 },
+		settles: func(m mark, target uint64) bool { return m.first < m.next && m.first <= target },
 	}
 	byTimestamp = seekKey{
-		end: func(m mark) uint64 { return m.last },
-		// Equal timestamps may begin in the chunk before, so only a smaller first one settles it.
-		begin: func(c *stored) (uint64, bool) { return c.Records.First().Timestamp + 1, c.Records.Len() > 0 },
+		end: func(m mark) uint64 { return m.lastTS },
+		// The same timestamp may stand at the end of the chunk before.
+		settles: func(m mark, target uint64) bool { return m.first < m.next && m.firstTS < target },
 	}
 )
 
+// nearby is a range of log sequences that is walked chunk by chunk rather than halved.
+const nearby = 4
+
 // seek finds the JetStream sequence at which the first chunk stands whose end is at least target, and the chunk itself
 // if it was fetched on the way. It is 0 when no chunk is. It interpolates over the log's sequences with gets of the
-// stream's next chunk, and halves the range whenever that converges badly.
+// stream's next chunk, halves the range whenever that converges badly, and looks right behind the lower end when a
+// guess finds nothing new.
 func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSeq, chunk *stored, err error) {
 	below, above, haveBelow, haveAbove := st.index.around(target, key.end)
 	if !haveAbove {
-		// The index always holds the newest chunk, unless it was reset or the chunk is not durable yet.
+		// The index holds the newest chunk, unless it was reset or the target is not durable.
 		last, err := st.log.getLast(ctx, st.subject)
 		if errors.Is(err, errNotFound) {
 			return 0, nil, nil
@@ -43,22 +47,30 @@ func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSe
 		if err != nil {
 			return 0, nil, err
 		}
-		above = markOf(&last)
+		above = markOf(last.seq, &last.Chunk)
 		st.index.add(above)
 		if key.end(above) < target {
 			return 0, nil, nil
 		}
 		chunk = &last
 	}
+	at = above.seq
+	if key.settles(above, target) {
+		return at, chunk, nil
+	}
 	lo, loKey := jsSeq(0), uint64(0)
 	if haveBelow {
 		lo, loKey = below.seq, key.end(below)
 	}
 	hi, hiKey := above.seq, key.end(above)
-	at = above.seq
-	for halve := false; hi-lo > 1; {
-		guess := lo + (hi-lo)/2
-		if !halve {
+	for halve, same := false, false; hi-lo > 1; {
+		var guess jsSeq
+		switch {
+		case same || hi-lo <= nearby:
+			guess = lo + 1
+		case halve:
+			guess = lo + (hi-lo)/2
+		default:
 			guess = interpolate(lo, hi, loKey, hiKey, target)
 		}
 		c, err := st.log.getNext(ctx, st.subject, guess)
@@ -68,19 +80,21 @@ func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSe
 			}
 			return 0, nil, err
 		}
-		m := markOf(&c)
+		m := markOf(c.seq, &c.Chunk)
 		st.index.add(m)
-		before := hi - lo
+		width := hi - lo
 		if end := key.end(m); end < target {
+			same = false
 			lo, loKey = c.seq, end
 		} else {
+			same = c.seq == at
 			at, chunk = c.seq, &c
-			if begin, ok := key.begin(&c); ok && begin <= target {
+			if guess == lo+1 || key.settles(m, target) {
 				return at, chunk, nil
 			}
 			hi, hiKey = guess, end // between guess and c.seq the stream has nothing
 		}
-		halve = hi > lo && hi-lo > before/2
+		halve = hi > lo && hi-lo > width/2
 	}
 	return at, chunk, nil
 }

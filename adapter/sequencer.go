@@ -137,6 +137,10 @@ func (s *sequencer) admitAll() {
 // admit decides one request: into a chunk, or a rejection.
 func (s *sequencer) admit(r *request, now uint64) {
 	st := r.st
+	if st.broken != nil {
+		s.reject(r, 0, st.broken)
+		return
+	}
 	switch r.kind {
 	case terminalRequest:
 		s.admitTerminal(r, now)
@@ -337,7 +341,7 @@ func (s *sequencer) finish(p *pending) {
 	}
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
-	st.index.add(mark{seq: p.seq, first: p.after.next - uint64(p.count), next: p.after.next, last: p.after.last})
+	st.index.add(mark{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
 	st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
 	if p.after.terminal {
 		st.live.close(errStreamGone)

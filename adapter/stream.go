@@ -30,6 +30,7 @@ type stream struct {
 	durable state    // after everything that is durable
 	open    *pending // the chunk that appends join in this turn
 	newest  *pending // the newest chunk that is not durable yet
+	broken  error    // what is stored cannot be used
 
 	live  live
 	index index
