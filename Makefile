@@ -5,6 +5,7 @@ STORE     ?= .weir/store
 LISTEN    ?= 127.0.0.1:4222
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
+BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
@@ -13,7 +14,7 @@ PKG       ?= ./...
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
-	@echo 'variables: PKG=$(PKG) STORE=$(STORE) LISTEN=$(LISTEN) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME)'
+	@echo 'variables: PKG=$(PKG) STORE=$(STORE) LISTEN=$(LISTEN) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME) BENCHFLAGS=$(BENCHFLAGS)'
 
 build: ## build bin/weir
 	$(GO) build -trimpath -o bin/weir ./cmd/weir
@@ -37,10 +38,10 @@ race: ## run all tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race $(PKG)
 
 conformance: ## run the conformance suite on every door, and the linearizability check
-	$(GO) test -count=1 $$($(GO) list ./test/... | grep -v /faults)
+	$(GO) test -count=1 $$($(GO) list ./test/... | grep -vE '/(crash|faults|bench)')
 
 crash: ## kill brokers at random points, break disks and clients, and check what was promised
-	$(GO) test -count=1 -timeout 20m ./test/faults/...
+	$(GO) test -count=1 -timeout 20m $$($(GO) list ./test/... | grep -E '/(crash|faults)')
 
 lint: ## check formatting, go vet, staticcheck, and the modules' checksums
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -63,7 +64,7 @@ fuzz: ## fuzz every target for FUZZTIME
 
 bench: ## measure weir beside raw JetStream: a table, and bench/latest.json
 	@mkdir -p bench
-	$(GO) run ./test/bench -out bench/latest.json
+	$(GO) run ./test/bench -out bench/latest.json $(BENCHFLAGS)
 
 microbench: ## run the Go benchmarks of the packages (PKG, BENCHTIME); ten runs for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count 10 $(PKG)
