@@ -180,5 +180,5 @@ func TestRow198ConcurrentReads(t *testing.T) {
 		})
 	}
 	readers.Wait()
-	m.checkReleased(t)
+	m.checkHeld(t, 0)
 }

@@ -157,13 +157,18 @@ func (m *memStream) call(ctx context.Context, op string) error {
 	return m.hook(ctx, op)
 }
 
-// checkReleased fails the test when a handle, cursor or feed was not given back.
-func (m *memStream) checkReleased(t *testing.T) {
-	t.Helper()
+// held counts what was opened and not closed.
+func (m *memStream) held() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.handles+m.cursors+m.feeds != 0 {
-		t.Errorf("left open: %d handles, %d cursors, %d feeds", m.handles, m.cursors, m.feeds)
+	return m.handles + m.cursors + m.feeds
+}
+
+// checkHeld fails the test unless exactly n handles, cursors and feeds are open.
+func (m *memStream) checkHeld(t *testing.T, n int) {
+	t.Helper()
+	if m.held() != n {
+		t.Errorf("open: %d handles, %d cursors, %d feeds; want %d in all", m.handles, m.cursors, m.feeds, n)
 	}
 }
 

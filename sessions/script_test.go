@@ -96,6 +96,7 @@ var steady = sessions.ReadOptions{HeartbeatGap: func() time.Duration { return 10
 
 func openRead(t *testing.T, m *memStream, req protocol.ReadRequest, opts sessions.ReadOptions) *session {
 	t.Helper()
+	held := m.held()
 	r, err := sessions.OpenRead(t.Context(), m.open(), req, opts)
 	if err != nil {
 		t.Fatalf("OpenRead: %v", err)
@@ -104,7 +105,7 @@ func openRead(t *testing.T, m *memStream, req protocol.ReadRequest, opts session
 		if err := r.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		m.checkReleased(t)
+		m.checkHeld(t, held)
 	})
 	return &session{r, time.Now()}
 }
@@ -140,10 +141,11 @@ func play(t *testing.T, m *memStream, req protocol.ReadRequest, want ...string) 
 // readUnary reads once and checks that the handle is not closed and everything else is.
 func readUnary(t *testing.T, m *memStream, req protocol.ReadRequest) (protocol.ReadBatch, error) {
 	t.Helper()
+	held := m.held()
 	h := m.open()
 	batch, err := sessions.ReadUnary(t.Context(), h, req)
 	h.Close()
-	m.checkReleased(t)
+	m.checkHeld(t, held)
 	return batch, err
 }
 
@@ -188,7 +190,7 @@ func testSession(t *testing.T, cases []readCase) {
 			if took := time.Since(start); took != c.took {
 				t.Errorf("took %v, want %v", took, c.took)
 			}
-			m.checkReleased(t)
+			m.checkHeld(t, 0)
 		})
 	}
 }
