@@ -1,0 +1,228 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// storedSubjects returns the subject of every message in the basin's logs, newest last, by name of the log.
+func storedSubjects(t *testing.T, nc *nats.Conn, basin string) map[string]string {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	must(t, err)
+	logs := map[string]string{}
+	names := js.StreamNames(t.Context(), jetstream.WithStreamListSubject("s2.log."+basin+".>"))
+	for name := range names.Name() {
+		s, err := js.Stream(t.Context(), name)
+		must(t, err)
+		info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(">"))
+		must(t, err)
+		for subject := range info.State.Subjects {
+			logs[subject] = name
+		}
+	}
+	must(t, names.Err())
+	return logs
+}
+
+// chunkOf returns the newest stored message of a subject.
+func chunkOf(t *testing.T, nc *nats.Conn, log, subject string) *jetstream.RawStreamMsg {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	must(t, err)
+	s, err := js.Stream(t.Context(), log)
+	must(t, err)
+	m, err := s.GetLastMsgForSubject(t.Context(), subject)
+	must(t, err)
+	return m
+}
+
+// store publishes a message straight into JetStream, behind weir's back.
+func store(t *testing.T, nc *nats.Conn, m *nats.Msg) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	js, err := jetstream.New(nc)
+	must(t, err)
+	_, err = js.PublishMsg(ctx, m)
+	must(t, err)
+}
+
+// TestFaultForeignMessage: without accounts every client can write into the logs. What it writes is no chunk, so its
+// stream is told to be damaged, never served; and the other streams, in the same log and in others, go on.
+func TestFaultForeignMessage(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		message func(t *testing.T, newest *jetstream.RawStreamMsg) *nats.Msg
+	}{
+		{"no header", func(*testing.T, *jetstream.RawStreamMsg) *nats.Msg { return &nats.Msg{Data: []byte("garbage")} }},
+		{"no header and no body", func(*testing.T, *jetstream.RawStreamMsg) *nats.Msg { return &nats.Msg{} }},
+		{"a header that is none", func(*testing.T, *jetstream.RawStreamMsg) *nats.Msg {
+			return &nats.Msg{Header: nats.Header{protocol.ChunkHeader: {"1 first=-1 n=99999999999999999999 crc=0"}}, Data: []byte("x")}
+		}},
+		{"the header of a chunk around another payload", func(_ *testing.T, m *jetstream.RawStreamMsg) *nats.Msg {
+			return &nats.Msg{Header: nats.Header{protocol.ChunkHeader: m.Header[protocol.ChunkHeader]}, Data: append([]byte("x"), m.Data...)}
+		}},
+		{"a chunk whose checksum was left alone", func(t *testing.T, m *jetstream.RawStreamMsg) *nats.Msg {
+			h := strings.Replace(m.Header.Get(protocol.ChunkHeader), "first=", "first=7", 1)
+			return &nats.Msg{Header: nats.Header{protocol.ChunkHeader: {h}}, Data: m.Data}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := onDisk(t.TempDir())
+			cfg.LogsPerBasin = 1
+			b := start(t, cfg)
+			svc := b.Service()
+			victim := newLedger(t, svc, "open-basin", "victim")
+			other := newLedger(t, svc, "open-basin", "other")
+			idle := newLedger(t, svc, "open-basin", "idle")
+			victim.mustAppend(t, svc, 3, 50)
+			nc := b.conn()
+			var subject, log string
+			for subject, log = range storedSubjects(t, nc, "open-basin") {
+			}
+			other.mustAppend(t, svc, 2, 50)
+			idle.mustAppend(t, svc, 2, 50)
+			m := tc.message(t, chunkOf(t, nc, log, subject))
+			m.Subject = subject
+			store(t, nc, m)
+
+			// The next append finds that the log has moved on, and that its stream has not suffered.
+			for range 5 {
+				other.mustAppend(t, svc, 2, 50)
+			}
+			if err := victim.append(t.Context(), svc, 1, 50); protocol.CodeOf(err) != protocol.CodeStorage {
+				t.Errorf("an append to the damaged stream: %v", err)
+			}
+			checkDamaged := func(svc protocol.Service) {
+				t.Helper()
+				b, err := svc.Read(t.Context(), victim.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+				if err == nil {
+					victim.check(t, b.Records.Slice(), uint64(b.Records.Len())) // what was there before may be read
+				} else if protocol.CodeOf(err) != protocol.CodeStorage {
+					t.Errorf("a read of the damaged stream: %v", err)
+				}
+				if _, err := svc.CheckTail(t.Context(), victim.ref); err != nil && protocol.CodeOf(err) != protocol.CodeStorage {
+					t.Errorf("the tail of the damaged stream: %v", err)
+				}
+			}
+			checkDamaged(svc)
+			other.verify(t, svc)
+			idle.verify(t, svc)
+			b.stop()
+
+			b = start(t, cfg)
+			svc = b.Service()
+			checkDamaged(svc)
+			if err := victim.append(t.Context(), svc, 1, 50); protocol.CodeOf(err) != protocol.CodeStorage {
+				t.Errorf("an append to the damaged stream after a restart: %v", err)
+			}
+			idle.mustAppend(t, svc, 2, 50)
+			idle.verify(t, svc)
+			other.mustAppend(t, svc, 2, 50)
+			other.verify(t, svc)
+
+			// The way out is to delete the stream; a new one under its name begins at 0.
+			must(t, svc.DeleteStream(t.Context(), victim.ref))
+			eventually(t, 10*time.Second, "the name is free again", func() bool {
+				_, _, err := svc.CreateStream(t.Context(), victim.ref.Basin, protocol.CreateStreamRequest{Stream: victim.ref.Stream})
+				return err == nil
+			})
+			fresh := &ledger{ref: victim.ref}
+			fresh.mustAppend(t, svc, 3, 50)
+			fresh.verify(t, svc)
+		})
+	}
+}
+
+// TestFaultForeignWriter: somebody writes into a log all the time while streams of it are appended to. Every append is
+// decided again as often as it takes, and none is lost or doubled.
+func TestFaultForeignWriter(t *testing.T) {
+	cfg := onDisk(t.TempDir())
+	cfg.LogsPerBasin = 1
+	b := start(t, cfg)
+	svc := b.Service()
+	l := newLedger(t, svc, "open-basin", "s")
+	l.mustAppend(t, svc, 1, 50)
+	nc := b.conn()
+	ctx, cancel := context.WithCancel(t.Context())
+	writer := make(chan int)
+	go func() {
+		n := 0
+		defer func() { writer <- n }()
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				n++
+				_ = nc.Publish(fmt.Sprintf("s2.log.open-basin.0.stranger%d", n%10), []byte("garbage"))
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	run := startAppenders(t, svc, 4, []*ledger{l}, scale(300*time.Millisecond, 3*time.Second))
+	run.wait()
+	cancel()
+	if n := <-writer; n == 0 {
+		t.Error("nothing was written meanwhile")
+	}
+	if n := l.count(acked); n < 10 {
+		t.Errorf("only %d appends were acknowledged", n)
+	}
+	l.verify(t, svc)
+}
+
+// TestFaultStorageIsPrivate: with accounts the storage is out of reach of every client.
+func TestFaultStorageIsPrivate(t *testing.T) {
+	cfg := withNATS(t, onDisk(t.TempDir()), `accounts { TEAM { jetstream: enabled, users: [{user: a, password: b}] } }`)
+	cfg.NATS.Listen = "127.0.0.1:0"
+	b := start(t, cfg)
+	svc := b.Service()
+	l := newLedger(t, svc, "safe-basin", "s")
+	l.mustAppend(t, svc, 3, 50)
+	team, err := nats.Connect(b.ClientURL(), nats.UserInfo("a", "b"))
+	must(t, err)
+	defer team.Close()
+	for name, nc := range map[string]*nats.Conn{"a user": team, "the embedding program": b.conn()} {
+		if n := len(storedSubjectsOrNone(t, nc, "safe-basin")); n != 0 {
+			t.Errorf("%s sees %d stored subjects", name, n)
+		}
+		for _, subject := range []string{"s2.log.safe-basin.0.x", "$KV.S2_CATALOG.b.safe-basin", "$JS.API.STREAM.PURGE.S2_LOG_safe-basin_0", "$JS.API.STREAM.DELETE.KV_S2_CATALOG"} {
+			m, err := nc.RequestWithContext(timeout(t, 500*time.Millisecond), subject, []byte("{}"))
+			if err == nil && !strings.Contains(string(m.Data), `"error"`) {
+				t.Errorf("%s reached %s: %s", name, subject, m.Data)
+			}
+		}
+	}
+	l.mustAppend(t, svc, 3, 50)
+	l.verify(t, svc)
+	b.stop()
+	b = start(t, cfg)
+	l.verify(t, b.Service())
+}
+
+func storedSubjectsOrNone(t *testing.T, nc *nats.Conn, basin string) map[string]string {
+	t.Helper()
+	m, err := nc.RequestWithContext(timeout(t, 500*time.Millisecond), "$JS.API.STREAM.NAMES", nil)
+	if err != nil || strings.Contains(string(m.Data), `"error"`) {
+		return nil // no JetStream for this account at all
+	}
+	return storedSubjects(t, nc, basin)
+}
+
+func timeout(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,182 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// load is a number of appenders and followers at work.
+type load struct {
+	t    testing.TB
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// appendTimeout is how long a client waits for one answer.
+const appendTimeout = 20 * time.Second
+
+// startAppenders lets n clients append to each ledger one batch after the other, until the time is over or the load is
+// stopped. Every second client uses a session.
+func startAppenders(t testing.TB, svc protocol.Service, n int, ledgers []*ledger, d time.Duration) *load {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	r := &load{t: t, stop: cancel}
+	for _, l := range ledgers {
+		for i := range n {
+			r.wg.Go(func() {
+				if i%2 == 1 {
+					appendInSessions(ctx, svc, l)
+					return
+				}
+				for k := 0; ctx.Err() == nil; k++ {
+					// The load ends between appends, so that what is open stays open for the fault's sake alone.
+					own, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+					err := l.append(own, svc, k%5+1, 100)
+					cancel()
+					if err != nil {
+						pause(ctx)
+					}
+				}
+			})
+		}
+	}
+	return r
+}
+
+// pause keeps a client from asking a broker that refuses in a busy loop.
+func pause(ctx context.Context) {
+	t := time.NewTimer(5 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// wait waits for the load to end by itself.
+func (r *load) wait() {
+	r.wg.Wait()
+	r.stop()
+}
+
+// end ends the load and waits for it.
+func (r *load) end() {
+	r.stop()
+	r.wg.Wait()
+}
+
+// appendInSessions appends through one session after the other, ten inputs ahead.
+func appendInSessions(ctx context.Context, svc protocol.Service, l *ledger) {
+	for ctx.Err() == nil {
+		appendInSession(ctx, svc, l)
+		pause(ctx)
+	}
+}
+
+func appendInSession(ctx context.Context, svc protocol.Service, l *ledger) {
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+	defer cancel()
+	s, err := svc.OpenAppendSession(own, l.ref)
+	if err != nil {
+		return
+	}
+	defer s.Close()
+	sent := make(chan *entry, 10)
+	go func() {
+		defer close(sent)
+		for k := 0; ctx.Err() == nil; k++ {
+			e, in := l.begin(k%7+1, 100)
+			if err := s.Submit(own, in); err != nil {
+				// It was not taken: but a client over the network cannot know, so it stays open.
+				return
+			}
+			select {
+			case sent <- e:
+			case <-own.Done():
+				return
+			}
+		}
+		_ = s.CloseSend()
+	}()
+	for e := range sent {
+		ack, err := s.Recv(own)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = errors.New("the session ended with an input unanswered")
+			}
+			// The first input without an answer is the one that the failure is about; those behind it are open.
+			l.end(e, ack, openUnlessCondition(err))
+			cancel()
+			break
+		}
+		l.end(e, ack, nil)
+	}
+	for range sent {
+	}
+}
+
+// openUnlessCondition strips the promise of a failure in a session: its end may come for other reasons than the input
+// that is next to be answered, and such a one may be stored.
+func openUnlessCondition(err error) error {
+	if protocol.CodeOf(err) == protocol.CodeConditionFailed {
+		return err
+	}
+	return fmt.Errorf("session: %v", err)
+}
+
+// followers read a stream from its start to wherever it goes and check that what they get has no gap and no duplicate.
+type followers struct {
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	ends    []error  // how each ended
+	reached []uint64 // the seq_num after the last record of each
+	records atomic.Int64
+}
+
+func startFollowers(t testing.TB, svc protocol.Service, n int, l *ledger) *followers {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &followers{cancel: cancel}
+	for range n {
+		s, err := svc.OpenReadSession(ctx, l.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+		must(t, err)
+		f.wg.Go(func() {
+			defer s.Close()
+			var next uint64
+			var err error
+			for err == nil {
+				var b protocol.ReadBatch
+				if b, err = s.Next(ctx); err != nil {
+					break
+				}
+				for _, r := range b.Records.Slice() {
+					if r.SeqNum != next {
+						t.Errorf("a follower of %v got record %d where %d is due", l.ref, r.SeqNum, next)
+					}
+					next = r.SeqNum + 1
+					f.records.Add(1)
+				}
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.ends = append(f.ends, err)
+			f.reached = append(f.reached, next)
+		})
+	}
+	return f
+}
+
+// end ends the followers that have not ended and returns how all did.
+func (f *followers) end() []error {
+	f.cancel()
+	f.wg.Wait()
+	return f.ends
+}
