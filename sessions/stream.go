@@ -26,7 +26,8 @@ type Stream interface {
 	Follow(ctx context.Context, from uint64) (Feed, protocol.Position, error)
 	// Appender opens an ordered lane of appends.
 	Appender() Appender
-	// Close gives the handle back. Cursors and feeds must be closed before.
+	// Close gives the handle back. Cursors and feeds must be closed before; appends may still be in flight and are
+	// answered all the same.
 	Close()
 }
 
@@ -42,7 +43,8 @@ type Cursor interface {
 type Feed interface {
 	// Poll returns the next append batch with the tail right after it, if there is one; otherwise a channel that is
 	// closed when there may be one, or an error. [protocol.ErrLagged] means that batches were dropped for this follower: it
-	// must close the feed, read on from storage and attach again. Any other error is final.
+	// must close the feed, read on from storage and attach again. Any other error is final. A batch has records, from
+	// where the feed was attached on and in order, and a tail; all followers share it, so neither is written.
 	Poll() (batch protocol.ReadBatch, changed <-chan struct{}, err error)
 	Close()
 }
