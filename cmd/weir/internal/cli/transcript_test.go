@@ -1,13 +1,13 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/weirstream/weir/cmd/weir/internal/cli"
@@ -18,9 +18,30 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata wit
 
 // run is what one command line did.
 type run struct {
-	stdout, stderr bytes.Buffer
+	stdout, stderr output
 	code           int
 }
+
+// output is what a command wrote so far; tests look at it while the command runs.
+type output struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, b...)
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.text)
+}
+
+func (o *output) Len() int { return len(o.String()) }
 
 // env is a world with the given service and nothing else.
 func env(svc protocol.Service, r *run, stdin string) cli.Env {

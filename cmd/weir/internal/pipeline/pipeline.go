@@ -39,8 +39,15 @@ func Append(ctx context.Context, svc protocol.RecordService, ref protocol.Stream
 	defer cancel(nil)
 
 	received := make(chan error, 1)
+	acks := 0
 	go func() {
-		err := receive(ctx, session, o.Acked)
+		err := receive(ctx, session, func(ack protocol.AppendAck) error {
+			acks++
+			if o.Acked == nil {
+				return nil
+			}
+			return o.Acked(ack)
+		})
 		received <- err
 		// Wakes the sender: with io.EOF there is nothing left to send.
 		cancel(err)
@@ -53,8 +60,8 @@ func Append(ctx context.Context, svc protocol.RecordService, ref protocol.Stream
 	if reason := <-received; !errors.Is(reason, io.EOF) {
 		return reason
 	}
-	if errors.Is(err, io.EOF) {
-		return errOver // the session ended before the input did
+	if errors.Is(err, io.EOF) || acks != b.submitted {
+		return errOver // the session ended before the input did, or owes acks
 	}
 	return err
 }
@@ -68,9 +75,6 @@ func receive(ctx context.Context, s protocol.AppendSession, acked func(protocol.
 				return cause
 			}
 			return err
-		}
-		if acked == nil {
-			continue
 		}
 		if err := acked(ack); err != nil {
 			return err
@@ -112,6 +116,8 @@ type batcher struct {
 
 	batch []protocol.Record
 	bytes uint64
+	// submitted is the number of batches that the session took.
+	submitted int
 }
 
 // run submits everything that the source yields. It returns the source's error, without io.EOF, after submitting what
@@ -182,8 +188,9 @@ func (b *batcher) flush(ctx context.Context) error {
 		}
 		return errOver
 	}
+	b.submitted++
 	return nil
 }
 
-// errOver says that the session refused an input; why is for Recv to tell.
-var errOver = errors.New("the append session is over")
+// errOver says that the session ended without a reason: what is not acknowledged may or may not be stored.
+var errOver = errors.New("the append session ended before everything was acknowledged")
