@@ -39,9 +39,10 @@ type Adapter struct {
 	catalog   *catalog
 	janitor   *janitor
 
-	mu     sync.Mutex
-	logs   map[string]*logSlot // by name of the JetStream stream
-	closed bool
+	mu       sync.Mutex
+	logs     map[string]*logSlot             // by name of the JetStream stream
+	removing map[protocol.BasinName]struct{} // no log of these is opened any more
+	closed   bool
 }
 
 // logSlot is a log that is open or being opened.
@@ -75,7 +76,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		opts.Fatal = func(error) {}
 	}
 	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-", logs: map[string]*logSlot{},
-		budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
+		removing: map[protocol.BasinName]struct{}{}, budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -139,8 +140,11 @@ func (a *Adapter) logOf(ctx context.Context, basin protocol.BasinName, n int) (*
 	a.mu.Lock()
 	slot, ok := a.logs[name]
 	if !ok {
-		if a.closed {
+		if _, removing := a.removing[basin]; removing || a.closed {
 			a.mu.Unlock()
+			if removing {
+				return nil, basinDeleting(basin)
+			}
 			return nil, errDraining
 		}
 		slot = &logSlot{ready: make(chan struct{})}

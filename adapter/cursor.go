@@ -20,7 +20,7 @@ type Cursor struct {
 	to   uint64 // exclusive
 
 	at       jsSeq   // where the next fetch begins; 0: not known yet
-	found    *stored // a chunk that the seek fetched anyway
+	found    *stored // the chunk to begin with, when a seek by timestamp has just fetched it
 	have     []*nats.Msg
 	head     int // of have
 	size     int // bytes to ask for next
@@ -51,7 +51,11 @@ func (h *Stream) Scan(from, to uint64) *Cursor {
 	if trim != protocol.TerminalTrimPoint {
 		from = max(from, trim)
 	}
-	return &Cursor{st: h.st, from: from, to: to, size: firstGetBytes, count: firstGetMessages}
+	c := &Cursor{st: h.st, from: from, to: to, size: firstGetBytes, count: firstGetMessages}
+	if found := h.found.Swap(nil); found != nil && found.FirstSeqNum() <= from && from < found.Next {
+		c.found = found
+	}
+	return c
 }
 
 // Next returns the next run of records, or io.EOF.
@@ -81,6 +85,10 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 
 // nextChunk returns the chunk at or after c.at; nil when there is none.
 func (c *Cursor) nextChunk(ctx context.Context) (*stored, error) {
+	if s := c.found; s != nil {
+		c.found = nil
+		return s, nil
+	}
 	if c.at == 0 {
 		at, found, err := c.st.seek(ctx, c.from, bySeqNum)
 		if err != nil || at == 0 {

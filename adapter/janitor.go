@@ -197,6 +197,9 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 		return nil
 	}
 	entries := j.a.catalog.view.markPurging(name)
+	j.a.mu.Lock()
+	j.a.removing[name] = struct{}{}
+	j.a.mu.Unlock()
 	logs := rec.Logs
 	for _, e := range entries {
 		logs = max(logs, e.Log+1)
@@ -214,6 +217,9 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	if err := j.a.catalog.remove(ctx, basinKey(name)); err != nil {
 		return err
 	}
+	j.a.mu.Lock()
+	delete(j.a.removing, name)
+	j.a.mu.Unlock()
 	j.a.catalog.view.removeBasin(name)
 	return nil
 }

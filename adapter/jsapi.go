@@ -27,6 +27,7 @@ const (
 	jsWrongLastSequenceConstant = 10164
 	jsTooManyRequests           = 10167
 	jsNoMessageFound            = 10037
+	jsStreamNotFound            = 10059
 )
 
 // apiError is a failure that JetStream reports.
@@ -52,6 +53,12 @@ func refused(err error) bool {
 		return false
 	}
 	return true
+}
+
+// streamMissing reports whether err is JetStream's word that there is no such stream.
+func streamMissing(err error) bool {
+	var e *apiError
+	return errors.As(err, &e) && e.ErrCode == jsStreamNotFound
 }
 
 // parsePubAck reads the answer to a publication.

@@ -81,8 +81,7 @@ func (l *log) onPubAck(m *nats.Msg) {
 // ensure creates the JetStream stream if it is missing and returns its last sequence.
 func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (jsSeq, error) {
 	last, err := l.lastSeq(ctx)
-	var e *apiError
-	if err == nil || !errors.As(err, &e) || e.Code != 404 {
+	if !streamMissing(err) {
 		return last, err
 	}
 	storage := jetstream.FileStorage
@@ -237,25 +236,6 @@ func (l *log) unloadIdle(before time.Time) {
 			delete(l.streams, id)
 		}
 	}
-}
-
-// loadedStream returns the stream if it is loaded, with a reference.
-func (l *log) loadedStream(id string) *stream {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	st := l.streams[id]
-	if st != nil {
-		select {
-		case <-st.ready:
-			if st.loadErr != nil {
-				return nil
-			}
-			st.refs++
-			return st
-		default:
-		}
-	}
-	return nil
 }
 
 // close lets the sequencer settle what is in flight, until ctx ends, and stops it.

@@ -54,6 +54,13 @@ func (s *sequencer) recover(ctx context.Context) {
 func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	s.awaitAnswers(ctx)
 	last, err := s.log.lastSeq(ctx)
+	if streamMissing(err) {
+		// Somebody deleted the JetStream stream: nothing that was in flight is stored, nor will be.
+		clear(s.unanswered)
+		s.sentBytes, s.last = 0, 0
+		s.refuse(s.flight[s.stored-s.popped:], err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,7 @@ func (h *Stream) SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Pos
 			return tail.SeqNum, nil
 		}
 		if r := chunk.visible(now).From(trim).FromTimestamp(ts); r.Len() > 0 {
+			h.found.Store(chunk)
 			return min(r.First().SeqNum, tail.SeqNum), nil
 		}
 		if chunk.Next >= tail.SeqNum {

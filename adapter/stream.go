@@ -57,6 +57,8 @@ func (st *stream) release() {
 type Stream struct {
 	st     *stream
 	closed atomic.Bool
+	// found is the chunk that the last SeekTimestamp ended at: the scan that follows begins with it.
+	found atomic.Pointer[stored]
 }
 
 // Tail returns the durable tail.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base32"
 	"encoding/binary"
-	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -198,7 +197,7 @@ func (a *Adapter) DeleteStream(ctx context.Context, ref protocol.StreamRef) erro
 	if err != nil || marked == nil {
 		return err
 	}
-	if err := a.endStream(ctx, marked); err != nil && !errors.Is(err, context.Canceled) {
+	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",
 			slog.String("basin", string(ref.Basin)), slog.String("stream", string(ref.Stream)), slog.Any("error", err))
 	}

@@ -100,6 +100,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Replicas:      b.cfg.Replicas,
 		LogsPerBasin:  b.cfg.LogsPerBasin,
 		InflightBytes: b.cfg.InflightBytes,
+		Shared:        b.cfg.External.Enabled(),
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.fatal,
 		Logger:        b.log,
