@@ -56,7 +56,7 @@ func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 	return c, c.load(ctx)
 }
 
-// load reads the whole bucket into the view.
+// load reads the whole bucket into the view, basins before their streams.
 func (c *catalog) load(ctx context.Context) error {
 	watch, cancel := context.WithCancel(c.a.ctx)
 	w, err := c.kv.WatchAll(watch)
@@ -68,15 +68,24 @@ func (c *catalog) load(ctx context.Context) error {
 		w.Stop() //nolint:errcheck // nothing more is wanted from it
 		cancel()
 	}
+	var early []jetstream.KeyValueEntry // streams whose basin was changed after them
 	for {
 		select {
 		case e := <-w.Updates():
 			if e != nil {
-				if err := c.apply(e); err != nil {
+				if c.beforeItsBasin(e) {
+					early = append(early, e)
+				} else if err := c.apply(e); err != nil {
 					stop()
 					return err
 				}
 				continue
+			}
+			for _, e := range early {
+				if err := c.apply(e); err != nil {
+					stop()
+					return err
+				}
 			}
 			if !c.a.opts.Shared {
 				stop()
@@ -104,6 +113,17 @@ func (c *catalog) load(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// beforeItsBasin reports whether e is a stream of a basin that is not in the view: keys come in the order of their last
+// changes.
+func (c *catalog) beforeItsBasin(e jetstream.KeyValueEntry) bool {
+	name, ok := basinOfKey(e.Key())
+	if !ok {
+		return false
+	}
+	_, _, known := c.view.basin(name)
+	return !known
 }
 
 // apply brings one key's newest value into the view.
