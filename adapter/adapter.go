@@ -43,6 +43,7 @@ type Adapter struct {
 	logs     map[string]*logSlot             // by name of the JetStream stream
 	removing map[protocol.BasinName]struct{} // no log of these is opened any more
 	closed   bool
+	failed   error // see Fail
 }
 
 // logSlot is a log that is open or being opened.
@@ -157,6 +158,9 @@ func (a *Adapter) logOf(ctx context.Context, basin protocol.BasinName, n int) (*
 				a.mu.Unlock()
 			}
 			close(slot.ready)
+			if slot.err == nil {
+				a.inherit(slot.log)
+			}
 		})
 	}
 	a.mu.Unlock()

@@ -21,12 +21,16 @@ const (
 	apiDirectGet  = "$JS.API.DIRECT.GET."
 )
 
-// JetStream error codes (jetstream-notes, "Errors"). Both mean that the expected last sequence does not hold.
+// JetStream error codes (jetstream-notes, "Errors"). The first two mean that the expected last sequence does not hold,
+// the last three that a limit of the server or the account is reached.
 const (
 	jsWrongLastSequence         = 10071
 	jsWrongLastSequenceConstant = 10164
 	jsTooManyRequests           = 10167
 	jsNoMessageFound            = 10037
+	jsInsufficientResources     = 10023
+	jsMemoryExceeded            = 10028
+	jsStorageExceeded           = 10047
 	jsStreamNotFound            = 10059
 )
 
@@ -38,6 +42,10 @@ type apiError struct {
 }
 
 func (e *apiError) Error() string {
+	switch e.ErrCode {
+	case jsInsufficientResources, jsMemoryExceeded, jsStorageExceeded:
+		return fmt.Sprintf("the storage is full: %s (JetStream error %d)", e.Description, e.ErrCode)
+	}
 	return fmt.Sprintf("%s (JetStream error %d)", e.Description, e.ErrCode)
 }
 

@@ -31,8 +31,8 @@ type Broker struct {
 	svc   *service
 	doors *doors
 
-	fatalMu sync.Mutex // guards failed, ended and the closing of done
-	failed  bool
+	fatalMu sync.Mutex // guards failed, ended, the closing of done, and ad until Start returns
+	failed  error
 	ended   bool
 	done    chan error
 
@@ -75,9 +75,11 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		}
 		b.st = e
 	}
-	if b.ad, err = adapter.Open(ctx, b.adapterOptions()); err != nil {
+	ad, err := adapter.Open(ctx, b.adapterOptions())
+	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
+	b.adopt(ad)
 	b.svc = &service{st: adapterStorage{b.ad}, gate: b.gate, log: b.log}
 	b.doors = &doors{st: b.st, svc: b.svc, log: b.log, open: map[string]*natsapi.Door{},
 		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true}}
@@ -122,14 +124,28 @@ func (b *Broker) ClientURL() string { return b.st.url() }
 // closed by Close.
 func (b *Broker) Done() <-chan error { return b.done }
 
-// fatal hands the first failure to Done. It may come at any time, also after Close.
+// adopt takes the adapter in, and tells it if the store has failed while it was opened.
+func (b *Broker) adopt(ad *adapter.Adapter) {
+	b.fatalMu.Lock()
+	defer b.fatalMu.Unlock()
+	b.ad = ad
+	if b.failed != nil {
+		ad.Fail(b.failed)
+	}
+}
+
+// fatal hands the first failure to Done, and ends the appends that would wait for the store. It may come at any time,
+// also after Close.
 func (b *Broker) fatal(err error) {
 	b.fatalMu.Lock()
 	defer b.fatalMu.Unlock()
-	if b.failed || b.ended {
+	if b.failed != nil || b.ended {
 		return
 	}
-	b.failed = true
+	b.failed = err
+	if b.ad != nil {
+		b.ad.Fail(err)
+	}
 	b.log.Error("the store cannot be trusted any more", slog.Any("error", err))
 	b.done <- err // Has room for the only one.
 }

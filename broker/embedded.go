@@ -198,8 +198,31 @@ func (e *embedded) watch(fatal func(error)) {
 				fatal(fmt.Errorf("JetStream has turned itself off: the disk of the store directory %q is full or fails; make room or repair it and start again", e.dir))
 				return
 			}
+			if err := e.writeFailure(); err != nil {
+				fatal(fmt.Errorf("JetStream cannot write any more (%w): the disk of the store directory %q is full or fails; make room or repair it and start again", err, e.dir))
+				return
+			}
 		}
 	}
+}
+
+// writeFailure returns the failed write that has ended one of the storage's streams, if any. After one, the server takes
+// nothing more for the stream and leaves publications unanswered until it is started again; it tells its health alone.
+func (e *embedded) writeFailure() error {
+	if e.cfg.Memory || e.srv.JetStreamIsClustered() {
+		return nil // Nothing is written, or another server takes over.
+	}
+	e.mu.Lock()
+	account := e.plan.storage
+	e.mu.Unlock()
+	health := e.srv.Healthz(&server.HealthzOptions{Account: account, Details: true})
+	for _, h := range health.Errors {
+		// The other thing it says of a stream is that a directory has none, which is so while one is made or deleted.
+		if h.Type == server.HealthzErrorStream && strings.Contains(h.Error, "write error") {
+			return errors.New(h.Error)
+		}
+	}
+	return nil
 }
 
 // connect opens an in-process connection into an account.
