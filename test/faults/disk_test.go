@@ -127,8 +127,8 @@ func TestFaultDiskIsFull(t *testing.T) {
 		if err == nil {
 			continue // what the block file had room for
 		}
-		if code := protocol.CodeOf(err); code.Clean() {
-			t.Fatalf("an append on a full disk was refused with %s, as if it were the client's fault: %v", code, err)
+		if code := protocol.CodeOf(err); code != protocol.CodeStorage {
+			t.Fatalf("an append on a full disk failed with %s: %v", code, err)
 		}
 		break
 	}
@@ -141,6 +141,10 @@ func TestFaultDiskIsFull(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the broker does not report the full disk")
 	}
+	if err := l.append(t.Context(), b.Service(), 1, 10); protocol.CodeOf(err) != protocol.CodeStorage {
+		t.Errorf("an append after the failure: %v", err)
+	}
+	l.verify(t, b.Service()) // reads go on
 	began := time.Now()
 	if err := b.close(); err != nil {
 		t.Logf("close: %v", err)

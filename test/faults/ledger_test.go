@@ -136,6 +136,12 @@ func (l *ledger) check(t testing.TB, recs []protocol.SequencedRecord, tail uint6
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if want := l.trimmed + uint64(len(recs)); tail != want {
+		for i, r := range recs {
+			if r.SeqNum != l.trimmed+uint64(i) {
+				t.Errorf("%v: record %d comes where %d is due; %s", l.ref, r.SeqNum, l.trimmed+uint64(i), l.whoseLocked(l.trimmed+uint64(i)))
+				break
+			}
+		}
 		t.Fatalf("%v: %d records from %d on, but the tail is %d", l.ref, len(recs), l.trimmed, tail)
 	}
 	seen := map[int]uint64{} // where an entry begins
@@ -184,6 +190,16 @@ func (l *ledger) check(t testing.TB, recs []protocol.SequencedRecord, tail uint6
 			t.Fatalf("%v: append %d was refused with %v and is there, at %d", l.ref, e.number, e.err, at)
 		}
 	}
+}
+
+// whoseLocked tells which acknowledged append a seq_num belongs to.
+func (l *ledger) whoseLocked(seq uint64) string {
+	for _, e := range l.entries {
+		if e.outcome == acked && e.ack.Start.SeqNum <= seq && seq < e.ack.End.SeqNum {
+			return fmt.Sprintf("append %d was acknowledged as %v", e.number, e.ack)
+		}
+	}
+	return "no acknowledged append belongs there"
 }
 
 func parseBody(t testing.TB, r *protocol.SequencedRecord) (number, index, count int) {

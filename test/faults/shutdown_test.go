@@ -28,11 +28,13 @@ func TestFaultShutdownUnderLoad(t *testing.T) {
 		for i := range 6 {
 			ledgers = append(ledgers, newLedger(t, b.Service(), "busy-basin", fmt.Sprintf("s%d", i)))
 		}
-		overNATS := client.New(b.conn(), client.Options{ResumeFor: 100 * time.Millisecond})
+		nc := b.conn()
+		overNATS := client.New(nc, client.Options{ResumeFor: 100 * time.Millisecond})
 		inProcess := startAppenders(t, b.Service(), 4, ledgers[:3], time.Minute)
 		remote := startAppenders(t, overNATS, 4, ledgers[3:], time.Minute)
 		near := startFollowers(t, b.Service(), 5, ledgers[0])
 		far := startFollowers(t, overNATS, 5, ledgers[3])
+		raw := openRaw(t, b.conn(), ledgers[3].ref, `{"tail_offset":0}`, nil)
 		eventually(t, 20*time.Second, "the load is on", func() bool {
 			return ledgers[0].count(acked) > 100 && ledgers[3].count(acked) > 100 && near.records.Load() > 100 && far.records.Load() > 100
 		})
@@ -43,9 +45,13 @@ func TestFaultShutdownUnderLoad(t *testing.T) {
 		if took := time.Since(began); took > cfg.LameDuck+time.Second {
 			t.Errorf("round %d: the close took %v", round, took)
 		}
+		nc.Close() // Nobody comes back: clients need not wait for that.
 		inProcess.stop()
 		remote.end()
 		inProcess.end()
+		if code := raw.drainToEnd(t); code != protocol.CodeServerDraining {
+			t.Errorf("round %d: the door ended a session with %q", round, code)
+		}
 		near.wg.Wait() // They end by themselves, told why.
 		for _, err := range near.end() {
 			if code := protocol.CodeOf(err); code != protocol.CodeServerDraining {
