@@ -139,10 +139,8 @@ func TestSubmitWaitsForRoom(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		equal(t, "impatient", codeOf(session.Submit(ctx, big)), protocol.CodeRequestTimeout)
-		go func() {
-			s.input("")
-			s.ack(inbox, 1)
-		}()
+		s.input("")
+		time.AfterFunc(time.Second, func() { s.ack(inbox, 1) })
 		if err := session.Submit(t.Context(), big); err != nil {
 			t.Fatal(err)
 		}

@@ -209,7 +209,8 @@ func TestAcknowledgesAfterConsuming(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t, client.Options{})
 		go func() {
-			inbox := s.open(`{"seq_num":0}`)
+			inbox := (<-s.reqs).Reply
+			s.frame(inbox, "open", 0, 0, 0, nil)
 			s.frame(inbox, "batch", 1, 1, 0, nil)
 			s.frame(inbox, "batch", 2, 1, 1, nil)
 		}()

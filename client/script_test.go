@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"strconv"
 	"testing"
@@ -136,15 +135,15 @@ func (s *script) fail(inbox, kind string, seq int, e *protocol.Error) {
 	s.send(m)
 }
 
-// serveAppend opens an append session.
+// serveAppend opens an append session, once it is asked for. It runs beside the test.
 func (s *script) serveAppend() {
-	s.t.Helper()
-	m, _ := s.request()
-	data, err := json.Marshal(protocol.SessionOpened{Subject: "session.a", ID: "a", Window: 1 << 20})
-	if err != nil {
-		s.t.Fatal(err)
+	select {
+	case m := <-s.reqs:
+		data := []byte(`{"subject":"session.a","id":"a","window":1048576}`)
+		s.send(&nats.Msg{Subject: m.Reply, Data: data, Header: nats.Header{"S2-Frame": {"open"}}})
+	case <-s.t.Context().Done():
+		s.t.Error("no request")
 	}
-	s.send(&nats.Msg{Subject: m.Reply, Data: data, Header: nats.Header{"S2-Frame": {"open"}}})
 }
 
 // input returns the next message of a kind that the client sent into an append session.

@@ -97,7 +97,7 @@ func (d *Door) subscribe() (err error) {
 			return d.stats[ep.Name].snapshot()
 		},
 		ErrorHandler: func(_ micro.Service, err *micro.NATSError) {
-			d.log.Error("nats reported an error on a service subject", "subject", err.Subject, "error", err.Description)
+			d.log.Warn("nats reported an error on a service subject", "subject", err.Subject, "error", err.Description)
 		},
 	})
 	if err != nil {
