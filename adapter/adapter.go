@@ -25,6 +25,7 @@ type Adapter struct {
 	ctx         context.Context // ends when Close begins to stop the background
 	cancel      context.CancelFunc
 	tasks       sync.WaitGroup // goroutines that end with ctx
+	senders     sync.WaitGroup // the logs' publishers, which end when their connection does
 	incarnation string         // prefix of chunk ids
 
 	manage   *nats.Conn
@@ -97,6 +98,11 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	a.commit = newCommitter(sync, opts.Fatal)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
+	}
+	if a.opts.Check != nil {
+		if err := a.opts.Check(a.needs); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.commit.wait(ctx); err != nil {
 		return nil, err
@@ -236,6 +242,7 @@ func (a *Adapter) closeAll() {
 	for _, c := range a.pubs {
 		c.Close()
 	}
+	a.senders.Wait()
 	for _, g := range a.gets {
 		g.nc.Close()
 	}

@@ -40,6 +40,17 @@ func (a *Adapter) logName(basin protocol.BasinName, n int) string {
 	return strings.ToUpper(a.opts.Prefix) + "_LOG_" + string(basin) + "_" + strconv.Itoa(n)
 }
 
+// needs reports whether a JetStream stream is a log of a basin that exists and is not being deleted.
+func (a *Adapter) needs(name string) bool {
+	rest, isLog := strings.CutPrefix(name, strings.ToUpper(a.opts.Prefix)+"_LOG_")
+	cut := strings.LastIndexByte(rest, '_')
+	if !isLog || cut < 0 {
+		return false
+	}
+	b, _, ok := a.catalog.view.basin(protocol.BasinName(rest[:cut]))
+	return ok && !b.deleting()
+}
+
 func (a *Adapter) logSubjects(basin protocol.BasinName, n int) string {
 	return a.opts.Prefix + ".log." + string(basin) + "." + strconv.Itoa(n) + "."
 }
@@ -65,6 +76,7 @@ func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) 
 	}
 	run, stop := context.WithCancel(context.Background())
 	l.stop = stop
+	a.senders.Go(l.seq.out.run)
 	go l.seq.run(run)
 	return l, nil
 }

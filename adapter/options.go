@@ -43,6 +43,10 @@ type Options struct {
 	Prefix string
 	// Shared says that other servers use the same store: the catalog is followed by a watch.
 	Shared bool
+	// Check is called once when the catalog is loaded, before anything else is read or written; its failure fails Open.
+	// needed reports whether the catalog knows a basin that is not being deleted behind a log, given as the name of its
+	// JetStream stream.
+	Check func(needed func(log string) bool) error
 	// Fatal is called once, from a goroutine of its own, when the store can no longer be trusted (a failed sync). All
 	// writes fail from then on; the operator must check the disk and restart.
 	Fatal func(error)

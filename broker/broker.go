@@ -103,6 +103,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		LogsPerBasin:  b.cfg.LogsPerBasin,
 		InflightBytes: b.cfg.InflightBytes,
 		Shared:        b.cfg.External.Enabled(),
+		Check:         b.st.checkLogs,
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.fatal,
 		Logger:        b.log,

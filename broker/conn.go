@@ -21,6 +21,8 @@ type store interface {
 	storeDir() string
 	// url is where clients connect, "" if they cannot.
 	url() string
+	// checkLogs fails if JetStream has lost a log; needed tells which the catalog needs.
+	checkLogs(needed func(log string) bool) error
 	reload() error
 	// stop is the last call; connections are closed before it or cut by it.
 	stop(ctx context.Context) error

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ type embedded struct {
 	dir    string // the store directory; in memory mode a temporary one that stop removes
 	lock   *storeLock
 	remove bool
+
+	headless []string // logs without a description; until checkLogs
 
 	mu   sync.Mutex // guards the fields below, which a reload changes
 	keys keyring
@@ -152,7 +155,9 @@ func (e *embedded) explain(opts *server.Options) error {
 	return fmt.Errorf("the NATS server could not start: %s", said)
 }
 
-// checkStore makes sure that everything on disk is there in JetStream too.
+// checkStore makes sure that everything on disk is there in JetStream too, but for headless logs: the server deletes a
+// stream's description first and its records later, so these may be what a crash left of a deletion. It remembers them
+// for checkLogs.
 func (e *embedded) checkStore() error {
 	if e.cfg.Memory {
 		return nil
@@ -161,7 +166,37 @@ func (e *embedded) checkStore() error {
 	if err != nil {
 		return err
 	}
-	return checkRecovered(e.dir, e.plan.storage, recovered)
+	lost, headless, err := notRecovered(e.dir, e.plan.storage, recovered)
+	if err != nil {
+		return err
+	}
+	for _, name := range headless {
+		if strings.HasPrefix(name, strings.ToUpper(e.cfg.SubjectPrefix)+"_LOG_") {
+			e.headless = append(e.headless, name)
+		} else {
+			lost = append(lost, name)
+		}
+	}
+	if len(lost) > 0 {
+		return errDamaged(e.dir, e.plan.storage, lost)
+	}
+	return nil
+}
+
+// checkLogs judges the headless logs when the catalog can be asked: one that it needs is damaged, any other was being
+// deleted and is removed.
+func (e *embedded) checkLogs(needed func(log string) bool) error {
+	if lost := slices.DeleteFunc(slices.Clone(e.headless), func(name string) bool { return !needed(name) }); len(lost) > 0 {
+		return errDamaged(e.dir, e.plan.storage, lost)
+	}
+	for _, name := range e.headless {
+		e.log.Warn("removing what a crash left of a deleted log", slog.String("log", name))
+		if err := os.RemoveAll(filepath.Join(streamsDir(e.dir, e.plan.storage), name)); err != nil {
+			return fmt.Errorf("what is left of the deleted log %s cannot be removed: %w", name, err)
+		}
+	}
+	e.headless = nil
+	return nil
 }
 
 func (e *embedded) streams(account string) ([]string, error) {

@@ -101,38 +101,38 @@ func hasStorage(dir, prefix string) bool {
 	})
 }
 
-// checkRecovered compares the directories with the streams that the server has recovered. The server leaves a stream
-// out whose description is damaged and starts without it, with a warning; to a broker that is lost data.
-func checkRecovered(dir, account string, recovered []string) error {
+// notRecovered returns the names of the directories with records whose stream the server has not recovered. It leaves a
+// stream out whose description is damaged and starts without it, with a warning; to a broker that is lost data. It leaves
+// out as well what a crash left of a stream that was being deleted: those are headless, without a description.
+func notRecovered(dir, account string, recovered []string) (damaged, headless []string, err error) {
 	entries, err := os.ReadDir(streamsDir(dir, account))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("the store directory %q cannot be read (%w): check its permissions", dir, err)
+		return nil, nil, fmt.Errorf("the store directory %q cannot be read (%w): check its permissions", dir, err)
 	}
-	var lost []string
 	for _, e := range entries {
 		// A leading dot marks a stream whose removal the server completes at start.
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") || slices.Contains(recovered, e.Name()) {
 			continue
 		}
-		if d := filepath.Join(streamsDir(dir, account), e.Name()); holdsRecords(d) {
-			lost = append(lost, d)
+		d := filepath.Join(streamsDir(dir, account), e.Name())
+		if _, err := os.Stat(filepath.Join(d, streamMetaFile)); err == nil {
+			damaged = append(damaged, e.Name())
+		} else if n, err := treeSize(filepath.Join(d, streamMsgsDir)); err != nil || n > 0 {
+			headless = append(headless, e.Name())
 		}
 	}
-	if len(lost) == 0 {
-		return nil
-	}
-	return fmt.Errorf("the store is damaged: the NATS server could not recover %s (its warnings in the log say why); "+
-		"restore it from a backup, or move it away to give up its records", strings.Join(lost, ", "))
+	return damaged, headless, nil
 }
 
-// holdsRecords tells a damaged stream from what a crash leaves of one that was just being created.
-func holdsRecords(dir string) bool {
-	if _, err := os.Stat(filepath.Join(dir, streamMetaFile)); err == nil {
-		return true
+// errDamaged tells the operator which streams are lost.
+func errDamaged(dir, account string, lost []string) error {
+	paths := make([]string, len(lost))
+	for i, name := range lost {
+		paths[i] = filepath.Join(streamsDir(dir, account), name)
 	}
-	n, err := treeSize(filepath.Join(dir, streamMsgsDir))
-	return err != nil || n > 0
+	return fmt.Errorf("the store is damaged: the NATS server could not recover %s (its warnings in the log say why); "+
+		"restore it from a backup, or move it away to give up its records", strings.Join(paths, ", "))
 }
