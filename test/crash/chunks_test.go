@@ -1,4 +1,213 @@
 package crash
 
-func (e *episode) checkChunks()   {}
-func (e *episode) compareChunks() {}
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// A shelf is what a NATS server alone, without weir, finds in a store: the chunks of every log, each decoded and
+// compared with the one before it.
+type shelf struct {
+	newest  map[string]protocol.Chunk            // by subject
+	first   map[string]uint64                    // seq_num of the first record stored, by subject
+	count   int                                  // of chunks
+	records map[protocol.StreamRef]catalogRecord // from the catalog
+	refs    map[string]protocol.StreamRef        // by the id at the end of the subject
+	deleted map[protocol.BasinName]struct{}      // basins with a deletion under way
+}
+
+// catalogRecord is what the check needs of the catalog's values.
+type catalogRecord struct {
+	Name      string    `json:"name"`
+	ID        string    `json:"id"`
+	Log       int       `json:"log"`
+	DeletedAt time.Time `json:"deleted_at"`
+}
+
+// takeStock reads a copy of the store of a broker that is gone.
+func takeStock(t *testing.T, dir string) (*shelf, error) {
+	t.Helper()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: copied, MaxPayload: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	defer func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}()
+	if !srv.ReadyForConnections(startLimit) {
+		t.Fatal("the NATS server is not ready")
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	s := &shelf{newest: map[string]protocol.Chunk{}, first: map[string]uint64{}, records: map[protocol.StreamRef]catalogRecord{},
+		refs: map[string]protocol.StreamRef{}, deleted: map[protocol.BasinName]struct{}{}}
+	if err := s.readCatalog(ctx, js); err != nil {
+		return nil, err
+	}
+	streams := js.ListStreams(ctx)
+	var logs []string
+	for info := range streams.Info() {
+		if strings.HasPrefix(info.Config.Name, "S2_LOG_") {
+			logs = append(logs, info.Config.Name)
+		}
+	}
+	if err := streams.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, log := range logs {
+		if err := s.readLog(ctx, js, log); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *shelf) readCatalog(ctx context.Context, js jetstream.JetStream) error {
+	kv, err := js.KeyValue(ctx, "S2_CATALOG")
+	if err != nil {
+		return fmt.Errorf("the catalog: %w", err)
+	}
+	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return fmt.Errorf("the catalog: %w", err)
+	}
+	defer w.Stop() //nolint:errcheck // read to its end
+	for e := range w.Updates() {
+		if e == nil {
+			return nil
+		}
+		var rec catalogRecord
+		if err := json.Unmarshal(e.Value(), &rec); err != nil {
+			return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
+		}
+		kind, basin, _ := strings.Cut(e.Key(), ".")
+		if kind == "b" {
+			if !rec.DeletedAt.IsZero() {
+				s.deleted[protocol.BasinName(basin)] = struct{}{}
+			}
+			continue
+		}
+		basin, _, _ = strings.Cut(basin, ".")
+		ref := protocol.StreamRef{Basin: protocol.BasinName(basin), Stream: protocol.StreamName(rec.Name)}
+		s.records[ref], s.refs[rec.ID] = rec, ref
+	}
+	return errors.New("the catalog's watch ended early")
+}
+
+// readLog reads a log from its first message to its last.
+func (s *shelf) readLog(ctx context.Context, js jetstream.JetStream, log string) error {
+	stream, err := js.Stream(ctx, log)
+	if err != nil {
+		return fmt.Errorf("log %s: %w", log, err)
+	}
+	state := stream.CachedInfo().State
+	if state.Msgs == 0 {
+		return nil
+	}
+	c, err := js.OrderedConsumer(ctx, log, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
+	if err != nil {
+		return fmt.Errorf("log %s: %w", log, err)
+	}
+	result := make(chan error, 1)
+	ids := map[string]bool{}
+	left := state.Msgs
+	consuming, err := c.Consume(func(m jetstream.Msg) {
+		if left == 0 {
+			return
+		}
+		left--
+		err := s.take(m, ids)
+		if err != nil {
+			err = fmt.Errorf("log %s: %w", log, err)
+			left = 0
+		}
+		if left == 0 {
+			result <- err
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("log %s: %w", log, err)
+	}
+	defer consuming.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("log %s: %d messages could not be read in time", log, left)
+	}
+}
+
+// take compares a chunk with the one before it on its subject.
+func (s *shelf) take(m jetstream.Msg, ids map[string]bool) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	c, err := protocol.DecodeChunk(m.Headers().Get(protocol.ChunkHeader), m.Data())
+	if err != nil {
+		return fmt.Errorf("message %d: %w", meta.Sequence.Stream, err)
+	}
+	s.count++
+	subject := m.Subject()
+	before, follows := s.newest[subject]
+	if !follows {
+		s.first[subject] = c.FirstSeqNum()
+		before = protocol.Chunk{Next: c.FirstSeqNum()}
+	}
+	if ids[c.ID] {
+		return fmt.Errorf("message %d: a second chunk with the id %s", meta.Sequence.Stream, c.ID)
+	}
+	ids[c.ID] = true
+	if err := chains(&before, &c, follows); err != nil {
+		return fmt.Errorf("message %d on %s: %w (the chunk before: %s; this one: %s)", meta.Sequence.Stream, subject, err, before.EncodeHeader(), c.EncodeHeader())
+	}
+	s.newest[subject] = c
+	return nil
+}
+
+// subjectParts takes s2.log.<basin>.<n>.<id> apart.
+func subjectParts(subject string) (basin protocol.BasinName, id string) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 5 {
+		return "", subject
+	}
+	return protocol.BasinName(parts[2]), parts[4]
+}
+
+// blockFiles are the files that hold a log's messages, oldest first.
+func blockFiles(t *testing.T, dir, log string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", log, "msgs", "*.blk"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no block files of %s in %s: %v", log, dir, err)
+	}
+	return files
+}
