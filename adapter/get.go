@@ -21,7 +21,7 @@ const (
 	readBudget = 32 << 20
 	// maxGetBytes and maxGetMessages bound one batched get. The server includes the message that crosses max_bytes, and
 	// holds a lock that commits of the log wait for (jetstream-notes, "Batched direct get").
-	maxGetBytes    = 2 << 20
+	maxGetBytes    = 1 << 20
 	maxGetMessages = 512
 )
 

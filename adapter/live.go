@@ -31,15 +31,17 @@ type live struct {
 }
 
 // advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
-// argument once for each; it is not called when nobody follows.
-func (v *live) advance(tail protocol.Position, trim uint64, last jsSeq, batches func(push func(protocol.Records))) {
+// argument once for each; it is not called when nobody follows. kept tells whether the batches' memory is kept.
+func (v *live) advance(tail protocol.Position, trim uint64, last jsSeq, batches func(push func(protocol.Records))) (kept bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.tail, v.trim, v.last = tail, trim, last
 	if v.followers > 0 {
 		batches(v.pushLocked)
+		kept = true
 	}
 	v.notifyLocked()
+	return kept
 }
 
 func (v *live) pushLocked(r protocol.Records) {

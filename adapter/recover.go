@@ -52,6 +52,11 @@ func (s *sequencer) recover(ctx context.Context) {
 }
 
 func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
+	for !s.out.idle() { // the connection's own timeouts bound it
+		if sleep(ctx, time.Millisecond); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
 	s.awaitAnswers(ctx)
 	last, err := s.log.lastSeq(ctx)
 	if streamMissing(err) {

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -42,16 +40,15 @@ type sequencer struct {
 	broken     error               // a publication failed: recover before going on
 	failed     error               // the store failed for good
 
-	msg  *nats.Msg // used for every publication; the client library copies it out
+	out  *publisher
 	done chan struct{}
 }
 
 func newSequencer(l *log, last jsSeq) *sequencer {
-	return &sequencer{
-		log: l, in: mailbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
-		msg:  &nats.Msg{Header: nats.Header{protocol.ChunkHeader: {""}, nats.ExpectedLastSeqHdr: {""}}},
-		done: make(chan struct{}),
-	}
+	s := &sequencer{log: l, in: mailbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
+		done: make(chan struct{})}
+	s.out = newPublisher(l.pub, l.replyPrefix, func(token uint64, err error) { s.in.postAck(pubAck{token: token, err: err}) })
+	return s
 }
 
 // setDurable and setFailed are the committer's replies to stored.
@@ -62,6 +59,7 @@ func (s *sequencer) setFailed(err error) { s.in.postFailed(err) }
 // answers what is left as unknown.
 func (s *sequencer) run(ctx context.Context) {
 	defer close(s.done)
+	defer s.out.stop()
 	overdue := time.NewTimer(publishTimeout)
 	overdue.Stop()
 	watching := false // overdue runs
@@ -191,8 +189,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	p := &pending{st: st, id: s.log.a.incarnation + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.spec}
 	if records > 0 {
-		// Roughly what the encoding takes: tags, lengths and positions beside the metered bytes.
-		p.wire = make([]byte, 0, int(metered)+24*records+16)
+		p.wire = newWire(records, metered)
 	}
 	st.open, st.newest = p, p
 	s.open = append(s.open, p)
@@ -270,22 +267,13 @@ func (s *sequencer) publishAll() {
 
 // publish sends one chunk to stand right behind all that was sent before.
 func (s *sequencer) publish(p *pending) {
-	s.msg.Subject = p.st.subject
-	s.msg.Reply = s.log.replyPrefix + strconv.FormatUint(s.token, 36)
-	s.msg.Header[protocol.ChunkHeader][0] = p.header
-	s.msg.Header[nats.ExpectedLastSeqHdr][0] = strconv.FormatUint(uint64(s.last), 10)
-	s.msg.Data = p.wire
+	pub := publication{token: s.token, subject: p.st.subject, header: p.header, expected: s.last, wire: p.wire}
 	s.unanswered[s.token] = p
 	s.sentBytes += len(p.wire)
 	s.token++
 	s.last++
 	p.seq = s.last
-	if err := s.log.pub.PublishMsg(s.msg); err != nil && s.broken == nil {
-		// It may have been sent in part: as unknown as a missing answer.
-		s.broken = err
-		s.in.poke()
-	}
-	s.msg.Data = nil
+	s.out.send(pub)
 }
 
 // settleAcks takes in JetStream's answers and passes on how much of the log is stored.
@@ -342,7 +330,7 @@ func (s *sequencer) finish(p *pending) {
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
 	st.index.add(mark{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
-	st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
+	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
 	if p.after.terminal {
 		st.live.close(errStreamGone)
 	}
@@ -355,6 +343,10 @@ func (s *sequencer) finish(p *pending) {
 	for i := range p.replies {
 		r := &p.replies[i]
 		s.answer(r.req, r.ack, r.err)
+	}
+	if !kept {
+		freeWire(p.wire)
+		p.wire = nil
 	}
 }
 
