@@ -23,7 +23,7 @@ import (
 // appendOneStream compares full batches through one append session, with the two durability classes, to raw JetStream
 // publishing messages of the same total size, unsynced.
 func appendOneStream(ctx context.Context, e *env) ([]figure, error) {
-	batches := e.scaled(1000, 50)
+	batches := e.scaled(500, 50)
 	recs := batch(1000, 1024)
 	recs = recs[:min(len(recs), protocol.MaxBatchBytes/int(recs[0].MeteredSize()))]
 	size := len(recs) * 1024

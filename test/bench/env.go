@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
 
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
@@ -123,17 +124,36 @@ func quantile(d []time.Duration, q float64) float64 {
 	return float64(d[min(len(d)-1, int(q*float64(len(d))))].Nanoseconds()) / 1e3
 }
 
-// turns measures weir and its baseline in turn, rounds times, and returns the medians.
+// settle gives every measurement the same start: no garbage, no old stores, and no dirty pages that the kernel is still
+// writing for the one before.
+func (e *env) settle() error {
+	if err := os.RemoveAll(e.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(e.dir, 0o755); err != nil {
+		return err
+	}
+	runtime.GC()
+	unix.Sync()
+	return nil
+}
+
+// turns measures weir and its baseline in turn, rounds times, and returns the medians. Each call of them opens a store
+// of its own.
 func (e *env) turns(weir, baseline func() (float64, error)) (w, b float64, err error) {
 	var ws, bs []float64
 	for range e.rounds {
-		runtime.GC()
+		if err := e.settle(); err != nil {
+			return 0, 0, err
+		}
 		x, err := baseline()
 		if err != nil {
 			return 0, 0, fmt.Errorf("baseline: %w", err)
 		}
 		bs = append(bs, x)
-		runtime.GC()
+		if err := e.settle(); err != nil {
+			return 0, 0, err
+		}
 		if x, err = weir(); err != nil {
 			return 0, 0, err
 		}

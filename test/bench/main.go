@@ -106,6 +106,10 @@ func run(ctx context.Context, out, only string, rounds int, scale float64, dir, 
 		}
 		defer os.RemoveAll(dir)
 	}
+	e := &env{dir: filepath.Join(dir, "weir-bench"), rounds: max(1, rounds), scale: min(1, max(0.01, scale))}
+	if err := e.settle(); err != nil {
+		return err
+	}
 	if profile != "" {
 		f, err := os.Create(profile)
 		if err != nil {
@@ -117,7 +121,6 @@ func run(ctx context.Context, out, only string, rounds int, scale float64, dir, 
 		}
 		defer pprof.StopCPUProfile()
 	}
-	e := &env{dir: dir, rounds: max(1, rounds), scale: min(1, max(0.01, scale))}
 	fmt.Printf("%s, %d cores, %d rounds, scale %g\n\n", runtime.Version(), runtime.GOMAXPROCS(0), e.rounds, e.scale)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "measure\tweir\tbaseline\tunit\tratio\ttarget\t\t")
