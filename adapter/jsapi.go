@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,8 +70,12 @@ func streamMissing(err error) bool {
 	return errors.As(err, &e) && e.ErrCode == jsStreamNotFound
 }
 
-// parsePubAck reads the answer to a publication.
+// parsePubAck reads the answer to a publication. The common one, {"stream":"…","seq":n}, is read without decoding JSON:
+// it comes once for every chunk.
 func parsePubAck(m *nats.Msg) (jsSeq, error) {
+	if seq, ok := plainPubAck(m.Data); ok {
+		return seq, nil
+	}
 	if len(m.Data) == 0 {
 		return 0, fmt.Errorf("publication answered with status %q", m.Header.Get("Status"))
 	}
@@ -85,6 +90,30 @@ func parsePubAck(m *nats.Msg) (jsSeq, error) {
 		return 0, ack.Error
 	}
 	return ack.Seq, nil
+}
+
+// plainPubAck reads {"stream":"…","seq":n} and nothing else.
+func plainPubAck(data []byte) (jsSeq, bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"stream":"`))
+	if !ok {
+		return 0, false
+	}
+	name, rest, ok := bytes.Cut(rest, []byte(`","seq":`))
+	if !ok || bytes.IndexByte(name, '"') >= 0 {
+		return 0, false
+	}
+	digits, ok := bytes.CutSuffix(rest, []byte("}"))
+	if !ok || len(digits) == 0 || len(digits) > 18 {
+		return 0, false
+	}
+	var seq jsSeq
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		seq = 10*seq + jsSeq(c-'0')
+	}
+	return seq, true
 }
 
 // apiTimeout bounds one call of the JetStream API; it does not grow with the store.
