@@ -33,7 +33,8 @@ type reply struct {
 	req *request
 	ack protocol.AppendAck
 	err error
-	// wireEnd is where the request's records end in the chunk's payload; 0 for a rejection.
+	// wireEnd is where the request's records end in the chunk's payload; 0 when it has none there: a rejection, a seal, or
+	// a second end of a stream.
 	wireEnd int
 }
 
@@ -96,8 +97,8 @@ func (p *pending) batches(push func(protocol.Records)) {
 	start := 0
 	for i := range p.replies {
 		r := &p.replies[i]
-		if r.err != nil {
-			continue
+		if r.wireEnd == 0 {
+			continue // a rejection, or a request that stores nothing
 		}
 		n := int(r.ack.End.SeqNum - r.ack.Start.SeqNum)
 		last := protocol.Position{SeqNum: r.ack.End.SeqNum - 1, Timestamp: r.ack.End.Timestamp}
