@@ -20,6 +20,7 @@ type Cursor struct {
 	to   uint64 // exclusive
 
 	at       jsSeq   // where the next fetch begins; 0: not known yet
+	last     passed  // the chunk before it
 	found    *stored // the chunk to begin with, when a seek by timestamp has just fetched it
 	have     []*nats.Msg
 	head     int // of have
@@ -65,10 +66,15 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 		if err != nil {
 			return protocol.Records{}, err
 		}
+		if chunk == nil || chunk.FirstSeqNum() > c.from {
+			if err := c.checkGap(ctx, chunk); err != nil {
+				return protocol.Records{}, err
+			}
+		}
 		if chunk == nil || chunk.FirstSeqNum() >= c.to {
 			break
 		}
-		c.at = chunk.seq + 1
+		c.at, c.last = chunk.seq+1, passed{chunk.seq, chunk.Next, chunk.Expiry, chunk.Records.Len()}
 		r := chunk.visible(millis(time.Now())).From(c.from)
 		if chunk.Next > c.to {
 			r, _ = r.Take(protocol.Limit{Count: c.to - r.First().SeqNum, Bytes: ^uint64(0)})
@@ -81,6 +87,48 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 	c.done = true
 	c.Close()
 	return protocol.Records{}, io.EOF
+}
+
+// passed is what a cursor keeps of the chunk that it left behind.
+type passed struct {
+	seq    jsSeq // 0: none
+	next   uint64
+	expiry uint64
+	count  int
+}
+
+// checkGap judges records that are missing before chunk, or before the end of the range if it is nil. Chunks are purged
+// from the front only, when they are below the trim point, have expired or hold no record. So if there is a chunk before
+// the gap that has no reason to go, the records behind it were lost.
+func (c *Cursor) checkGap(ctx context.Context, chunk *stored) error {
+	before := c.last
+	if before.seq == 0 {
+		oldest, err := c.st.log.getNext(ctx, c.st.subject, 1)
+		if errors.Is(err, errNotFound) || chunk != nil && err == nil && oldest.seq >= chunk.seq {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		before = passed{oldest.seq, oldest.Next, oldest.Expiry, oldest.Records.Len()}
+	}
+	newest, err := c.st.log.getLast(ctx, c.st.subject)
+	if errors.Is(err, errNotFound) {
+		return nil // the stream was deleted
+	}
+	if err != nil {
+		return err
+	}
+	now := millis(time.Now())
+	if before.count == 0 || before.next <= newest.Trim || before.expiry != 0 && before.expiry <= now {
+		return nil
+	}
+	found := c.to
+	if chunk != nil {
+		found = min(found, chunk.FirstSeqNum())
+	}
+	return protocol.Errorf(protocol.CodeStorage,
+		"the store is damaged: records from %d to %d are missing; trim the stream to %d to give them up", c.from, found-1, found)
 }
 
 // nextChunk returns the chunk at or after c.at; nil when there is none.
