@@ -180,7 +180,7 @@ func (e *embedded) checkStore() error {
 	if len(lost) > 0 {
 		return errDamaged(e.dir, e.plan.storage, lost)
 	}
-	return nil
+	return e.checkCatalog()
 }
 
 // checkLogs judges the headless logs when the catalog can be asked: one that it needs is damaged, any other was being
