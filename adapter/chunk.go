@@ -55,6 +55,9 @@ type pending struct {
 	header string
 	seq    jsSeq // where it is, or will be, stored
 	stored bool
+	gone   bool // what stood at seq was purged: whether it was stored is not known
+	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.
+	before *pending
 }
 
 // fits reports whether an append of n records and so many metered bytes can join the chunk.

@@ -55,6 +55,13 @@ func (c *committer) stored(s *sequencer, n uint64) {
 	c.poke()
 }
 
+// failure returns why nothing can be made durable any more, or nil.
+func (c *committer) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
 // wait returns once everything that was written before the call is durable.
 func (c *committer) wait(ctx context.Context) error {
 	if c.sync == nil {
@@ -72,6 +79,8 @@ func (c *committer) wait(ctx context.Context) error {
 	select {
 	case err := <-ch:
 		return err
+	case <-c.done:
+		return errDraining
 	case <-ctx.Done():
 		return ctx.Err()
 	}

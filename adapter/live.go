@@ -95,6 +95,13 @@ func (v *live) position() (tail protocol.Position, trim uint64, closed error) {
 	return v.tail, v.trim, v.closed
 }
 
+// newest is where the stream's newest durable chunk stands; 0: it has none.
+func (v *live) newest() jsSeq {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.last
+}
+
 // Feed delivers the batches of a stream as they become durable; see sessions.Feed.
 type Feed struct {
 	v    *live

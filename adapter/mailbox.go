@@ -88,6 +88,13 @@ func (m *mailbox) takeAcks() []pubAck {
 	return acks
 }
 
+// failure returns the failure of the store, if it has come in.
+func (m *mailbox) failure() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mail.failed
+}
+
 // close shuts the door for requests, which get reason, and wakes the sequencer.
 func (m *mailbox) close(reason error) {
 	m.mu.Lock()

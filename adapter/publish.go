@@ -32,6 +32,10 @@ type publication struct {
 	header   string
 	expected jsSeq // the log's last sequence before it
 	wire     []byte
+	// checkSubject asks JetStream to check that the newest message of the subject stands at subjectLast as well (0: there
+	// is none). That costs a look-up, and tells apart what the log's sequence alone does not when others write to it.
+	checkSubject bool
+	subjectLast  jsSeq
 }
 
 func newPublisher(conn *nats.Conn, prefix string, onFail func(uint64, error)) *publisher {
@@ -68,6 +72,9 @@ func (p *publisher) write(pub publication) {
 	p.msg.Reply = p.prefix + strconv.FormatUint(pub.token, 36)
 	p.msg.Header[protocol.ChunkHeader][0] = pub.header
 	p.msg.Header[nats.ExpectedLastSeqHdr][0] = strconv.FormatUint(uint64(pub.expected), 10)
+	if pub.checkSubject {
+		p.msg.Header[nats.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(uint64(pub.subjectLast), 10)}
+	}
 	p.msg.Data = pub.wire
 	err := p.conn.PublishMsg(p.msg)
 	p.msg.Data = nil

@@ -13,6 +13,7 @@ import (
 var (
 	errNoAnswer        = errors.New("JetStream did not answer a publication in time")
 	errForeignSequence = errors.New("JetStream stored a chunk at another sequence than expected")
+	errUnknownOutcome  = protocol.Errorf(protocol.CodeOther, "it could not be found out whether the append was stored; it may have been")
 )
 
 const (
@@ -21,19 +22,21 @@ const (
 	recoverBackoffMax = 2 * time.Second
 )
 
-// recover finds out what became of the publications that failed or had no answer, by reading the log behind the last
-// chunk known to be stored (jetstream-notes, "Unknown outcome recipe"). Every chunk carries an id of its own, so what
-// is found tells whose write won:
+// recover finds out what became of the publications that failed or had no answer, by reading the log where they would
+// stand (jetstream-notes, "Unknown outcome recipe"). A publication carries the expected last sequence, so there is one
+// place for each, and every chunk carries an id of its own, which tells whose write won:
 //
 //   - ours: stored, goes on as if it had been acknowledged;
 //   - somebody else's: another server wrote to this log. The log's last sequence has then passed what our lost
 //     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
 //     are decided again from their conditions;
+//   - gone: another server purged it, whosever it was. The appends get an answer that promises nothing;
 //   - nothing: the chunk may still arrive. It is published again as it is, under the same id and with the same
 //     expected sequence, so that at most one copy can win;
 //   - JetStream refused it for want of room or a failure of its store: the appends get a storage error.
 //
-// It runs in the sequencer's goroutine, which has nothing better to do, until it succeeds or ctx ends.
+// It runs in the sequencer's goroutine, which has nothing better to do, until it succeeds, the store fails for good or
+// ctx ends.
 func (s *sequencer) recover(ctx context.Context) {
 	cause := s.broken
 	s.log.logger.Warn("a publication failed; reading the log to find out what is stored", slog.Any("cause", cause))
@@ -43,8 +46,11 @@ func (s *sequencer) recover(ctx context.Context) {
 			s.broken = nil
 			return
 		}
-		if ctx.Err() != nil {
-			return // abandon answers the rest
+		if s.failed = s.in.failure(); s.failed == nil {
+			s.failed = s.log.a.commit.failure()
+		}
+		if s.failed != nil || ctx.Err() != nil {
+			return // failAll or abandon answers the rest
 		}
 		s.log.logger.Warn("the log cannot be read yet", slog.Any("error", err), slog.Duration("retry_in", wait))
 		sleep(ctx, wait)
@@ -73,14 +79,20 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
+	// A copy without an answer may still arrive, as long as the log has not passed its place.
+	late := len(s.unanswered) > 0
+	if foreign || !late && s.subjectPassed(cause) {
+		if err := s.redecide(ctx); err != nil {
+			return err // with s.last as it is: the next attempt must find the same
+		}
+		clear(s.unanswered)
+		s.sentBytes, s.last = 0, last
+		return nil
+	}
 	clear(s.unanswered)
-	s.sentBytes = 0
-	s.last = last
+	s.sentBytes, s.last = 0, last
 	lost := s.flight[s.stored-s.popped:]
-	switch {
-	case foreign:
-		return s.redecide(ctx)
-	case refused(cause):
+	if refused(cause) && !late {
 		s.refuse(lost, cause)
 		return nil
 	}
@@ -88,6 +100,18 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 		s.publish(p)
 	}
 	return nil
+}
+
+// subjectPassed reports whether a publication failed because its stream is not what it was, although nobody wrote to the
+// log: another server has removed it.
+func (s *sequencer) subjectPassed(cause error) bool {
+	return s.log.a.opts.Shared && wrongSequence(cause)
+}
+
+// wrongSequence reports whether err is JetStream's word that an expected last sequence does not hold.
+func wrongSequence(err error) bool {
+	var e *apiError
+	return errors.As(err, &e) && (e.ErrCode == jsWrongLastSequence || e.ErrCode == jsWrongLastSequenceConstant)
 }
 
 // awaitAnswers gives the publications under way some time to be answered, which saves work. Correctness does not need
@@ -112,27 +136,42 @@ func (s *sequencer) awaitAnswers(ctx context.Context) {
 	}
 }
 
-// matchStored reads the log from the last chunk known to be stored up to last. It marks our chunks and reports whether
-// there are others.
+// matchStored looks for the chunks in flight where they would stand, up to the log's last sequence. It marks those that
+// are there and moves them to the front; foreign tells whether something else has come between them. A chunk behind a
+// foreign one can be stored: it found the sequence that it expected, and nobody else had written to its stream.
 func (s *sequencer) matchStored(ctx context.Context, last jsSeq) (foreign bool, err error) {
 	lost := s.flight[s.stored-s.popped:]
-	ours := make(map[string]*pending, len(lost))
+	base, found := s.last, jsSeq(0)
+	if len(lost) > 0 {
+		base = lost[0].seq - 1
+	}
 	for _, p := range lost {
-		ours[p.id] = p
-	}
-	for seq := s.last - jsSeq(len(lost)) + 1; seq <= last; seq++ {
-		c, err := s.log.leaderGet(ctx, msgGet{Seq: seq})
-		if err != nil && !errors.Is(err, errNotFound) && protocol.CodeOf(err) != protocol.CodeStorage {
-			return false, err
+		if !p.stored && p.seq <= last {
+			c, err := s.log.leaderGet(ctx, msgGet{Seq: p.seq})
+			switch {
+			case errors.Is(err, errNotFound):
+				p.gone = true
+			case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
+				return false, err
+			case err == nil: // otherwise it is no chunk
+				p.stored = c.ID == p.id
+			}
 		}
-		if p := ours[c.ID]; err == nil && p != nil {
-			p.stored, p.seq = true, seq
-		} else {
-			foreign = true // gone, or no chunk at all: not ours either way
+		if p.stored {
+			found++
 		}
 	}
+	slices.SortStableFunc(lost, func(a, b *pending) int {
+		switch {
+		case a.stored == b.stored:
+			return 0
+		case a.stored:
+			return -1
+		}
+		return 1
+	})
 	s.countStored()
-	return foreign, nil
+	return base+found != last, nil
 }
 
 // redecide puts the requests of lost chunks back to the front of the queue, after the streams' states were read again.
@@ -145,9 +184,12 @@ func (s *sequencer) redecide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lost := s.flight // what is stored has just been settled
+	lost := slices.Clone(s.flight) // what is stored has just been settled
 	var again []*request
 	for _, p := range lost {
+		if p.gone {
+			continue
+		}
 		for i := range p.replies {
 			r := p.replies[i].req
 			if r.lane != nil {
@@ -156,8 +198,16 @@ func (s *sequencer) redecide(ctx context.Context) error {
 			again = append(again, r)
 		}
 	}
-	s.forget(lost)
+	s.forget(s.flight)
+	for _, p := range lost {
+		if p.gone {
+			s.dropChunk(p, errUnknownOutcome)
+		}
+	}
 	for st, got := range states {
+		if got.err == nil && got.last.seq == 0 && st.durable.next > 0 {
+			got.err = errStreamGone // the newest chunk of a stream goes only with the stream
+		}
 		if got.err != nil {
 			// Damage of one stream is no reason to stop the others. It is loaded anew when it is opened again.
 			st.broken = got.err

@@ -119,17 +119,39 @@ func (s *sequencer) idle() bool {
 func (s *sequencer) admitAll() {
 	n, room := 0, s.sentBytes
 	now := millis(time.Now())
+	waiting := s.queue[:0]
 	for _, r := range s.queue {
 		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes {
 			break
 		}
+		n++
+		if s.mustWait(r) {
+			waiting = append(waiting, r)
+			continue
+		}
 		room += int(r.cost)
 		s.admit(r, now)
-		n++
 	}
-	rest := copy(s.queue, s.queue[n:])
+	rest := len(waiting) + copy(s.queue[len(waiting):], s.queue[n:])
 	clear(s.queue[rest:])
 	s.queue = s.queue[:rest]
+}
+
+// mustWait reports whether a request has to wait until its stream's last chunk is stored, because it would need another
+// one. When other servers write to the log, a stream has one chunk in the pipeline: one that is published behind another
+// of its stream could find the sequence that it expects even though another server's chunk has taken the first one's
+// place.
+func (s *sequencer) mustWait(r *request) bool {
+	p := r.st.newest
+	if !s.log.a.opts.Shared || p == nil || p.stored || r.kind == sealRequest {
+		return false
+	}
+	if p == r.st.open && p.fits(max(1, len(r.in.Records)), max(uint64(r.cost), terminalRecord.MeteredSize())) &&
+		p.settings == r.st.settings.Load() {
+		return false
+	}
+	r.st.open = nil // nor may a later one overtake this one
+	return true
 }
 
 // admit decides one request: into a chunk, or a rejection.
@@ -190,6 +212,9 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 		settings: set, expiry: set.expiry(now), after: st.spec}
 	if records > 0 {
 		p.wire = newWire(records, metered)
+	}
+	if s.log.a.opts.Shared {
+		p.before = st.newest
 	}
 	st.open, st.newest = p, p
 	s.open = append(s.open, p)
@@ -268,6 +293,12 @@ func (s *sequencer) publishAll() {
 // publish sends one chunk to stand right behind all that was sent before.
 func (s *sequencer) publish(p *pending) {
 	pub := publication{token: s.token, subject: p.st.subject, header: p.header, expected: s.last, wire: p.wire}
+	if s.log.a.opts.Shared {
+		pub.checkSubject, pub.subjectLast = true, p.st.live.newest()
+		if p.before != nil {
+			pub.subjectLast = p.before.seq
+		}
+	}
 	s.unanswered[s.token] = p
 	s.sentBytes += len(p.wire)
 	s.token++
@@ -327,6 +358,7 @@ func (s *sequencer) finish(p *pending) {
 	if st.newest == p {
 		st.newest = nil
 	}
+	p.before = nil // or they would all hang together
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
 	st.index.add(mark{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
