@@ -40,8 +40,8 @@ race: ## run all tests under the race detector; needs a C compiler
 conformance: ## run the conformance suite on every door, and the linearizability check
 	$(GO) test -count=1 $$($(GO) list ./test/... | grep -vE '/(crash|faults|bench)')
 
-crash: ## kill brokers at random points, break disks and clients, and check what was promised
-	$(GO) test -count=1 -timeout 20m $$($(GO) list ./test/... | grep -E '/(crash|faults)')
+crash: ## kill brokers at random points, break disks and clients, and check what was promised (WEIR_CRASH_ROUNDS, WEIR_CRASH_SEED)
+	WEIR_CRASH_ROUNDS=$${WEIR_CRASH_ROUNDS:-8} $(GO) test -count=1 -timeout 20m $$($(GO) list ./test/... | grep -E '/(crash|faults)')
 
 lint: ## check formatting, go vet, staticcheck, and the modules' checksums
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
