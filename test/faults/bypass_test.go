@@ -144,16 +144,17 @@ func TestFaultForeignMessage(t *testing.T) {
 	}
 }
 
-// TestFaultForeignWriter: somebody writes into a log all the time while streams of it are appended to. Every append is
-// decided again as often as it takes, and none is lost or doubled.
+// TestFaultForeignWriter: somebody writes into a log of an external NATS all the time while streams of it are appended to.
+// Every append is decided again as often as it takes, and none is lost or doubled.
 func TestFaultForeignWriter(t *testing.T) {
-	cfg := onDisk(t.TempDir())
+	s := newNATSServer(t)
+	cfg := outside(s.url())
 	cfg.LogsPerBasin = 1
 	b := start(t, cfg)
 	svc := b.Service()
 	l := newLedger(t, svc, "open-basin", "s")
 	l.mustAppend(t, svc, 1, 50)
-	nc := b.conn()
+	nc := s.connect()
 	ctx, cancel := context.WithCancel(t.Context())
 	writer := make(chan int)
 	go func() {

@@ -135,17 +135,17 @@ func openUnlessCondition(err error) error {
 type followers struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
-	mu      sync.Mutex
-	ends    []error  // how each ended
-	reached []uint64 // the seq_num after the last record of each
 	records atomic.Int64
+	mu      sync.Mutex // guards the fields below
+	ends    []error    // how each ended
+	at      []uint64   // the seq_num after the last record of each
 }
 
 func startFollowers(t testing.TB, svc protocol.Service, n int, l *ledger) *followers {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &followers{cancel: cancel}
-	for range n {
+	f := &followers{cancel: cancel, at: make([]uint64, n)}
+	for i := range n {
 		s, err := svc.OpenReadSession(ctx, l.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
 		must(t, err)
 		f.wg.Go(func() {
@@ -164,11 +164,13 @@ func startFollowers(t testing.TB, svc protocol.Service, n int, l *ledger) *follo
 					next = r.SeqNum + 1
 					f.records.Add(1)
 				}
+				f.mu.Lock()
+				f.at[i] = next
+				f.mu.Unlock()
 			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.ends = append(f.ends, err)
-			f.reached = append(f.reached, next)
 		})
 	}
 	return f

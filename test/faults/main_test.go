@@ -27,6 +27,9 @@ var scratch string
 func TestMain(m *testing.M) {
 	// The NATS server's shared clock must start outside of every synctest bubble, or time in the bubble stands still.
 	ats.Register()
+	if dir := os.Getenv(natsDirVar); dir != "" {
+		serveNATS(dir, os.Getenv(natsListenVar))
+	}
 	os.Exit(run(m))
 }
 
