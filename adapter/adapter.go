@@ -178,6 +178,16 @@ func (a *Adapter) logOf(ctx context.Context, basin protocol.BasinName, n int) (*
 	}
 }
 
+// spawn starts a task that ends with the adapter's context; false when the adapter is closed.
+func (a *Adapter) spawn(task func()) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed {
+		a.tasks.Go(task)
+	}
+	return !a.closed
+}
+
 // openedLog returns the log if it is open, or nil.
 func (a *Adapter) openedLog(basin protocol.BasinName, n int) *log {
 	a.mu.Lock()

@@ -134,7 +134,7 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 	gone := e.Operation() != jetstream.KeyValuePut
 	if name, ok := strings.CutPrefix(e.Key(), "b."); ok {
 		if gone {
-			c.view.removeBasin(protocol.BasinName(name))
+			c.view.removeBasin(protocol.BasinName(name), e.Revision())
 			return nil
 		}
 		var r basinRecord
@@ -149,7 +149,8 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 		return fmt.Errorf("catalog entry %s: unknown kind", e.Key())
 	}
 	if gone {
-		return nil // whoever removed it removes it from its view; others see deleted_at before
+		c.forget(e.Key(), e.Revision())
+		return nil
 	}
 	var r streamRecord
 	if err := json.Unmarshal(e.Value(), &r); err != nil {
@@ -167,7 +168,35 @@ func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision
 	}
 	e := newStreamEntry(basin, r, revision, checks)
 	c.view.putStream(e)
+	if c.a.opts.Shared {
+		if l := c.a.openedLog(basin, e.Log); l != nil {
+			l.configure(e)
+		}
+	}
 	return e
+}
+
+// current is the newest entry of e's incarnation: e itself if that is gone.
+func (c *catalog) current(e *streamEntry) *streamEntry {
+	if now, _, _ := c.view.stream(e.ref()); now != nil && now.ID == e.ID {
+		return now
+	}
+	return e
+}
+
+// forget takes a stream that another server removed out of the view and out of memory. revision is that of the removal.
+func (c *catalog) forget(key string, revision uint64) {
+	ref, ok := refOfKey(key)
+	if !ok {
+		return
+	}
+	if e, _, _ := c.view.stream(ref); e != nil && e.revision < revision {
+		c.view.removeStream(ref, e.ID)
+		if l := c.a.openedLog(ref.Basin, e.Log); l != nil {
+			l.end(e.ID)
+			l.drop(e.ID, errStreamGone)
+		}
+	}
 }
 
 // write stores a record under key if the key is still at revision (0: absent), durably, and returns the new revision.
@@ -198,11 +227,16 @@ func (c *catalog) write(ctx context.Context, key string, record any, revision ui
 	return next, nil
 }
 
-// remove deletes a key, durably. It is no error if the key is gone already.
-func (c *catalog) remove(ctx context.Context, key string) error {
+// remove deletes a key that is at revision, durably. It is no error if it is not at that revision: another server has
+// removed it, and the name may have a successor.
+func (c *catalog) remove(ctx context.Context, key string, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	err := c.kv.Purge(ctx, key, jetstream.PurgeTTL(deleteMarkerTTL))
+	err := c.kv.Purge(ctx, key, jetstream.PurgeTTL(deleteMarkerTTL), jetstream.LastRevision(revision))
+	var e *jetstream.APIError
+	if errors.As(err, &e) && (e.ErrorCode == jsWrongLastSequence || e.ErrorCode == jsWrongLastSequenceConstant) {
+		err = nil
+	}
 	if err == nil {
 		err = c.a.commit.wait(ctx)
 	}

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -21,6 +22,8 @@ type committer struct {
 	quit    chan struct{}
 	done    chan struct{}
 }
+
+var errCommitterClosed = errors.New("the broker stopped before the write was confirmed")
 
 // newCommitter starts a committer that calls sync. With a nil sync, what is stored counts as durable at once and there
 // is no goroutine.
@@ -80,7 +83,12 @@ func (c *committer) wait(ctx context.Context) error {
 	case err := <-ch:
 		return err
 	case <-c.done:
-		return errDraining
+		select {
+		case err := <-ch:
+			return err
+		default:
+			return errCommitterClosed
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}

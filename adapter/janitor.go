@@ -61,10 +61,15 @@ func (j *janitor) poke() {
 func (j *janitor) trim(st *stream) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.holdLocked(st)
+	j.poke()
+}
+
+// holdLocked notes a stream to be trimmed, with a reference to it.
+func (j *janitor) holdLocked(st *stream) {
 	if _, ok := j.trims[st]; !ok {
 		st.acquire()
 		j.trims[st] = struct{}{}
-		j.poke()
 	}
 }
 
@@ -107,10 +112,9 @@ func (j *janitor) work(ctx context.Context) {
 	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[string]*streamEntry{}, map[protocol.BasinName]struct{}{}
 	j.mu.Unlock()
 	for st := range trims {
-		if err := st.purgeTrimmed(ctx); err != nil {
+		if err := st.purgeTrimmed(ctx); err != nil && !st.log.closed() {
 			j.report(ctx, "trimmed records could not be removed yet", err, slog.String("stream", string(st.ref.Stream)))
-			j.again(func() { j.trims[st] = struct{}{} })
-			continue
+			j.again(func() { j.holdLocked(st) })
 		}
 		st.release()
 	}
@@ -155,28 +159,53 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 	if at == 0 {
 		at = newest
 	}
-	return st.log.purge(ctx, st.subject, min(at, newest))
+	if err := st.log.purge(ctx, st.subject, min(at, newest)); err != nil {
+		return err
+	}
+	st.checks.before(0) // what comes first now may have expired before
+	return nil
+}
+
+// closed reports whether the log's sequencer was stopped: the log is gone, or the adapter is closing.
+func (l *log) closed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone
 }
 
 // purgeStream removes a deleted stream's chunks, and then its name.
 func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
-	_, basinOK, purging := j.a.catalog.view.stream(e.ref())
-	if !basinOK || purging {
-		return nil // it goes with its basin
+	now, _, purging := j.a.catalog.view.stream(e.ref())
+	if now == nil || now.ID != e.ID || purging {
+		return nil // it is gone, or goes with its basin
 	}
 	l, err := j.a.logOf(ctx, e.Basin, e.Log)
 	if err != nil {
 		return err
 	}
+	if st := l.end(e.ID); st != nil {
+		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
+	}
 	if err := l.purge(ctx, l.subjects+e.ID, 0); err != nil {
 		return err
 	}
-	if err := j.a.catalog.remove(ctx, streamKey(e.ref())); err != nil {
+	if err := j.a.catalog.remove(ctx, streamKey(e.ref()), now.revision); err != nil {
 		return err
 	}
 	j.a.catalog.view.removeStream(e.ref(), e.ID)
 	l.drop(e.ID, errStreamGone)
 	return nil
+}
+
+// end makes a stream refuse appends, and returns it if it is loaded or loading.
+func (l *log) end(id string) *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.streams[id]
+	if st != nil {
+		st.ended.Store(true)
+	}
+	return st
 }
 
 // drop forgets a loaded stream; its handles get reason.
@@ -192,8 +221,8 @@ func (l *log) drop(id string, reason error) {
 
 // purgeBasin removes a deleted basin's logs, its streams' names, and then its own.
 func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
-	rec, _, ok := j.a.catalog.view.basin(name)
-	if !ok {
+	rec, revision, ok := j.a.catalog.view.basin(name)
+	if !ok || !rec.deleting() {
 		return nil
 	}
 	entries := j.a.catalog.view.markPurging(name)
@@ -214,13 +243,13 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 			return err
 		}
 	}
-	if err := j.a.catalog.remove(ctx, basinKey(name)); err != nil {
+	if err := j.a.catalog.remove(ctx, basinKey(name), revision); err != nil {
 		return err
 	}
 	j.a.mu.Lock()
 	delete(j.a.removing, name)
 	j.a.mu.Unlock()
-	j.a.catalog.view.removeBasin(name)
+	j.a.catalog.view.removeBasin(name, revision)
 	return nil
 }
 
@@ -327,6 +356,10 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	}
 	if passed == 0 {
 		return nil
+	}
+	// What stays is the stream's checkpoint from now on: it must not be lost when what it replaces is gone.
+	if err := j.a.commit.wait(ctx); err != nil {
+		return err
 	}
 	return l.purge(ctx, subject, keep)
 }

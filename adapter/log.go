@@ -135,15 +135,17 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	st, ok := l.streams[e.ID]
 	if !ok {
 		st = &stream{log: l, ref: e.ref(), subject: l.subjects + e.ID, id: e.ID, checks: e.checks, ready: make(chan struct{})}
-		st.settings.Store(settingsOf(e.Config()))
 		l.streams[e.ID] = st
+		st.settings.Store(settingsOf(l.a.catalog.current(e).Config())) // a change that comes later finds st here
 	}
 	st.refs++
 	reloads := l.reloads
 	l.mu.Unlock()
 	if !ok && !(fresh && st.loaded(stored{}, nil, reloads)) {
 		// The load outlives a caller that goes away: others may wait for it.
-		l.a.tasks.Go(func() { st.load(l.a.ctx) })
+		if !l.a.spawn(func() { st.load(l.a.ctx) }) {
+			st.loaded(stored{}, errDraining, reloads)
+		}
 	}
 	select {
 	case <-st.ready:

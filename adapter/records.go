@@ -132,6 +132,31 @@ func basinOfKey(key string) (protocol.BasinName, bool) {
 	return protocol.BasinName(basin), ok && found
 }
 
+// refOfKey is the inverse of streamKey.
+func refOfKey(key string) (ref protocol.StreamRef, ok bool) {
+	rest, ok := strings.CutPrefix(key, "s.")
+	basin, escaped, found := strings.Cut(rest, ".")
+	if !ok || !found {
+		return ref, false
+	}
+	name := make([]byte, 0, len(escaped))
+	for i := 0; i < len(escaped); i++ {
+		c := escaped[i]
+		if c == '=' {
+			if i+2 >= len(escaped) {
+				return ref, false
+			}
+			raw, err := hex.DecodeString(escaped[i+1 : i+3])
+			if err != nil {
+				return ref, false
+			}
+			c, i = raw[0], i+2
+		}
+		name = append(name, c)
+	}
+	return protocol.StreamRef{Basin: protocol.BasinName(basin), Stream: protocol.StreamName(name)}, true
+}
+
 // requestKey derives the idempotency key of a create from its token and the configuration as requested (control plane
 // 3.3); empty without a token.
 func requestKey(token *string, config any) (string, error) {

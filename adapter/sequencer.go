@@ -161,6 +161,10 @@ func (s *sequencer) admit(r *request, now uint64) {
 		s.reject(r, 0, st.broken)
 		return
 	}
+	if st.ended.Load() {
+		s.reject(r, 0, errStreamGone)
+		return
+	}
 	switch r.kind {
 	case terminalRequest:
 		s.admitTerminal(r, now)

@@ -32,6 +32,8 @@ type stream struct {
 	newest  *pending // the newest chunk that is not durable yet
 	broken  error    // what is stored cannot be used
 
+	ended atomic.Bool // the stream is being removed: it takes no append, whatever its state says
+
 	live  live
 	index index
 

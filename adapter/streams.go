@@ -127,17 +127,17 @@ func (a *Adapter) updateStream(ctx context.Context, old *streamEntry, rec *strea
 	}
 	a.catalog.view.putStream(newStreamEntry(old.Basin, rec, revision, old.checks))
 	if l := a.openedLog(old.Basin, old.Log); l != nil {
-		l.configure(old.ID, rec.Config)
+		l.configure(old)
 	}
 	return nil
 }
 
-// configure hands a new configuration to a stream if it is loaded or loading.
-func (l *log) configure(id string, config protocol.ResolvedStreamConfig) {
+// configure hands the configuration that stands in the view to a stream, if it is loaded or loading.
+func (l *log) configure(e *streamEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if st := l.streams[id]; st != nil {
-		st.settings.Store(settingsOf(config))
+	if st := l.streams[e.ID]; st != nil {
+		st.settings.Store(settingsOf(l.a.catalog.current(e).Config()))
 	}
 }
 
@@ -246,6 +246,11 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, forApp
 		st, err := l.open(ctx, e, e.checks.fresh.Load())
 		if err != nil {
 			return nil, err
+		}
+		// A deletion that was marked before the stream was loaded may not have found it. One that comes now does.
+		if now, _, _ := a.catalog.view.stream(ref); now == nil || now.ID != e.ID || now.deleting() {
+			st.release()
+			continue
 		}
 		return &Stream{st: st}, nil
 	}

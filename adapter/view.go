@@ -88,10 +88,13 @@ func (v *view) removeStream(ref protocol.StreamRef, id string) {
 	}
 }
 
-func (v *view) removeBasin(name protocol.BasinName) {
+// removeBasin takes out a basin that was removed at revision, unless it has a successor already.
+func (v *view) removeBasin(name protocol.BasinName, revision uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.basins.Delete(string(name))
+	if b, ok := v.basins.Get(string(name)); ok && b.revision <= revision {
+		v.basins.Delete(string(name))
+	}
 }
 
 // markPurging closes a basin for good and returns its streams.
