@@ -83,11 +83,14 @@ func (s *natsServer) kill() {
 // connect is a client's connection, which outlives the server.
 func (s *natsServer) connect() *nats.Conn {
 	s.t.Helper()
-	nc, err := nats.Connect(s.url(), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	nc, err := nats.Connect(s.url(), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), quiet)
 	must(s.t, err)
 	s.t.Cleanup(nc.Close)
 	return nc
 }
+
+// quiet keeps the client library from printing that a connection has broken, which is the point.
+var quiet = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 
 func outside(url string) conf.Config {
 	cfg := conf.Default()

@@ -133,7 +133,7 @@ func TestFaultTerminatedUnderLoad(t *testing.T) {
 		dir := t.TempDir()
 		const lameDuck = 4 * time.Second
 		p := startProcess(t, "--store-dir", dir, "--nats-listen", "127.0.0.1:0", "--lame-duck", lameDuck.String())
-		nc, err := nats.Connect(p.url, nats.MaxReconnects(0))
+		nc, err := nats.Connect(p.url, nats.MaxReconnects(0), quiet)
 		must(t, err)
 		t.Cleanup(nc.Close)
 		svc := client.New(nc, client.Options{ResumeFor: 100 * time.Millisecond})
