@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -17,7 +18,10 @@ var (
 )
 
 const (
-	recoverPatience   = time.Second
+	recoverPatience = time.Second
+	// maxContradictions is how often in a row JetStream may refuse a publication for a sequence that it reports to hold
+	// before its appends fail. It does so for ever when it has found a block file damaged while it ran.
+	maxContradictions = 4
 	recoverBackoffMin = 20 * time.Millisecond
 	recoverBackoffMax = 2 * time.Second
 )
@@ -95,6 +99,14 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	if refused(cause) && !late {
 		s.refuse(lost, cause)
 		return nil
+	}
+	if wrongSequence(cause) && !late {
+		// The log is as the publication expected it, and JetStream refused it all the same.
+		if s.contradictions++; s.contradictions > maxContradictions {
+			s.refuse(lost, fmt.Errorf("JetStream contradicts itself on the last sequence of the log, which is damaged; restart the broker: %w", cause))
+			return nil
+		}
+		sleep(ctx, recoverBackoffMin)
 	}
 	for _, p := range lost {
 		s.publish(p)

@@ -32,13 +32,14 @@ type sequencer struct {
 	stored uint64     // chunks stored since the start; those at the head of flight are stored
 	popped uint64     // chunks durable since the start, taken off flight
 
-	last       jsSeq               // the log's last sequence once all of flight is stored
-	unanswered map[uint64]*pending // by publication token
-	sentBytes  int                 // payload bytes in unanswered
-	token      uint64              // of the next publication
-	chunkID    uint64              // of the next chunk
-	broken     error               // a publication failed: recover before going on
-	failed     error               // the store failed for good
+	last           jsSeq               // the log's last sequence once all of flight is stored
+	unanswered     map[uint64]*pending // by publication token
+	sentBytes      int                 // payload bytes in unanswered
+	token          uint64              // of the next publication
+	chunkID        uint64              // of the next chunk
+	broken         error               // a publication failed: recover before going on
+	contradictions int                 // refusals in a row that the log's state does not explain
+	failed         error               // the store failed for good
 
 	out  *publisher
 	done chan struct{}
@@ -328,7 +329,7 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 		case a.seq != p.seq:
 			s.broken = errForeignSequence
 		default:
-			p.stored = true
+			p.stored, s.contradictions = true, 0
 		}
 	}
 	s.countStored()
