@@ -1,0 +1,141 @@
+package adapter
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func viewEntry(basin protocol.BasinName, name string, revision uint64) *streamEntry {
+	return newStreamEntry(basin, &streamRecord{Name: protocol.StreamName(name), ID: name + fmt.Sprint(revision)}, revision, &checkTime{})
+}
+
+// naivePage is control plane 1.4 on a sorted list.
+func naivePage(names []string, req protocol.ListRequest) (page []string, more bool) {
+	for _, n := range names {
+		if strings.HasPrefix(n, req.Prefix) && (req.StartAfter == "" || n > req.StartAfter) {
+			if len(page) == req.PageSize() {
+				return page, true
+			}
+			page = append(page, n)
+		}
+	}
+	return page, false
+}
+
+func randomName(rng *rand.Rand) string {
+	var b strings.Builder
+	for range 1 + rng.IntN(4) {
+		b.WriteString(pick(rng, "a", "b", "/", "ab", "é", "\x00", "\xff", "z"))
+	}
+	return b.String()
+}
+
+func TestListingsAgreeWithANaiveModel(t *testing.T) {
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		var v view
+		basin := protocol.BasinName("test-basin")
+		v.putBasin(&basinRecord{Name: basin}, 1)
+		var names []string
+		for i := range 200 {
+			name := randomName(rng)
+			v.putStream(viewEntry(basin, name, uint64(i+2)))
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		names = slices.Compact(names)
+		for range 300 {
+			req := protocol.ListRequest{Limit: rng.IntN(12)}
+			if rng.IntN(2) == 0 {
+				req.Prefix = randomName(rng)
+			}
+			if rng.IntN(2) == 0 {
+				req.StartAfter = pick(rng, randomName(rng), pick(rng, names...))
+			}
+			page, ok := v.listStreams(basin, req)
+			var got []string
+			for _, s := range page.Streams {
+				got = append(got, string(s.Name))
+			}
+			want, more := naivePage(names, req)
+			if !ok || page.Streams == nil || !slices.Equal(got, want) || page.HasMore != more {
+				t.Fatalf("seed %d %+v: %q more %v, want %q more %v", seed, req, got, page.HasMore, want, more)
+			}
+		}
+		var walked []string
+		var at protocol.StreamRef
+		for done := false; !done; {
+			var entries []*streamEntry
+			entries, done = v.some(at, 1+rng.IntN(20))
+			for _, e := range entries {
+				walked, at = append(walked, string(e.Name)), e.ref()
+			}
+		}
+		if !slices.Equal(walked, names) {
+			t.Fatalf("seed %d: the janitor's walk sees %q, want %q", seed, walked, names)
+		}
+	}
+}
+
+func TestViewKeepsTheNewest(t *testing.T) {
+	var v view
+	b := protocol.BasinName("test-basin")
+	v.putStream(viewEntry(b, "s", 9)) // no such basin yet
+	v.putBasin(&basinRecord{Name: b, Logs: 2}, 5)
+	v.putBasin(&basinRecord{Name: b, Logs: 1}, 4)
+	if rec, revision, ok := v.basin(b); !ok || rec.Logs != 2 || revision != 5 {
+		t.Fatalf("%+v at %d", rec, revision)
+	}
+	ref := protocol.StreamRef{Basin: b, Stream: "s"}
+	v.putStream(viewEntry(b, "s", 8))
+	v.putStream(viewEntry(b, "s", 7))
+	if e, _, _ := v.stream(ref); e == nil || e.revision != 8 {
+		t.Fatalf("%+v", e)
+	}
+	v.removeStream(ref, "another incarnation")
+	if e, _, _ := v.stream(ref); e == nil {
+		t.Fatal("removed by another incarnation's id")
+	}
+	v.removeBasin(b, 4)
+	if _, _, ok := v.basin(b); !ok {
+		t.Fatal("a successor was removed")
+	}
+	rec := basinRecord{Name: b, DeletedAt: time.Now()}
+	v.putBasin(&rec, 10)
+	var deleting []protocol.BasinName
+	v.eachDeleting(func(n protocol.BasinName) { deleting = append(deleting, n) }, func(*streamEntry) { t.Error("a stream") })
+	if len(deleting) != 1 {
+		t.Fatal(deleting)
+	}
+	if entries := v.markPurging(b); len(entries) != 1 {
+		t.Fatalf("%d streams", len(entries))
+	}
+	v.removeBasin(b, 10)
+	if _, _, ok := v.basin(b); ok {
+		t.Fatal("still there")
+	}
+}
+
+func FuzzStreamKeyRoundTrip(f *testing.F) {
+	for _, s := range []string{"a", "a/b c", "=41", "..", "*>\x00\xff", "é"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		ref := protocol.StreamRef{Basin: "test-basin", Stream: protocol.StreamName(name)}
+		key := streamKey(ref)
+		if got, ok := refOfKey(key); !ok || got != ref {
+			t.Fatalf("%q is %q and back %q, %v", name, key, got.Stream, ok)
+		}
+		if strings.Count(key, ".") != 2 || strings.ContainsAny(key, " *>\t\r\n") {
+			t.Fatalf("%q has key %q", name, key)
+		}
+		refOfKey(name)
+		refOfKey("s.test-basin." + name)
+	})
+}
