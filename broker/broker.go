@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter"
+	"github.com/weirstream/weir/broker/httpapi"
 	"github.com/weirstream/weir/broker/natsapi"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
@@ -30,6 +32,7 @@ type Broker struct {
 	gate  *gate
 	svc   *service
 	doors *doors
+	http  *httpDoor
 
 	fatalMu sync.Mutex // guards failed, ended, the closing of done, and ad until Start returns
 	failed  error
@@ -80,13 +83,19 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	b.adopt(ad)
-	b.svc = &service{st: adapterStorage{b.ad}, gate: b.gate, log: b.log}
+	registry := newRegistry()
+	b.svc = &service{st: measured{adapterStorage{b.ad}, newAppendMetrics(registry)}, gate: b.gate, log: b.log}
 	b.doors = &doors{st: b.st, svc: b.svc, log: b.log, open: map[string]*natsapi.Door{},
 		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true}}
 	if err := b.doors.sync(ctx); err != nil {
 		return nil, err
 	}
-	b.log.Info("broker started", slog.String("url", b.st.url()), slog.String("durability", string(b.durability())),
+	b.http = &httpDoor{handler: httpapi.New(b.svc, httpapi.Options{
+		Logger: b.log, NoCORS: !cfg.HTTP.CORS, Health: b.health, Registry: registry})}
+	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
+		return nil, err
+	}
+	b.log.Info("broker started", slog.String("url", b.st.url()), slog.String("http", b.http.url), slog.String("durability", string(b.durability())),
 		slog.Duration("took", time.Since(began)))
 	return b, nil
 }
@@ -119,6 +128,23 @@ func (b *Broker) Connect() (*nats.Conn, error) { return b.st.client("weir-embedd
 
 // ClientURL is where NATS clients connect; "" if the embedded server does not listen.
 func (b *Broker) ClientURL() string { return b.st.url() }
+
+// HTTPURL is where HTTP clients find S2's API; "" if the broker does not listen for them.
+func (b *Broker) HTTPURL() string { return b.http.url }
+
+// HTTPHandler serves S2's HTTP API, whether the broker listens or not: for tests, and for programs that have a server of
+// their own. After Close it answers server_draining.
+func (b *Broker) HTTPHandler() http.Handler { return b.http.handler }
+
+// health is why the broker should get no requests; nil while it should.
+func (b *Broker) health() error {
+	b.fatalMu.Lock()
+	defer b.fatalMu.Unlock()
+	if b.failed != nil {
+		return errors.New("the store has failed")
+	}
+	return nil
+}
 
 // Done delivers at most one error: the store can no longer be trusted, because a sync failed, JetStream turned itself
 // off or the embedded server stopped. The caller should Close the broker, tell its operator, and end. The channel is
@@ -216,9 +242,16 @@ func (b *Broker) stop(ctx context.Context) error {
 	b.endLife()
 	b.reloading.Lock() // A reload that is under way ends first.
 	defer b.reloading.Unlock()
+	var polite sync.WaitGroup // The doors drain side by side.
+	var httpErr error
+	if b.http != nil {
+		polite.Go(func() { httpErr = b.http.close(ctx) })
+	}
 	if b.doors != nil {
 		step("drain the NATS doors", b.doors.close(ctx))
 	}
+	polite.Wait()
+	step("drain the HTTP door", httpErr)
 	b.gate.shut()
 	step("finish the calls in process", b.gate.wait(ctx))
 	if b.ad != nil {

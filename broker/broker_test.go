@@ -40,6 +40,7 @@ func closeBroker(t *testing.T, b *broker.Broker) {
 
 func onDisk(dir string) conf.Config {
 	c := conf.Default().WithStoreDir(dir)
+	c.HTTP.Listen = ""
 	c.NATS.Listen = ""
 	return c
 }
@@ -308,6 +309,7 @@ func TestExternal(t *testing.T) {
 		t.Fatal("the server is not ready")
 	}
 	c := conf.Default()
+	c.HTTP.Listen = ""
 	c.External.URL = s.ClientURL()
 	for i := range 2 {
 		b := start(t, c)

@@ -23,6 +23,7 @@ import (
 // quiet is a file configuration that opens no port.
 func quiet(dir string) conf.Config {
 	c := conf.Default().WithStoreDir(dir)
+	c.HTTP.Listen = ""
 	c.NATS.Listen = ""
 	return c
 }

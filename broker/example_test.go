@@ -24,7 +24,7 @@ func ExampleStart() {
 	defer os.RemoveAll(dir)
 
 	cfg := conf.Default().WithStoreDir(dir)
-	cfg.NATS.Listen = "" // No port: only this program can connect.
+	cfg.NATS.Listen, cfg.HTTP.Listen = "", "" // No port: only this program can connect.
 	b, err := broker.Start(ctx, cfg)
 	if err != nil {
 		log.Fatal(err)

@@ -35,6 +35,7 @@ func natsServer(t *testing.T, text string) string {
 
 func externalAt(url string) conf.Config {
 	c := conf.Default()
+	c.HTTP.Listen = ""
 	c.External.URL = url
 	return c
 }
@@ -54,6 +55,7 @@ func TestExternalChecks(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "ctx.json")
 			write(t, file, fmt.Sprintf(`{"url": %q, "user": "a", "password": "b"}`, url))
 			c := conf.Default()
+			c.HTTP.Listen = ""
 			c.External.Context = file
 			return c
 		}, nil},
@@ -78,6 +80,7 @@ func TestExternalChecks(t *testing.T) {
 		{"the NATS context is unknown", func(t *testing.T) conf.Config {
 			t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 			c := conf.Default()
+			c.HTTP.Listen = ""
 			c.External.Context = "nowhere"
 			return c
 		}, []string{`context "nowhere"`}},

@@ -27,7 +27,7 @@ const (
 	LogJSON = "json"
 )
 
-// ListenNone, like the empty string, means that the embedded NATS server opens no port.
+// ListenNone, like the empty string, means that no port is opened.
 const ListenNone = "none"
 
 // Config is everything that an operator decides about one broker. Make one with [Default] or [Load] and check it with
@@ -64,6 +64,7 @@ type Config struct {
 
 	Log      Log
 	NATS     NATS
+	HTTP     HTTP
 	External External
 }
 
@@ -86,6 +87,22 @@ type NATS struct {
 	ConfigFile string
 	// ServerName is the name that the server shows. Default "": chosen by NATS.
 	ServerName string
+}
+
+// HTTP configures S2's HTTP API.
+type HTTP struct {
+	// Listen is the host:port of the HTTP API; port 0 picks a free one. Default "127.0.0.1:8080". "" or "none": no port
+	// is opened.
+	Listen string
+	// TLSCert and TLSKey are the paths of a certificate (with its chain) and its key, in PEM. Default "": no TLS. Each
+	// needs the other.
+	TLSCert string
+	TLSKey  string
+	// TLSSelf serves TLS with a certificate for localhost, 127.0.0.1 and ::1 that the broker makes and signs itself at
+	// every start. Default false; excludes TLSCert.
+	TLSSelf bool
+	// CORS lets web pages of any origin use the API. Default true.
+	CORS bool
 }
 
 // External makes the broker use a NATS that runs already instead of embedding one. It applies if URL or Context is set.
@@ -112,6 +129,7 @@ func Default() Config {
 		LameDuck:      10 * time.Second,
 		Log:           Log{Level: "info", Format: LogText},
 		NATS:          NATS{Listen: defaultListen},
+		HTTP:          HTTP{Listen: "127.0.0.1:8080", CORS: true},
 	}
 }
 
@@ -129,11 +147,15 @@ func (c Config) WithMemory() Config {
 	c.StoreDir = ""
 	c.Memory = true
 	c.NATS.Listen = ""
+	c.HTTP.Listen = ""
 	return c
 }
 
 // Listens reports whether the embedded server opens a port for clients.
 func (n NATS) Listens() bool { return n.Listen != "" && n.Listen != ListenNone }
+
+// Listens reports whether the HTTP API has a port.
+func (h HTTP) Listens() bool { return h.Listen != "" && h.Listen != ListenNone }
 
 // Enabled reports whether the broker uses an external NATS.
 func (e External) Enabled() bool { return e.URL != "" || e.Context != "" }

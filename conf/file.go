@@ -109,7 +109,7 @@ func suggest(key string) string {
 			best, distance = f.key, d
 		}
 		if _, last, ok := strings.Cut(f.key, "."); ok && last == key {
-			best, distance = f.key, 0
+			return "; did you mean " + f.key + "?"
 		}
 	}
 	if best == "" {

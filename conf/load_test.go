@@ -24,6 +24,7 @@ func TestGoodFiles(t *testing.T) {
 	full.LameDuck = 90 * time.Second
 	full.Log = Log{Level: "debug", Format: LogJSON}
 	full.NATS = NATS{Listen: "0.0.0.0:4333", ConfigFile: "nats.conf", ServerName: "weir-1"}
+	full.HTTP = HTTP{Listen: "[::1]:443", TLSCert: "/etc/weir/cert.pem", TLSKey: "/etc/weir/key.pem"}
 
 	external := Default()
 	external.External = External{
@@ -33,6 +34,7 @@ func TestGoodFiles(t *testing.T) {
 
 	memory := Default().WithMemory()
 	memory.NATS.Listen = ListenNone
+	memory.HTTP.Listen = ListenNone
 	memory.LameDuck = 0
 
 	for file, want := range map[string]Config{
@@ -107,6 +109,10 @@ func TestBadFiles(t *testing.T) {
 		"prefix_empty":                "subject_prefix: has 0 bytes; allowed is from 1 to 32",
 		"prefix_dot":                  `subject_prefix: holds '.'; allowed are letters, digits, '-' and '_'`,
 		"prefix_long":                 "subject_prefix: has 33 bytes; allowed is from 1 to 32",
+		"http_listen":                 `http.listen: "8080" is not host:port (or none)`,
+		"http_cert_alone":             "http.tls_key: is missing: http.tls_cert needs it",
+		"http_key_alone":              "http.tls_cert: is missing: http.tls_key needs it",
+		"http_self_and_cert":          "http.tls_self: makes a certificate, but http.tls_cert or http.tls_key names one",
 		"logs_per_basin":              "logs_per_basin: is 65; allowed is from 1 to 64",
 		"inflight_low":                "inflight_bytes: is 1000; allowed is from 1MiB to 64GiB",
 		"max_payload_low":             "max_payload: is 1MiB; allowed is from 2MiB to 64MiB",

@@ -57,6 +57,7 @@ func (c Config) validateOn(goos string) error {
 	if strings.ContainsAny(c.NATS.ServerName, " \t\r\n") {
 		v.add("nats.server_name", "may not hold white space")
 	}
+	v.http(c.HTTP)
 	v.external(c)
 	return errors.Join(v.errs...)
 }
@@ -98,6 +99,22 @@ func (v *validation) durability(c Config, goos string) {
 		v.add("durability", "group syncs one server's files, but replicas is %d: use always or interval", c.Replicas)
 	case goos != "linux":
 		v.add("durability", "group needs Linux (syncfs), this is %s: use always", goos)
+	}
+}
+
+func (v *validation) http(h HTTP) {
+	if h.Listens() {
+		if err := checkListen(h.Listen); err != "" {
+			v.add("http.listen", "%s", err)
+		}
+	}
+	switch {
+	case h.TLSSelf && (h.TLSCert != "" || h.TLSKey != ""):
+		v.add("http.tls_self", "makes a certificate, but http.tls_cert or http.tls_key names one: leave one out")
+	case h.TLSCert != "" && h.TLSKey == "":
+		v.add("http.tls_key", "is missing: http.tls_cert needs it")
+	case h.TLSCert == "" && h.TLSKey != "":
+		v.add("http.tls_cert", "is missing: http.tls_key needs it")
 	}
 }
 

@@ -63,21 +63,36 @@ func readLocation(r *jsonReader) error {
 	if r.null() {
 		return nil
 	}
-	s, err := r.string()
+	s, err := readLocationName(r)
 	if err != nil {
 		return err
 	}
+	r.judge("unknown location %q: this server has none to choose from", s)
+	return nil
+}
+
+func readLocationName(r *jsonReader) (string, error) {
+	s, err := r.string()
+	if err != nil {
+		return "", err
+	}
 	if len(s) < 1 || len(s) > MaxLocationNameBytes {
-		return r.bad("has %d bytes, 1 to %d are allowed", len(s), MaxLocationNameBytes)
+		return "", r.bad("has %d bytes, 1 to %d are allowed", len(s), MaxLocationNameBytes)
 	}
 	for i := range len(s) {
 		c := s[i]
 		if !isBasinAlnum(c) && (c < 'A' || c > 'Z') && c != ':' && c != '-' && c != '.' {
-			return r.bad("may hold only ASCII letters, digits, colons, hyphens and dots")
+			return "", r.bad("may hold only ASCII letters, digits, colons, hyphens and dots")
 		}
 	}
-	r.judge("unknown location %q: this server has none to choose from", s)
-	return nil
+	return s, nil
+}
+
+// DecodeLocationName decodes the body that names a location: a bare JSON string (control plane section 7). The error
+// has code bad_json.
+func DecodeLocationName(data []byte) (name string, err error) {
+	err = readJSONText(data, func(r *jsonReader) error { return into(r, &name, readLocationName) })
+	return name, err
 }
 
 // readJSON reads {"name", "created_at", "deleted_at"}; location and state are not kept.

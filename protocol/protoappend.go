@@ -149,8 +149,11 @@ func (f protoField) record() (rec Record, err error) {
 }
 
 // MarshalAppendAck encodes an AppendAck message; start, end and tail are always there, even when zero.
-func MarshalAppendAck(a AppendAck) []byte {
-	dst := appendPosition(make([]byte, 0, 72), fieldAckStart, a.Start)
+func MarshalAppendAck(a AppendAck) []byte { return AppendAppendAck(make([]byte, 0, 72), a) }
+
+// AppendAppendAck appends an AppendAck message to dst; see [MarshalAppendAck].
+func AppendAppendAck(dst []byte, a AppendAck) []byte {
+	dst = appendPosition(dst, fieldAckStart, a.Start)
 	dst = appendPosition(dst, fieldAckEnd, a.End)
 	return appendPosition(dst, fieldAckTail, a.Tail)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/conformance"
+	"github.com/weirstream/weir/test/httpclient"
 )
 
 // doors are all ways to the service that the suites go through.
@@ -28,18 +29,25 @@ var doors = []conformance.Door{
 		t.Cleanup(nc.Close)
 		return client.New(nc, client.Options{})
 	}},
+	httpDoor(http2),
+	// The second of the two speaks JSON and compresses its frames.
+	httpDoor(http1, httpclient.JSON, httpclient.AcceptEncoding("zstd")),
 }
 
-// startBroker starts a broker that does not listen, in memory if it is for a bubble.
-func startBroker(t testing.TB, bubble bool) *broker.Broker {
+// startBroker starts a broker that does not listen unless a setting says so, in memory if it is for a bubble.
+func startBroker(t testing.TB, bubble bool, settings ...func(*conf.Config)) *broker.Broker {
 	t.Helper()
 	cfg := conf.Default()
+	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = conf.ListenNone
 	cfg.LameDuck = 0
 	if bubble {
 		cfg.Memory = true
 	} else {
 		cfg = cfg.WithStoreDir(t.TempDir())
+	}
+	for _, set := range settings {
+		set(&cfg)
 	}
 	b, err := broker.Start(t.Context(), cfg)
 	if err != nil {

@@ -44,7 +44,7 @@ func command(t *testing.T, home, natsURL string, args ...string) *exec.Cmd {
 // startServe runs weir serve and returns the address that it prints.
 func startServe(t *testing.T, home string, args ...string) (url string, c *exec.Cmd, stop func() error) {
 	t.Helper()
-	c = command(t, home, "", append([]string{"serve"}, args...)...)
+	c = command(t, home, "", append([]string{"serve", "--http-listen", "none"}, args...)...)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -197,8 +197,8 @@ func TestServeRefusesToStart(t *testing.T) {
 	url, _, _ := startServe(t, home, "--store-dir", dir, "--nats-listen", "127.0.0.1:0", "--lame-duck", "0")
 	addr := strings.TrimPrefix(url, "nats://")
 	for name, args := range map[string][]string{
-		"the directory is taken": {"serve", "--store-dir", dir, "--nats-listen", "none"},
-		"the port is taken":      {"serve", "--memory", "--nats-listen", addr},
+		"the directory is taken": {"serve", "--store-dir", dir, "--http-listen", "none", "--nats-listen", "none"},
+		"the port is taken":      {"serve", "--memory", "--http-listen", "none", "--nats-listen", addr},
 	} {
 		c := command(t, home, "", args...)
 		out, err := c.CombinedOutput()

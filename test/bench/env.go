@@ -50,6 +50,7 @@ func (e *env) broker(ctx context.Context, durability conf.Durability) (*broker.B
 
 func openBroker(ctx context.Context, dir string, durability conf.Durability) (*broker.Broker, func(), error) {
 	cfg := conf.Default().WithStoreDir(dir)
+	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = ""
 	cfg.Durability = durability
 	cfg.LogsPerBasin = 1 // raw JetStream has one stream as well

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 // the test that started it.
 func serve(dir string) error {
 	cfg := conf.Default().WithStoreDir(dir)
+	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = "127.0.0.1:0"
 	cfg.Durability = conf.DurabilityGroup
 	cfg.LogsPerBasin = logsPerBasin

@@ -66,6 +66,7 @@ var weirBinary = sync.OnceValues(func() (string, error) {
 // onDisk is a broker that stores in dir, does not listen and stops at once.
 func onDisk(dir string) conf.Config {
 	cfg := conf.Default().WithStoreDir(dir)
+	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = conf.ListenNone
 	cfg.LameDuck = 0
 	return cfg

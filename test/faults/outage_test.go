@@ -94,6 +94,7 @@ var quiet = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 
 func outside(url string) conf.Config {
 	cfg := conf.Default()
+	cfg.HTTP.Listen = conf.ListenNone
 	cfg.External.URL = url
 	cfg.LameDuck = 0
 	return cfg

@@ -56,6 +56,8 @@ type DialOptions struct {
 type Broker interface {
 	// ClientURL is the address for NATS clients, "" if there is none.
 	ClientURL() string
+	// HTTPURL is the address of the HTTP API, "" if there is none.
+	HTTPURL() string
 	Reload() error
 	Close(context.Context) error
 	// Done delivers a failure after which the broker must not go on.

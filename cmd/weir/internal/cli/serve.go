@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,8 +19,8 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
-const serveHelp = `Run a broker: durable streams over NATS, stored by an embedded NATS JetStream server in a directory, or by a
-NATS that runs already (--external-url, --external-context).
+const serveHelp = `Run a broker: durable streams over NATS and over S2's HTTP API, stored by an embedded NATS JetStream
+server in a directory, or by a NATS that runs already (--external-url, --external-context).
 
 Settings come from defaults, then the file of --config (or WEIR_CONFIG), then WEIR_* variables
 (--nats-listen is WEIR_NATS_LISTEN), then flags. docs/configuration.md describes each.
@@ -84,7 +86,7 @@ func (a *app) runServe(ctx context.Context, cfg conf.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := a.greet(cfg, broker.ClientURL()); err != nil {
+	if err := a.greet(cfg, broker.ClientURL(), broker.HTTPURL()); err != nil {
 		return errors.Join(err, a.stop(ctx, broker, cfg, signals))
 	}
 	for {
@@ -173,20 +175,28 @@ func (a *app) stop(ctx context.Context, b Broker, cfg conf.Config, signals <-cha
 }
 
 // greet prints where the broker is and what to type next.
-func (a *app) greet(cfg conf.Config, url string) error {
-	if err := a.printf("weir %s\n  store       %s\n  durability  %s\n", a.env.Version, storeText(cfg), durabilityText(cfg)); err != nil {
-		return err
+func (a *app) greet(cfg conf.Config, natsURL, httpURL string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "weir %s\n  store       %s\n  durability  %s\n", a.env.Version, storeText(cfg), durabilityText(cfg))
+	fmt.Fprintf(&b, "  NATS        %s\n", cmp.Or(natsURL, "not listening; only this program can connect (--nats-listen opens a port)"))
+	fmt.Fprintf(&b, "  HTTP        %s\n", cmp.Or(httpURL, "not listening (--http-listen opens a port)"))
+	if natsURL != "" {
+		a.greetNATS(&b, cfg, natsURL)
 	}
-	if url == "" {
-		return a.printf("  NATS        not listening; only this program can connect (--nats-listen opens a port)\n")
+	if httpURL != "" {
+		greetHTTP(&b, cfg, httpURL)
 	}
+	b.WriteString("\nCtrl-C stops the broker.\n")
+	return a.printf("%s", b.String())
+}
+
+func (a *app) greetNATS(b *strings.Builder, cfg conf.Config, url string) {
 	w, p := a.env.Name, cfg.SubjectPrefix
 	prefix := ""
 	if p != conf.Default().SubjectPrefix {
 		prefix = "  export WEIR_SUBJECT_PREFIX=" + p + "\n"
 	}
-	return a.printf(`  NATS        %[1]s
-
+	fmt.Fprintf(b, `
 Try it from another terminal:
   export NATS_URL=%[1]s
 %[4]s  %[2]s create-basin demo-basin --create-stream-on-append
@@ -198,9 +208,20 @@ The same with the nats CLI:
   nats req %[3]s.v1.append.demo-basin.greetings 'hello' -H 'lang:en'
   nats req %[3]s.v1.read.demo-basin.greetings '{"seq_num":0,"count":10}'
   nats req %[3]s.v1.tail.demo-basin.greetings ''
-
-Ctrl-C stops the broker.
 `, url, w, p, prefix)
+}
+
+// greetHTTP prints what S2's own SDKs and CLI need to find this broker. They do not start without a token.
+func greetHTTP(b *strings.Builder, cfg conf.Config, url string) {
+	fmt.Fprintf(b, `
+For S2's SDKs and the s2 CLI:
+  export S2_ACCOUNT_ENDPOINT=%[1]s
+  export S2_BASIN_ENDPOINT=%[1]s
+  export S2_ACCESS_TOKEN=ignored
+`, url)
+	if cfg.HTTP.TLSSelf {
+		b.WriteString("  export S2_SSL_NO_VERIFY=1\n")
+	}
 }
 
 func storeText(cfg conf.Config) string {

@@ -219,6 +219,7 @@ type fakeBroker struct {
 }
 
 func (b *fakeBroker) ClientURL() string  { return "nats://127.0.0.1:4222" }
+func (b *fakeBroker) HTTPURL() string    { return "https://127.0.0.1:8080" }
 func (b *fakeBroker) Done() <-chan error { return b.done }
 func (b *fakeBroker) Reload() error {
 	b.reloads++
@@ -248,10 +249,13 @@ func serve(b *fakeBroker, k *keyboard, r *run, args ...string) <-chan *run {
 func TestServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, k, r := &fakeBroker{done: make(chan error)}, &keyboard{}, &run{}
-		done := serve(b, k, r, "--store-dir", "/data", "--durability", "always", "--log-level", "error")
+		done := serve(b, k, r, "--store-dir", "/data", "--durability", "always", "--log-level", "error", "--http-tls-self")
 		synctest.Wait()
 		for _, want := range []string{
-			"weir 1.2.3\n  store       /data\n  durability  always: what is acknowledged is on disk\n  NATS        nats://127.0.0.1:4222\n",
+			"weir 1.2.3\n  store       /data\n  durability  always: what is acknowledged is on disk\n  NATS        nats://127.0.0.1:4222\n" +
+				"  HTTP        https://127.0.0.1:8080\n",
+			"export S2_ACCOUNT_ENDPOINT=https://127.0.0.1:8080\n  export S2_BASIN_ENDPOINT=https://127.0.0.1:8080\n" +
+				"  export S2_ACCESS_TOKEN=ignored\n  export S2_SSL_NO_VERIFY=1\n",
 			"export NATS_URL=nats://127.0.0.1:4222", "weir create-basin demo-basin --create-stream-on-append",
 			`printf 'a\nb\nc\n' | weir append s2://demo-basin/greetings`,
 			"nats req s2.v1.append.demo-basin.greetings 'hello' -H 'lang:en'",

@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func (c *call) listBasins() error {
+	req, err := parseListQuery(c.r.URL.RawQuery, protocol.CheckBasinPrefix)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	page, err := c.h.svc.ListBasins(ctx, req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerJSON(http.StatusOK, page)
+}
+
+func (c *call) createBasin() error {
+	token, err := c.requestToken()
+	if err != nil {
+		return err
+	}
+	req, err := jsonBody(c, protocol.DecodeJSON[protocol.CreateBasinRequest])
+	if err != nil {
+		return err
+	}
+	req.RequestToken = token
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	info, result, err := c.h.svc.CreateBasin(ctx, req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerProvision(info, result)
+}
+
+func (c *call) ensureBasin() error {
+	basin, err := c.basinParam(0)
+	if err != nil {
+		return err
+	}
+	req, err := optionalBody(c, protocol.DecodeJSON[protocol.EnsureBasinRequest])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	info, result, err := c.h.svc.EnsureBasin(ctx, basin, req.Config)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerProvision(info, result)
+}
+
+func (c *call) getBasin() error {
+	basin, err := c.basinParam(0)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	config, err := c.h.svc.GetBasinConfig(ctx, basin)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerJSON(http.StatusOK, config)
+}
+
+func (c *call) reconfigureBasin() error {
+	basin, err := c.basinParam(0)
+	if err != nil {
+		return err
+	}
+	change, err := jsonBody(c, protocol.DecodeJSON[protocol.BasinReconfiguration])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	config, err := c.h.svc.ReconfigureBasin(ctx, basin, change)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerJSON(http.StatusOK, config)
+}
+
+func (c *call) deleteBasin() error {
+	basin, err := c.basinParam(0)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	if err := c.h.svc.DeleteBasin(ctx, basin); err != nil {
+		return causeOf(ctx, err)
+	}
+	c.respond(http.StatusAccepted, nil)
+	return nil
+}

@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Request headers, in the form that net/http gives their names.
+const (
+	headerBasin         = "S2-Basin"
+	headerEncryptionKey = "S2-Encryption-Key"
+	headerRequestToken  = protocol.HeaderRequestToken
+	headerFormat        = protocol.HeaderFormat
+	headerLastEventID   = "Last-Event-Id"
+)
+
+// header returns the first value of a header (data plane 8.2). The error has code bad_header: the value holds
+// something else than visible ASCII.
+func (c *call) header(name string) (value string, present bool, err error) {
+	values := c.r.Header[name]
+	if len(values) == 0 {
+		return "", false, nil
+	}
+	if !protocol.VisibleASCII(values[0]) {
+		return "", true, protocol.Errorf(protocol.CodeBadHeader, "%s: may hold only visible ASCII", strings.ToLower(name))
+	}
+	return values[0], true, nil
+}
+
+// media is the kind of body that Content-Type or Accept names.
+func (c *call) media(name string) protocol.MediaKind {
+	if values := c.r.Header[name]; len(values) > 0 {
+		return protocol.ParseMedia(values[0])
+	}
+	return protocol.KindNone
+}
+
+// contentEncoding is how the request's body is compressed; ok is false if in a way that is not supported.
+func (c *call) contentEncoding() (protocol.Compression, bool) {
+	switch values := c.r.Header["Content-Encoding"]; len(values) {
+	case 0:
+		return protocol.NoCompression, true
+	case 1:
+		return protocol.ParseContentEncoding(values[0])
+	}
+	return protocol.NoCompression, false
+}
+
+// basinHeader returns the basin that a stream's request names. The error has code bad_header.
+func (c *call) basinHeader() (protocol.BasinName, error) {
+	v, present, err := c.header(headerBasin)
+	if err != nil {
+		return "", err
+	}
+	if !present {
+		return "", protocol.Errorf(protocol.CodeBadHeader, "s2-basin: is required")
+	}
+	name, err := protocol.ParseBasinName(v)
+	if err != nil {
+		return "", protocol.Errorf(protocol.CodeBadHeader, "s2-basin: %v", err)
+	}
+	return name, nil
+}
+
+// requestToken returns the idempotency token, nil if there is none. The error has code bad_header.
+func (c *call) requestToken() (*string, error) {
+	v, present, err := c.header(headerRequestToken)
+	if err != nil || !present {
+		return nil, err
+	}
+	if err := protocol.CheckRequestToken(v); err != nil {
+		return nil, protocol.Errorf(protocol.CodeBadHeader, "s2-request-token: %v", err)
+	}
+	return &v, nil
+}
+
+// recordFormat is how record strings stand in JSON. The error has code bad_header.
+func (c *call) recordFormat() (protocol.RecordFormat, error) {
+	v, _, err := c.header(headerFormat)
+	if err != nil {
+		return 0, err
+	}
+	return protocol.ParseRecordFormat(v)
+}
+
+// maxKeyText is the length of 32 bytes in Base64.
+var maxKeyText = base64.StdEncoding.EncodedLen(32)
+
+// checkEncryptionKey checks what can be said of a key without knowing the stream (data plane 7.2). It never repeats it.
+// The error has code bad_header.
+func (c *call) checkEncryptionKey() error {
+	v, present, err := c.header(headerEncryptionKey)
+	if err != nil || !present {
+		return err
+	}
+	if n := len(strings.TrimSpace(v)); n == 0 || n > maxKeyText {
+		return protocol.Errorf(protocol.CodeBadHeader, "s2-encryption-key: has %d characters, 1 to %d are allowed", n, maxKeyText)
+	}
+	return nil
+}
+
+// eventID is the position of a reader in an SSE session: what was delivered of an earlier response.
+type eventID struct {
+	seqNum, count, bytes uint64
+}
+
+// lastEventID returns where an SSE session resumes; nil if it does not. The error has code bad_header.
+func (c *call) lastEventID() (*eventID, error) {
+	v, present, err := c.header(headerLastEventID)
+	if err != nil || !present {
+		return nil, err
+	}
+	id, ok := parseEventID(v)
+	if !ok {
+		return nil, protocol.Errorf(protocol.CodeBadHeader, "last-event-id: want <seq_num>,<count>,<bytes>")
+	}
+	return &id, nil
+}
+
+func parseEventID(v string) (id eventID, ok bool) {
+	for _, dst := range []*uint64{&id.seqNum, &id.count, &id.bytes} {
+		part, rest, more := strings.Cut(v, ",")
+		n, err := parseUint(part, 64)
+		if err != nil || more == (dst == &id.bytes) {
+			return eventID{}, false
+		}
+		*dst, v = n, rest
+	}
+	return id, true
+}
+
+// parseUint reads decimal digits and nothing else.
+func parseUint(s string, bits int) (uint64, error) { return strconv.ParseUint(s, 10, bits) }
+
+// basinParam and streamParam decode a segment of the path. The errors have code bad_path.
+func (c *call) basinParam(i int) (protocol.BasinName, error) {
+	return pathName(c.params[i], protocol.ParseBasinName)
+}
+
+func (c *call) streamParam(i int) (protocol.StreamName, error) {
+	return pathName(c.params[i], protocol.ParseStreamName)
+}
+
+func pathName[T ~string](segment string, parse func(string) (T, error)) (T, error) {
+	s, err := url.PathUnescape(segment)
+	if err != nil {
+		return "", protocol.Errorf(protocol.CodeBadPath, "the path holds an invalid escape")
+	}
+	name, err := parse(s)
+	if err != nil {
+		return "", protocol.Errorf(protocol.CodeBadPath, "%v", err)
+	}
+	return name, nil
+}
+
+// stream names the stream of a request under /v1/streams/{stream}: first the header, then the path.
+func (c *call) stream() (ref protocol.StreamRef, err error) {
+	if ref.Basin, err = c.basinHeader(); err != nil {
+		return ref, err
+	}
+	ref.Stream, err = c.streamParam(0)
+	return ref, err
+}

@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options configure a handler. The zero value works.
+type Options struct {
+	// Logger takes what the door has to say; nil discards it.
+	Logger *slog.Logger
+	// NoCORS switches off the answers that let pages of any origin use the API.
+	NoCORS bool
+	// Health says why the broker cannot serve; nil while it can. A nil function stands for a broker that always can.
+	Health func() error
+	// Registry takes the door's metrics, and is what /metrics shows; nil makes one.
+	Registry *prometheus.Registry
+
+	// MaxInflight bounds the unary requests being served; 0 means 4096.
+	MaxInflight int
+	// MaxInflightBytes bounds the bodies of the unary requests being served; 0 means 256 MiB.
+	MaxInflightBytes int64
+	// MaxSessions bounds the open sessions; 0 means 16384.
+	MaxSessions int
+	// RequestTimeout bounds a unary request, beside the time that a read asks to wait; 0 means 30 s.
+	RequestTimeout time.Duration
+	// BodyTimeout is how long a body, or a frame that has begun, may make no progress; 0 means 30 s. A whole unary
+	// body may take four times as long.
+	BodyTimeout time.Duration
+}
+
+const (
+	defaultMaxInflight      = 4096
+	defaultMaxInflightBytes = 256 << 20
+	defaultMaxSessions      = 16384
+	defaultRequestTimeout   = 30 * time.Second
+	defaultBodyTimeout      = 30 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Health == nil {
+		o.Health = func() error { return nil }
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.MaxInflight <= 0 {
+		o.MaxInflight = defaultMaxInflight
+	}
+	if o.MaxInflightBytes <= 0 {
+		o.MaxInflightBytes = defaultMaxInflightBytes
+	}
+	if o.MaxSessions <= 0 {
+		o.MaxSessions = defaultMaxSessions
+	}
+	if o.RequestTimeout <= 0 {
+		o.RequestTimeout = defaultRequestTimeout
+	}
+	if o.BodyTimeout <= 0 {
+		o.BodyTimeout = defaultBodyTimeout
+	}
+	return o
+}

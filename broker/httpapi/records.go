@@ -1,0 +1,147 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func (c *call) checkTail() error {
+	ref, err := c.stream()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	tail, err := c.h.svc.CheckTail(ctx, ref)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	c.respond(http.StatusOK, contentJSON, protocol.EncodeTailJSON(tail))
+	return nil
+}
+
+// read answers with one batch, or opens a read session (data plane 8.3). The order of its checks is that of 8.14.
+func (c *call) read() error {
+	ref, err := c.stream()
+	if err != nil {
+		return err
+	}
+	query, err := parseReadQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	if err := c.checkEncryptionKey(); err != nil {
+		return err
+	}
+	if c.media("Content-Type") == protocol.KindS2S {
+		req, err := query.request(nil)
+		if err != nil {
+			return err
+		}
+		return c.s2sRead(ref, req)
+	}
+	format, err := c.recordFormat()
+	if err != nil {
+		return err
+	}
+	accept := c.media("Accept")
+	if accept == protocol.KindEventStream {
+		after, err := c.lastEventID()
+		if err != nil {
+			return err
+		}
+		req, err := query.request(after)
+		if err != nil {
+			return err
+		}
+		return c.sseRead(ref, req, format)
+	}
+	req, err := query.request(nil)
+	if err != nil {
+		return err
+	}
+	return c.unaryRead(ref, req, accept == protocol.KindProtobuf, format)
+}
+
+func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, protobuf bool, format protocol.RecordFormat) error {
+	var wait time.Duration
+	if req.Wait != nil {
+		wait = min(*req.Wait, protocol.MaxUnaryWait)
+	}
+	ctx, cancel := c.unary(wait, wait > 0)
+	defer cancel()
+	batch, err := c.h.svc.Read(ctx, ref, req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	if protobuf {
+		// The records leave as they are stored.
+		*buf = protocol.AppendReadBatch((*buf)[:0], &protocol.ReadBatch{Tail: batch.Tail})
+		c.respond(http.StatusOK, contentProtobuf, batch.Records.Wire(), *buf)
+		return nil
+	}
+	*buf = protocol.AppendReadBatchJSON((*buf)[:0], &batch, format)
+	c.respond(http.StatusOK, contentJSON, *buf)
+	return nil
+}
+
+// append stores one batch, or opens an append session.
+func (c *call) append() error {
+	ref, err := c.stream()
+	if err != nil {
+		return err
+	}
+	if err := c.checkEncryptionKey(); err != nil {
+		return err
+	}
+	switch kind := c.media("Content-Type"); kind {
+	case protocol.KindS2S:
+		return c.s2sAppend(ref)
+	case protocol.KindJSON:
+		format, err := c.recordFormat()
+		if err != nil {
+			return err
+		}
+		return c.unaryAppend(ref, protocol.CodeBadJSON, func(data []byte) (protocol.AppendInput, error) {
+			return protocol.DecodeAppendInputJSON(data, format)
+		})
+	case protocol.KindProtobuf:
+		return c.unaryAppend(ref, protocol.CodeBadProto, protocol.UnmarshalAppendInput)
+	}
+	return protocol.Errorf(protocol.CodeBadJSON, "content-type: want %s, %s or %s",
+		protocol.MediaJSON, protocol.MediaProtobuf, protocol.MediaS2S)
+}
+
+func (c *call) unaryAppend(ref protocol.StreamRef, tooLarge protocol.Code, decode func([]byte) (protocol.AppendInput, error)) error {
+	b, err := c.body(tooLarge)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	defer func() {
+		// An append whose outcome is not known may still read the body.
+		if ctx.Err() == nil {
+			b.free()
+		} else {
+			b.forget()
+		}
+	}()
+	in, err := decode(b.data)
+	if err != nil {
+		return err
+	}
+	ack, err := c.h.svc.Append(ctx, ref, in)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	if c.media("Accept") == protocol.KindProtobuf {
+		c.respond(http.StatusOK, contentProtobuf, protocol.MarshalAppendAck(ack))
+		return nil
+	}
+	return c.answerJSON(http.StatusOK, ack)
+}

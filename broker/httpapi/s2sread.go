@@ -1,0 +1,128 @@
+package httpapi
+
+import (
+	"github.com/weirstream/weir/protocol"
+)
+
+// s2sRead follows a stream in s2s frames (data plane 8.9).
+func (c *call) s2sRead(ref protocol.StreamRef, req protocol.ReadRequest) error {
+	src, err := c.openRead(c.r.Context(), ref, req)
+	if err != nil {
+		return err
+	}
+	defer c.h.admit.sessionDone()
+	if err := c.openSession(contentS2S); err != nil {
+		return src.Close()
+	}
+	f := &frames{call: c, compression: protocol.NegotiateS2S(c.r.Header["Accept-Encoding"])}
+	if err := c.readLoop(src, "s2s_read", f.batch); err != nil {
+		f.terminal(err)
+	}
+	return nil
+}
+
+// frames writes the frames of one response. It is for one goroutine.
+type frames struct {
+	call        *call
+	compression protocol.Compression
+	head        [protocol.S2SHeadBytes]byte
+}
+
+// copyLimit is the size up to which a batch is copied into one write rather than written in pieces.
+const copyLimit = 16 << 10
+
+// batch writes and flushes a batch or a heartbeat. The records leave as they are stored, unless they are compressed or
+// do not fit in a frame.
+func (f *frames) batch(b protocol.ReadBatch) error {
+	for {
+		part, rest, err := fitFrame(b)
+		if err != nil {
+			return err
+		}
+		if err := f.whole(part); err != nil {
+			return err
+		}
+		if rest.Len() == 0 {
+			return nil
+		}
+		b.Records = rest
+	}
+}
+
+// whole writes a batch that fits in a frame.
+func (f *frames) whole(b protocol.ReadBatch) error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	*buf = protocol.AppendReadBatch((*buf)[:0], &protocol.ReadBatch{Tail: b.Tail})
+	wire, tail := b.Records.Wire(), *buf
+	size := len(wire) + len(tail)
+	if size <= copyLimit || f.compression != protocol.NoCompression {
+		msg := wire
+		if len(tail) > 0 {
+			tailSize := len(tail)
+			*buf = append(append(tail, wire...), tail[:tailSize]...)
+			msg = (*buf)[tailSize:]
+		}
+		return f.message(msg)
+	}
+	head := protocol.S2SHead{Payload: size, Reconnect: f.reconnect()}.Append(f.head[:0])
+	if err := f.call.write(head, wire, tail); err != nil {
+		return err
+	}
+	return f.flush()
+}
+
+// message writes and flushes a frame with the message, in one write.
+func (f *frames) message(msg []byte) error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	out, err := protocol.AppendS2SFrame((*buf)[:0], msg, f.compression, f.reconnect())
+	if err != nil {
+		return err
+	}
+	*buf = out
+	if err := f.call.write(out); err != nil {
+		return err
+	}
+	return f.flush()
+}
+
+// terminal writes and flushes the frame that tells why the session ended.
+func (f *frames) terminal(err error) {
+	e := f.call.clientError(err)
+	f.call.failed = e.Code
+	if f.call.write(protocol.AppendS2STerminal(nil, e)) == nil {
+		_ = f.flush()
+	}
+}
+
+func (f *frames) flush() error {
+	if err := f.call.flush(); err != nil {
+		return gone(err)
+	}
+	return nil
+}
+
+// reconnect reports whether the client does well to go elsewhere: this server is stopping.
+func (f *frames) reconnect() bool { return f.call.h.drained.Err() != nil }
+
+// fitFrame splits a batch that does not fit in a frame, which takes very many tiny headers. A batch that is cut loses
+// its tail, which the rest keeps: only with its last record is a reader caught up. The code of the error is invalid: not
+// even one record fits.
+func fitFrame(b protocol.ReadBatch) (part protocol.ReadBatch, rest protocol.Records, err error) {
+	const room = protocol.MaxS2SPayload - 32 // for the tail
+	part = b
+	for len(part.Records.Wire()) > room {
+		n := part.Records.Len()
+		if n <= 1 {
+			return part, rest, protocol.Errorf(protocol.CodeInvalid, "the record with seq_num %d does not fit in an s2s frame",
+				b.Records.First().SeqNum)
+		}
+		taken, _ := b.Records.Take(protocol.Limit{Count: uint64(n / 2), Bytes: protocol.NoLimit.Bytes})
+		part = protocol.ReadBatch{Records: taken}
+	}
+	if part.Records.Len() < b.Records.Len() {
+		rest = b.Records.From(part.Records.Last().SeqNum + 1)
+	}
+	return part, rest, nil
+}

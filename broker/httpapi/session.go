@@ -1,0 +1,94 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// openSession begins the answer of a session: its head leaves at once, and nothing on the way may buffer or change what
+// follows (data plane 8.8, 8.9).
+func (c *call) openSession(contentType []string) error {
+	head := c.w.Header()
+	head["Content-Type"] = contentType
+	head["Cache-Control"] = neverCache
+	head["X-Accel-Buffering"] = unbuffered
+	c.status, c.session = http.StatusOK, true
+	c.w.WriteHeader(http.StatusOK)
+	return c.flush()
+}
+
+func (c *call) flush() error {
+	err := c.rc.Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}
+
+// write writes pieces of the body of a session.
+func (c *call) write(pieces ...[]byte) error {
+	for _, p := range pieces {
+		if len(p) == 0 {
+			continue
+		}
+		n, err := c.w.Write(p)
+		c.sent += n
+		if err != nil {
+			return gone(err)
+		}
+	}
+	return nil
+}
+
+// gone is the failure to write to a client.
+func gone(err error) error {
+	return protocol.Wrap(protocol.CodeClientHangup, err, "the client does not take the answer any more")
+}
+
+// readLoop delivers a read session's batches until it ends; nil stands for its clean end. The session has been opened
+// with the request's context, and is closed here.
+func (c *call) readLoop(src protocol.ReadSession, kind string, deliver func(protocol.ReadBatch) error) (err error) {
+	defer c.h.metrics.session(kind)()
+	defer func() { err = errors.Join(err, src.Close()) }()
+	defer c.recoverInto(&err)
+	ctx, cancel := c.bind(c.r.Context())
+	defer cancel()
+	for {
+		batch, err := src.Next(ctx)
+		if err == io.EOF { //nolint:errorlint // the contract says io.EOF itself
+			return nil
+		}
+		if err != nil {
+			return causeOf(ctx, err)
+		}
+		if err := deliver(batch); err != nil {
+			return err
+		}
+	}
+}
+
+// recoverInto turns a panic in a session into its failure. Defer it.
+func (c *call) recoverInto(err *error) {
+	if p := recover(); p != nil {
+		*err = c.panicked(p)
+	}
+}
+
+// openRead admits and opens a read session; the caller must call admit.sessionDone if there is no error.
+func (c *call) openRead(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+	if err := c.h.admit.session(); err != nil {
+		return nil, err
+	}
+	open, cancel := context.WithTimeout(ctx, c.h.opts.RequestTimeout)
+	defer cancel()
+	src, err := c.h.svc.OpenReadSession(open, ref, req)
+	if err != nil {
+		c.h.admit.sessionDone()
+		return nil, err
+	}
+	return src, nil
+}

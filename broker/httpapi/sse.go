@@ -1,0 +1,81 @@
+package httpapi
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// sseRead follows a stream as server-sent events (data plane 8.8).
+func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat) error {
+	src, err := c.openRead(c.r.Context(), ref, req)
+	if err != nil {
+		return err
+	}
+	defer c.h.admit.sessionDone()
+	if err := c.openSession(contentEventStream); err != nil {
+		return src.Close()
+	}
+	e := &events{call: c, format: format}
+	err = c.readLoop(src, "sse", e.deliver)
+	e.end(err)
+	return nil
+}
+
+// events writes the events of one response.
+type events struct {
+	call   *call
+	format protocol.RecordFormat
+	count  uint64 // records delivered on this response
+	bytes  uint64 // their metered size
+}
+
+// deliver writes and flushes one batch or heartbeat.
+func (e *events) deliver(batch protocol.ReadBatch) error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	if batch.Heartbeat() {
+		*buf = appendPing((*buf)[:0], time.Now(), *batch.Tail)
+		return e.send(*buf)
+	}
+	e.count += uint64(batch.Records.Len())
+	e.bytes += batch.Records.MeteredSize()
+	b := append((*buf)[:0], "event: batch\nid: "...)
+	b = strconv.AppendUint(b, batch.Records.Last().SeqNum, 10)
+	b = strconv.AppendUint(append(b, ','), e.count, 10)
+	b = strconv.AppendUint(append(b, ','), e.bytes, 10)
+	b = protocol.AppendReadBatchJSON(append(b, "\ndata: "...), &batch, e.format)
+	*buf = append(b, "\n\n"...)
+	return e.send(*buf)
+}
+
+func appendPing(dst []byte, now time.Time, tail protocol.Position) []byte {
+	dst = append(dst, "event: ping\ndata: {\"timestamp\":"...)
+	dst = strconv.AppendInt(dst, now.UnixMilli(), 10)
+	dst = append(dst, ',')
+	dst = append(dst, protocol.EncodeTailJSON(tail)[1:]...) // "tail":{...}}
+	return append(dst, "\n\n"...)
+}
+
+// end writes the last event: how the session ended.
+func (e *events) end(err error) {
+	if err == nil {
+		_ = e.send([]byte("data: [DONE]\n\n"))
+		return
+	}
+	failure := e.call.clientError(err)
+	e.call.failed = failure.Code
+	b := append([]byte("event: error\ndata: "), failure.Body()...)
+	_ = e.send(append(b, "\n\n"...))
+}
+
+func (e *events) send(event []byte) error {
+	if err := e.call.write(event); err != nil {
+		return err
+	}
+	if err := e.call.flush(); err != nil {
+		return gone(err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func (c *call) listStreams() error {
+	basin, err := c.basinHeader()
+	if err != nil {
+		return err
+	}
+	req, err := parseListQuery(c.r.URL.RawQuery, protocol.CheckStreamPrefix)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	page, err := c.h.svc.ListStreams(ctx, basin, req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerJSON(http.StatusOK, page)
+}
+
+func (c *call) createStream() error {
+	token, err := c.requestToken()
+	if err != nil {
+		return err
+	}
+	basin, err := c.basinHeader()
+	if err != nil {
+		return err
+	}
+	req, err := jsonBody(c, protocol.DecodeJSON[protocol.CreateStreamRequest])
+	if err != nil {
+		return err
+	}
+	req.RequestToken = token
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	info, result, err := c.h.svc.CreateStream(ctx, basin, req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerProvision(info, result)
+}
+
+func (c *call) ensureStream() error {
+	ref, err := c.stream()
+	if err != nil {
+		return err
+	}
+	config, err := optionalBody(c, protocol.DecodeJSON[protocol.StreamConfig])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	info, result, err := c.h.svc.EnsureStream(ctx, ref, config)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerProvision(info, result)
+}
+
+func (c *call) getStream() error {
+	ref, err := c.stream()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	config, err := c.h.svc.GetStreamConfig(ctx, ref)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerJSON(http.StatusOK, config)
+}
+
+func (c *call) reconfigureStream() error {
+	ref, err := c.stream()
+	if err != nil {
+		return err
+	}
+	change, err := jsonBody(c, protocol.DecodeJSON[protocol.StreamReconfiguration])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	config, err := c.h.svc.ReconfigureStream(ctx, ref, change)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerJSON(http.StatusOK, config)
+}
+
+func (c *call) deleteStream() error {
+	ref, err := c.stream()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	if err := c.h.svc.DeleteStream(ctx, ref); err != nil {
+		return causeOf(ctx, err)
+	}
+	c.respond(http.StatusAccepted, nil)
+	return nil
+}
