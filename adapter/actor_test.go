@@ -51,7 +51,8 @@ func TestRowsBudget(t *testing.T) {
 			outs[i] = ch
 			go func() {
 				lane := s.Appender()
-				if err := lane.Submit(t.Context(), bodies("x", 1+i%2), func(a protocol.AppendAck, err error) { ch <- outcome{a, err} }); err != nil {
+				in := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, (700+i)<<10)}}} // no two fit
+				if err := lane.Submit(t.Context(), in, func(a protocol.AppendAck, err error) { ch <- outcome{a, err} }); err != nil {
 					ch <- outcome{err: err}
 				}
 			}()
