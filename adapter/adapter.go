@@ -127,6 +127,7 @@ func (a *Adapter) connect() (err error) {
 			return fmt.Errorf("connect to the store: %w", err)
 		}
 		a.pubs = append(a.pubs, pub)
+		a.tasks.Go(func() { a.watchReconnects(pub) })
 		get, err := a.opts.Connect("weir: read " + strconv.Itoa(i))
 		if err != nil {
 			return fmt.Errorf("connect to the store: %w", err)
@@ -139,6 +140,28 @@ func (a *Adapter) connect() (err error) {
 		a.gets = append(a.gets, g)
 	}
 	return nil
+}
+
+// watchReconnects tells the sequencers that publish over a connection when it is back, so that they need not wait for
+// answers that were lost with it.
+func (a *Adapter) watchReconnects(pub *nats.Conn) {
+	back := pub.StatusChanged(nats.CONNECTED)
+	defer pub.RemoveStatusListener(back)
+	for {
+		select {
+		case _, ok := <-back:
+			if !ok {
+				return
+			}
+			for _, l := range a.openLogs() {
+				if l.pub == pub {
+					l.seq.in.postResumed()
+				}
+			}
+		case <-a.ctx.Done():
+			return
+		}
+	}
 }
 
 // logOf returns the log, opening it if needed. The caller has made sure that its basin exists.

@@ -32,10 +32,12 @@ const (
 
 var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resource was changed by others again and again; nothing was done")
 
+func catalogBucket(prefix string) string { return strings.ToUpper(prefix) + "_CATALOG" }
+
 // openCatalog opens or creates the bucket and loads it. With shared it goes on following what other servers write.
 func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 	c := &catalog{a: a}
-	bucket := strings.ToUpper(a.opts.Prefix) + "_CATALOG"
+	bucket := catalogBucket(a.opts.Prefix)
 	storage := jetstream.FileStorage
 	if a.opts.Memory {
 		storage = jetstream.MemoryStorage

@@ -55,6 +55,12 @@ func (a *Adapter) logSubjects(basin protocol.BasinName, n int) string {
 	return a.opts.Prefix + ".log." + string(basin) + "." + strconv.Itoa(n) + "."
 }
 
+// StorageSubjects are the subjects that only weir may publish to, for the given prefix: those of the logs and of the
+// catalog.
+func StorageSubjects(prefix string) []string {
+	return []string{prefix + ".log.>", "$KV." + catalogBucket(prefix) + ".>"}
+}
+
 // openLog makes sure that the JetStream stream is there and starts its sequencer.
 func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) (*log, error) {
 	l := &log{a: a, name: a.logName(basin, n), subjects: a.logSubjects(basin, n), streams: map[string]*stream{}}

@@ -17,6 +17,7 @@ type mail struct {
 	acks     []pubAck
 	durable  uint64 // so many chunks are durable, counted since the sequencer started
 	failed   error  // the store failed for good
+	resumed  bool   // the connection was lost and is back: answers may have been lost with it
 }
 
 // pubAck is JetStream's answer to a publication.
@@ -56,6 +57,13 @@ func (m *mailbox) postAck(a pubAck) {
 func (m *mailbox) postDurable(n uint64) {
 	m.mu.Lock()
 	m.mail.durable = max(m.mail.durable, n)
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *mailbox) postResumed() {
+	m.mu.Lock()
+	m.mail.resumed = true
 	m.mu.Unlock()
 	m.poke()
 }

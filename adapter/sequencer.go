@@ -89,6 +89,9 @@ func (s *sequencer) run(ctx context.Context) {
 		if s.failed == nil {
 			s.settleDurable(got.durable)
 		}
+		if got.resumed && len(s.unanswered) > 0 && s.broken == nil {
+			s.broken = errNoAnswer
+		}
 		if s.broken != nil && s.failed == nil {
 			s.recover(ctx)
 			answered = time.Now()

@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"github.com/weirstream/weir/adapter"
 )
 
 // PrivateAccount is the NATS account that holds the storage when the NATS configuration has accounts or
@@ -17,6 +19,9 @@ const PrivateAccount = "WEIR"
 
 // globalAccount is where NATS puts users without an account of their own.
 const globalAccount = "$G"
+
+// anybody is the name of clients that need not say who they are.
+const anybody = "anybody"
 
 // keyring holds the keys with which the broker enters the accounts of its own embedded server. They live in memory, as
 // long as the broker, and are good for in-process connections only.
@@ -66,9 +71,16 @@ func authRequired(o *server.Options) bool {
 
 // planAccounts adds the private account and the broker's own users to o if the configuration has accounts or
 // authorization, and says which account is for what.
-func planAccounts(o *server.Options, keys keyring) (accountPlan, error) {
+//
+// Without either everything is in the global account, where every client sees the JetStream streams behind weir. They are
+// kept from writing into them: a stranger's message in a log could only do harm.
+func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, error) {
 	if !needsPrivateAccount(o) {
-		return accountPlan{storage: globalAccount, services: []string{globalAccount}}, nil
+		o.NoAuthUser = anybody
+		o.Users = append(o.Users, &server.User{Username: anybody, Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: adapter.StorageSubjects(prefix)},
+		}})
+		return accountPlan{storage: globalAccount, services: []string{globalAccount}}, addKey(o, keys, globalAccount, nil)
 	}
 	system := o.SystemAccount
 	if system == "" {
@@ -85,7 +97,7 @@ func planAccounts(o *server.Options, keys keyring) (accountPlan, error) {
 	if !authRequired(o) && o.NoAuthUser == "" && o.AuthCallout == nil {
 		// Accounts without any user: clients need not say who they are and land in the global account. Our users would
 		// make the server ask everybody, so these clients get a name.
-		o.NoAuthUser = "anybody"
+		o.NoAuthUser = anybody
 		o.Users = append(o.Users, &server.User{Username: o.NoAuthUser})
 	}
 	if o.Username != "" {
@@ -101,18 +113,26 @@ func planAccounts(o *server.Options, keys keyring) (accountPlan, error) {
 	named[PrivateAccount] = o.Accounts[len(o.Accounts)-1]
 
 	for _, name := range slices.Sorted(maps.Keys(named)) {
-		_, public, err := keys.forAccount(name)
-		if err != nil {
+		if err := addKey(o, keys, name, named[name]); err != nil {
 			return accountPlan{}, err
-		}
-		o.Nkeys = append(o.Nkeys, &server.NkeyUser{
-			Nkey:                   public,
-			Account:                named[name],
-			AllowedConnectionTypes: map[string]struct{}{jwt.ConnectionTypeInProcess: {}},
-		})
-		if o.AuthCallout != nil {
-			o.AuthCallout.AuthUsers = append(o.AuthCallout.AuthUsers, public)
 		}
 	}
 	return accountPlan{storage: PrivateAccount, services: services}, nil
+}
+
+// addKey makes the broker a user of an account, nil for the global one.
+func addKey(o *server.Options, keys keyring, name string, account *server.Account) error {
+	_, public, err := keys.forAccount(name)
+	if err != nil {
+		return err
+	}
+	o.Nkeys = append(o.Nkeys, &server.NkeyUser{
+		Nkey:                   public,
+		Account:                account,
+		AllowedConnectionTypes: map[string]struct{}{jwt.ConnectionTypeInProcess: {}},
+	})
+	if o.AuthCallout != nil {
+		o.AuthCallout.AuthUsers = append(o.AuthCallout.AuthUsers, public)
+	}
+	return nil
 }

@@ -101,7 +101,7 @@ func (e *embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 	if err != nil {
 		return nil, accountPlan{}, err
 	}
-	plan, err := planAccounts(opts, keys)
+	plan, err := planAccounts(opts, keys, e.cfg.SubjectPrefix)
 	return opts, plan, err
 }
 
