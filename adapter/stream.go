@@ -58,10 +58,14 @@ func (st *stream) release() {
 // Stream is a handle to an opened stream; see sessions.Stream for the contract of its methods.
 type Stream struct {
 	st     *stream
+	cipher protocol.Cipher
 	closed atomic.Bool
 	// found is the chunk that the last SeekTimestamp ended at: the scan that follows begins with it.
 	found atomic.Pointer[stored]
 }
+
+// Cipher is what the stream's records are encrypted with, fixed at its creation. The adapter stores them as they come.
+func (h *Stream) Cipher() protocol.Cipher { return h.cipher }
 
 // Tail returns the durable tail.
 func (h *Stream) Tail(context.Context) (protocol.Position, error) {

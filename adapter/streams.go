@@ -252,7 +252,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, forApp
 			st.release()
 			continue
 		}
-		return &Stream{st: st}, nil
+		return &Stream{st: st, cipher: e.Cipher}, nil
 	}
 }
 

@@ -66,12 +66,12 @@ type measured struct {
 	m *appendMetrics
 }
 
-func (s measured) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
+func (s measured) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (opened, error) {
 	st, err := s.storage.OpenStream(ctx, ref, forAppend)
-	if err != nil || !forAppend {
-		return st, err
+	if err == nil && forAppend {
+		st.Stream = measuredStream{st.Stream, s.m}
 	}
-	return measuredStream{st, s.m}, nil
+	return st, err
 }
 
 type measuredStream struct {

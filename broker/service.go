@@ -14,7 +14,34 @@ type storage interface {
 	protocol.BasinService
 	protocol.StreamService
 	// OpenStream opens a stream, and creates it if it is missing and its basin says so for this use.
-	OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error)
+	OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (opened, error)
+}
+
+// opened is a stream that was opened, and what its records are encrypted with.
+type opened struct {
+	sessions.Stream
+	cipher protocol.Cipher
+}
+
+// plain refuses a stream whose records would need a key. Its tail needs none.
+func (o opened) plain() error {
+	if o.cipher == protocol.CipherNone {
+		return nil
+	}
+	return protocol.Errorf(protocol.CodeNotImplemented, "the stream is encrypted with %s, which this server cannot do", o.cipher)
+}
+
+// openPlain opens a stream to move its records.
+func (s *service) openPlain(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
+	st, err := s.st.OpenStream(ctx, ref, forAppend)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.plain(); err != nil {
+		st.Close()
+		return nil, err
+	}
+	return st.Stream, nil
 }
 
 // service is the [protocol.Service] in process: the storage's catalog as it is, and its streams behind sessions. It
@@ -66,7 +93,7 @@ func provision[T any](s *service, f func() (T, protocol.ProvisionResult, error))
 // withStream runs a call on an opened stream.
 func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, forAppend bool, f func(sessions.Stream) (T, error)) (T, error) {
 	return do(s, func() (none T, err error) {
-		st, err := s.st.OpenStream(ctx, ref, forAppend)
+		st, err := s.openPlain(ctx, ref, forAppend)
 		if err != nil {
 			return none, err
 		}
@@ -76,7 +103,14 @@ func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, 
 }
 
 func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
-	return withStream(ctx, s, ref, false, func(st sessions.Stream) (protocol.Position, error) { return st.Tail(ctx) })
+	return do(s, func() (protocol.Position, error) {
+		st, err := s.st.OpenStream(ctx, ref, false)
+		if err != nil {
+			return protocol.Position{}, err
+		}
+		defer st.Close()
+		return st.Tail(ctx)
+	})
 }
 
 func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {

@@ -21,12 +21,12 @@ var (
 
 type adapterStorage struct{ *adapter.Adapter }
 
-func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
+func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (opened, error) {
 	st, err := a.Adapter.OpenStream(ctx, ref, forAppend)
 	if err != nil {
-		return nil, err
+		return opened{}, err
 	}
-	return stream{st}, nil
+	return opened{stream{st}, st.Cipher()}, nil
 }
 
 type stream struct{ *adapter.Stream }
