@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/weirstream/weir/adapter"
 )
@@ -76,10 +78,12 @@ func authRequired(o *server.Options) bool {
 // kept from writing into them: a stranger's message in a log could only do harm.
 func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, error) {
 	if !needsPrivateAccount(o) {
-		o.NoAuthUser = anybody
-		o.Users = append(o.Users, &server.User{Username: anybody, Permissions: &server.Permissions{
+		err := addAnybody(o, &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: adapter.StorageSubjects(prefix)},
-		}})
+		})
+		if err != nil {
+			return accountPlan{}, err
+		}
 		return accountPlan{storage: globalAccount, services: []string{globalAccount}}, addKey(o, keys, globalAccount, nil)
 	}
 	system := o.SystemAccount
@@ -97,8 +101,9 @@ func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, 
 	if !authRequired(o) && o.NoAuthUser == "" && o.AuthCallout == nil {
 		// Accounts without any user: clients need not say who they are and land in the global account. Our users would
 		// make the server ask everybody, so these clients get a name.
-		o.NoAuthUser = anybody
-		o.Users = append(o.Users, &server.User{Username: o.NoAuthUser})
+		if err := addAnybody(o, nil); err != nil {
+			return accountPlan{}, err
+		}
 	}
 	if o.Username != "" {
 		// The server looks at its single user only while it has no list of users.
@@ -118,6 +123,18 @@ func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, 
 		}
 	}
 	return accountPlan{storage: PrivateAccount, services: services}, nil
+}
+
+// addAnybody makes a user of those who need not say who they are. Nobody can log in as it by name: its password is
+// random, and hashed because the server warns of plain ones.
+func addAnybody(o *server.Options, p *server.Permissions) error {
+	hash, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), bcrypt.MinCost)
+	if err != nil {
+		return fmt.Errorf("make the user %s: %w", anybody, err)
+	}
+	o.NoAuthUser = anybody
+	o.Users = append(o.Users, &server.User{Username: anybody, Password: string(hash), Permissions: p})
+	return nil
 }
 
 // addKey makes the broker a user of an account, nil for the global one.
