@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/weirstream/weir/adapter"
 )
@@ -22,8 +20,8 @@ const PrivateAccount = "WEIR"
 // globalAccount is where NATS puts users without an account of their own.
 const globalAccount = "$G"
 
-// anybody is the name of clients that need not say who they are.
-const anybody = "anybody"
+// anybody stands in the keyring for clients that need not say who they are; no account can have this name.
+const anybody = "*"
 
 // keyring holds the keys with which the broker enters the accounts of its own embedded server. They live in memory, as
 // long as the broker, and are good for in-process connections only.
@@ -78,7 +76,7 @@ func authRequired(o *server.Options) bool {
 // kept from writing into them: a stranger's message in a log could only do harm.
 func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, error) {
 	if !needsPrivateAccount(o) {
-		err := addAnybody(o, &server.Permissions{
+		err := addAnybody(o, keys, &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: adapter.StorageSubjects(prefix)},
 		})
 		if err != nil {
@@ -101,7 +99,7 @@ func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, 
 	if !authRequired(o) && o.NoAuthUser == "" && o.AuthCallout == nil {
 		// Accounts without any user: clients need not say who they are and land in the global account. Our users would
 		// make the server ask everybody, so these clients get a name.
-		if err := addAnybody(o, nil); err != nil {
+		if err := addAnybody(o, keys, nil); err != nil {
 			return accountPlan{}, err
 		}
 	}
@@ -125,15 +123,15 @@ func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, 
 	return accountPlan{storage: PrivateAccount, services: services}, nil
 }
 
-// addAnybody makes a user of those who need not say who they are. Nobody can log in as it by name: its password is
-// random, and hashed because the server warns of plain ones.
-func addAnybody(o *server.Options, p *server.Permissions) error {
-	hash, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), bcrypt.MinCost)
+// addAnybody makes a user of those who need not say who they are. It has a key that nobody uses, so that nobody can log in
+// as it, rather than a password, of which the server warns.
+func addAnybody(o *server.Options, keys keyring, p *server.Permissions) error {
+	_, public, err := keys.forAccount(anybody) // the same after a reload
 	if err != nil {
-		return fmt.Errorf("make the user %s: %w", anybody, err)
+		return err
 	}
-	o.NoAuthUser = anybody
-	o.Users = append(o.Users, &server.User{Username: anybody, Password: string(hash), Permissions: p})
+	o.NoAuthUser = public
+	o.Nkeys = append(o.Nkeys, &server.NkeyUser{Nkey: public, Permissions: p})
 	return nil
 }
 
