@@ -48,12 +48,15 @@ func (e *env) broker(ctx context.Context, durability conf.Durability) (*broker.B
 	return openBroker(ctx, dir, durability)
 }
 
-func openBroker(ctx context.Context, dir string, durability conf.Durability) (*broker.Broker, func(), error) {
+func openBroker(ctx context.Context, dir string, durability conf.Durability, change ...func(*conf.Config)) (*broker.Broker, func(), error) {
 	cfg := conf.Default().WithStoreDir(dir)
 	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = ""
 	cfg.Durability = durability
 	cfg.LogsPerBasin = 1 // raw JetStream has one stream as well
+	for _, f := range change {
+		f(&cfg)
+	}
 	b, err := broker.Start(ctx, cfg)
 	if err != nil {
 		return nil, nil, err

@@ -74,6 +74,10 @@ var measures = []measure{
 	{"fan-out", fanOut},
 	{"seek", seek},
 	{"many streams", manyStreams},
+	{"http catch-up", httpCatchUp},
+	{"http append", httpAppend},
+	{"http latency", httpLatency},
+	{"http fan-out", httpFanOut},
 }
 
 func main() {
