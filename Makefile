@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint fmt fuzz bench microbench conformance crash faults cover clean
+.PHONY: help build install run test test-short race lint fmt fuzz bench microbench conformance crash faults test-sdk cover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,10 @@ crash: ## kill brokers at random points, break disks and clients, and check what
 
 faults: ## break disks, clocks, NATS servers and clients under a broker, at length
 	$(GO) test -count=1 -timeout 20m ./test/faults -long
+
+# npm installs what package-lock.json pins, from whatever registry it is set up for.
+test-sdk: build ## drive a broker with S2's published TypeScript SDK; needs node and npm
+	cd test/sdk-ts && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build && WEIR_BIN=../../bin/weir npm test --silent
 
 lint: ## check formatting, go vet, staticcheck, and the modules' checksums
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
