@@ -127,8 +127,10 @@ func bodyError(err error) error {
 // readDeadline bounds the reads of a request's body. All methods may be called at once. A server that knows no
 // deadlines, such as a recorder in a test, ignores them.
 type readDeadline struct {
-	mu     sync.Mutex // guards kicked, and orders what reaches rc
+	mu     sync.Mutex // guards what follows, and orders what reaches rc
 	rc     *http.ResponseController
+	until  time.Time // what was set last
+	passed bool      // a deadline that was set has passed
 	kicked bool
 }
 
@@ -137,9 +139,24 @@ func newReadDeadline(rc *http.ResponseController) *readDeadline { return &readDe
 func (d *readDeadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.checkLocked()
 	if !d.kicked {
+		d.until = t
 		_ = d.rc.SetReadDeadline(t)
 	}
+}
+
+func (d *readDeadline) checkLocked() {
+	d.passed = d.passed || !d.until.IsZero() && !time.Now().Before(d.until)
+}
+
+// ended reports whether a read may have failed because of the deadline, and not because the client is gone. net/http ends
+// the context of a request over HTTP/1.1 in either case.
+func (d *readDeadline) ended() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.checkLocked()
+	return d.kicked || d.passed
 }
 
 func (d *readDeadline) clear() { d.set(time.Time{}) }
@@ -150,6 +167,13 @@ func (d *readDeadline) kick() {
 	defer d.mu.Unlock()
 	d.kicked = true
 	_ = d.rc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// passed reports whether a read may have failed because of the deadline.
+func (d *readDeadline) passed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.kicked || !d.at.IsZero() && !time.Now().Before(d.at)
 }
 
 // jsonBody reads and decodes a JSON body that must be there (control plane 2.9).

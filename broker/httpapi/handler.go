@@ -163,7 +163,21 @@ func (c *call) failStatus(status int, e *protocol.Error) {
 		return // too late to say anything
 	}
 	c.failed = e.Code
+	c.unread()
 	c.respond(status, contentJSON, e.Body())
+}
+
+// unread prepares a refusal for a request over HTTP/1.1 whose body may not have come to its end. net/http reads on, up to
+// a bound but for any time, before it sends the head; a client that waits for the head before it goes on, as one of an
+// append session does, would never see it.
+func (c *call) unread() {
+	if c.r.ProtoMajor != 1 || c.r.Body == http.NoBody {
+		return
+	}
+	if c.r.Method == http.MethodPost && c.media("Content-Type") == protocol.KindS2S && c.rc.EnableFullDuplex() == nil {
+		c.w.Header()["Connection"] = []string{"close"}
+	}
+	_ = c.rc.SetReadDeadline(time.Now().Add(lingerTime))
 }
 
 // clientError turns any failure into one fit for a client. What the client must not see is logged under an id that

@@ -13,7 +13,7 @@ import (
 
 // lingerTime is how long the end of an append session over HTTP/1.1 reads on: a connection that is closed with bytes
 // unread is reset, which may destroy the terminal frame on its way.
-const lingerTime = time.Second
+const lingerTime = 500 * time.Millisecond
 
 // s2sAppend takes a client's inputs in s2s frames and answers in their order (data plane 3.8, 8.9).
 //
@@ -34,9 +34,8 @@ func (c *call) s2sAppend(ref protocol.StreamRef) error {
 	if err := c.openDuplex(); err != nil {
 		return dst.Close()
 	}
-	err = s.run()
-	if err != nil && c.r.Context().Err() == nil {
-		s.out.terminal(err)
+	if err = s.run(); err != nil {
+		s.out.terminal(err) // nobody hears it if the client is gone
 	}
 	s.linger()
 	return nil
@@ -83,8 +82,15 @@ type appendSession struct {
 
 // run serves the session until its end; nil is a clean one.
 func (s *appendSession) run() error {
-	ctx, stop := context.WithCancel(s.call.r.Context())
+	ctx, stop := context.WithCancel(context.WithoutCancel(s.call.r.Context()))
 	defer stop()
+	// The request's context also ends when the deadline ends a read: then the acks and the reason are still to be told.
+	forget := context.AfterFunc(s.call.r.Context(), func() {
+		if !s.deadline.ended() {
+			stop()
+		}
+	})
+	defer forget()
 	// A draining door ends the input, and its reason is told behind the acks of what was taken.
 	unhook := context.AfterFunc(s.call.h.drained, s.deadline.kick)
 	defer unhook()
@@ -100,6 +106,19 @@ func (s *appendSession) run() error {
 		err = inputErr
 	}
 	return errors.Join(err, s.dst.Close())
+}
+
+// life returns the session's context, which ends when the client is gone. The request's own context will not do: over
+// HTTP/1.1 it ends also when a read of the body passes its deadline, and then there are still acks to deliver.
+func (s *appendSession) life() (context.Context, context.CancelFunc) {
+	request := s.call.r.Context()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(request))
+	unhook := context.AfterFunc(request, func() {
+		if !s.deadline.passed() {
+			cancel()
+		}
+	})
+	return ctx, func() { unhook(); cancel() }
 }
 
 // feed submits inputs until they end. It returns why they ended: nil for the client's end.
