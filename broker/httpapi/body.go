@@ -169,13 +169,6 @@ func (d *readDeadline) kick() {
 	_ = d.rc.SetReadDeadline(time.Unix(1, 0))
 }
 
-// passed reports whether a read may have failed because of the deadline.
-func (d *readDeadline) passed() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.kicked || !d.at.IsZero() && !time.Now().Before(d.at)
-}
-
 // jsonBody reads and decodes a JSON body that must be there (control plane 2.9).
 func jsonBody[T any](c *call, decode func([]byte) (T, error)) (v T, err error) {
 	if c.media("Content-Type") != protocol.KindJSON {

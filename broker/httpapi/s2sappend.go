@@ -108,19 +108,6 @@ func (s *appendSession) run() error {
 	return errors.Join(err, s.dst.Close())
 }
 
-// life returns the session's context, which ends when the client is gone. The request's own context will not do: over
-// HTTP/1.1 it ends also when a read of the body passes its deadline, and then there are still acks to deliver.
-func (s *appendSession) life() (context.Context, context.CancelFunc) {
-	request := s.call.r.Context()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(request))
-	unhook := context.AfterFunc(request, func() {
-		if !s.deadline.passed() {
-			cancel()
-		}
-	})
-	return ctx, func() { unhook(); cancel() }
-}
-
 // feed submits inputs until they end. It returns why they ended: nil for the client's end.
 func (s *appendSession) feed(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.dst.CloseSend()) }()
