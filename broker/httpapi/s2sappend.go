@@ -158,13 +158,12 @@ func (s *appendSession) answer(ctx context.Context) (err error) {
 	}
 }
 
-// linger reads what the client still sends, for a moment, so that it gets to see the end of the answer.
+// linger leaves net/http a moment for what the client still sends over HTTP/1.1. It reads that after the end of the answer
+// has left, so that a client gets to see the end, and one that waits for it before it ends its own side does not wait.
 func (s *appendSession) linger() {
-	if s.call.r.ProtoMajor != 1 {
-		return // over HTTP/2 the stream is reset without harm to what was sent
+	if s.call.r.ProtoMajor == 1 {
+		_ = s.call.rc.SetReadDeadline(time.Now().Add(lingerTime))
 	}
-	_ = s.call.rc.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, s.call.r.Body, 16<<20)
 }
 
 // inputs holds the memory of inputs until they are answered, in their order.

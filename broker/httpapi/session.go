@@ -57,18 +57,45 @@ func (c *call) readLoop(src protocol.ReadSession, kind string, deliver func(prot
 	defer c.recoverInto(&err)
 	ctx, cancel := c.bind(c.r.Context())
 	defer cancel()
-	for {
-		batch, err := src.Next(ctx)
-		if err == io.EOF { //nolint:errorlint // the contract says io.EOF itself
-			return nil
+	next := c.next(ctx, src)
+	for next.err == nil {
+		if next.batch.Tail != nil {
+			if err := deliver(next.batch); err != nil {
+				return err
+			}
+			next = c.next(ctx, src)
+			continue
 		}
+		// The reader catches up, so the next batch is there to be fetched: that goes on while this one is written.
+		fetched := make(chan outcome, 1)
+		go func() { fetched <- c.next(ctx, src) }()
+		err := func() (err error) {
+			defer c.recoverInto(&err)
+			return deliver(next.batch)
+		}()
 		if err != nil {
-			return causeOf(ctx, err)
-		}
-		if err := deliver(batch); err != nil {
+			cancel()
+			<-fetched
 			return err
 		}
+		next = <-fetched
 	}
+	if next.err == io.EOF { //nolint:errorlint // the contract says io.EOF itself
+		return nil
+	}
+	return causeOf(ctx, next.err)
+}
+
+// outcome is what a session's Next gave.
+type outcome struct {
+	batch protocol.ReadBatch
+	err   error
+}
+
+func (c *call) next(ctx context.Context, src protocol.ReadSession) (o outcome) {
+	defer c.recoverInto(&o.err)
+	o.batch, o.err = src.Next(ctx)
+	return o
 }
 
 // recoverInto turns a panic in a session into its failure. Defer it.
