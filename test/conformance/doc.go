@@ -7,6 +7,9 @@
 // its own. Rows.go tells for every row of the data plane where it is checked, if not here; a test holds the two
 // together.
 //
+// What shows only in HTTP (statuses, headers, bodies, events, frames) is a [WebCase], asked by raw requests through a
+// [WebDoor] by [RunWeb].
+//
 // Cases come in two kinds. A timed case runs in a testing/synctest bubble with a broker of its own: hours pass in
 // no time, waits are exact, and nothing may listen or touch a disk. All other cases share one broker and keep to
 // basins of their own.

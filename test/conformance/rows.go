@@ -12,8 +12,9 @@ type Place string
 // The places. Everything that is not Here is checked, or will be, by tests that live beside the code named in Where.
 const (
 	Here       Place = "a case of this package"
-	ByHTTP     Place = "needs the HTTP door"
+	ByHTTP     Place = "a case of this package that needs HTTP"
 	ByCipher   Place = "needs encryption"
+	ByAccount  Place = "needs access tokens, quotas or locations"
 	ByClient   Place = "behaviour of a client or its command line"
 	ByUnitTest Place = "unit tests"
 	// Void rows ask for nothing: they describe the reference server, or are decided otherwise in control plane 11.
@@ -32,7 +33,7 @@ type Row struct {
 // DataPlane lists every row of the data plane's appendix, once and in order.
 var DataPlane = []Row{
 	{"A.1", 1, 28, Here, ""},
-	{"A.1", 29, 29, ByUnitTest, "protocol"},
+	{"A.1", 29, 29, ByHTTP, ""},
 	{"A.1", 30, 30, Here, ""},
 	{"A.2", 31, 42, Here, ""},
 	{"A.2", 43, 48, ByUnitTest, "adapter"},
@@ -61,7 +62,7 @@ var DataPlane = []Row{
 	{"A.7", 125, 126, Here, ""},
 	{"A.7", 127, 130, ByUnitTest, "adapter"},
 	{"A.8", 131, 155, Here, ""},
-	{"A.8", 156, 156, ByUnitTest, "protocol"},
+	{"A.8", 156, 156, ByHTTP, ""},
 	{"A.8", 157, 162, Here, ""},
 	{"A.9", 163, 191, Here, ""},
 	{"A.9", 192, 195, ByUnitTest, "protocol"},
@@ -81,10 +82,7 @@ var DataPlane = []Row{
 	{"A.14", 272, 272, ByCipher, ""},
 	{"A.14", 273, 277, Here, ""},
 	{"A.15", 278, 300, ByCipher, ""},
-	{"A.16", 301, 306, ByHTTP, ""},
-	{"A.16", 307, 318, ByUnitTest, "protocol"},
-	{"A.16", 319, 326, ByHTTP, ""},
-	{"A.16", 327, 328, ByUnitTest, "protocol"},
+	{"A.16", 301, 328, ByHTTP, ""},
 	{"A.17", 329, 338, ByHTTP, ""},
 	{"A.18", 339, 361, ByHTTP, ""},
 	{"A.19", 362, 362, Here, ""},
@@ -101,24 +99,24 @@ var ControlPlane = []Row{
 	{"A.1", 17, 17, Here, ""},
 	{"A.1", 18, 18, ByUnitTest, "protocol"},
 	{"A.1", 19, 20, Here, ""},
-	{"A.1", 21, 31, ByUnitTest, "protocol"},
-	{"A.1", 32, 35, ByHTTP, ""},
+	{"A.1", 21, 29, ByUnitTest, "protocol"},
+	{"A.1", 30, 35, ByHTTP, ""},
 	{"A.2", 36, 40, Here, ""},
-	{"A.2", 41, 41, ByUnitTest, "protocol"},
+	{"A.2", 41, 41, ByHTTP, ""},
 	{"A.2", 42, 51, Here, ""},
 	{"A.2", 52, 53, ByHTTP, ""},
 	{"A.3", 54, 55, Here, ""},
-	{"A.3", 56, 59, ByUnitTest, "protocol"},
+	{"A.3", 56, 59, ByHTTP, ""},
 	{"A.3", 60, 60, Here, ""},
-	{"A.3", 61, 61, ByUnitTest, "protocol"},
+	{"A.3", 61, 61, ByHTTP, ""},
 	{"A.3", 62, 64, Here, ""},
-	{"A.3", 65, 66, ByUnitTest, "protocol"},
+	{"A.3", 65, 65, ByUnitTest, "protocol"},
+	{"A.3", 66, 66, ByHTTP, ""},
 	{"A.3", 67, 67, Here, ""},
 	{"A.3", 68, 68, ByUnitTest, "protocol"},
 	{"A.3", 69, 69, Here, ""},
-	{"A.3", 70, 73, ByUnitTest, "protocol"},
-	{"A.3", 74, 79, ByHTTP, ""},
-	{"A.3", 80, 80, ByUnitTest, "protocol"},
+	{"A.3", 70, 71, ByUnitTest, "protocol"},
+	{"A.3", 72, 80, ByHTTP, ""},
 	{"A.4", 81, 94, Here, ""},
 	{"A.4", 95, 95, ByCipher, ""},
 	{"A.4", 96, 102, Here, ""},
@@ -131,11 +129,11 @@ var ControlPlane = []Row{
 	{"A.5", 118, 118, Here, ""},
 	{"A.5", 119, 119, ByUnitTest, "protocol"},
 	{"A.5", 120, 124, Here, ""},
-	{"A.5", 125, 127, ByHTTP, "locations"},
+	{"A.5", 125, 127, ByAccount, "locations"},
 	{"A.5", 128, 128, Here, ""},
-	{"A.5", 129, 131, ByHTTP, "access tokens and quotas"},
+	{"A.5", 129, 131, ByAccount, "access tokens and quotas"},
 	{"A.6", 132, 144, Here, ""},
-	{"A.6", 145, 146, ByHTTP, "locations"},
+	{"A.6", 145, 146, ByAccount, "locations"},
 	{"A.6", 147, 148, ByHTTP, ""},
 	{"A.7", 149, 152, Here, ""},
 	{"A.7", 153, 153, Void, "decision D-10: no basin is ever in creation"},
@@ -144,11 +142,12 @@ var ControlPlane = []Row{
 	{"A.7", 165, 167, Here, ""},
 	{"A.8", 168, 173, Here, ""},
 	{"A.8", 174, 176, ByClient, "SDK iterators"},
-	{"A.8", 177, 177, ByHTTP, "access tokens"},
+	{"A.8", 177, 177, ByAccount, "access tokens"},
 	{"A.9", 178, 181, Here, ""},
 	{"A.9", 182, 183, ByCipher, ""},
 	{"A.9", 184, 194, Here, ""},
-	{"A.9", 195, 196, ByUnitTest, "protocol"},
+	{"A.9", 195, 195, ByUnitTest, "protocol"},
+	{"A.9", 196, 196, ByHTTP, ""},
 	{"A.9", 197, 199, Here, ""},
 	{"A.10", 200, 213, Here, ""},
 	{"A.10", 214, 214, ByUnitTest, "protocol"},
@@ -165,8 +164,21 @@ var ControlPlane = []Row{
 	{"A.13", 246, 251, Here, ""},
 	{"A.13", 252, 252, ByClient, "SDK iterators"},
 	{"A.13", 253, 253, Here, ""},
-	{"A.13", 254, 254, ByHTTP, "access tokens"},
+	{"A.13", 254, 254, ByAccount, "access tokens"},
 	{"A.14", 255, 272, Void, "data plane A.14 has the same rows"},
+}
+
+// ControlPlaneHTTP lists the rows of the control plane's appendix that concern errors and what is around the API, once
+// and in order.
+var ControlPlaneHTTP = []Row{
+	{"A.23", 414, 416, ByHTTP, ""},
+	{"A.23", 417, 423, ByClient, "SDK"},
+	{"A.23", 424, 430, ByHTTP, ""},
+	{"A.23", 431, 431, ByAccount, "access tokens"},
+	{"A.24", 432, 435, ByHTTP, ""},
+	{"A.24", 436, 436, ByUnitTest, "broker/httpapi"},
+	{"A.24", 437, 437, ByUnitTest, "conf"},
+	{"A.24", 438, 441, ByUnitTest, "cmd/weir"},
 }
 
 // ref is a row that a case names.

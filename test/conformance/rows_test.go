@@ -3,6 +3,7 @@ package conformance
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -12,56 +13,77 @@ const (
 	controlPlaneRows = 272
 )
 
+// tables are the tables of rows, and the first and last row of each.
+var tables = []struct {
+	name        string
+	control     bool
+	rows        []Row
+	first, last int
+}{
+	{"data plane", false, DataPlane, 1, dataPlaneRows},
+	{"control plane", true, ControlPlane, 1, controlPlaneRows},
+	{"control plane over HTTP", true, ControlPlaneHTTP, 414, 441},
+}
+
 func TestTablesListEveryRowOnce(t *testing.T) {
-	for name, table := range map[string][]Row{"data plane": DataPlane, "control plane": ControlPlane} {
-		want := map[string]int{"data plane": dataPlaneRows, "control plane": controlPlaneRows}[name]
-		next := 1
-		for _, row := range table {
+	for _, table := range tables {
+		next := table.first
+		for _, row := range table.rows {
 			if row.First != next || row.Last < row.First {
-				t.Errorf("%s: rows %d to %d of %s do not follow on %d", name, row.First, row.Last, row.Section, next-1)
+				t.Errorf("%s: rows %d to %d of %s do not follow on %d", table.name, row.First, row.Last, row.Section, next-1)
 			}
 			next = row.Last + 1
 		}
-		if next != want+1 {
-			t.Errorf("%s: the table ends with row %d, the appendix with %d", name, next-1, want)
+		if next != table.last+1 {
+			t.Errorf("%s: the table ends with row %d, the appendix with %d", table.name, next-1, table.last)
 		}
 	}
 }
 
 func TestEveryRowIsCheckedWhereItsTableSays(t *testing.T) {
-	named := map[ref]bool{}
-	for _, c := range Cases() {
-		rows, err := refs(c.Row)
+	named, web := map[ref]bool{}, map[ref]bool{}
+	note := func(into map[ref]bool, title, row string) {
+		rows, err := refs(row)
 		if err != nil {
-			t.Errorf("case %q: %v", c.Title(), err)
+			t.Errorf("case %q: %v", title, err)
 		}
 		for _, r := range rows {
-			named[r] = true
+			into[r] = true
 		}
 	}
-	for _, table := range []struct {
-		control bool
-		rows    []Row
-	}{{false, DataPlane}, {true, ControlPlane}} {
+	for _, c := range Cases() {
+		note(named, c.Title(), c.Row)
+	}
+	for _, c := range WebCases() {
+		note(web, c.Title(), c.Row)
+	}
+	for _, table := range tables {
 		for _, row := range table.rows {
 			for n := row.First; n <= row.Last; n++ {
 				r := ref{table.control, row.Section, n}
 				if here := row.Place == Here; here != named[r] {
 					t.Errorf("row %+v: its table says %q, and a case names it: %v", r, row.Place, named[r])
 				}
+				// What is checked elsewhere may show in HTTP as well.
+				if row.Place == ByHTTP && !web[r] {
+					t.Errorf("row %+v: its table says %q, and no such case names it", r, row.Place)
+				}
 				delete(named, r)
+				delete(web, r)
 			}
 		}
 	}
-	for r := range named {
-		if r.number != 0 {
-			t.Errorf("a case names row %+v, which no table lists", r)
+	for _, left := range []map[ref]bool{named, web} {
+		for r := range left {
+			if r.number != 0 {
+				t.Errorf("a case names row %+v, which no table lists", r)
+			}
 		}
 	}
 }
 
 func TestRowsNamePackagesThatExist(t *testing.T) {
-	for _, row := range append(DataPlane, ControlPlane...) {
+	for _, row := range slices.Concat(DataPlane, ControlPlane, ControlPlaneHTTP) {
 		if row.Place != ByUnitTest {
 			continue
 		}
@@ -78,6 +100,12 @@ func TestTitlesAreUnique(t *testing.T) {
 			t.Errorf("two cases are called %q", c.Title())
 		}
 		seen[c.Title()] = true
+	}
+	for _, c := range WebCases() {
+		if seen["HTTP "+c.Title()] {
+			t.Errorf("two cases of HTTP are called %q", c.Title())
+		}
+		seen["HTTP "+c.Title()] = true
 	}
 }
 

@@ -45,6 +45,11 @@ func (c *Client) unaryHead(ref protocol.StreamRef) http.Header {
 
 // Append implements [protocol.RecordService].
 func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+	if t := in.FencingToken; c.json && t != nil && len(*t) > protocol.MaxFencingTokenBytes {
+		plain := *c // in JSON a token that is too long has a code of its own
+		plain.json = false
+		return plain.Append(ctx, ref, in)
+	}
 	k := call{method: http.MethodPost, path: recordsPath(ref), head: c.unaryHead(ref),
 		statuses: []int{http.StatusOK}, media: c.media()}
 	k.head.Set(protocol.HeaderContentType, c.media())
