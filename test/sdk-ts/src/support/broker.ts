@@ -19,14 +19,15 @@ export class Broker {
 		private readonly binary: string,
 		private readonly dir: string,
 		private readonly port: number,
+		private readonly flags: string[],
 	) {
-		this.endpoint = `http://127.0.0.1:${port}`;
+		this.endpoint = `${flags.includes("--http-tls-self") ? "https" : "http"}://127.0.0.1:${port}`;
 	}
 
-	/** Starts the binary on a free loopback port and a new store whose acks mean: on disk. */
-	static async start(binary: string): Promise<Broker> {
+	/** Starts the binary, with flags of one's own too, on a free loopback port and a new store; acks mean: on disk. */
+	static async start(binary: string, ...flags: string[]): Promise<Broker> {
 		const dir = await mkdtemp(join(tmpdir(), "weir-sdk-"));
-		const broker = new Broker(binary, dir, await freePort());
+		const broker = new Broker(binary, dir, await freePort(), flags);
 		try {
 			await broker.restart();
 		} catch (error) {
@@ -48,6 +49,7 @@ export class Broker {
 				...["--nats-listen", "none"],
 				...["--durability", "group"],
 				...["--lame-duck", "1s"],
+				...this.flags,
 			],
 			// Settings of whoever runs the tests are not meant for this broker.
 			{ env: withoutSettings(process.env), stdio: ["ignore", "pipe", "pipe"] },
