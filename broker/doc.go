@@ -5,7 +5,7 @@
 //
 // # What is started, and stopped, in which order
 //
-//	start: store directory and its lock -> NATS server -> adapter -> doors
+//	start: store directory and its lock -> NATS server -> adapter -> NATS doors -> HTTP door
 //	stop:  doors refuse -> sessions end with a reason -> appends settle -> adapter -> NATS server -> lock
 //
 // [Broker.Close] is the one place that holds the stop order.

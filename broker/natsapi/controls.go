@@ -148,17 +148,17 @@ func isControl(name string) bool {
 }
 
 func parseMedia(header, v string) (media, error) {
-	v, _, _ = strings.Cut(v, ",")
-	v, _, _ = strings.Cut(v, ";")
-	switch v = strings.ToLower(strings.TrimSpace(v)); {
-	case v == "":
-		return mediaNone, nil
-	case v == protocol.MediaRaw:
+	switch protocol.ParseMedia(v) {
+	case protocol.KindRaw:
 		return mediaRaw, nil
-	case v == protocol.MediaJSON, strings.HasPrefix(v, "application/") && strings.HasSuffix(v, "+json"):
+	case protocol.KindJSON:
 		return mediaJSON, nil
-	case v == protocol.MediaProtobuf, v == "application/x-protobuf":
+	case protocol.KindProtobuf:
 		return mediaProtobuf, nil
+	case protocol.KindNone:
+		if strings.TrimSpace(v) == "" {
+			return mediaNone, nil
+		}
 	}
 	return mediaNone, protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it may be %s, %s, %s or absent",
 		header, clip(v), protocol.MediaRaw, protocol.MediaJSON, protocol.MediaProtobuf)
