@@ -63,7 +63,7 @@ func (c *call) receive(b *received) (err error) {
 	if coding != protocol.NoCompression {
 		limit += packedSlack
 	}
-	b.buf = getBuffer()
+	b.buf = getBuffer(int(min(max(c.r.ContentLength, 0), protocol.MaxRequestBytes)))
 	*b.buf, err = c.readAll((*b.buf)[:0], limit, &b.claimed)
 	if err != nil {
 		return err

@@ -2,17 +2,38 @@ package httpapi
 
 import "sync"
 
-// maxPooled is the largest buffer that is kept: a body or a frame of the largest size with some room.
-const maxPooled = 4 << 20
+// Buffers come in two sizes, each in a pool of its own: an ack must not carry off the megabyte that the next input
+// needs. A buffer goes back to the pool that its capacity belongs to, since it may have grown.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 64 << 10
+	// maxPooled is the largest buffer that is kept: a body or a frame of the largest size with some room.
+	maxPooled = 4 << 20
+)
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, smallBuffer); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, largeBuffer); return &b }}
+)
 
-// getBuffer returns a buffer of any length and capacity; slice it to [:0].
-func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
+// getBuffer returns an empty buffer for about size bytes. Its capacity may be less: it grows with what is written to it.
+func getBuffer(size int) *[]byte {
+	pool := &smallBuffers
+	if size >= largeBuffer/2 {
+		pool = &largeBuffers
+	}
+	b := pool.Get().(*[]byte)
+	*b = (*b)[:0]
+	return b
+}
 
 // putBuffer gives a buffer back. Nobody may use its memory any more.
 func putBuffer(b *[]byte) {
-	if cap(*b) <= maxPooled {
-		buffers.Put(b)
+	switch c := cap(*b); {
+	case c > maxPooled:
+	case c >= largeBuffer:
+		largeBuffers.Put(b)
+	default:
+		smallBuffers.Put(b)
 	}
 }

@@ -44,7 +44,7 @@ func (f *frameReader) next() (msg []byte, buf *[]byte, err error) {
 	if head.Terminal {
 		return nil, nil, protocol.Errorf(protocol.CodeBadFrame, "a terminal frame is for servers to send")
 	}
-	buf = getBuffer()
+	buf = getBuffer(head.Payload)
 	if err := f.payload(buf, head.Payload); err != nil {
 		putBuffer(buf)
 		return nil, nil, err

@@ -76,7 +76,7 @@ func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, proto
 	if err != nil {
 		return causeOf(ctx, err)
 	}
-	buf := getBuffer()
+	buf := getBuffer(len(batch.Records.Wire()))
 	defer putBuffer(buf)
 	if protobuf {
 		// The records leave as they are stored.

@@ -56,7 +56,7 @@ func (c *call) respond(status int, contentType []string, body ...[]byte) {
 	if size >= protocol.CompressionThreshold {
 		head["Vary"] = append(varyEncoding[:1:1], head["Vary"]...)
 		if coding := acceptedCoding(c.r.Header["Accept-Encoding"]); coding != protocol.NoCompression {
-			buf := getBuffer()
+			buf := getBuffer(size)
 			defer putBuffer(buf)
 			*buf = coding.Append((*buf)[:0], joined(body, size))
 			head["Content-Encoding"] = []string{coding.String()}

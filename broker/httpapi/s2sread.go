@@ -51,7 +51,7 @@ func (f *frames) batch(b protocol.ReadBatch) error {
 
 // whole writes a batch that fits in a frame.
 func (f *frames) whole(b protocol.ReadBatch) error {
-	buf := getBuffer()
+	buf := getBuffer(0)
 	defer putBuffer(buf)
 	*buf = protocol.AppendReadBatch((*buf)[:0], &protocol.ReadBatch{Tail: b.Tail})
 	wire, tail := b.Records.Wire(), *buf
@@ -74,7 +74,7 @@ func (f *frames) whole(b protocol.ReadBatch) error {
 
 // message writes and flushes a frame with the message, in one write.
 func (f *frames) message(msg []byte) error {
-	buf := getBuffer()
+	buf := getBuffer(len(msg))
 	defer putBuffer(buf)
 	out, err := protocol.AppendS2SFrame((*buf)[:0], msg, f.compression, f.reconnect())
 	if err != nil {

@@ -33,7 +33,7 @@ type events struct {
 
 // deliver writes and flushes one batch or heartbeat.
 func (e *events) deliver(batch protocol.ReadBatch) error {
-	buf := getBuffer()
+	buf := getBuffer(len(batch.Records.Wire()))
 	defer putBuffer(buf)
 	if batch.Heartbeat() {
 		*buf = appendPing((*buf)[:0], time.Now(), *batch.Tail)
