@@ -48,7 +48,7 @@ func missingFault() fault {
 type kind struct {
 	name, method, more string
 	headers            map[string]string
-	query, body        string // of a request without a fault
+	body               string // of a request without a fault
 	faults             []fault
 }
 
