@@ -254,6 +254,7 @@ func (c *catalog) refresh(ctx context.Context, key string) error {
 	defer cancel()
 	e, err := c.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		c.forget(key, ^uint64(0)) // removed by another server, or by the janitor with its basin
 		return nil
 	}
 	if err != nil {
