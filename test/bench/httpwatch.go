@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watcher is many followers in one thread: it waits for all their connections at once and reads each once. A goroutine
-// for every one would cost the cores that it shares with the server more than the server does.
+// watcher is many followers in one goroutine: it waits for all their connections at once and reads each once. A goroutine
+// for every one would cost the cores that it shares with the server more than the server does. It waits in Go's poller,
+// as a blocked thread would keep one of the two processors from the server.
 type watcher struct {
-	epoll   int
+	epoll   *os.File
 	files   []*os.File
 	rest    [][]byte // of each connection: the line that has begun
 	took    []time.Duration
@@ -25,7 +26,13 @@ type watcher struct {
 
 func newWatcher() (*watcher, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	return &watcher{epoll: fd}, err
+	if err == nil {
+		err = unix.SetNonblock(fd, true) // makes os.NewFile give it to the poller
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &watcher{epoll: os.NewFile(uintptr(fd), "epoll")}, nil
 }
 
 // add takes the connection over, away from Go's own poller, and awaits so many records on it.
@@ -38,21 +45,39 @@ func (w *watcher) add(c *net.TCPConn, records int) error {
 	w.files, w.rest = append(w.files, f), append(w.rest, nil)
 	w.pending += records
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}
-	return unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, int(f.Fd()), &event)
+	return w.control(func(epoll int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, int(f.Fd()), &event) })
+}
+
+func (w *watcher) control(f func(epoll int) error) error {
+	rc, err := w.epoll.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = rc.Control(func(fd uintptr) { failed = f(int(fd)) })
+	return errors.Join(err, failed)
 }
 
 // run reads until all records have come to all connections.
 func (w *watcher) run(ctx context.Context) error {
 	w.took = make([]time.Duration, 0, w.pending)
-	events := make([]unix.EpollEvent, 64)
+	rc, err := w.epoll.SyscallConn()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = w.epoll.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	events := make([]unix.EpollEvent, followerCount)
 	buf := make([]byte, 64<<10)
 	for w.pending > len(w.took) {
-		n, err := unix.EpollWait(w.epoll, events, 1000)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("epoll: %w", err)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		var n int
+		var failed error
+		err := rc.Read(func(fd uintptr) bool {
+			n, failed = unix.EpollWait(int(fd), events, 0)
+			return failed != nil || n > 0
+		})
+		if err = errors.Join(err, failed); err != nil && !errors.Is(err, unix.EINTR) {
+			return errors.Join(ctx.Err(), fmt.Errorf("epoll: %w", err))
 		}
 		for _, event := range events[:max(n, 0)] {
 			if err := w.read(int(event.Fd), buf); err != nil {
@@ -81,7 +106,7 @@ func (w *watcher) close() {
 	for _, f := range w.files {
 		f.Close()
 	}
-	_ = unix.Close(w.epoll)
+	w.epoll.Close()
 }
 
 // eachBody calls f with the moment that every body in the text is.
