@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +34,8 @@ const (
 // runner runs a command of the page and returns what it prints, for a person with a terminal.
 type runner func(ctx context.Context, command string) (string, error)
 
-func TestHTTPPage(t *testing.T) {
+func readHTTPPage(t *testing.T) *page {
+	t.Helper()
 	text, err := os.ReadFile(httpPage)
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +44,11 @@ func TestHTTPPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+func TestHTTPPage(t *testing.T) {
+	p := readHTTPPage(t)
 	t.Run("requests", func(t *testing.T) {
 		printed := p.run(t, request)
 		if *update {
@@ -54,6 +63,54 @@ func TestHTTPPage(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err == nil && !*update {
 		t.Run("shell", func(t *testing.T) { p.check(t, p.run(t, shell)) })
 	}
+}
+
+// TestHTTPPageIsComplete: every operation that the broker describes has an example.
+func TestHTTPPageIsComplete(t *testing.T) {
+	p := readHTTPPage(t)
+	resp, err := http.Get(startBroker(t, func(*conf.HTTP) {}) + "/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var api struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&api); err != nil {
+		t.Fatal(err)
+	}
+	if len(api.Paths) == 0 {
+		t.Error("the broker describes no paths")
+	}
+	shown := p.operations(t)
+	for path, methods := range api.Paths {
+		parameter := regexp.MustCompile(`\\\{[a-z_]+\\\}`)
+		pattern := regexp.MustCompile("^" + parameter.ReplaceAllString(regexp.QuoteMeta(path), "[^/]+") + "$")
+		for method := range methods {
+			if !slices.ContainsFunc(shown[strings.ToUpper(method)], pattern.MatchString) {
+				t.Errorf("%s %s has no example", strings.ToUpper(method), path)
+			}
+		}
+	}
+}
+
+// operations are the paths that the page's commands ask for, by method.
+func (p *page) operations(t *testing.T) map[string][]string {
+	out := map[string][]string{}
+	for _, ex := range p.examples {
+		for _, command := range ex.commands {
+			c, err := parse(command)
+			if err != nil {
+				t.Fatalf("line %d: %s: %v", ex.line, command, err)
+			}
+			u, err := url.Parse(c.curl.url)
+			if err != nil {
+				t.Fatalf("line %d: %v", ex.line, err)
+			}
+			out[c.curl.verb()] = append(out[c.curl.verb()], u.EscapedPath())
+		}
+	}
+	return out
 }
 
 // run runs all examples, in order, against brokers of their own.
@@ -130,19 +187,22 @@ func request(ctx context.Context, command string) (string, error) {
 	return head + string(body), nil
 }
 
+// verb is the method of the request.
+func (c curl) verb() string {
+	switch {
+	case c.method != "":
+		return c.method
+	case c.head:
+		return http.MethodHead
+	case c.data != nil:
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
 // do sends the request; head is what -i shows.
 func (c curl) do(ctx context.Context) (head string, body []byte, err error) {
-	method := c.method
-	switch {
-	case method != "":
-	case c.head:
-		method = http.MethodHead
-	case c.data != nil:
-		method = http.MethodPost
-	default:
-		method = http.MethodGet
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.url, bytes.NewReader(c.data))
+	req, err := http.NewRequestWithContext(ctx, c.verb(), c.url, bytes.NewReader(c.data))
 	if err != nil {
 		return "", nil, err
 	}
