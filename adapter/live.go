@@ -34,13 +34,14 @@ type live struct {
 // argument once for each; it is not called when nobody follows. kept tells whether the batches' memory is kept.
 func (v *live) advance(tail protocol.Position, trim uint64, last jsSeq, batches func(push func(protocol.Records))) (kept bool) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.tail, v.trim, v.last = tail, trim, last
 	if v.followers > 0 {
 		batches(v.pushLocked)
 		kept = true
 	}
-	v.notifyLocked()
+	wake := v.waitersLocked()
+	v.mu.Unlock()
+	wake()
 	return kept
 }
 
@@ -58,21 +59,27 @@ func (v *live) pushLocked(r protocol.Records) {
 	v.ring = v.ring[drop:]
 }
 
-func (v *live) notifyLocked() {
-	if v.changed != nil {
-		close(v.changed)
-		v.changed = nil
+// waitersLocked returns how to wake those that wait for a change. That is done without the lock, which is the first thing
+// that each of them takes.
+func (v *live) waitersLocked() (wake func()) {
+	changed := v.changed
+	v.changed = nil
+	return func() {
+		if changed != nil {
+			close(changed)
+		}
 	}
 }
 
 // reset forgets the ring after the stream's state was read again from the log: followers lag.
 func (v *live) reset(tail protocol.Position, trim uint64, last jsSeq) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.tail, v.trim, v.last = tail, trim, last
 	v.dropRingLocked()
 	v.end++ // a batch that nobody can find: whoever expected it has lagged
-	v.notifyLocked()
+	wake := v.waitersLocked()
+	v.mu.Unlock()
+	wake()
 }
 
 func (v *live) dropRingLocked() {
@@ -82,11 +89,12 @@ func (v *live) dropRingLocked() {
 // close ends all feeds with err once they have delivered what is in the ring.
 func (v *live) close(err error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	if v.closed == nil {
 		v.closed = err
-		v.notifyLocked()
 	}
+	wake := v.waitersLocked()
+	v.mu.Unlock()
+	wake()
 }
 
 func (v *live) position() (tail protocol.Position, trim uint64, closed error) {
