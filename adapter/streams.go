@@ -264,7 +264,8 @@ func (a *Adapter) autoCreate(ctx context.Context, ref protocol.StreamRef, forApp
 	case forAppend && !b.Config.CreateStreamOnAppend, !forAppend && !b.Config.CreateStreamOnRead:
 		return streamNotFound(ref)
 	}
-	_, _, err := a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream})
+	_, _, err := a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{
+		Stream: ref.Stream, Config: protocol.NewStreamConfig(ctx)})
 	if protocol.CodeOf(err) == protocol.CodeResourceAlreadyExists {
 		return nil
 	}

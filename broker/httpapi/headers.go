@@ -13,6 +13,7 @@ import (
 const (
 	headerBasin         = "S2-Basin"
 	headerEncryptionKey = "S2-Encryption-Key"
+	headerStreamConfig  = "S2-Stream-Config"
 	headerRequestToken  = protocol.HeaderRequestToken
 	headerFormat        = protocol.HeaderFormat
 	headerLastEventID   = "Last-Event-Id"
@@ -100,6 +101,21 @@ func (c *call) checkEncryptionKey() error {
 	if n := len(strings.TrimSpace(v)); n == 0 || n > maxKeyText {
 		return protocol.Errorf(protocol.CodeBadHeader, "s2-encryption-key: has %d characters, 1 to %d are allowed", n, maxKeyText)
 	}
+	return nil
+}
+
+// newStreamConfig takes in the configuration for a stream that the request may create; nothing in the header is no
+// configuration. It is checked also if the stream exists. The error has code bad_header.
+func (c *call) newStreamConfig() error {
+	v, _, err := c.header(headerStreamConfig)
+	if err != nil || strings.TrimSpace(v) == "" {
+		return err
+	}
+	config, err := protocol.DecodeJSON[protocol.StreamConfig]([]byte(v))
+	if err != nil {
+		return protocol.Errorf(protocol.CodeBadHeader, "s2-stream-config: %s", protocol.AsError(err).Message)
+	}
+	c.r = c.r.WithContext(protocol.WithNewStreamConfig(c.r.Context(), config))
 	return nil
 }
 

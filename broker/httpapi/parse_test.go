@@ -238,12 +238,12 @@ func FuzzHeaders(f *testing.F) {
 			at := func(k int) []string { return []string{values[(i+k)%len(values)]} }
 			call := &call{r: httptest.NewRequest(http.MethodGet, "/v1/streams/s/records", nil)}
 			call.r.Header = http.Header{headerBasin: at(0), "Content-Type": at(1), "Accept": at(1), "Accept-Encoding": at(2),
-				headerLastEventID: at(3), headerFormat: at(3), headerRequestToken: at(0), headerEncryptionKey: at(2), "Content-Encoding": at(2)}
+				headerLastEventID: at(3), headerFormat: at(3), headerRequestToken: at(0), headerEncryptionKey: at(2), headerStreamConfig: at(3), "Content-Encoding": at(2)}
 			_, basinErr := call.basinHeader()
 			_, tokenErr := call.requestToken()
 			_, formatErr := call.recordFormat()
 			_, idErr := call.lastEventID()
-			for _, err := range []error{basinErr, tokenErr, formatErr, idErr, call.checkEncryptionKey()} {
+			for _, err := range []error{basinErr, tokenErr, formatErr, idErr, call.checkEncryptionKey(), call.newStreamConfig()} {
 				if err != nil && protocol.CodeOf(err) != protocol.CodeBadHeader {
 					t.Fatalf("%q: %v", values, err)
 				}

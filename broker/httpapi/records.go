@@ -35,6 +35,9 @@ func (c *call) read() error {
 	if err := c.checkEncryptionKey(); err != nil {
 		return err
 	}
+	if err := c.newStreamConfig(); err != nil {
+		return err
+	}
 	if c.media("Content-Type") == protocol.KindS2S {
 		req, err := query.request(nil)
 		if err != nil {
@@ -96,6 +99,9 @@ func (c *call) append() error {
 		return err
 	}
 	if err := c.checkEncryptionKey(); err != nil {
+		return err
+	}
+	if err := c.newStreamConfig(); err != nil {
 		return err
 	}
 	switch kind := c.media("Content-Type"); kind {

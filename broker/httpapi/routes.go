@@ -73,10 +73,10 @@ var routes = compile([]route{
 		success: []int{200}, failures: []int{404, 409}, headers: needsBasin},
 	{name: "read", method: "GET", pattern: "/v1/streams/{stream}/records", serve: (*call).read,
 		success: []int{200}, failures: []int{404, 409, 416, 422, 501},
-		headers: []string{headerBasin, headerFormat, headerEncryptionKey, headerLastEventID}, query: readParams},
+		headers: []string{headerBasin, headerFormat, headerEncryptionKey, headerStreamConfig, headerLastEventID}, query: readParams},
 	{name: "append", method: "POST", pattern: "/v1/streams/{stream}/records", serve: (*call).append,
 		success: []int{200}, failures: []int{404, 409, 412, 422, 501},
-		headers: []string{headerBasin, headerFormat, headerEncryptionKey}},
+		headers: []string{headerBasin, headerFormat, headerEncryptionKey, headerStreamConfig}},
 
 	{name: "list_access_tokens", method: "GET", pattern: "/v1/access-tokens", serve: (*call).listTokens,
 		failures: []int{501}, query: listParams},

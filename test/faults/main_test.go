@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -156,4 +158,17 @@ func eventually(t testing.TB, within time.Duration, what string, cond func() boo
 			t.Fatalf("not within %v: %s", within, what)
 		}
 	}
+}
+
+// weirCommand runs the command line in a clean environment.
+func weirCommand(ctx context.Context, bin string, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, bin, args...)
+	c.Env = cleanEnv()
+	return c
+}
+
+// cleanEnv is the environment without settings of weir: a test does not inherit those of whoever runs it, and weir refuses
+// those that it does not know.
+func cleanEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEIR_") })
 }

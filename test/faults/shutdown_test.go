@@ -101,7 +101,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
 	bin, err := weirBinary()
 	must(t, err)
-	p := &process{t: t, cmd: exec.CommandContext(t.Context(), bin, append([]string{"serve", "--http-listen", "none"}, args...)...), done: make(chan error, 1)}
+	p := &process{t: t, cmd: weirCommand(t.Context(), bin, append([]string{"serve", "--http-listen", "none"}, args...)...), done: make(chan error, 1)}
 	stdout, err := p.cmd.StdoutPipe()
 	must(t, err)
 	p.cmd.Stderr = p.cmd.Stdout

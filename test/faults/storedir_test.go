@@ -88,7 +88,7 @@ func TestFaultTwoProcesses(t *testing.T) {
 	p := startProcess(t, "--store-dir", dir, "--nats-listen", "127.0.0.1:0", "--lame-duck", "0s")
 	bin, err := weirBinary()
 	must(t, err)
-	out, err := exec.CommandContext(t.Context(), bin, "serve", "--store-dir", dir, "--http-listen", "none", "--nats-listen", "127.0.0.1:0").CombinedOutput()
+	out, err := weirCommand(t.Context(), bin, "serve", "--store-dir", dir, "--http-listen", "none", "--nats-listen", "127.0.0.1:0").CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(string(out), "another weir") {
 		t.Errorf("the second broker ended with %v:\n%s", err, out)
@@ -106,7 +106,7 @@ func TestFaultTwoProcesses(t *testing.T) {
 	}
 	theirs := t.TempDir()
 	must(t, os.Chmod(theirs, 0o700))
-	other := exec.CommandContext(t.Context(), bin, "serve", "--store-dir", theirs, "--http-listen", "none", "--nats-listen", "127.0.0.1:0")
+	other := weirCommand(t.Context(), bin, "serve", "--store-dir", theirs, "--http-listen", "none", "--nats-listen", "127.0.0.1:0")
 	other.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	other.Dir = scratch
 	out, err = other.CombinedOutput()
