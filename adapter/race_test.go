@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,6 +85,18 @@ func TestNameOfAStreamThatAnotherServerDeletedIsFree(t *testing.T) {
 	h.stream(b, string(ref.Stream), protocol.StreamConfig{})
 }
 
+// waitContext tells when somebody begins to wait for its end, beside what he really waits for.
+type waitContext struct {
+	context.Context
+	once  sync.Once
+	waits chan struct{}
+}
+
+func (c *waitContext) Done() <-chan struct{} {
+	c.once.Do(func() { close(c.waits) })
+	return c.Context.Done()
+}
+
 // OpenStream waits for the log while the stream is deleted and purged.
 func TestOpenDuringADeletionFindsNoStream(t *testing.T) {
 	h := newHarness(t)
@@ -96,14 +109,15 @@ func TestOpenDuringADeletionFindsNoStream(t *testing.T) {
 	h.logs[name] = slow
 	h.mu.Unlock()
 	got := make(chan error, 1)
+	ctx := &waitContext{Context: t.Context(), waits: make(chan struct{})}
 	go func() {
-		s, err := h.OpenStream(t.Context(), ref, true)
+		s, err := h.OpenStream(ctx, ref, true)
 		if err == nil {
 			s.Close()
 		}
 		got <- err
 	}()
-	time.Sleep(20 * time.Millisecond)
+	<-ctx.waits
 	h.mu.Lock()
 	h.logs[name] = open
 	h.mu.Unlock()
@@ -178,10 +192,13 @@ func TestCloseRacesWithOpen(t *testing.T) {
 	ref := h.stream(b, "s", protocol.StreamConfig{})
 	h.mustAppend(ref, body("x"))
 	h.reopen()
-	done := make(chan struct{})
+	done, busy := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
+		for n := 0; ; n++ {
+			if n == 100 {
+				close(busy)
+			}
 			s, err := h.OpenStream(t.Context(), ref, true)
 			if err != nil {
 				return
@@ -191,7 +208,7 @@ func TestCloseRacesWithOpen(t *testing.T) {
 			l.unloadIdle(time.Now().Add(time.Hour))
 		}
 	}()
-	time.Sleep(20 * time.Millisecond)
+	<-busy
 	if err := h.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
