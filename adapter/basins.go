@@ -54,20 +54,20 @@ func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config 
 }
 
 // EnsureBasin makes a basin or replaces its configuration (control plane 3.4).
-func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, config protocol.BasinConfig) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
+func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req protocol.EnsureBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
 	err = a.catalog.change(ctx, basinKey(name), func() error {
 		rec, revision, ok := a.catalog.view.basin(name)
 		switch {
 		case !ok:
-			info, result, err = a.newBasin(ctx, name, config, "")
+			info, result, err = a.newBasin(ctx, name, req.Config, "")
 			return err
 		case rec.deleting():
 			return basinDeleting(name)
-		case rec.Config.Equal(config):
+		case rec.Config.Equal(req.Config):
 			info, result = rec.info(), protocol.ProvisionNoop
 			return nil
 		}
-		rec.Config = config
+		rec.Config = req.Config
 		info, result = rec.info(), protocol.ProvisionUpdated
 		return a.updateBasin(ctx, &rec, revision)
 	})

@@ -48,7 +48,7 @@ func onDisk(dir string) conf.Config {
 // ensureBasin makes a basin whose streams are created by appends.
 func ensureBasin(t *testing.T, svc protocol.Service) {
 	t.Helper()
-	if _, _, err := svc.EnsureBasin(t.Context(), events.Basin, protocol.BasinConfig{CreateStreamOnAppend: true}); err != nil {
+	if _, _, err := svc.EnsureBasin(t.Context(), events.Basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}}); err != nil {
 		t.Fatal(err)
 	}
 }

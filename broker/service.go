@@ -149,9 +149,9 @@ func (s *service) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 	return provision(s, func() (protocol.BasinInfo, protocol.ProvisionResult, error) { return s.st.CreateBasin(ctx, req) })
 }
 
-func (s *service) EnsureBasin(ctx context.Context, basin protocol.BasinName, config protocol.BasinConfig) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+func (s *service) EnsureBasin(ctx context.Context, basin protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
 	return provision(s, func() (protocol.BasinInfo, protocol.ProvisionResult, error) {
-		return s.st.EnsureBasin(ctx, basin, config)
+		return s.st.EnsureBasin(ctx, basin, req)
 	})
 }
 

@@ -25,7 +25,7 @@ func TestStrangersMayLookButNotWriteIntoTheStorage(t *testing.T) {
 	}
 	defer b.Close(context.Background())
 	svc := b.Service()
-	if _, _, err := svc.EnsureBasin(t.Context(), "test-basin", protocol.BasinConfig{CreateStreamOnAppend: true}); err != nil {
+	if _, _, err := svc.EnsureBasin(t.Context(), "test-basin", protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}}); err != nil {
 		t.Fatal(err)
 	}
 	refused := make(chan error, 8)

@@ -5,11 +5,6 @@ import (
 	"time"
 )
 
-// EnsureBasinRequest is the body of an ensure of a basin (control plane 3.4).
-type EnsureBasinRequest struct {
-	Config BasinConfig
-}
-
 // timeFormat is RFC 3339 with up to nine digits, trailing zeros dropped; for UTC it ends in Z (control plane 3.1).
 const timeFormat = time.RFC3339Nano
 
@@ -57,51 +52,34 @@ func readStreamName(r *jsonReader) (StreamName, error) {
 	return name, nil
 }
 
-// readLocation checks a location's syntax (control plane 1.1). This server has no locations to choose from, so any
-// that is given is unknown: invalid, as D-1 decides, rather than silently ignored.
-func readLocation(r *jsonReader) error {
-	if r.null() {
-		return nil
-	}
-	s, err := readLocationName(r)
-	if err != nil {
-		return err
-	}
-	r.judge("unknown location %q: this server has none to choose from", s)
-	return nil
-}
-
-func readLocationName(r *jsonReader) (string, error) {
+func readLocationName(r *jsonReader) (LocationName, error) {
 	s, err := r.string()
 	if err != nil {
 		return "", err
 	}
-	if len(s) < 1 || len(s) > MaxLocationNameBytes {
-		return "", r.bad("has %d bytes, 1 to %d are allowed", len(s), MaxLocationNameBytes)
+	name, err := ParseLocationName(s)
+	if err != nil {
+		return "", r.bad("%v", err)
 	}
-	for i := range len(s) {
-		c := s[i]
-		if !isBasinAlnum(c) && (c < 'A' || c > 'Z') && c != ':' && c != '-' && c != '.' {
-			return "", r.bad("may hold only ASCII letters, digits, colons, hyphens and dots")
-		}
-	}
-	return s, nil
+	return name, nil
 }
 
 // DecodeLocationName decodes the body that names a location: a bare JSON string (control plane section 7). The error
 // has code bad_json.
-func DecodeLocationName(data []byte) (name string, err error) {
+func DecodeLocationName(data []byte) (name LocationName, err error) {
 	err = readJSONText(data, func(r *jsonReader) error { return into(r, &name, readLocationName) })
 	return name, err
 }
 
-// readJSON reads {"name", "created_at", "deleted_at"}; location and state are not kept.
+// readJSON reads {"name", "location", "created_at", "deleted_at"}; state is not kept.
 func (b *BasinInfo) readJSON(r *jsonReader) error {
 	*b = BasinInfo{}
 	err := r.object(func(name []byte) error {
 		switch string(name) {
 		case "name":
 			return into(r, &b.Name, readBasinName)
+		case "location":
+			return intoUnlessNull(r, &b.Location, readLocationName)
 		case "created_at":
 			return into(r, &b.CreatedAt, readTime)
 		case "deleted_at":
@@ -117,13 +95,21 @@ func (b *BasinInfo) readJSON(r *jsonReader) error {
 
 func (b BasinInfo) appendJSON(dst []byte) []byte {
 	dst = appendJSONText(append(dst, `{"name":`...), b.Name)
-	dst = appendTime(append(dst, `,"location":null,"created_at":`...), b.CreatedAt)
+	dst = appendLocation(append(dst, `,"location":`...), b.Location)
+	dst = appendTime(append(dst, `,"created_at":`...), b.CreatedAt)
 	dst = appendTime(append(dst, `,"deleted_at":`...), b.DeletedAt)
 	state := "active"
 	if !b.DeletedAt.IsZero() {
 		state = "deleting"
 	}
 	return append(appendJSONText(append(dst, `,"state":`...), state), '}')
+}
+
+func appendLocation(dst []byte, name LocationName) []byte {
+	if name == "" {
+		return append(dst, "null"...)
+	}
+	return appendJSONText(dst, name)
 }
 
 // MarshalJSON gives the five members of control plane 3.1.
@@ -240,7 +226,7 @@ func (c *CreateBasinRequest) readJSON(r *jsonReader) error {
 		case "config":
 			return intoUnlessNull(r, &c.Config, value[BasinConfig])
 		case "location":
-			return readLocation(r)
+			return intoUnlessNull(r, &c.Location, readLocationName)
 		}
 		return r.skip()
 	})
@@ -250,14 +236,14 @@ func (c *CreateBasinRequest) readJSON(r *jsonReader) error {
 	return err
 }
 
-// MarshalJSON gives {"basin": name, "config": {...}}.
+// MarshalJSON gives {"basin": name, "config": {...}, "location": name|null}.
 func (c CreateBasinRequest) MarshalJSON() ([]byte, error) {
 	dst := appendJSONText([]byte(`{"basin":`), c.Basin)
-	return append(c.Config.appendJSON(append(dst, `,"config":`...)), '}'), nil
+	dst = c.Config.appendJSON(append(dst, `,"config":`...))
+	return append(appendLocation(append(dst, `,"location":`...), c.Location), '}'), nil
 }
 
-// UnmarshalJSON is the strict inverse of MarshalJSON. Codes: bad_json; invalid for a retention age of 0 and for a
-// location, of which there is none yet.
+// UnmarshalJSON is the strict inverse of MarshalJSON. Codes: bad_json; invalid for a retention age of 0.
 func (c *CreateBasinRequest) UnmarshalJSON(data []byte) error { return readWhole(data, c) }
 
 // readJSON reads {"config": BasinConfig|null, "location": name|null}; null and the empty text are the zero value.
@@ -271,15 +257,16 @@ func (e *EnsureBasinRequest) readJSON(r *jsonReader) error {
 		case "config":
 			return intoUnlessNull(r, &e.Config, value[BasinConfig])
 		case "location":
-			return readLocation(r)
+			return intoUnlessNull(r, &e.Location, readLocationName)
 		}
 		return r.skip()
 	})
 }
 
-// MarshalJSON gives {"config": {...}}.
+// MarshalJSON gives {"config": {...}, "location": name|null}.
 func (e EnsureBasinRequest) MarshalJSON() ([]byte, error) {
-	return append(e.Config.appendJSON([]byte(`{"config":`)), '}'), nil
+	dst := e.Config.appendJSON([]byte(`{"config":`))
+	return append(appendLocation(append(dst, `,"location":`...), e.Location), '}'), nil
 }
 
 // UnmarshalJSON is the strict inverse of MarshalJSON; codes as for [CreateBasinRequest.UnmarshalJSON].

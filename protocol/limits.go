@@ -19,6 +19,8 @@ const (
 	MaxBasinNameBytes = 48
 	// MaxStreamNameBytes bounds a stream name; it has at least one byte.
 	MaxStreamNameBytes = 512
+	// MaxAccessTokenIDBytes bounds the id of an access token; it has at least one byte.
+	MaxAccessTokenIDBytes = 96
 	// MaxLocationNameBytes bounds a location name; it has at least one byte.
 	MaxLocationNameBytes = 64
 	// MaxRequestTokenBytes bounds the idempotency token of a create request.

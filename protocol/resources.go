@@ -8,6 +8,8 @@ type BasinInfo struct {
 	CreatedAt time.Time
 	// DeletedAt is zero until deletion is accepted.
 	DeletedAt time.Time
+	// Location is where the basin lives; fixed at creation.
+	Location LocationName
 }
 
 // StreamInfo describes a stream (control plane 4.1). Times are UTC.
@@ -65,6 +67,15 @@ type CreateBasinRequest struct {
 	Basin        BasinName
 	Config       BasinConfig
 	RequestToken *string
+	// Location is where to make it; "" means the default location.
+	Location LocationName
+}
+
+// EnsureBasinRequest is what a basin shall be like (control plane 3.4).
+type EnsureBasinRequest struct {
+	Config BasinConfig
+	// Location must be the basin's if it exists; "" asks for nothing.
+	Location LocationName
 }
 
 // CreateStreamRequest creates a stream; see [CreateBasinRequest] for RequestToken.

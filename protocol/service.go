@@ -11,16 +11,21 @@ type Service interface {
 	BasinService
 	StreamService
 	RecordService
+	TokenService
+	MetricsService
+	LocationService
 }
 
 // BasinService administers basins (control plane section 3).
 type BasinService interface {
 	// ListBasins returns a page of basins, those being deleted included. Codes: bad_query.
 	ListBasins(ctx context.Context, req ListRequest) (BasinPage, error)
-	// CreateBasin makes a basin, durably. Codes: resource_already_exists, basin_deletion_pending.
+	// CreateBasin makes a basin, durably. Codes: resource_already_exists, basin_deletion_pending; invalid if the location
+	// is unknown.
 	CreateBasin(ctx context.Context, req CreateBasinRequest) (BasinInfo, ProvisionResult, error)
-	// EnsureBasin makes a basin, or replaces the config of the one that is there. Codes: basin_deletion_pending.
-	EnsureBasin(ctx context.Context, basin BasinName, config BasinConfig) (BasinInfo, ProvisionResult, error)
+	// EnsureBasin makes a basin, or replaces the config of the one that is there. Codes: basin_deletion_pending; invalid if
+	// the request's location is unknown or not the basin's.
+	EnsureBasin(ctx context.Context, basin BasinName, req EnsureBasinRequest) (BasinInfo, ProvisionResult, error)
 	// GetBasinConfig returns the config. Codes: basin_not_found, basin_deletion_pending.
 	GetBasinConfig(ctx context.Context, basin BasinName) (BasinConfig, error)
 	// ReconfigureBasin changes parts of the config. Codes: basin_not_found, basin_deletion_pending.
@@ -67,6 +72,36 @@ type RecordService interface {
 	OpenAppendSession(ctx context.Context, ref StreamRef) (AppendSession, error)
 	// OpenReadSession opens a streaming read. ctx bounds the opening only. Codes: as Read.
 	OpenReadSession(ctx context.Context, ref StreamRef, req ReadRequest) (ReadSession, error)
+}
+
+// TokenService administers access tokens (control plane section 5).
+type TokenService interface {
+	// ListAccessTokens returns a page of tokens, expired ones and that of the configuration included. Codes: bad_query.
+	ListAccessTokens(ctx context.Context, req ListRequest) (AccessTokenPage, error)
+	// IssueAccessToken makes a token, durably, and returns its secret, which cannot be had again. Codes:
+	// resource_already_exists, invalid, permission_denied.
+	IssueAccessToken(ctx context.Context, req IssueAccessTokenRequest) (secret string, err error)
+	// RevokeAccessToken ends a token: when it returns the token opens nothing any more, and what it has opened is being
+	// closed. Codes: access_token_not_found, permission_denied.
+	RevokeAccessToken(ctx context.Context, id AccessTokenID) error
+}
+
+// MetricsService tells what was used (control plane section 6). What does not exist has no data; it is no error. Codes:
+// bad_query for a set that is not of what was asked; invalid for a time or interval that the set does not have.
+type MetricsService interface {
+	AccountMetrics(ctx context.Context, query MetricsQuery) ([]Metric, error)
+	BasinMetrics(ctx context.Context, basin BasinName, query MetricsQuery) ([]Metric, error)
+	StreamMetrics(ctx context.Context, ref StreamRef, query MetricsQuery) ([]Metric, error)
+}
+
+// LocationService tells where basins can live (control plane section 7).
+type LocationService interface {
+	// ListLocations returns all locations, at least one.
+	ListLocations(ctx context.Context) ([]LocationInfo, error)
+	// DefaultLocation is where basins are made whose request names no location.
+	DefaultLocation(ctx context.Context) (LocationInfo, error)
+	// SetDefaultLocation changes that, durably, for basins made afterwards. Codes: invalid if there is no such location.
+	SetDefaultLocation(ctx context.Context, name LocationName) (LocationInfo, error)
 }
 
 // AppendSession is a stream of appends, sequenced in the order of the Submit calls and answered in that order (data

@@ -27,7 +27,7 @@ func hostile(t *testing.T, bubble bool, wire httpVersion) (*broker.Broker, confo
 	t.Helper()
 	b, web := startWeb(t, bubble, wire)
 	svc := b.Service()
-	if _, _, err := svc.EnsureBasin(t.Context(), hostileRef.Basin, protocol.BasinConfig{}); err != nil {
+	if _, _, err := svc.EnsureBasin(t.Context(), hostileRef.Basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := svc.EnsureStream(t.Context(), hostileRef, protocol.StreamConfig{}); err != nil {

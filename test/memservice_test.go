@@ -121,17 +121,17 @@ func (m *memService) addBasinLocked(name protocol.BasinName, config protocol.Bas
 	return b
 }
 
-func (m *memService) EnsureBasin(_ context.Context, name protocol.BasinName, config protocol.BasinConfig) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+func (m *memService) EnsureBasin(_ context.Context, name protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b := m.basins[name]
 	switch {
 	case b == nil:
-		return m.addBasinLocked(name, config).info, protocol.ProvisionCreated, nil
-	case b.config.Equal(config):
+		return m.addBasinLocked(name, req.Config).info, protocol.ProvisionCreated, nil
+	case b.config.Equal(req.Config):
 		return b.info, protocol.ProvisionNoop, nil
 	}
-	b.config = config
+	b.config = req.Config
 	return b.info, protocol.ProvisionUpdated, nil
 }
 

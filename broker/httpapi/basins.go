@@ -50,7 +50,7 @@ func (c *call) ensureBasin() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	info, result, err := c.h.svc.EnsureBasin(ctx, basin, req.Config)
+	info, result, err := c.h.svc.EnsureBasin(ctx, basin, req)
 	if err != nil {
 		return causeOf(ctx, err)
 	}

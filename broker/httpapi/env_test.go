@@ -36,7 +36,7 @@ func startBroker(t testing.TB) *broker.Broker {
 		}
 	})
 	config := protocol.BasinConfig{CreateStreamOnAppend: true}
-	if _, _, err := b.Service().EnsureBasin(t.Context(), events.Basin, config); err != nil {
+	if _, _, err := b.Service().EnsureBasin(t.Context(), events.Basin, protocol.EnsureBasinRequest{Config: config}); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -73,7 +73,7 @@ func ensureBasin(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	info, result, err := c.door.svc.EnsureBasin(ctx, basin, req.Config)
+	info, result, err := c.door.svc.EnsureBasin(ctx, basin, req)
 	if err != nil {
 		return reply{}, err
 	}

@@ -84,7 +84,7 @@ func (m *memory) CreateBasin(_ context.Context, req protocol.CreateBasinRequest)
 	return protocol.BasinInfo{Name: req.Basin, CreatedAt: created}, protocol.ProvisionCreated, nil
 }
 
-func (m *memory) EnsureBasin(_ context.Context, basin protocol.BasinName, config protocol.BasinConfig) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+func (m *memory) EnsureBasin(_ context.Context, basin protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
 	if err := m.check("EnsureBasin"); err != nil {
 		return protocol.BasinInfo{}, "", err
 	}
@@ -94,7 +94,7 @@ func (m *memory) EnsureBasin(_ context.Context, basin protocol.BasinName, config
 	if _, ok := m.basins[basin]; ok {
 		result = protocol.ProvisionUpdated
 	}
-	m.basins[basin] = config
+	m.basins[basin] = req.Config
 	return protocol.BasinInfo{Name: basin, CreatedAt: created}, result, nil
 }
 

@@ -162,7 +162,7 @@ func TestClientUnary(t *testing.T) {
 	equal(t, "create", codeOf(t, err), "")
 	_, _, err = c.CreateBasin(ctx, protocol.CreateBasinRequest{Basin: basin})
 	equal(t, "create again", codeOf(t, err), protocol.CodeResourceAlreadyExists)
-	_, result, err = c.EnsureBasin(ctx, basin, protocol.BasinConfig{CreateStreamOnRead: true})
+	_, result, err = c.EnsureBasin(ctx, basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnRead: true}})
 	equal(t, "ensure", result, protocol.ProvisionUpdated)
 	equal(t, "ensure", codeOf(t, err), "")
 	config := must[protocol.BasinConfig](t)(c.ReconfigureBasin(ctx, basin, protocol.BasinReconfiguration{CreateStreamOnAppend: ptr(true)}))

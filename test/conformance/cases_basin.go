@@ -222,7 +222,7 @@ var ensureBasinCases = []Case{
 		b := e.Basin()
 		b.Missing("stream").fill()
 		b.Delete()
-		if _, result, err := e.Service.EnsureBasin(e.ctx, b.Name, basinConfig()); err != nil {
+		if _, result, err := e.Service.EnsureBasin(e.ctx, b.Name, protocol.EnsureBasinRequest{Config: basinConfig()}); err != nil {
 			e.fails(err, protocol.CodeBasinDeletionPending)
 		} else {
 			equal(t, "result", result, protocol.ProvisionCreated)

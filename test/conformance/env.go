@@ -211,7 +211,7 @@ func (b *Basin) Reconfigure(change protocol.BasinReconfiguration) protocol.Basin
 // Ensure puts the basin's configuration.
 func (b *Basin) Ensure(config protocol.BasinConfig) (protocol.BasinInfo, protocol.ProvisionResult) {
 	b.e.t.Helper()
-	info, result, err := b.e.Service.EnsureBasin(b.e.ctx, b.Name, config)
+	info, result, err := b.e.Service.EnsureBasin(b.e.ctx, b.Name, protocol.EnsureBasinRequest{Config: config})
 	b.e.must(err, "ensure basin")
 	return info, result
 }

@@ -124,9 +124,8 @@ func (c *Client) CreateBasin(ctx context.Context, req protocol.CreateBasinReques
 }
 
 // EnsureBasin implements [protocol.BasinService].
-func (c *Client) EnsureBasin(ctx context.Context, basin protocol.BasinName, config protocol.BasinConfig) (protocol.BasinInfo, protocol.ProvisionResult, error) {
-	return provision[protocol.BasinInfo](ctx, c, call{method: http.MethodPut, path: basinPath(basin)}, nil,
-		protocol.EnsureBasinRequest{Config: config})
+func (c *Client) EnsureBasin(ctx context.Context, basin protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+	return provision[protocol.BasinInfo](ctx, c, call{method: http.MethodPut, path: basinPath(basin)}, nil, req)
 }
 
 // GetBasinConfig implements [protocol.BasinService].

@@ -78,7 +78,7 @@ func (f *fakeService) CreateBasin(_ context.Context, req protocol.CreateBasinReq
 	return b.info, protocol.ProvisionCreated, nil
 }
 
-func (f *fakeService) EnsureBasin(context.Context, protocol.BasinName, protocol.BasinConfig) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+func (f *fakeService) EnsureBasin(context.Context, protocol.BasinName, protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
 	return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeNotImplemented, "no verb needs it")
 }
 

@@ -1,0 +1,72 @@
+package protocol
+
+import "time"
+
+// MetricSet is a set of usage metrics (control plane 6.2). Which sets there are depends on what they are asked of.
+type MetricSet string
+
+// The metric sets: of the account, of a basin, and of a stream, which has MetricStorage only.
+const (
+	MetricActiveBasins     MetricSet = "active-basins"
+	MetricAccountOps       MetricSet = "account-ops"
+	MetricStorage          MetricSet = "storage"
+	MetricAppendOps        MetricSet = "append-ops"
+	MetricReadOps          MetricSet = "read-ops"
+	MetricReadThroughput   MetricSet = "read-throughput"
+	MetricAppendThroughput MetricSet = "append-throughput"
+	MetricBasinOps         MetricSet = "basin-ops"
+)
+
+// MetricInterval is the width of the buckets that values are added up in; "" asks for the set's default.
+type MetricInterval string
+
+// The intervals. Buckets begin at whole minutes, hours and days of UTC.
+const (
+	IntervalMinute MetricInterval = "minute"
+	IntervalHour   MetricInterval = "hour"
+	IntervalDay    MetricInterval = "day"
+)
+
+// MetricsQuery asks for a set of metrics over a time (control plane 6.1). Start (inclusive) and End (exclusive) are
+// seconds since the epoch; nil, which is invalid for every set, is judged by the service.
+type MetricsQuery struct {
+	Set      MetricSet
+	Start    *uint32
+	End      *uint32
+	Interval MetricInterval
+}
+
+// MetricKind tells what a [Metric] holds.
+type MetricKind uint8
+
+// The kinds of metrics (control plane 6.4).
+const (
+	MetricLabel        MetricKind = iota + 1 // names
+	MetricAccumulation                       // sums over buckets
+	MetricGauge                              // values observed at instants
+	MetricScalar                             // one value
+)
+
+// The units of metrics.
+const (
+	UnitOperations = "operations"
+	UnitBytes      = "bytes"
+)
+
+// Metric is one metric of an answer. Labels is of a label, Unit of the three others, Interval of an accumulation,
+// Points of an accumulation and a gauge, Value of a scalar.
+type Metric struct {
+	Kind     MetricKind
+	Name     string
+	Labels   []string
+	Unit     string
+	Interval MetricInterval
+	Points   []MetricPoint
+	Value    float64
+}
+
+// MetricPoint is a value at a time: the beginning of its bucket, or when it was observed; whole seconds.
+type MetricPoint struct {
+	At    time.Time
+	Value float64
+}
