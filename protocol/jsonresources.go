@@ -52,25 +52,6 @@ func readStreamName(r *jsonReader) (StreamName, error) {
 	return name, nil
 }
 
-func readLocationName(r *jsonReader) (LocationName, error) {
-	s, err := r.string()
-	if err != nil {
-		return "", err
-	}
-	name, err := ParseLocationName(s)
-	if err != nil {
-		return "", r.bad("%v", err)
-	}
-	return name, nil
-}
-
-// DecodeLocationName decodes the body that names a location: a bare JSON string (control plane section 7). The error
-// has code bad_json.
-func DecodeLocationName(data []byte) (name LocationName, err error) {
-	err = readJSONText(data, func(r *jsonReader) error { return into(r, &name, readLocationName) })
-	return name, err
-}
-
 // readJSON reads {"name", "location", "created_at", "deleted_at"}; state is not kept.
 func (b *BasinInfo) readJSON(r *jsonReader) error {
 	*b = BasinInfo{}
@@ -103,13 +84,6 @@ func (b BasinInfo) appendJSON(dst []byte) []byte {
 		state = "deleting"
 	}
 	return append(appendJSONText(append(dst, `,"state":`...), state), '}')
-}
-
-func appendLocation(dst []byte, name LocationName) []byte {
-	if name == "" {
-		return append(dst, "null"...)
-	}
-	return appendJSONText(dst, name)
 }
 
 // MarshalJSON gives the five members of control plane 3.1.

@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // LocationName names a place where basins live: 1 to 64 ASCII letters, digits, ':', '-' and '.'. Make one with
 // [ParseLocationName].
@@ -24,4 +27,96 @@ func ParseLocationName(s string) (LocationName, error) {
 		}
 	}
 	return LocationName(s), nil
+}
+
+// DefaultLocationName is the one location of a deployment that configures none (control plane section 7).
+const DefaultLocationName LocationName = "local"
+
+// Locations is a list of locations; in JSON it is a bare array.
+type Locations []LocationInfo
+
+// readJSON reads {"name", "is_private"}; both are required.
+func (l *LocationInfo) readJSON(r *jsonReader) error {
+	*l = LocationInfo{}
+	hasPrivate := false
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "name":
+			return into(r, &l.Name, readLocationName)
+		case "is_private":
+			hasPrivate = true
+			return into(r, &l.IsPrivate, (*jsonReader).bool)
+		}
+		return r.skip()
+	})
+	if err == nil && (l.Name == "" || !hasPrivate) {
+		err = r.bad("name and is_private are required")
+	}
+	return err
+}
+
+func (l LocationInfo) appendJSON(dst []byte) []byte {
+	dst = appendJSONText(append(dst, `{"name":`...), l.Name)
+	return append(strconv.AppendBool(append(dst, `,"is_private":`...), l.IsPrivate), '}')
+}
+
+// MarshalJSON gives {"name": name, "is_private": bool}.
+func (l LocationInfo) MarshalJSON() ([]byte, error) { return l.appendJSON(nil), nil }
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
+func (l *LocationInfo) UnmarshalJSON(data []byte) error { return readWhole(data, l) }
+
+func (l *Locations) readJSON(r *jsonReader) error {
+	*l = Locations{}
+	return r.array(func(int) error {
+		info, err := value[LocationInfo](r)
+		if err == nil {
+			*l = append(*l, info)
+		}
+		return err
+	})
+}
+
+// MarshalJSON gives [{"name": name, "is_private": bool}, ...].
+func (l Locations) MarshalJSON() ([]byte, error) {
+	dst := []byte{'['}
+	for i, info := range l {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = info.appendJSON(dst)
+	}
+	return append(dst, ']'), nil
+}
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
+func (l *Locations) UnmarshalJSON(data []byte) error { return readWhole(data, l) }
+
+// EncodeLocationName gives the body that names a location: a bare JSON string.
+func EncodeLocationName(name LocationName) []byte { return appendJSONText(nil, name) }
+
+func readLocationName(r *jsonReader) (LocationName, error) {
+	s, err := r.string()
+	if err != nil {
+		return "", err
+	}
+	name, err := ParseLocationName(s)
+	if err != nil {
+		return "", r.bad("%v", err)
+	}
+	return name, nil
+}
+
+// DecodeLocationName decodes the body that names a location: a bare JSON string (control plane section 7). The error
+// has code bad_json.
+func DecodeLocationName(data []byte) (name LocationName, err error) {
+	err = readJSONText(data, func(r *jsonReader) error { return into(r, &name, readLocationName) })
+	return name, err
+}
+
+func appendLocation(dst []byte, name LocationName) []byte {
+	if name == "" {
+		return append(dst, "null"...)
+	}
+	return appendJSONText(dst, name)
 }

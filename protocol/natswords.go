@@ -109,3 +109,6 @@ func (s NATSSubjects) Records(verb string, ref StreamRef) string {
 func (s NATSSubjects) Session(door, id string) string {
 	return s.Root() + ".session." + door + "." + id
 }
+
+// Location is the subject of a location verb: list, default.get or default.set.
+func (s NATSSubjects) Location(verb string) string { return s.Root() + ".location." + verb }

@@ -1,0 +1,43 @@
+package protocol_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func TestLocationsJSON(t *testing.T) {
+	sameJSON(t, protocol.LocationInfo{Name: "aws:us-east-1"}, `{"name":"aws:us-east-1","is_private":false}`)
+	sameJSON(t, protocol.Locations(nil), `[]`)
+	all := protocol.Locations{{Name: "local", IsPrivate: true}, {Name: "Other.1"}}
+	sameJSON(t, all, `[{"name":"local","is_private":true},{"name":"Other.1","is_private":false}]`)
+	if got := throughJSON(t, all); !reflect.DeepEqual(got, all) {
+		t.Fatalf("got %+v", got)
+	}
+	for _, text := range []string{`{}`, `null`, `[{"name":"local"}]`, `[{"is_private":true}]`, `[{"name":"","is_private":true}]`, `[null]`,
+		`[{"name":"local","is_private":null}]`, `["local"]`, `[] []`} {
+		wantCode(t, decodes[protocol.Locations](text), protocol.CodeBadJSON)
+	}
+	t.Run("3.1 a basin's location", func(t *testing.T) {
+		b, err := protocol.DecodeJSON[protocol.BasinInfo]([]byte(`{"name":"demo-basin","location":"aws:us-east-1","created_at":"2026-01-02T03:04:05Z"}`))
+		if err != nil || b.Location != "aws:us-east-1" || throughJSON(t, b) != b {
+			t.Fatalf("got %+v, %v", b, err)
+		}
+	})
+}
+
+// TestLocationName: control plane A.22/407 and 409, the body that sets the default.
+func TestLocationName(t *testing.T) {
+	for _, name := range []protocol.LocationName{"local", "aws:us-east-1", "A.b-9:", protocol.LocationName(strings.Repeat("x", 64))} {
+		if got, err := protocol.DecodeLocationName(protocol.EncodeLocationName(name)); err != nil || got != name {
+			t.Errorf("%q: got %q, %v", name, got, err)
+		}
+	}
+	for _, text := range []string{``, `""`, `local`, `null`, `1`, `{"name":"local"}`, `["local"]`, `"a b"`, `"a_b"`, `"é"`, `"a" "b"`,
+		`"` + strings.Repeat("x", 65) + `"`} {
+		_, err := protocol.DecodeLocationName([]byte(text))
+		wantCode(t, err, protocol.CodeBadJSON)
+	}
+}
