@@ -11,6 +11,7 @@ const (
 	HeaderContentType = "Content-Type" // what the body is
 	HeaderAccept      = "Accept"       // what the answer shall be
 
+	HeaderAccessToken     = "S2-Access-Token"     // who asks, where the NATS credential does not say it
 	HeaderFormat          = "S2-Format"           // how bytes stand in JSON, see RecordFormat
 	HeaderRequestToken    = "S2-Request-Token"    // idempotency token of a create
 	HeaderProvisionResult = "S2-Provision-Result" // what a create or ensure did

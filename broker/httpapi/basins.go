@@ -13,7 +13,7 @@ func (c *call) listBasins() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	page, err := c.h.svc.ListBasins(ctx, req)
+	page, err := c.svc.ListBasins(ctx, req)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -32,7 +32,7 @@ func (c *call) createBasin() error {
 	req.RequestToken = token
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	info, result, err := c.h.svc.CreateBasin(ctx, req)
+	info, result, err := c.svc.CreateBasin(ctx, req)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -50,7 +50,7 @@ func (c *call) ensureBasin() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	info, result, err := c.h.svc.EnsureBasin(ctx, basin, req)
+	info, result, err := c.svc.EnsureBasin(ctx, basin, req)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -64,7 +64,7 @@ func (c *call) getBasin() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	config, err := c.h.svc.GetBasinConfig(ctx, basin)
+	config, err := c.svc.GetBasinConfig(ctx, basin)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -82,7 +82,7 @@ func (c *call) reconfigureBasin() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	config, err := c.h.svc.ReconfigureBasin(ctx, basin, change)
+	config, err := c.svc.ReconfigureBasin(ctx, basin, change)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -96,7 +96,7 @@ func (c *call) deleteBasin() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	if err := c.h.svc.DeleteBasin(ctx, basin); err != nil {
+	if err := c.svc.DeleteBasin(ctx, basin); err != nil {
 		return causeOf(ctx, err)
 	}
 	c.respond(http.StatusAccepted, nil)

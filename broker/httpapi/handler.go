@@ -15,7 +15,7 @@ import (
 
 // Handler serves the API; make one with [New].
 type Handler struct {
-	svc     protocol.Service
+	whole   protocol.Service // answers all requests when nothing is authenticated; calls use call.svc
 	opts    Options
 	log     *slog.Logger
 	admit   admission
@@ -28,12 +28,12 @@ type Handler struct {
 	stop    context.CancelFunc
 }
 
-// New returns a handler that answers with svc. It works in any server, best in one from [NewServer], and without
+// New returns a handler that answers with svc, or with what [Options].Authenticate returns. It works in any server, best in one from [NewServer], and without
 // HTTP/2 except that s2s sessions over HTTP/1.1 need a server that supports full duplex.
 func New(svc protocol.Service, opts Options) *Handler {
 	opts = opts.withDefaults()
 	h := &Handler{
-		svc: svc, opts: opts, log: opts.Logger,
+		whole: svc, opts: opts, log: opts.Logger,
 		admit:   admission{maxRequests: opts.MaxInflight, maxBytes: opts.MaxInflightBytes, maxSessions: opts.MaxSessions},
 		metrics: newMetrics(opts.Registry),
 	}
@@ -61,6 +61,7 @@ func (h *Handler) Close(ctx context.Context) error {
 // call is one request being served.
 type call struct {
 	h       *Handler
+	svc     protocol.Service // of whoever asks; set once that is known
 	w       http.ResponseWriter
 	r       *http.Request
 	rc      *http.ResponseController
@@ -100,10 +101,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve admits the request and calls its handler.
+// serve finds out who asks, admits the request and calls its handler.
 func (c *call) serve() error {
 	if c.route.probe {
 		return c.route.serve(c)
+	}
+	if err := c.authenticate(); err != nil {
+		return err
 	}
 	if _, ok := c.contentEncoding(); !ok {
 		c.w.Header()["Accept-Encoding"] = []string{"gzip, zstd, identity"}

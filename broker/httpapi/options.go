@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // Options configure a handler. The zero value works.
@@ -15,6 +17,10 @@ type Options struct {
 	NoCORS bool
 	// Health says why the broker cannot serve; nil while it can. A nil function stands for a broker that always can.
 	Health func() error
+	// Authenticate returns the service of whoever presents the token in Authorization; an error with code authn ends the
+	// request before anything of it is decoded. "" stands for no token. A nil function lets everybody use the handler's
+	// service.
+	Authenticate func(token string) (protocol.Service, error)
 	// Registry takes the door's metrics, and is what /metrics shows; nil makes one.
 	Registry *prometheus.Registry
 

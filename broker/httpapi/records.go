@@ -14,7 +14,7 @@ func (c *call) checkTail() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	tail, err := c.h.svc.CheckTail(ctx, ref)
+	tail, err := c.svc.CheckTail(ctx, ref)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -75,7 +75,7 @@ func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, proto
 	}
 	ctx, cancel := c.unary(wait, wait > 0)
 	defer cancel()
-	batch, err := c.h.svc.Read(ctx, ref, req)
+	batch, err := c.svc.Read(ctx, ref, req)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -141,7 +141,7 @@ func (c *call) unaryAppend(ref protocol.StreamRef, tooLarge protocol.Code, decod
 	if err != nil {
 		return err
 	}
-	ack, err := c.h.svc.Append(ctx, ref, in)
+	ack, err := c.svc.Append(ctx, ref, in)
 	if err != nil {
 		return causeOf(ctx, err)
 	}

@@ -47,7 +47,7 @@ func (c *call) openAppend(ref protocol.StreamRef) (protocol.AppendSession, error
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout)
 	defer cancel()
-	dst, err := c.h.svc.OpenAppendSession(ctx, ref)
+	dst, err := c.svc.OpenAppendSession(ctx, ref)
 	if err != nil {
 		c.h.admit.sessionDone()
 		return nil, causeOf(ctx, err)

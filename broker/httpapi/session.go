@@ -112,7 +112,7 @@ func (c *call) openRead(ctx context.Context, ref protocol.StreamRef, req protoco
 	}
 	open, cancel := context.WithTimeout(ctx, c.h.opts.RequestTimeout)
 	defer cancel()
-	src, err := c.h.svc.OpenReadSession(open, ref, req)
+	src, err := c.svc.OpenReadSession(open, ref, req)
 	if err != nil {
 		c.h.admit.sessionDone()
 		return nil, err

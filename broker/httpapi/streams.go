@@ -17,7 +17,7 @@ func (c *call) listStreams() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	page, err := c.h.svc.ListStreams(ctx, basin, req)
+	page, err := c.svc.ListStreams(ctx, basin, req)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -40,7 +40,7 @@ func (c *call) createStream() error {
 	req.RequestToken = token
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	info, result, err := c.h.svc.CreateStream(ctx, basin, req)
+	info, result, err := c.svc.CreateStream(ctx, basin, req)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -58,7 +58,7 @@ func (c *call) ensureStream() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	info, result, err := c.h.svc.EnsureStream(ctx, ref, config)
+	info, result, err := c.svc.EnsureStream(ctx, ref, config)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -72,7 +72,7 @@ func (c *call) getStream() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	config, err := c.h.svc.GetStreamConfig(ctx, ref)
+	config, err := c.svc.GetStreamConfig(ctx, ref)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -90,7 +90,7 @@ func (c *call) reconfigureStream() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	config, err := c.h.svc.ReconfigureStream(ctx, ref, change)
+	config, err := c.svc.ReconfigureStream(ctx, ref, change)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -104,7 +104,7 @@ func (c *call) deleteStream() error {
 	}
 	ctx, cancel := c.unary(0, false)
 	defer cancel()
-	if err := c.h.svc.DeleteStream(ctx, ref); err != nil {
+	if err := c.svc.DeleteStream(ctx, ref); err != nil {
 		return causeOf(ctx, err)
 	}
 	c.respond(http.StatusAccepted, nil)

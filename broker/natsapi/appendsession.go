@@ -65,7 +65,7 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef) (re
 	if err := d.admit.session(); err != nil {
 		return reply{}, err
 	}
-	dst, err := d.svc.OpenAppendSession(ctx, ref)
+	dst, err := c.svc.OpenAppendSession(ctx, ref)
 	if err != nil {
 		d.admit.sessionDone()
 		return reply{}, err

@@ -13,7 +13,7 @@ func listBasins(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	page, err := c.door.svc.ListBasins(ctx, req)
+	page, err := c.svc.ListBasins(ctx, req)
 	if err != nil {
 		return reply{}, err
 	}
@@ -28,7 +28,7 @@ func createBasin(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	info, result, err := c.door.svc.CreateBasin(ctx, req)
+	info, result, err := c.svc.CreateBasin(ctx, req)
 	if err != nil {
 		return reply{}, err
 	}
@@ -73,7 +73,7 @@ func ensureBasin(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	info, result, err := c.door.svc.EnsureBasin(ctx, basin, req)
+	info, result, err := c.svc.EnsureBasin(ctx, basin, req)
 	if err != nil {
 		return reply{}, err
 	}
@@ -85,7 +85,7 @@ func getBasin(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	config, err := c.door.svc.GetBasinConfig(ctx, basin)
+	config, err := c.svc.GetBasinConfig(ctx, basin)
 	if err != nil {
 		return reply{}, err
 	}
@@ -101,7 +101,7 @@ func reconfigureBasin(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	config, err := c.door.svc.ReconfigureBasin(ctx, basin, change)
+	config, err := c.svc.ReconfigureBasin(ctx, basin, change)
 	if err != nil {
 		return reply{}, err
 	}
@@ -113,7 +113,7 @@ func deleteBasin(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{}, c.door.svc.DeleteBasin(ctx, basin)
+	return reply{}, c.svc.DeleteBasin(ctx, basin)
 }
 
 // decodeBody decodes a JSON body of bounded size.

@@ -19,6 +19,7 @@ import (
 // call is one request being served.
 type call struct {
 	door  *Door
+	svc   protocol.Service // of whoever asks; set once that is known
 	ep    *endpoint
 	rest  string // what follows the endpoint's subject, without the dot
 	inbox string // where the answer goes; "" when nobody waits
@@ -80,6 +81,9 @@ func (c *call) run(stats *endpointStats) {
 // serve calls the endpoint's handler within the request's time.
 func (c *call) serve() (r reply, err error) {
 	defer recoverTo(c.door.log, &err)
+	if err := c.authenticate(); err != nil {
+		return reply{}, err
+	}
 	if c.ctl, err = parseControls(c.head); err != nil {
 		return reply{}, err
 	}

@@ -96,6 +96,8 @@ var setControl = map[string]func(c *controls, value string) error{
 		c.window, err = parseUint(protocol.HeaderWindow, v)
 		return err
 	},
+	// Looked at before all others, by [call.authenticate].
+	strings.ToLower(protocol.HeaderAccessToken): func(*controls, string) error { return nil },
 	strings.ToLower(protocol.HeaderFrame): func(c *controls, v string) error {
 		c.frame = strings.ToLower(strings.TrimSpace(v))
 		return nil

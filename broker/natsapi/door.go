@@ -25,7 +25,7 @@ const sessionPendingBytes = 512 << 20
 // Door serves a service over a connection; see [Serve].
 type Door struct {
 	nc       *nats.Conn
-	svc      protocol.Service
+	whole    protocol.Service // of requests without a token; nil if there must be one. Calls use call.svc.
 	opts     Options
 	log      *slog.Logger
 	subjects protocol.NATSSubjects
@@ -46,13 +46,14 @@ type Door struct {
 	closed    chan struct{}
 }
 
-// Serve answers requests that arrive on nc with svc until [Door.Close]. ctx bounds the opening only. The connection stays
+// Serve answers requests that arrive on nc with svc until [Door.Close]; requests that carry a token with what
+// [Options].Authenticate returns for it. svc may be nil: then every request needs a token. ctx bounds the opening only. The connection stays
 // the caller's and should outlive the door. Any number of doors may serve the same subjects, on one connection or on
 // many: NATS gives each request to one of them.
 func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Options) (*Door, error) {
 	opts = opts.withDefaults()
 	d := &Door{
-		nc: nc, svc: svc, opts: opts, log: opts.Logger,
+		nc: nc, whole: svc, opts: opts, log: opts.Logger,
 		subjects: protocol.NATSSubjects(opts.Prefix),
 		id:       rand.Text(),
 		admit: admission{

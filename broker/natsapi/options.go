@@ -17,6 +17,10 @@ type Options struct {
 	// Logger takes what the door has to say; nil discards it.
 	Logger *slog.Logger
 
+	// Authenticate returns the service of whoever presents a token in the header S2-Access-Token; an error with code authn
+	// ends the request before anything else of it is decoded. A nil function ignores the header.
+	Authenticate func(token string) (protocol.Service, error)
+
 	// OwnConn says that the connection is the door's alone: closing the door closes it too.
 	OwnConn bool
 

@@ -37,7 +37,7 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 	if err := d.admit.session(); err != nil {
 		return reply{}, err
 	}
-	src, err := d.svc.OpenReadSession(ctx, ref, req)
+	src, err := c.svc.OpenReadSession(ctx, ref, req)
 	if err != nil {
 		d.admit.sessionDone()
 		return reply{}, err

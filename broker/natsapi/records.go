@@ -14,7 +14,7 @@ func checkTail(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	tail, err := c.door.svc.CheckTail(ctx, ref)
+	tail, err := c.svc.CheckTail(ctx, ref)
 	if err != nil {
 		return reply{}, err
 	}
@@ -37,7 +37,7 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	ack, err := c.door.svc.Append(ctx, ref, in)
+	ack, err := c.svc.Append(ctx, ref, in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -140,7 +140,7 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 	case protocol.SessionAppend:
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "%s: an append session is opened on the append subject", protocol.HeaderSession)
 	}
-	batch, err := c.door.svc.Read(ctx, ref, req)
+	batch, err := c.svc.Read(ctx, ref, req)
 	if err != nil {
 		return reply{}, err
 	}

@@ -17,7 +17,7 @@ func listStreams(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	page, err := c.door.svc.ListStreams(ctx, basin, req)
+	page, err := c.svc.ListStreams(ctx, basin, req)
 	if err != nil {
 		return reply{}, err
 	}
@@ -32,7 +32,7 @@ func createStream(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	info, result, err := c.door.svc.CreateStream(ctx, basin, req)
+	info, result, err := c.svc.CreateStream(ctx, basin, req)
 	if err != nil {
 		return reply{}, err
 	}
@@ -83,7 +83,7 @@ func ensureStream(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	info, result, err := c.door.svc.EnsureStream(ctx, ref, config)
+	info, result, err := c.svc.EnsureStream(ctx, ref, config)
 	if err != nil {
 		return reply{}, err
 	}
@@ -95,7 +95,7 @@ func getStream(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	config, err := c.door.svc.GetStreamConfig(ctx, ref)
+	config, err := c.svc.GetStreamConfig(ctx, ref)
 	if err != nil {
 		return reply{}, err
 	}
@@ -111,7 +111,7 @@ func reconfigureStream(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	config, err := c.door.svc.ReconfigureStream(ctx, ref, change)
+	config, err := c.svc.ReconfigureStream(ctx, ref, change)
 	if err != nil {
 		return reply{}, err
 	}
@@ -123,5 +123,5 @@ func deleteStream(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{}, c.door.svc.DeleteStream(ctx, ref)
+	return reply{}, c.svc.DeleteStream(ctx, ref)
 }
