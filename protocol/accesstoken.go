@@ -114,6 +114,11 @@ type AccessTokenInfo struct {
 	Scope             AccessTokenScope
 }
 
+// ExpiredAt reports whether the token has expired at a time.
+func (t *AccessTokenInfo) ExpiredAt(now time.Time) bool {
+	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)
+}
+
 // AccessTokenPage is a page of tokens. HasMore tells whether at least one more matches.
 type AccessTokenPage struct {
 	Tokens  []AccessTokenInfo

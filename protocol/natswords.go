@@ -106,6 +106,15 @@ func (s NATSSubjects) Records(verb string, ref StreamRef) string {
 	return s.Root() + "." + verb + "." + string(ref.Basin) + "." + EncodeStreamSubject(ref.Stream)
 }
 
+// Token is the subject of a token verb; id "" leaves the id out.
+func (s NATSSubjects) Token(verb string, id AccessTokenID) string {
+	subject := s.Root() + ".token." + verb
+	if id == "" {
+		return subject
+	}
+	return subject + "." + EncodeStreamSubject(StreamName(id))
+}
+
 // Session is the subject under which one server takes the messages of its session id.
 func (s NATSSubjects) Session(door, id string) string {
 	return s.Root() + ".session." + door + "." + id
