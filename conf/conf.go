@@ -2,6 +2,7 @@ package conf
 
 import (
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -59,8 +60,22 @@ type Config struct {
 	// Replicas is the number of copies that JetStream keeps of everything. Default 1; 1, 3 or 5. More than 1 needs a
 	// NATS cluster.
 	Replicas int
+	// Locations are the names of the places where basins can be made, with commas. The first is the default until a client
+	// sets another, and where basins live that were made before there were locations. All are this deployment: a location
+	// is a label that a basin is made under and keeps. Default "local"; each 1 to 64 letters, digits, ':', '-' and '.'.
+	Locations string
+	// InitFile is the path of a resource spec (docs/declarative.md) that is applied at every start, before any door opens.
+	// Default "": none.
+	InitFile string
 	// LameDuck is how long a stopping broker lets clients move elsewhere. Default 10s, from 0 to 10m; 0 stops at once.
 	LameDuck time.Duration
+	// RootToken is the secret of the access token that may do everything: 16 to 512 visible ASCII characters. Default "".
+	// With it, or with RootTokenFile, every request needs an access token. Without either nothing is checked, and the
+	// ports must be on the loopback address. It has no flag: command lines can be read by every user of a machine.
+	RootToken string
+	// RootTokenFile is the path of a file that holds RootToken; a newline at its end does not count. It is read at the
+	// start. Default "": none. Excludes RootToken.
+	RootTokenFile string
 
 	Log      Log
 	NATS     NATS
@@ -126,6 +141,7 @@ func Default() Config {
 		InflightBytes: 128 << 20,
 		MaxPayload:    8 << 20,
 		Replicas:      1,
+		Locations:     "local",
 		LameDuck:      10 * time.Second,
 		Log:           Log{Level: "info", Format: LogText},
 		NATS:          NATS{Listen: defaultListen},
@@ -149,6 +165,14 @@ func (c Config) WithMemory() Config {
 	c.NATS.Listen = ""
 	c.HTTP.Listen = ""
 	return c
+}
+
+// LocationNames are the names in Locations.
+func (c Config) LocationNames() (names []string) {
+	for name := range strings.SplitSeq(c.Locations, ",") {
+		names = append(names, strings.TrimSpace(name))
+	}
+	return names
 }
 
 // Listens reports whether the embedded server opens a port for clients.

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// notSettings are WEIR_* variables that something else reads: the path of the file, which the command takes.
-var notSettings = []string{"WEIR_CONFIG"}
+// notSettings are WEIR_* variables that something else reads: the path of the file, which the command takes, and the
+// access token of clients.
+var notSettings = []string{"WEIR_CONFIG", "WEIR_ACCESS_TOKEN", "WEIR_ACCESS_TOKEN_FILE"}
+
+// aliases are variables that S2's own server knows. Those of weir go over them.
+var aliases = map[string]string{"S2LITE_INIT_FILE": "init_file"}
 
 // orchestrated matches the variables that Kubernetes puts into every container of a name space that has a service
 // called weir or weir-something. They are not settings, and a broker must not refuse to start because of them.
@@ -16,6 +20,18 @@ var orchestrated = regexp.MustCompile(`^WEIR_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE
 
 func applyEnv(c *Config, environ []string, o origins) error {
 	var errs []error
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		key, ok := aliases[name]
+		if !ok {
+			continue
+		}
+		f, _ := fieldByKey(key)
+		o[key] = name
+		if err := f.setText(c, value); err != nil {
+			errs = append(errs, &Error{Key: key, Source: name, Reason: f.reason(err)})
+		}
+	}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, "WEIR_") || slices.Contains(notSettings, name) {

@@ -14,8 +14,10 @@ type field struct {
 	key  string
 	help string
 	ptr  func(*Config) any
-	// secret says that the value is a URL that may hold a password.
-	secret bool
+	// redact hides what is secret in the value; nil if nothing is.
+	redact func(string) string
+	// noFlag keeps the setting off the command line, which every user of the machine can read.
+	noFlag bool
 }
 
 // fields is every setting there is. Files, the environment, flags and printing all follow it.
@@ -38,8 +40,16 @@ var fields = []field{
 		help: "largest NATS message, 2MiB to 64MiB"},
 	{key: "replicas", ptr: func(c *Config) any { return &c.Replicas },
 		help: "copies of everything in a NATS cluster: 1, 3 or 5"},
+	{key: "locations", ptr: func(c *Config) any { return &c.Locations },
+		help: "names of the locations of basins, with commas; the first is the default"},
+	{key: "init_file", ptr: func(c *Config) any { return &c.InitFile },
+		help: "resource spec that is applied at the start, before any door opens"},
 	{key: "lame_duck", ptr: func(c *Config) any { return &c.LameDuck },
 		help: "time that clients get to move elsewhere when the broker stops, 0 to 10m"},
+	{key: "root_token", ptr: func(c *Config) any { return &c.RootToken }, redact: redactAll, noFlag: true,
+		help: "the access token that may do everything; without one nothing is checked"},
+	{key: "root_token_file", ptr: func(c *Config) any { return &c.RootTokenFile },
+		help: "file that holds the access token that may do everything; without one nothing is checked"},
 	{key: "log.level", ptr: func(c *Config) any { return &c.Log.Level },
 		help: "least level that is logged: debug, info, warn or error"},
 	{key: "log.format", ptr: func(c *Config) any { return &c.Log.Format },
@@ -60,7 +70,7 @@ var fields = []field{
 		help: "serve the HTTP API with a self-signed certificate for localhost"},
 	{key: "http.cors", ptr: func(c *Config) any { return &c.HTTP.CORS },
 		help: "let web pages of any origin use the HTTP API"},
-	{key: "external.url", ptr: func(c *Config) any { return &c.External.URL }, secret: true,
+	{key: "external.url", ptr: func(c *Config) any { return &c.External.URL }, redact: redactURLs,
 		help: "use the NATS at these addresses in place of an embedded one"},
 	{key: "external.creds", ptr: func(c *Config) any { return &c.External.Creds },
 		help: "NATS credentials file for the external NATS"},
@@ -175,8 +185,8 @@ func kindOf(v any) string {
 func (f field) text(c *Config) string {
 	switch p := f.ptr(c).(type) {
 	case *string:
-		if f.secret {
-			return redactURLs(*p)
+		if f.redact != nil {
+			return f.redact(*p)
 		}
 		return *p
 	case *Durability:
@@ -194,6 +204,14 @@ func (f field) text(c *Config) string {
 }
 
 const redacted = "[redacted]"
+
+// redactAll hides the value, and shows only whether there is one.
+func redactAll(s string) string {
+	if s == "" {
+		return ""
+	}
+	return redacted
+}
 
 // redactURLs hides what may be secret in comma-separated addresses: the password, or the user if it stands alone,
 // since it is a token then.

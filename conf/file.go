@@ -95,7 +95,7 @@ func isBlock(key string) bool {
 
 // reason is the text of an error about the value; a secret's value is kept out of it.
 func (f field) reason(err error) string {
-	if f.secret {
+	if f.redact != nil {
 		return "cannot be read"
 	}
 	return err.Error()

@@ -6,10 +6,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// AddFlags adds a flag for every setting to fs. Unreadable values are refused while fs is parsed.
+// AddFlags adds a flag for every setting but the secrets to fs. Unreadable values are refused while fs is parsed.
 func AddFlags(fs *pflag.FlagSet) {
 	def := Default()
 	for _, f := range fields {
+		if f.noFlag {
+			continue
+		}
 		v := &flagValue{field: f, text: f.text(&def)}
 		flag := fs.VarPF(v, f.flag(), "", f.help)
 		if f.kind() == "bool" {

@@ -22,6 +22,9 @@ func TestGoodFiles(t *testing.T) {
 	full.MaxPayload = 16 << 20
 	full.Replicas = 3
 	full.LameDuck = 90 * time.Second
+	full.Locations = "rack-1, rack:2.Upper"
+	full.InitFile = "/etc/weir/resources.json"
+	full.RootToken = "opensesame-opensesame"
 	full.Log = Log{Level: "debug", Format: LogJSON}
 	full.NATS = NATS{Listen: "0.0.0.0:4333", ConfigFile: "nats.conf", ServerName: "weir-1"}
 	full.HTTP = HTTP{Listen: "[::1]:443", TLSCert: "/etc/weir/cert.pem", TLSKey: "/etc/weir/key.pem"}
@@ -117,6 +120,9 @@ func TestBadFiles(t *testing.T) {
 		"inflight_low":                "inflight_bytes: is 1000; allowed is from 1MiB to 64GiB",
 		"max_payload_low":             "max_payload: is 1MiB; allowed is from 2MiB to 64MiB",
 		"max_payload_high":            "max_payload: is 65MiB; allowed is from 2MiB to 64MiB",
+		"locations_empty":             `locations: "": invalid location: has 0 bytes`,
+		"locations_name":              `locations: "rack_1": invalid location: may hold only`,
+		"locations_twice":             `locations: "a" is named twice`,
 		"lame_duck_high":              "lame_duck: is 11m; allowed is from 0s to 10m",
 		"sync_interval_low":           "sync_interval: is 10ms; allowed is from 1s to 1h",
 		"log_level":                   `log.level: is "loud"; allowed are debug, info, warn and error`,
@@ -130,6 +136,12 @@ func TestBadFiles(t *testing.T) {
 		"external_creds_alone":        "external.creds: needs external.url or external.context",
 		"external_and_listen":         "nats.listen: opens a port of the embedded server, but external is set",
 		"external_and_nats_config":    "nats.config_file: configures the embedded server, but external is set",
+		"root_token_short":            "root_token: has 7 characters; allowed is from 16 to 512",
+		"root_token_space":            "root_token: holds a space, a line break or another character that is not visible ASCII",
+		"root_token_twice":            "root_token_file: names a root token, but root_token is set too: leave one out",
+		"root_token_type":             "root_token_type.conf:2: root_token: cannot be read",
+		"open_http":                   `http.listen: "0.0.0.0:8080" can be reached from other machines, and without a root token everybody there may do everything: set root_token_file, or listen on 127.0.0.1`,
+		"open_nats":                   `nats.listen: ":4222" can be reached from other machines, and without a root token everybody there may do everything: set root_token_file, or users in nats.config_file, or listen on 127.0.0.1`,
 		"two_mistakes":                "allowed are debug, info, warn and error\ntestdata/bad/two_mistakes.conf:2: replicas: is 2; allowed are 1, 3 and 5",
 	}
 	files, err := filepath.Glob("testdata/bad/*.conf")
@@ -225,6 +237,8 @@ func TestEnvironment(t *testing.T) {
 		{"a Kubernetes service called weir", "WEIR_PORT_4222_TCP_ADDR=10.0.0.1", ""},
 		{"its port", "WEIR_PORT=tcp://10.0.0.1:4222", ""},
 		{"a Kubernetes service called weir-nats", "WEIR_NATS_SERVICE_HOST=10.0.0.1", ""},
+		{"the access token of clients", "WEIR_ACCESS_TOKEN=hunter2", ""},
+		{"the file of it", "WEIR_ACCESS_TOKEN_FILE=token", ""},
 		{"somebody else's", "WEIRD=1", ""},
 	}
 	for _, tt := range tests {
@@ -243,12 +257,13 @@ func TestEnvironment(t *testing.T) {
 
 func TestFlagsRefuseUnreadableValues(t *testing.T) {
 	for arg, want := range map[string]string{
-		"--lame-duck=soon":   `invalid argument "soon" for "--lame-duck" flag`,
-		"--replicas=x":       `invalid argument "x" for "--replicas" flag`,
-		"--memory=x":         `invalid argument "x" for "--memory" flag`,
-		"--max-payload=-1":   `invalid argument "-1" for "--max-payload" flag`,
-		"--durabilty=group":  "unknown flag: --durabilty",
-		"--inflight-bytes=1": "",
+		"--lame-duck=soon":     `invalid argument "soon" for "--lame-duck" flag`,
+		"--replicas=x":         `invalid argument "x" for "--replicas" flag`,
+		"--memory=x":           `invalid argument "x" for "--memory" flag`,
+		"--max-payload=-1":     `invalid argument "-1" for "--max-payload" flag`,
+		"--durabilty=group":    "unknown flag: --durabilty",
+		"--root-token=hunter2": "unknown flag: --root-token",
+		"--inflight-bytes=1":   "",
 	} {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 		AddFlags(fs)

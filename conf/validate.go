@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // Error is one thing that is wrong with a configuration.
@@ -57,8 +59,10 @@ func (c Config) validateOn(goos string) error {
 	if strings.ContainsAny(c.NATS.ServerName, " \t\r\n") {
 		v.add("nats.server_name", "may not hold white space")
 	}
+	v.locations(c.LocationNames())
 	v.http(c.HTTP)
 	v.external(c)
+	v.access(c)
 	return errors.Join(v.errs...)
 }
 
@@ -99,6 +103,18 @@ func (v *validation) durability(c Config, goos string) {
 		v.add("durability", "group syncs one server's files, but replicas is %d: use always or interval", c.Replicas)
 	case goos != "linux":
 		v.add("durability", "group needs Linux (syncfs), this is %s: use always", goos)
+	}
+}
+
+func (v *validation) locations(names []string) {
+	seen := map[string]bool{}
+	for _, name := range names {
+		if _, err := protocol.ParseLocationName(name); err != nil {
+			v.add("locations", "%q: %s", name, err)
+		} else if seen[name] {
+			v.add("locations", "%q is named twice", name)
+		}
+		seen[name] = true
 	}
 }
 

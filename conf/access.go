@@ -1,0 +1,93 @@
+package conf
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+)
+
+// The length of a root token, in characters. The least is far from guessable for a random one, and keeps out "secret".
+const (
+	minRootToken = 16
+	maxRootToken = 512
+)
+
+// Checked reports whether requests need an access token. If not, everybody who reaches the broker may do everything.
+func (c Config) Checked() bool { return c.RootToken != "" || c.RootTokenFile != "" }
+
+// RootSecret is the root token, read from its file if it has one; "" if nothing is checked. The error is an [*Error]
+// that never shows the secret.
+func (c Config) RootSecret() (string, error) {
+	if c.RootTokenFile == "" {
+		return c.RootToken, nil
+	}
+	fail := func(reason string) (string, error) { return "", &Error{Key: "root_token_file", Reason: reason} }
+	f, err := os.Open(c.RootTokenFile)
+	if err != nil {
+		return fail("cannot be read: " + err.Error())
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxRootToken+3)) // One more than the longest token with its newline.
+	if err != nil {
+		return fail("cannot be read: " + err.Error())
+	}
+	text = bytes.TrimSuffix(text, []byte("\n"))
+	text = bytes.TrimSuffix(text, []byte("\r"))
+	if reason := checkRootToken(string(text)); reason != "" {
+		return fail(fmt.Sprintf("the token in %s %s", c.RootTokenFile, reason))
+	}
+	return string(text), nil
+}
+
+// checkRootToken says what is wrong with a root token, without showing it.
+func checkRootToken(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' }) {
+		return "holds a space, a line break or another character that is not visible ASCII"
+	}
+	if n := len(s); n < minRootToken || n > maxRootToken {
+		count := fmt.Sprintf("has %d characters", n)
+		if n > maxRootToken {
+			count = "is too long"
+		}
+		return fmt.Sprintf("%s; allowed is from %d to %d", count, minRootToken, maxRootToken)
+	}
+	return ""
+}
+
+// access checks the root token, and that a broker without one can be reached from its own machine only.
+func (v *validation) access(c Config) {
+	if c.RootToken != "" {
+		if reason := checkRootToken(c.RootToken); reason != "" {
+			v.add("root_token", "%s", reason)
+		}
+		if c.RootTokenFile != "" {
+			v.add("root_token_file", "names a root token, but root_token is set too: leave one out")
+		}
+	}
+	if c.Checked() {
+		return
+	}
+	if c.HTTP.Listens() && checkListen(c.HTTP.Listen) == "" && !Loopback(c.HTTP.Listen) {
+		v.add("http.listen", "%q can be reached from other machines, and without a root token everybody there may do everything: "+
+			"set root_token_file, or listen on 127.0.0.1", c.HTTP.Listen)
+	}
+	// A NATS configuration file may have users of its own; whether it does is found out by the start, which reads it.
+	if !c.External.Enabled() && c.NATS.ConfigFile == "" && c.NATS.Listens() && checkListen(c.NATS.Listen) == "" && !Loopback(c.NATS.Listen) {
+		v.add("nats.listen", "%q can be reached from other machines, and without a root token everybody there may do everything: "+
+			"set root_token_file, or users in nats.config_file, or listen on 127.0.0.1", c.NATS.Listen)
+	}
+}
+
+// Loopback reports whether only this machine reaches a host:port: the host is localhost or a loopback address. A host
+// that is left out means all interfaces.
+func Loopback(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
