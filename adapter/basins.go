@@ -15,6 +15,11 @@ func basinDeleting(name protocol.BasinName) error {
 	return protocol.Errorf(protocol.CodeBasinDeletionPending, "basin %q is being deleted", name)
 }
 
+func basinRestoring(name protocol.BasinName) error {
+	return protocol.Errorf(protocol.CodeResourceAlreadyExists,
+		"basin %q is being restored; to give up a restore that will not go on, delete the basin", name)
+}
+
 // ListBasins returns a page of basins.
 func (a *Adapter) ListBasins(_ context.Context, req protocol.ListRequest) (protocol.BasinPage, error) {
 	return a.catalog.view.listBasins(req), nil
@@ -22,7 +27,10 @@ func (a *Adapter) ListBasins(_ context.Context, req protocol.ListRequest) (proto
 
 // CreateBasin makes a basin (control plane 3.2).
 func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
-	key, err := requestKey(req.RequestToken, req.Config)
+	if req.Location != "" && !a.knowsLocation(req.Location) {
+		return info, "", unknownLocation(req.Location)
+	}
+	key, err := requestKey(req.RequestToken, askedBasin(req))
 	if err != nil {
 		return info, "", err
 	}
@@ -31,20 +39,26 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 		switch {
 		case ok && old.deleting():
 			return basinDeleting(req.Basin)
+		case ok && old.hidden():
+			return basinRestoring(req.Basin)
 		case ok && key != "" && key == old.Key:
 			info, result = old.info(), protocol.ProvisionNoop
 			return nil
 		case ok:
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", req.Basin)
 		}
-		info, result, err = a.newBasin(ctx, req.Basin, req.Config, key)
+		info, result, err = a.newBasin(ctx, req.Basin, req.Config, req.Location, key)
 		return err
 	})
 	return info, result, err
 }
 
-func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config protocol.BasinConfig, key string) (protocol.BasinInfo, protocol.ProvisionResult, error) {
-	rec := &basinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Logs: a.opts.LogsPerBasin, Key: key}
+// newBasin stores a basin; a location of "" stands for the default of this moment.
+func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config protocol.BasinConfig, location protocol.LocationName, key string) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+	if location == "" {
+		location = a.defaultLocation()
+	}
+	rec := &basinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Location: location, Logs: a.opts.LogsPerBasin, Key: key}
 	revision, err := a.catalog.write(ctx, basinKey(name), rec, 0)
 	if err != nil {
 		return protocol.BasinInfo{}, "", err
@@ -58,11 +72,17 @@ func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req 
 	err = a.catalog.change(ctx, basinKey(name), func() error {
 		rec, revision, ok := a.catalog.view.basin(name)
 		switch {
+		case !ok && req.Location != "" && !a.knowsLocation(req.Location):
+			return unknownLocation(req.Location)
 		case !ok:
-			info, result, err = a.newBasin(ctx, name, req.Config, "")
+			info, result, err = a.newBasin(ctx, name, req.Config, req.Location, "")
 			return err
 		case rec.deleting():
 			return basinDeleting(name)
+		case rec.hidden():
+			return basinRestoring(name)
+		case req.Location != "" && req.Location != rec.Location:
+			return protocol.Errorf(protocol.CodeInvalid, "location: the basin lives in %q and cannot move to %q", rec.Location, req.Location)
 		case rec.Config.Equal(req.Config):
 			info, result = rec.info(), protocol.ProvisionNoop
 			return nil
@@ -86,7 +106,7 @@ func (a *Adapter) updateBasin(ctx context.Context, rec *basinRecord, revision ui
 func (a *Adapter) liveBasin(name protocol.BasinName) (rec basinRecord, revision uint64, err error) {
 	rec, revision, ok := a.catalog.view.basin(name)
 	switch {
-	case !ok:
+	case !ok || rec.hidden():
 		return rec, 0, basinNotFound(name)
 	case rec.deleting():
 		return rec, 0, basinDeleting(name)

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,6 +134,9 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 	if e == nil {
 		return nil
 	}
+	if e.Key() == defaultLocationKey {
+		return c.applyDefaultLocation(e)
+	}
 	gone := e.Operation() != jetstream.KeyValuePut
 	if name, ok := strings.CutPrefix(e.Key(), "b."); ok {
 		if gone {
@@ -143,6 +147,7 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 		if err := json.Unmarshal(e.Value(), &r); err != nil {
 			return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
 		}
+		r.Location = cmp.Or(r.Location, c.a.opts.Locations[0]) // made before there were locations
 		c.view.putBasin(&r, e.Revision())
 		return nil
 	}
@@ -170,6 +175,7 @@ func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision
 	}
 	e := newStreamEntry(basin, r, revision, checks)
 	c.view.putStream(e)
+	c.a.emptiness.watch(e)
 	if c.a.opts.Shared {
 		if l := c.a.openedLog(basin, e.Log); l != nil {
 			l.configure(e)

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // Durability says what an acknowledged write has survived when the caller hears of it (docs/durability.md).
@@ -35,6 +37,9 @@ type Options struct {
 	Replicas int
 	// LogsPerBasin is the number of logs that the streams of a new basin are spread over; default 1.
 	LogsPerBasin int
+	// Locations are the names of the places where basins can be made; the first is the default until another is set, and
+	// where basins are taken to live that were made before there were locations. Default: the one called "local".
+	Locations []protocol.LocationName
 	// InflightBytes bounds the metered bytes of appends that are not answered yet, over all streams; default 128 MiB,
 	// at least 1 MiB (data plane 3.9).
 	InflightBytes int64

@@ -13,6 +13,9 @@ import (
 type view struct {
 	mu     sync.RWMutex
 	basins btree.Map[string, *basinView]
+	// location is the default location that was set, locationRevision that of its key.
+	location         protocol.LocationName
+	locationRevision uint64
 }
 
 // basinView is a basin in the view. Its fields are guarded by view.mu.

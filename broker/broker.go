@@ -115,6 +115,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Check:         b.st.checkLogs,
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.fatal,
+		Locations:     b.locations(),
 		Logger:        b.log,
 	}
 }

@@ -6,14 +6,22 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func (s *service) ListLocations(context.Context) ([]protocol.LocationInfo, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+func (s *service) ListLocations(ctx context.Context) ([]protocol.LocationInfo, error) {
+	return do(s, func() ([]protocol.LocationInfo, error) { return s.st.ListLocations(ctx) })
 }
 
-func (s *service) DefaultLocation(context.Context) (protocol.LocationInfo, error) {
-	return protocol.LocationInfo{}, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+func (s *service) DefaultLocation(ctx context.Context) (protocol.LocationInfo, error) {
+	return do(s, func() (protocol.LocationInfo, error) { return s.st.DefaultLocation(ctx) })
 }
 
-func (s *service) SetDefaultLocation(context.Context, protocol.LocationName) (protocol.LocationInfo, error) {
-	return protocol.LocationInfo{}, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+func (s *service) SetDefaultLocation(ctx context.Context, name protocol.LocationName) (protocol.LocationInfo, error) {
+	return do(s, func() (protocol.LocationInfo, error) { return s.st.SetDefaultLocation(ctx, name) })
+}
+
+// locations are the configured locations.
+func (b *Broker) locations() (names []protocol.LocationName) {
+	for _, name := range b.cfg.LocationNames() {
+		names = append(names, protocol.LocationName(name))
+	}
+	return names
 }

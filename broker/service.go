@@ -13,6 +13,7 @@ import (
 type storage interface {
 	protocol.BasinService
 	protocol.StreamService
+	protocol.LocationService
 	// OpenStream opens a stream, and creates it if it is missing and its basin says so for this use.
 	OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (opened, error)
 }

@@ -6,14 +6,27 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func (c *Client) ListLocations(context.Context) ([]protocol.LocationInfo, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// locationBody is the body that names a location.
+type locationBody protocol.LocationName
+
+func (b locationBody) MarshalJSON() ([]byte, error) {
+	return protocol.EncodeLocationName(protocol.LocationName(b)), nil
 }
 
-func (c *Client) DefaultLocation(context.Context) (protocol.LocationInfo, error) {
-	return protocol.LocationInfo{}, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// ListLocations implements [protocol.LocationService].
+func (c *Client) ListLocations(ctx context.Context) ([]protocol.LocationInfo, error) {
+	all, _, err := call[protocol.Locations](ctx, c, c.subjects.Location("list"), nil, nil)
+	return all, err
 }
 
-func (c *Client) SetDefaultLocation(context.Context, protocol.LocationName) (protocol.LocationInfo, error) {
-	return protocol.LocationInfo{}, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// DefaultLocation implements [protocol.LocationService].
+func (c *Client) DefaultLocation(ctx context.Context) (protocol.LocationInfo, error) {
+	info, _, err := call[protocol.LocationInfo](ctx, c, c.subjects.Location("default.get"), nil, nil)
+	return info, err
+}
+
+// SetDefaultLocation implements [protocol.LocationService].
+func (c *Client) SetDefaultLocation(ctx context.Context, name protocol.LocationName) (protocol.LocationInfo, error) {
+	info, _, err := call[protocol.LocationInfo](ctx, c, c.subjects.Location("default.set"), nil, locationBody(name))
+	return info, err
 }

@@ -41,6 +41,7 @@ func startBroker(t testing.TB, bubble bool, settings ...func(*conf.Config)) *bro
 	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = conf.ListenNone
 	cfg.LameDuck = 0
+	cfg.Locations = "local, test:Other.1" // memLocations
 	if bubble {
 		cfg.Memory = true
 	} else {

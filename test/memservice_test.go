@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -21,6 +22,8 @@ type memService struct {
 	mu      sync.Mutex
 	basins  map[protocol.BasinName]*memBasin
 	changed chan struct{} // closed and replaced at every change; readers wait on it
+	// location is where basins are made whose request names none.
+	location protocol.LocationName
 }
 
 type memBasin struct {
@@ -32,13 +35,14 @@ type memBasin struct {
 
 // memKey is what a repeated create must equal.
 type memKey struct {
-	token  string
-	basin  protocol.BasinConfig
-	stream protocol.StreamConfig
+	token    string
+	basin    protocol.BasinConfig
+	location protocol.LocationName // as requested
+	stream   protocol.StreamConfig
 }
 
 func newMemService(testing.TB) *memService {
-	return &memService{basins: map[protocol.BasinName]*memBasin{}, changed: make(chan struct{})}
+	return &memService{basins: map[protocol.BasinName]*memBasin{}, changed: make(chan struct{}), location: memLocations[0]}
 }
 
 // notifyLocked wakes everybody who waits.
@@ -101,21 +105,26 @@ func (m *memService) ListBasins(_ context.Context, req protocol.ListRequest) (ou
 func (m *memService) CreateBasin(_ context.Context, req protocol.CreateBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if req.Location != "" && !slices.Contains(memLocations, req.Location) {
+		return protocol.BasinInfo{}, "", memNoLocation(req.Location)
+	}
 	if b := m.basins[req.Basin]; b != nil {
-		if k := b.key; k != nil && req.RequestToken != nil && k.token == *req.RequestToken && k.basin.Equal(req.Config) {
+		k := b.key
+		if k != nil && req.RequestToken != nil && k.token == *req.RequestToken && k.basin.Equal(req.Config) && k.location == req.Location {
 			return b.info, protocol.ProvisionNoop, nil
 		}
 		return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin exists")
 	}
-	b := m.addBasinLocked(req.Basin, req.Config)
+	b := m.addBasinLocked(req.Basin, req.Config, req.Location)
 	if req.RequestToken != nil {
-		b.key = &memKey{token: *req.RequestToken, basin: req.Config}
+		b.key = &memKey{token: *req.RequestToken, basin: req.Config, location: req.Location}
 	}
 	return b.info, protocol.ProvisionCreated, nil
 }
 
-func (m *memService) addBasinLocked(name protocol.BasinName, config protocol.BasinConfig) *memBasin {
-	b := &memBasin{protocol.BasinInfo{Name: name, CreatedAt: time.Now().UTC()}, config, nil,
+func (m *memService) addBasinLocked(name protocol.BasinName, config protocol.BasinConfig, location protocol.LocationName) *memBasin {
+	info := protocol.BasinInfo{Name: name, CreatedAt: time.Now().UTC(), Location: cmp.Or(location, m.location)}
+	b := &memBasin{info, config, nil,
 		map[protocol.StreamName]*memStream{}}
 	m.basins[name] = b
 	return b
@@ -126,8 +135,12 @@ func (m *memService) EnsureBasin(_ context.Context, name protocol.BasinName, req
 	defer m.mu.Unlock()
 	b := m.basins[name]
 	switch {
+	case b == nil && req.Location != "" && !slices.Contains(memLocations, req.Location):
+		return protocol.BasinInfo{}, "", memNoLocation(req.Location)
 	case b == nil:
-		return m.addBasinLocked(name, req.Config).info, protocol.ProvisionCreated, nil
+		return m.addBasinLocked(name, req.Config, req.Location).info, protocol.ProvisionCreated, nil
+	case req.Location != "" && req.Location != b.info.Location:
+		return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeInvalid, "the basin lives in %s", b.info.Location)
 	case b.config.Equal(req.Config):
 		return b.info, protocol.ProvisionNoop, nil
 	}

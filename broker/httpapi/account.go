@@ -66,17 +66,6 @@ func (c *call) revokeToken() error {
 	return notImplemented("access tokens")
 }
 
-func (c *call) listLocations() error { return notImplemented("locations") }
-
-func (c *call) getLocation() error { return notImplemented("locations") }
-
-func (c *call) setLocation() error {
-	if _, err := jsonBody(c, protocol.DecodeLocationName); err != nil {
-		return err
-	}
-	return notImplemented("locations")
-}
-
 // The sets of control plane 6.2.
 var (
 	accountSets = []string{"active-basins", "account-ops"}

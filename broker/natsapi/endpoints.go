@@ -33,6 +33,10 @@ func endpoints() []endpoint {
 		{"stream-reconfigure", "stream.reconfigure.>", "stream.reconfigure.<basin>.<stream>", "Change parts of a stream's config", true, reconfigureStream},
 		{"stream-delete", "stream.delete.>", "stream.delete.<basin>.<stream>", "Delete a stream", true, deleteStream},
 
+		{"location-list", "location.list", "location.list", "List the locations of basins", false, listLocations},
+		{"location-default-get", "location.default.get", "location.default.get", "Get the default location", false, getDefaultLocation},
+		{"location-default-set", "location.default.set", "location.default.set", "Set the default location", true, setDefaultLocation},
+
 		{"append", "append.>", "append.<basin>.<stream>", "Append records, or open an append session", true, appendRecords},
 		{"read", "read.>", "read.<basin>.<stream>", "Read records, or open a read session", false, readRecords},
 		{"tail", "tail.>", "tail.<basin>.<stream>", "Check a stream's tail", false, checkTail},

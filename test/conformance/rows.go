@@ -129,11 +129,10 @@ var ControlPlane = []Row{
 	{"A.5", 118, 118, Here, ""},
 	{"A.5", 119, 119, ByUnitTest, "protocol"},
 	{"A.5", 120, 124, Here, ""},
-	{"A.5", 125, 127, ByAccount, "locations"},
-	{"A.5", 128, 128, Here, ""},
-	{"A.5", 129, 131, ByAccount, "access tokens and quotas"},
-	{"A.6", 132, 144, Here, ""},
-	{"A.6", 145, 146, ByAccount, "locations"},
+	{"A.5", 125, 128, Here, ""},
+	{"A.5", 129, 129, ByAccount, "access tokens"},
+	{"A.5", 130, 131, Void, "there is no quota to reach, and no hosting to freeze an account"},
+	{"A.6", 132, 146, Here, ""},
 	{"A.6", 147, 148, ByHTTP, ""},
 	{"A.7", 149, 152, Here, ""},
 	{"A.7", 153, 153, Void, "decision D-10: no basin is ever in creation"},
@@ -179,6 +178,17 @@ var ControlPlaneHTTP = []Row{
 	{"A.24", 436, 436, ByUnitTest, "broker/httpapi"},
 	{"A.24", 437, 437, ByUnitTest, "conf"},
 	{"A.24", 438, 441, ByUnitTest, "cmd/weir"},
+}
+
+// ControlPlaneLocations lists the rows of the control plane's appendix that concern locations, once and in order.
+var ControlPlaneLocations = []Row{
+	{"A.22", 404, 406, Here, ""},
+	{"A.22", 407, 407, ByHTTP, ""},
+	{"A.22", 408, 408, Here, ""},
+	{"A.22", 409, 409, ByHTTP, ""},
+	{"A.22", 410, 411, Here, ""},
+	{"A.22", 412, 412, ByAccount, "access tokens"},
+	{"A.22", 413, 413, Void, "it is about the reference server, which has no locations (D-12)"},
 }
 
 // ref is a row that a case names.

@@ -2,18 +2,27 @@ package httpclient
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/weirstream/weir/protocol"
 )
 
-func (c *Client) ListLocations(context.Context) ([]protocol.LocationInfo, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+const (
+	locationsPath       = "/v1/locations"
+	defaultLocationPath = "/v1/locations/default"
+)
+
+// ListLocations implements [protocol.LocationService].
+func (c *Client) ListLocations(ctx context.Context) ([]protocol.LocationInfo, error) {
+	return ask[protocol.Locations](ctx, c, call{method: http.MethodGet, path: locationsPath}, nil)
 }
 
-func (c *Client) DefaultLocation(context.Context) (protocol.LocationInfo, error) {
-	return protocol.LocationInfo{}, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// DefaultLocation implements [protocol.LocationService].
+func (c *Client) DefaultLocation(ctx context.Context) (protocol.LocationInfo, error) {
+	return ask[protocol.LocationInfo](ctx, c, call{method: http.MethodGet, path: defaultLocationPath}, nil)
 }
 
-func (c *Client) SetDefaultLocation(context.Context, protocol.LocationName) (protocol.LocationInfo, error) {
-	return protocol.LocationInfo{}, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// SetDefaultLocation implements [protocol.LocationService].
+func (c *Client) SetDefaultLocation(ctx context.Context, name protocol.LocationName) (protocol.LocationInfo, error) {
+	return ask[protocol.LocationInfo](ctx, c, call{method: http.MethodPut, path: defaultLocationPath}, name)
 }
