@@ -40,7 +40,6 @@ type Adapter struct {
 	catalog   *catalog
 	janitor   *janitor
 
-	emptiness *emptiness
 	mu       sync.Mutex
 	logs     map[string]*logSlot             // by name of the JetStream stream
 	removing map[protocol.BasinName]struct{} // no log of these is opened any more
@@ -65,10 +64,10 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	opts.Replicas = max(1, opts.Replicas)
 	opts.LogsPerBasin = max(1, opts.LogsPerBasin)
-	if opts.InflightBytes == 0 {
 	if len(opts.Locations) == 0 {
 		opts.Locations = []protocol.LocationName{protocol.DefaultLocationName}
 	}
+	if opts.InflightBytes == 0 {
 		opts.InflightBytes = defaultInflightBytes
 	}
 	opts.InflightBytes = max(opts.InflightBytes, protocol.MaxBatchBytes)
@@ -101,7 +100,6 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	a.commit = newCommitter(sync, opts.Fatal)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
-	a.emptiness = newEmptiness(a)
 		return nil, err
 	}
 	if a.opts.Check != nil {
@@ -115,7 +113,6 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	a.janitor = newJanitor(a)
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
 	return a, nil
-	a.tasks.Go(func() { a.emptiness.run(a.ctx) })
 }
 
 // connect opens the connections: one to manage, and a few each to publish and to read, so that bulk reads do not

@@ -41,7 +41,6 @@ type streamRecord struct {
 
 // streamEntry is a stream in the in-memory view: compact, because there may be millions. It is immutable; a change
 // replaces it.
-	Idle      *idleRecord                   `json:"idle,omitempty"`
 type streamEntry struct {
 	Basin     protocol.BasinName
 	Name      protocol.StreamName
@@ -58,7 +57,6 @@ type streamEntry struct {
 
 // checkTime is what the janitor remembers of a stream between passes. It is shared by all entries of one incarnation.
 type checkTime struct {
-	idle      *idleRecord // nil: nothing was ever armed
 	// at is when the stream's oldest chunk may expire, in milliseconds; 0: not known.
 	at atomic.Uint64
 	// fresh is set while nothing can have been stored: the stream was created here, nobody else writes, and it was never
@@ -68,8 +66,6 @@ type checkTime struct {
 
 const neverCheck = ^uint64(0)
 
-	// emptyAt is the earliest time for which the emptiness task has the stream in its queue, in seconds; 0: none.
-	emptyAt atomic.Uint64
 // before lowers the time of the next check to at.
 func (c *checkTime) before(at uint64) {
 	for {
@@ -82,7 +78,7 @@ func (c *checkTime) before(at uint64) {
 
 func newStreamEntry(basin protocol.BasinName, r *streamRecord, revision uint64, checks *checkTime) *streamEntry {
 	return &streamEntry{Basin: basin, Name: r.Name, ID: r.ID, Key: r.Key, Cipher: r.Cipher, config: unique.Make(r.Config),
-		createdAt: r.CreatedAt, deletedAt: r.DeletedAt, Log: r.Log, revision: revision, checks: checks, idle: r.Idle}
+		createdAt: r.CreatedAt, deletedAt: r.DeletedAt, Log: r.Log, revision: revision, checks: checks}
 }
 
 // Config is the stream's resolved configuration.
@@ -94,7 +90,7 @@ func (e *streamEntry) ref() protocol.StreamRef {
 
 func (e *streamEntry) record() *streamRecord {
 	return &streamRecord{Name: e.Name, ID: e.ID, Log: e.Log, CreatedAt: e.createdAt, DeletedAt: e.deletedAt,
-		Cipher: e.Cipher, Config: e.Config(), Key: e.Key, Idle: e.idle}
+		Cipher: e.Cipher, Config: e.Config(), Key: e.Key}
 }
 
 func (e *streamEntry) deleting() bool { return !e.deletedAt.IsZero() }
