@@ -1,13 +1,84 @@
 package access
 
-import "github.com/weirstream/weir/protocol"
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
 
 // Caller is who presents a token, as long as the token lives.
 type Caller struct {
-	svc  protocol.Service
+	g    *Guard
+	svc  *service
 	info protocol.AccessTokenInfo
 	key  [32]byte
-	done chan struct{}
+	ops  protocol.OperationSet
+
+	// life ends when the token is revoked or has expired; nil for the root. Sessions hang on it with context.AfterFunc, so
+	// that they cost no goroutine.
+	life context.Context //nolint:containedctx // lives as long as the token
+	end  context.CancelFunc
+
+	mu    sync.Mutex  // guards clock
+	clock *time.Timer // fires when the token may have expired; nil if it never does
+}
+
+// newCaller makes a caller that never ends.
+func newCaller(g *Guard, info protocol.AccessTokenInfo, key [32]byte) *Caller {
+	c := &Caller{g: g, info: info, key: key, ops: info.Scope.Operations()}
+	c.svc = &service{g: g, c: c, inner: g.core, scope: info.Scope}
+	if info.AutoPrefixStreams {
+		c.svc.prefix = info.Scope.Streams.Name
+	}
+	return c
+}
+
+// newMortal makes a caller that ends with its token.
+func newMortal(g *Guard, info protocol.AccessTokenInfo, key [32]byte) *Caller {
+	c := newCaller(g, info, key)
+	c.life, c.end = context.WithCancel(context.Background())
+	if !info.ExpiresAt.IsZero() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.clock = time.AfterFunc(c.nextLook(), c.look)
+	}
+	return c
+}
+
+// lookEvery bounds how late it is noticed that the wall clock was set, or stood still, while a token expired.
+const lookEvery = 30 * time.Second
+
+func (c *Caller) nextLook() time.Duration {
+	return min(max(time.Until(c.info.ExpiresAt), 0), lookEvery)
+}
+
+// look ends the caller if its token has expired, and looks again later if not.
+func (c *Caller) look() {
+	if c.info.ExpiredAt(time.Now()) {
+		c.g.drop(c.key)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.Err() == nil && c.clock != nil {
+		c.clock.Reset(c.nextLook())
+	}
+}
+
+func (c *Caller) stopClock() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.clock != nil {
+		c.clock.Stop()
+		c.clock = nil
+	}
+}
+
+// alive reports whether the token is neither revoked nor expired.
+func (c *Caller) alive() bool {
+	return c.life == nil || c.life.Err() == nil && !c.info.ExpiredAt(time.Now())
 }
 
 // Service does what the caller may do, and refuses the rest with permission_denied. Once the token is revoked or has
@@ -21,7 +92,12 @@ func (c *Caller) ID() protocol.AccessTokenID { return c.info.ID }
 func (c *Caller) Info() protocol.AccessTokenInfo { return c.info }
 
 // Done is closed when the token is revoked or has expired; it is nil for the root.
-func (c *Caller) Done() <-chan struct{} { return c.done }
+func (c *Caller) Done() <-chan struct{} {
+	if c.life == nil {
+		return nil
+	}
+	return c.life.Done()
+}
 
 // Key is the hash of the secret. It tells apart tokens that have the same id one after the other.
 func (c *Caller) Key() [32]byte { return c.key }

@@ -2,11 +2,23 @@ package access
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/weirstream/weir/protocol"
 )
+
+// Core is the service without the tokens, which the guard adds. It checks nothing.
+type Core interface {
+	protocol.BasinService
+	protocol.StreamService
+	protocol.RecordService
+	protocol.MetricsService
+	protocol.LocationService
+}
 
 // StoredToken is an issued token as it is kept.
 type StoredToken struct {
@@ -19,7 +31,7 @@ type StoredToken struct {
 type Tokens interface {
 	// PutToken stores a token under its id, durably. Codes: resource_already_exists if the id is taken.
 	PutToken(ctx context.Context, t StoredToken) error
-	// RemoveToken removes a token, durably. Codes: access_token_not_found.
+	// RemoveToken removes a token, durably, and has announced that when it returns. Codes: access_token_not_found.
 	RemoveToken(ctx context.Context, id protocol.AccessTokenID) error
 	// TokenByHash finds a token by the hash of its secret.
 	TokenByHash(hash [32]byte) (StoredToken, bool)
@@ -27,8 +39,8 @@ type Tokens interface {
 	Token(id protocol.AccessTokenID) (StoredToken, bool)
 	// ListTokens returns a page of tokens by id, at most req.PageSize(), and whether more match.
 	ListTokens(req protocol.ListRequest) (page []StoredToken, more bool)
-	// OnTokenRemoved sets what is called, after the fact and outside all locks, with the hash of every token that is
-	// removed, here or by another server. It is called once, before anything else.
+	// OnTokenRemoved sets what is called, outside all locks, with the hash of every token that was removed, here or by
+	// another server, once TokenByHash does not find it any more. It is called once, before anything else.
 	OnTokenRemoved(f func(hash [32]byte))
 }
 
@@ -42,18 +54,48 @@ type Options struct {
 
 // Guard knows who may do what; make one with [New]. All methods may be called at once.
 type Guard struct {
-	svc    protocol.Service
-	tokens Tokens
-	open   bool
-	root   *Caller
+	core     Core
+	tokens   Tokens
+	log      *slog.Logger
+	open     bool
+	root     *Caller
+	rootHash [32]byte
+
+	mu      sync.RWMutex // guards what follows
+	callers map[[32]byte]*Caller
+	closed  bool
 }
 
-// New makes a guard in front of svc, which does everything but administer tokens: the guard does that.
-func New(svc protocol.Service, tokens Tokens, opts Options) *Guard {
-	g := &Guard{svc: svc, tokens: tokens, open: opts.RootSecret == ""}
-	g.root = &Caller{svc: svc, info: protocol.AccessTokenInfo{ID: protocol.RootTokenID}}
+// New makes a guard in front of core.
+func New(core Core, tokens Tokens, opts Options) *Guard {
+	g := &Guard{core: core, tokens: tokens, log: opts.Logger, open: opts.RootSecret == "", callers: map[[32]byte]*Caller{}}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if !g.open {
+		g.rootHash = sha256.Sum256([]byte(opts.RootSecret))
+	}
+	g.root = newCaller(g, rootInfo, g.rootHash)
+	tokens.OnTokenRemoved(func(hash [32]byte) { g.drop(hash) })
 	return g
 }
+
+// rootInfo describes the token of the configuration. It allows everything, for ever.
+var rootInfo = protocol.AccessTokenInfo{
+	ID: protocol.RootTokenID,
+	Scope: protocol.AccessTokenScope{
+		Basins:       everyName,
+		Streams:      everyName,
+		AccessTokens: everyName,
+		Groups: protocol.OperationGroups{
+			Account: protocol.ReadWrite{Read: true, Write: true},
+			Basin:   protocol.ReadWrite{Read: true, Write: true},
+			Stream:  protocol.ReadWrite{Read: true, Write: true},
+		},
+	},
+}
+
+var everyName = protocol.ResourceSet{Kind: protocol.MatchPrefix}
 
 // Open reports whether there is no root token, so that nothing is checked.
 func (g *Guard) Open() bool { return g.open }
@@ -62,13 +104,32 @@ func (g *Guard) Open() bool { return g.open }
 // program that embeds the broker.
 func (g *Guard) Root() *Caller { return g.root }
 
+// maxSecretBytes bounds what is hashed; no secret is longer.
+const maxSecretBytes = 1024
+
 // Authenticate returns the caller whose secret it is; of an open guard always the root. One caller is shared by all who
-// present the same token. Codes: authn.
+// present the same token. The error has code authn and never says more than that.
 func (g *Guard) Authenticate(secret string) (*Caller, error) {
 	if g.open {
 		return g.root, nil
 	}
-	return nil, protocol.Errorf(protocol.CodeAuthn, "the access token is missing, unknown, revoked or expired")
+	if secret == "" || len(secret) > maxSecretBytes {
+		return nil, errAuthn()
+	}
+	hash := sha256.Sum256([]byte(secret))
+	if subtle.ConstantTimeCompare(hash[:], g.rootHash[:]) == 1 {
+		return g.root, nil
+	}
+	c := g.caller(hash)
+	if c == nil || !c.alive() {
+		return nil, errAuthn()
+	}
+	return c, nil
+}
+
+// errAuthn is the one answer to whoever is not known, whatever the reason.
+func errAuthn() *protocol.Error {
+	return protocol.Errorf(protocol.CodeAuthn, "the access token is missing, unknown, revoked or expired")
 }
 
 // ServiceFor is [Guard.Authenticate] for a door that needs only the caller's service.
@@ -80,5 +141,51 @@ func (g *Guard) ServiceFor(secret string) (protocol.Service, error) {
 	return c.Service(), nil
 }
 
-// Close frees what the guard holds. Nothing may use it or its callers any more.
-func (g *Guard) Close() {}
+// caller finds the caller of a token, or makes it; nil if there is no such token.
+func (g *Guard) caller(hash [32]byte) *Caller {
+	g.mu.RLock()
+	c := g.callers[hash]
+	g.mu.RUnlock()
+	if c != nil {
+		return c
+	}
+	t, ok := g.tokens.TokenByHash(hash)
+	if !ok || t.Info.ExpiredAt(time.Now()) {
+		return nil
+	}
+	g.mu.Lock()
+	if c = g.callers[hash]; c == nil && !g.closed {
+		c = newMortal(g, t.Info, hash)
+		g.callers[hash] = c
+	}
+	g.mu.Unlock()
+	// A removal that was announced before the caller stood in the map did not find it.
+	if _, ok := g.tokens.TokenByHash(hash); !ok {
+		g.drop(hash)
+		return nil
+	}
+	return c
+}
+
+// drop ends the caller of a token that is gone.
+func (g *Guard) drop(hash [32]byte) {
+	g.mu.Lock()
+	c := g.callers[hash]
+	delete(g.callers, hash)
+	g.mu.Unlock()
+	if c != nil {
+		c.stopClock()
+		c.end()
+	}
+}
+
+// Close frees what the guard holds: nobody is authenticated any more, but the root. It ends no session.
+func (g *Guard) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for _, c := range g.callers {
+		c.stopClock()
+	}
+	clear(g.callers)
+}
