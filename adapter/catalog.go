@@ -22,6 +22,8 @@ type catalog struct {
 	kv   jetstream.KeyValue
 	view view
 	keys keyLocks
+
+	tokens tokenView
 }
 
 const (
@@ -137,6 +139,9 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 	if e.Key() == defaultLocationKey {
 		return c.applyDefaultLocation(e)
 	}
+	if strings.HasPrefix(e.Key(), tokenKeys) {
+		return c.applyToken(e)
+	}
 	gone := e.Operation() != jetstream.KeyValuePut
 	if name, ok := strings.CutPrefix(e.Key(), "b."); ok {
 		if gone {
@@ -191,8 +196,15 @@ func (c *catalog) current(e *streamEntry) *streamEntry {
 	return e
 }
 
-// forget takes a stream that another server removed out of the view and out of memory. revision is that of the removal.
+// forget takes a stream, or a token, that another server removed out of the view and out of memory. revision is that of
+// the removal.
 func (c *catalog) forget(key string, revision uint64) {
+	if escaped, ok := strings.CutPrefix(key, tokenKeys); ok {
+		if id, ok := unescapeName(escaped); ok {
+			c.forgetToken(protocol.AccessTokenID(id), revision)
+		}
+		return
+	}
 	ref, ok := refOfKey(key)
 	if !ok {
 		return
@@ -234,15 +246,24 @@ func (c *catalog) write(ctx context.Context, key string, record any, revision ui
 	return next, nil
 }
 
-// remove deletes a key that is at revision, durably. It is no error if it is not at that revision: another server has
-// removed it, and the name may have a successor.
+// remove is purge for a name that may have a successor: it is no error if the key is not at that revision, because another
+// server has removed it then.
 func (c *catalog) remove(ctx context.Context, key string, revision uint64) error {
+	err := c.purge(ctx, key, revision)
+	if errors.Is(err, error(errConflict)) {
+		return nil
+	}
+	return err
+}
+
+// purge deletes a key that is at revision, durably. errConflict means that it is not.
+func (c *catalog) purge(ctx context.Context, key string, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	err := c.kv.Purge(ctx, key, jetstream.PurgeTTL(deleteMarkerTTL), jetstream.LastRevision(revision))
 	var e *jetstream.APIError
 	if errors.As(err, &e) && (e.ErrorCode == jsWrongLastSequence || e.ErrorCode == jsWrongLastSequenceConstant) {
-		err = nil
+		return errConflict
 	}
 	if err == nil {
 		err = c.a.commit.wait(ctx)

@@ -110,13 +110,15 @@ func (r *basinRecord) deleting() bool { return !r.DeletedAt.IsZero() }
 func basinKey(name protocol.BasinName) string { return "b." + string(name) }
 
 func streamKey(ref protocol.StreamRef) string {
+	return "s." + string(ref.Basin) + "." + escapeName(string(ref.Stream))
+}
+
+// escapeName spells a name with the bytes that a key may hold.
+func escapeName(name string) string {
 	var b strings.Builder
-	b.Grow(4 + len(ref.Basin) + len(ref.Stream))
-	b.WriteString("s.")
-	b.WriteString(string(ref.Basin))
-	b.WriteByte('.')
-	for i := range len(ref.Stream) {
-		switch c := ref.Stream[i]; {
+	b.Grow(len(name) + 8)
+	for i := range len(name) {
+		switch c := name[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '/':
 			b.WriteByte(c)
 		default:
@@ -125,6 +127,26 @@ func streamKey(ref protocol.StreamRef) string {
 		}
 	}
 	return b.String()
+}
+
+// unescapeName is the inverse of escapeName.
+func unescapeName(escaped string) (string, bool) {
+	name := make([]byte, 0, len(escaped))
+	for i := 0; i < len(escaped); i++ {
+		c := escaped[i]
+		if c == '=' {
+			if i+2 >= len(escaped) {
+				return "", false
+			}
+			raw, err := hex.DecodeString(escaped[i+1 : i+3])
+			if err != nil {
+				return "", false
+			}
+			c, i = raw[0], i+2
+		}
+		name = append(name, c)
+	}
+	return string(name), true
 }
 
 // basinOfKey returns the basin of a stream's key.
@@ -141,22 +163,8 @@ func refOfKey(key string) (ref protocol.StreamRef, ok bool) {
 	if !ok || !found {
 		return ref, false
 	}
-	name := make([]byte, 0, len(escaped))
-	for i := 0; i < len(escaped); i++ {
-		c := escaped[i]
-		if c == '=' {
-			if i+2 >= len(escaped) {
-				return ref, false
-			}
-			raw, err := hex.DecodeString(escaped[i+1 : i+3])
-			if err != nil {
-				return ref, false
-			}
-			c, i = raw[0], i+2
-		}
-		name = append(name, c)
-	}
-	return protocol.StreamRef{Basin: protocol.BasinName(basin), Stream: protocol.StreamName(name)}, true
+	name, ok := unescapeName(escaped)
+	return protocol.StreamRef{Basin: protocol.BasinName(basin), Stream: protocol.StreamName(name)}, ok
 }
 
 // requestKey derives the idempotency key of a create from its token and the configuration as requested (control plane
