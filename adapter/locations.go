@@ -63,10 +63,8 @@ func (a *Adapter) SetDefaultLocation(ctx context.Context, name protocol.Location
 		return protocol.LocationInfo{}, unknownLocation(name)
 	}
 	err := a.catalog.change(ctx, defaultLocationKey, func() error {
-		current, revision := a.catalog.view.defaultLocation()
-		if current == name {
-			return nil
-		}
+		// Written even if it seems to be the same: another server's change may not have arrived here yet.
+		_, revision := a.catalog.view.defaultLocation()
 		next, err := a.catalog.write(ctx, defaultLocationKey, locationRecord{name}, revision)
 		if err == nil {
 			a.catalog.view.setDefaultLocation(name, next)

@@ -156,16 +156,20 @@ func (v *view) listStreams(basin protocol.BasinName, req protocol.ListRequest) (
 	return page, true
 }
 
-// list walks the names that begin with the prefix and are greater than start_after (control plane 1.4).
-func list[T any](m *btree.Map[string, T], req protocol.ListRequest, yield func(T) bool) {
-	m.Ascend(max(req.Prefix, req.StartAfter), func(name string, v T) bool {
-		switch {
-		case req.StartAfter != "" && name <= req.StartAfter:
-			return true
-		case !strings.HasPrefix(name, req.Prefix):
-			return name < req.Prefix
-		}
-		return yield(v)
+// ordered is a map that can be walked in the order of its names, from the first that is not below pivot.
+type ordered[T any] interface {
+	Ascend(pivot string, visit func(name string, v T) bool)
+}
+
+// list walks the names that begin with the prefix and are greater than start_after (control plane 1.4). It looks at them
+// and at one name behind them, nothing else.
+func list[T any](m ordered[T], req protocol.ListRequest, yield func(T) bool) {
+	from := req.Prefix
+	if req.StartAfter != "" {
+		from = max(from, req.StartAfter+"\x00") // the least name that is greater
+	}
+	m.Ascend(from, func(name string, v T) bool {
+		return strings.HasPrefix(name, req.Prefix) && yield(v)
 	})
 }
 
