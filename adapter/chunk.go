@@ -16,7 +16,7 @@ type request struct {
 	lane *Appender // nil for the sequencer's own requests
 	in   protocol.AppendInput
 	kind requestKind
-	cost int64 // bytes of the budget, given back with the answer
+	cost int64 // metered bytes of an append: of the budget, given back with the answer
 	done func(protocol.AppendAck, error)
 }
 
@@ -65,14 +65,14 @@ func (p *pending) fits(n int, metered uint64) bool {
 	return p.count+n <= protocol.MaxBatchRecords && p.metered+metered <= protocol.MaxBatchBytes && !p.after.terminal
 }
 
-// add encodes a record behind the ones that are there. p.after must be the state before the record.
+// add encodes a record behind the ones that are there. p.after must be the state before the record. The caller counts its
+// metered bytes, because an encrypted record has those that it had before.
 func (p *pending) add(r *protocol.Record, ts uint64) {
 	if p.count == 0 {
 		p.first = protocol.Position{SeqNum: p.after.next, Timestamp: ts}
 	}
 	p.wire = protocol.AppendSequenced(p.wire, p.after.next, ts, r.Headers, r.Body)
 	p.count++
-	p.metered += r.MeteredSize()
 }
 
 func (p *pending) records() protocol.Records {
@@ -86,7 +86,7 @@ func (p *pending) records() protocol.Records {
 // chunk is the stored form.
 func (p *pending) chunk() protocol.Chunk {
 	return protocol.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Expiry: p.expiry,
-		Trim: p.after.trim, Fence: p.after.fence}
+		Trim: p.after.trim, Cipher: p.st.cipher, Fence: p.after.fence}
 }
 
 // batches yields the records of each append in the chunk, for the live feed.
@@ -115,7 +115,7 @@ func (r *reply) metered() uint64 {
 	if r.req.kind == terminalRequest {
 		return terminalRecord.MeteredSize()
 	}
-	return r.req.in.MeteredSize()
+	return uint64(r.req.cost)
 }
 
 var terminalRecord = protocol.TrimRecord(protocol.TerminalTrimPoint)

@@ -75,6 +75,9 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 			break
 		}
 		c.at, c.last = chunk.seq+1, passed{chunk.seq, chunk.Next, chunk.Expiry, chunk.Records.Len()}
+		if chunk.Cipher != c.st.cipher && chunk.Records.Len() > 0 {
+			return protocol.Records{}, errEncryptedCipher
+		}
 		r := chunk.visible(millis(time.Now())).From(c.from)
 		if chunk.Next > c.to {
 			r, _ = r.Take(protocol.Limit{Count: c.to - r.First().SeqNum, Bytes: ^uint64(0)})

@@ -140,9 +140,9 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
-		st = &stream{log: l, ref: e.ref(), subject: l.subjects + e.ID, id: e.ID, checks: e.checks, ready: make(chan struct{})}
+		st = &stream{log: l, ref: e.ref(), subject: l.subjects + e.ID, id: e.ID, cipher: e.Cipher, checks: e.checks, ready: make(chan struct{})}
 		l.streams[e.ID] = st
-		st.settings.Store(settingsOf(l.a.catalog.current(e).Config())) // a change that comes later finds st here
+		st.settings.Store(settingsOf(l.a.catalog.current(e))) // a change that comes later finds st here
 	}
 	st.refs++
 	reloads := l.reloads

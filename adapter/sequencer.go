@@ -205,6 +205,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 	st.spec = p.after
 	end := st.spec.tail()
 	r.lane.end = end.SeqNum
+	p.metered += uint64(r.cost)
 	p.replies = append(p.replies, reply{req: r, wireEnd: len(p.wire),
 		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: first}, End: end, Tail: end}})
 }
@@ -219,6 +220,9 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	p := &pending{st: st, id: s.log.a.incarnation + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.spec}
 	if records > 0 {
+		if st.cipher != protocol.CipherNone {
+			metered += encryptedOverhead * uint64(records)
+		}
 		p.wire = newWire(records, metered)
 	}
 	if s.log.a.opts.Shared {
@@ -242,6 +246,7 @@ func (s *sequencer) admitTerminal(r *request, now uint64) {
 		ts = ^uint64(0)
 	}
 	p.add(&terminalRecord, ts)
+	p.metered += terminalRecord.MeteredSize()
 	p.after.end(ts)
 	start := st.spec.next
 	st.spec = p.after

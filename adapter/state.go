@@ -33,10 +33,12 @@ type settings struct {
 	mode     protocol.TimestampingMode
 	uncapped bool
 	ageSecs  uint64 // 0: infinite
+	gcm      bool   // the stream is encrypted with AES-256-GCM; never changes
 }
 
-func settingsOf(c protocol.ResolvedStreamConfig) *settings {
-	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs}
+func settingsOf(e *streamEntry) *settings {
+	c := e.Config()
+	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, e.Cipher == protocol.CipherAES256GCM}
 }
 
 // expiry is when records that arrive at now (milliseconds) are no longer shown; 0: never.
@@ -53,6 +55,7 @@ func (s *settings) expiry(now uint64) uint64 {
 var (
 	errMissingTimestamp = protocol.Errorf(protocol.CodeInvalid, "records: a record has no timestamp, and the stream's timestamping mode is client-require")
 	errDeleting         = protocol.Errorf(protocol.CodeStreamDeletionPending, "the stream is being deleted")
+	errGCMExhausted     = protocol.Errorf(protocol.CodeInvalid, "records: a record would get a seq_num above %d, the highest with aes-256-gcm", uint64(maxGCMSeqNum))
 	errSeqNumsExhausted = protocol.Errorf(protocol.CodeInvalid, "records: no seq_num is left in the stream")
 	// errPoisoned goes to inputs that follow a failed one in their lane; sessions do not pass it on.
 	errPoisoned = errors.New("an earlier append of the session failed")
@@ -70,6 +73,13 @@ func (s *state) check(in *protocol.AppendInput, set *settings) (threshold uint64
 		return s.next, protocol.SeqNumMismatch(s.next)
 	case s.next+uint64(len(in.Records)) < s.next:
 		return 0, errSeqNumsExhausted
+	}
+	if end := s.next + uint64(len(in.Records)); set.gcm && end > maxGCMSeqNum+1 {
+		for i := range in.Records {
+			if s.next+uint64(i) > maxGCMSeqNum && in.Records[i].Command() == protocol.NoCommand {
+				return 0, errGCMExhausted
+			}
+		}
 	}
 	if set.mode == protocol.TimestampClientRequire {
 		for i := range in.Records {

@@ -21,6 +21,7 @@ type stream struct {
 	ref      protocol.StreamRef
 	id       string
 	subject  string
+	cipher   protocol.Cipher // fixed at the stream's creation
 	settings atomic.Pointer[settings]
 	checks   *checkTime
 	ready    chan struct{} // closed when loaded
@@ -58,14 +59,14 @@ func (st *stream) release() {
 // Stream is a handle to an opened stream; see sessions.Stream for the contract of its methods.
 type Stream struct {
 	st     *stream
-	cipher protocol.Cipher
 	closed atomic.Bool
 	// found is the chunk that the last SeekTimestamp ended at: the scan that follows begins with it.
 	found atomic.Pointer[stored]
 }
 
-// Cipher is what the stream's records are encrypted with, fixed at its creation. The adapter stores them as they come.
-func (h *Stream) Cipher() protocol.Cipher { return h.cipher }
+// Cipher is what the stream's records are encrypted with, fixed at its creation. Those of an encrypted stream are moved
+// through the handle that [Stream.WithKey] gives.
+func (h *Stream) Cipher() protocol.Cipher { return h.st.cipher }
 
 // Tail returns the durable tail.
 func (h *Stream) Tail(context.Context) (protocol.Position, error) {
@@ -103,11 +104,23 @@ func (h *Stream) Appender() *Appender { return &Appender{st: h.st} }
 
 // Submit waits for room in the budget and queues the input for the sequencer.
 func (l *Appender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
+	return l.submit(ctx, in, nil, done)
+}
+
+// submit queues the input in the form that stored, unless it is nil, gives its records.
+func (l *Appender) submit(ctx context.Context, in protocol.AppendInput, stored func([]protocol.Record) ([]protocol.Record, error), done func(protocol.AppendAck, error)) error {
 	cost := int64(max(1, in.MeteredSize()))
 	if err := l.st.log.a.budget.Acquire(ctx, cost); err != nil {
 		return err
 	}
-	err := l.st.post(&request{ctx: ctx, st: l.st, lane: l, in: in, cost: cost, done: done})
+	var err error
+	if stored != nil {
+		if in.Records, err = stored(in.Records); err != nil {
+			l.st.log.a.budget.Release(cost)
+			return err
+		}
+	}
+	err = l.st.post(&request{ctx: ctx, st: l.st, lane: l, in: in, cost: cost, done: done})
 	if err != nil {
 		l.st.log.a.budget.Release(cost)
 	}

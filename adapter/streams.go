@@ -137,7 +137,7 @@ func (l *log) configure(e *streamEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if st := l.streams[e.ID]; st != nil {
-		st.settings.Store(settingsOf(l.a.catalog.current(e).Config()))
+		st.settings.Store(settingsOf(l.a.catalog.current(e)))
 	}
 }
 
@@ -252,7 +252,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, forApp
 			st.release()
 			continue
 		}
-		return &Stream{st: st, cipher: e.Cipher}, nil
+		return &Stream{st: st}, nil
 	}
 }
 

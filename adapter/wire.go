@@ -11,7 +11,9 @@ import (
 const (
 	recordOverhead = 24 // tags, lengths and positions of a record without headers, beside its metered bytes
 	pooledMin      = 128 << 10
-	pooledCap      = protocol.MaxBatchBytes + recordOverhead*protocol.MaxBatchRecords + 16
+	pooledCap      = protocol.MaxBatchBytes + (recordOverhead+encryptedOverhead)*protocol.MaxBatchRecords + 16
+	// encryptedOverhead comes to that for an encrypted record: its size, format id, nonce and tag.
+	encryptedOverhead = 3 + 1 + 32 + 16
 )
 
 var wires = sync.Pool{New: func() any { b := make([]byte, 0, pooledCap); return &b }}

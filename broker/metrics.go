@@ -66,10 +66,10 @@ type measured struct {
 	m *appendMetrics
 }
 
-func (s measured) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (opened, error) {
-	st, err := s.storage.OpenStream(ctx, ref, forAppend)
+func (s measured) OpenRecords(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
+	st, err := s.storage.OpenRecords(ctx, ref, forAppend)
 	if err == nil && forAppend {
-		st.Stream = measuredStream{st.Stream, s.m}
+		st = measuredStream{st, s.m}
 	}
 	return st, err
 }

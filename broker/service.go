@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/weirstream/weir/broker/access"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/sessions"
 )
@@ -14,46 +15,23 @@ type storage interface {
 	protocol.BasinService
 	protocol.StreamService
 	protocol.LocationService
-	// OpenStream opens a stream, and creates it if it is missing and its basin says so for this use.
-	OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (opened, error)
+	// OpenStream opens a stream, and creates it if it is missing and its basin says so for this use. Its records must not
+	// be moved.
+	OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error)
+	// OpenRecords opens a stream as OpenStream does, to move its records, with ctx's encryption key if it is encrypted.
+	// Codes: bad_header, if that key is missing or none (data plane 7.2).
+	OpenRecords(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error)
 }
 
-// opened is a stream that was opened, and what its records are encrypted with.
-type opened struct {
-	sessions.Stream
-	cipher protocol.Cipher
-}
-
-// plain refuses a stream whose records would need a key. Its tail needs none.
-func (o opened) plain() error {
-	if o.cipher == protocol.CipherNone {
-		return nil
-	}
-	return protocol.Errorf(protocol.CodeNotImplemented, "the stream is encrypted with %s, which this server cannot do", o.cipher)
-}
-
-// openPlain opens a stream to move its records.
-func (s *service) openPlain(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
-	st, err := s.st.OpenStream(ctx, ref, forAppend)
-	if err != nil {
-		return nil, err
-	}
-	if err := st.plain(); err != nil {
-		st.Close()
-		return nil, err
-	}
-	return st.Stream, nil
-}
-
-// service is the [protocol.Service] in process: the storage's catalog as it is, and its streams behind sessions. It
-// gives every failure its code, and refuses all calls once its gate is shut.
+// service is the service in process, without the tokens, which the guard adds: the storage's catalog as it is, and its
+// streams behind sessions. It gives every failure its code, and refuses all calls once its gate is shut.
 type service struct {
 	st   storage
 	gate *gate
 	log  *slog.Logger
 }
 
-var _ protocol.Service = (*service)(nil)
+var _ access.Core = (*service)(nil)
 
 // failure is the error for the caller; what has no code is a surprise, and its text is for the log alone.
 func (s *service) failure(err error) error {
@@ -94,7 +72,7 @@ func provision[T any](s *service, f func() (T, protocol.ProvisionResult, error))
 // withStream runs a call on an opened stream.
 func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, forAppend bool, f func(sessions.Stream) (T, error)) (T, error) {
 	return do(s, func() (none T, err error) {
-		st, err := s.openPlain(ctx, ref, forAppend)
+		st, err := s.st.OpenRecords(ctx, ref, forAppend)
 		if err != nil {
 			return none, err
 		}

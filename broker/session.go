@@ -14,7 +14,7 @@ func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, r
 		return nil, err
 	}
 	return do(s, func() (protocol.ReadSession, error) {
-		st, err := s.openPlain(ctx, ref, false)
+		st, err := s.st.OpenRecords(ctx, ref, false)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (r *readSession) end() {
 
 func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
 	return do(s, func() (protocol.AppendSession, error) {
-		st, err := s.openPlain(ctx, ref, true)
+		st, err := s.st.OpenRecords(ctx, ref, true)
 		if err != nil {
 			return nil, err
 		}

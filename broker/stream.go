@@ -17,16 +17,37 @@ var (
 	_ sessions.Cursor   = (*adapter.Cursor)(nil)
 	_ sessions.Feed     = (*adapter.Feed)(nil)
 	_ sessions.Appender = (*adapter.Appender)(nil)
+
+	_ sessions.Stream   = encryptedStream{}
+	_ sessions.Cursor   = (*adapter.DecryptingCursor)(nil)
+	_ sessions.Feed     = (*adapter.DecryptingFeed)(nil)
+	_ sessions.Appender = (*adapter.EncryptingAppender)(nil)
 )
 
 type adapterStorage struct{ *adapter.Adapter }
 
-func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (opened, error) {
+func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
 	st, err := a.Adapter.OpenStream(ctx, ref, forAppend)
 	if err != nil {
-		return opened{}, err
+		return nil, err
 	}
-	return opened{stream{st}, st.Cipher()}, nil
+	return stream{st}, nil
+}
+
+func (a adapterStorage) OpenRecords(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
+	st, err := a.Adapter.OpenStream(ctx, ref, forAppend)
+	if err != nil {
+		return nil, err
+	}
+	if st.Cipher() == protocol.CipherNone {
+		return stream{st}, nil
+	}
+	encrypted, err := st.WithKey(protocol.EncryptionKeyOf(ctx))
+	if err != nil {
+		st.Close()
+		return nil, err
+	}
+	return encryptedStream{encrypted}, nil
 }
 
 type stream struct{ *adapter.Stream }
@@ -39,6 +60,22 @@ func (s stream) Follow(ctx context.Context, from uint64) (sessions.Feed, protoco
 	feed, tail, err := s.Stream.Follow(ctx, from)
 	if feed == nil {
 		return nil, tail, err // Not a nil *adapter.Feed in an interface that is not nil.
+	}
+	return feed, tail, err
+}
+
+type encryptedStream struct{ *adapter.EncryptedStream }
+
+func (s encryptedStream) Scan(from, to uint64) sessions.Cursor {
+	return s.EncryptedStream.Scan(from, to)
+}
+
+func (s encryptedStream) Appender() sessions.Appender { return s.EncryptedStream.Appender() }
+
+func (s encryptedStream) Follow(ctx context.Context, from uint64) (sessions.Feed, protocol.Position, error) {
+	feed, tail, err := s.EncryptedStream.Follow(ctx, from)
+	if feed == nil {
+		return nil, tail, err
 	}
 	return feed, tail, err
 }

@@ -19,9 +19,9 @@ const ChunkHeader = "Weir-Chunk"
 // Stored form: the payload is Records.Wire(); the header [ChunkHeader] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> enc=<cipher> id=<append id> crc=<hex>
 //
-// exp, trim and fence are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc=" followed
+// exp, trim, fence and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc=" followed
 // by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
@@ -38,6 +38,8 @@ type Chunk struct {
 	Trim uint64
 	// Fence is the fencing token; "" when the stream is not fenced.
 	Fence string
+	// Cipher is what the records are encrypted with, commands excepted. Sizes are those of the records as they were before.
+	Cipher Cipher
 }
 
 // Tail is the stream's tail after the chunk.
@@ -76,6 +78,10 @@ func (c *Chunk) EncodeHeader() string {
 	if c.Fence != "" {
 		b = append(b, " fence="...)
 		b = base64.RawURLEncoding.AppendEncode(b, []byte(c.Fence))
+	}
+	if c.Cipher != CipherNone {
+		b = append(b, " enc="...)
+		b = append(b, c.Cipher...)
 	}
 	b = append(b, " id="...)
 	b = append(b, c.ID...)
@@ -143,6 +149,8 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			var token []byte
 			token, err = base64.RawURLEncoding.DecodeString(value)
 			c.Fence = string(token)
+		case "enc":
+			c.Cipher = Cipher(value)
 		case "id":
 			c.ID = value
 		}

@@ -1,0 +1,102 @@
+package adapter
+
+import (
+	"context"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// EncryptedStream is a handle to an encrypted stream whose records are encrypted and decrypted with one key. The work is
+// done by the caller's goroutine: appends are encrypted before they are queued, and what is read is decrypted as it leaves.
+type EncryptedStream struct {
+	*Stream
+	cipher *recordCipher
+}
+
+// WithKey returns the handle of an encrypted stream with the key for its records; closing either closes both. The error has
+// code bad_header.
+func (h *Stream) WithKey(key protocol.EncryptionKey) (*EncryptedStream, error) {
+	c, err := newRecordCipher(h.st.cipher, key, h.st.ref)
+	if err != nil {
+		return nil, err
+	}
+	return &EncryptedStream{h, c}, nil
+}
+
+// Appender opens an ordered lane of appends.
+func (s *EncryptedStream) Appender() *EncryptingAppender {
+	return &EncryptingAppender{s.Stream.Appender(), s.cipher}
+}
+
+// Scan reads the surviving records with a seq_num in [from, to).
+func (s *EncryptedStream) Scan(from, to uint64) *DecryptingCursor {
+	return &DecryptingCursor{stored: s.Stream.Scan(from, to), cipher: s.cipher}
+}
+
+// Follow attaches to the live feed exactly at from.
+func (s *EncryptedStream) Follow(ctx context.Context, from uint64) (*DecryptingFeed, protocol.Position, error) {
+	feed, tail, err := s.Stream.Follow(ctx, from)
+	if feed == nil {
+		return nil, tail, err
+	}
+	return &DecryptingFeed{feed, s.cipher}, tail, err
+}
+
+// EncryptingAppender is an [Appender] that encrypts.
+type EncryptingAppender struct {
+	lane   *Appender
+	cipher *recordCipher
+}
+
+// Submit encrypts the input and queues it for the sequencer. Limits and the budget go by the size that it had before.
+func (a *EncryptingAppender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
+	return a.lane.submit(ctx, in, a.cipher.encrypt, done)
+}
+
+// DecryptingCursor is a [Cursor] that decrypts.
+type DecryptingCursor struct {
+	stored *Cursor
+	cipher *recordCipher
+	failed error // told with the next call, after the records before it
+}
+
+// Next returns the next run of records, or io.EOF. The records before one that cannot be decrypted are still returned.
+func (c *DecryptingCursor) Next(ctx context.Context) (protocol.Records, error) {
+	if c.failed != nil {
+		return protocol.Records{}, c.failed
+	}
+	stored, err := c.stored.Next(ctx)
+	if err != nil {
+		return stored, err
+	}
+	plain, err := c.cipher.decrypt(stored)
+	if err != nil && plain.Len() > 0 {
+		c.failed, err = err, nil
+	}
+	return plain, err
+}
+
+// Close gives up what is under way.
+func (c *DecryptingCursor) Close() { c.stored.Close() }
+
+// DecryptingFeed is a [Feed] that decrypts. What the followers of a stream share stays as it is stored.
+type DecryptingFeed struct {
+	stored *Feed
+	cipher *recordCipher
+}
+
+// Poll returns the next batch, or a channel that is closed when there may be one, or an error. A batch of which a record
+// cannot be decrypted fails whole.
+func (f *DecryptingFeed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
+	batch, changed, err := f.stored.Poll()
+	if err != nil || changed != nil {
+		return batch, changed, err
+	}
+	if batch.Records, err = f.cipher.decrypt(batch.Records); err != nil {
+		return protocol.ReadBatch{}, nil, err
+	}
+	return batch, nil, nil
+}
+
+// Close detaches the feed.
+func (f *DecryptingFeed) Close() { f.stored.Close() }
