@@ -39,6 +39,7 @@ type Adapter struct {
 	closeSync func()
 	catalog   *catalog
 	janitor   *janitor
+	emptiness *emptiness
 
 	mu       sync.Mutex
 	logs     map[string]*logSlot             // by name of the JetStream stream
@@ -99,6 +100,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		}
 	}
 	a.commit = newCommitter(sync, opts.Fatal)
+	a.emptiness = newEmptiness(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
 	}
@@ -112,6 +114,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	a.janitor = newJanitor(a)
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
+	a.tasks.Go(func() { a.emptiness.run(a.ctx) })
 	return a, nil
 }
 

@@ -180,6 +180,7 @@ func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision
 	}
 	e := newStreamEntry(basin, r, revision, checks)
 	c.view.putStream(e)
+	c.a.emptiness.watch(e)
 	if c.a.opts.Shared {
 		if l := c.a.openedLog(basin, e.Log); l != nil {
 			l.configure(e)

@@ -16,7 +16,8 @@ type request struct {
 	lane *Appender // nil for the sequencer's own requests
 	in   protocol.AppendInput
 	kind requestKind
-	cost int64 // metered bytes of an append: of the budget, given back with the answer
+	next uint64 // of a retireRequest: the seq_num that must still be the next one
+	cost int64  // metered bytes of an append: of the budget, given back with the answer
 	done func(protocol.AppendAck, error)
 }
 
@@ -26,6 +27,7 @@ const (
 	appendRequest   requestKind = iota
 	terminalRequest             // ends the stream: a terminal trim record
 	sealRequest                 // writes a state chunk, so that the chunks before it can be purged
+	retireRequest               // ends the stream as terminalRequest does if nothing was appended since it was looked at
 )
 
 // reply is the answer to a request, held until the chunk that it hangs on is durable.
@@ -85,8 +87,12 @@ func (p *pending) records() protocol.Records {
 
 // chunk is the stored form.
 func (p *pending) chunk() protocol.Chunk {
-	return protocol.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Expiry: p.expiry,
+	c := protocol.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Expiry: p.expiry,
 		Trim: p.after.trim, Cipher: p.st.cipher, Fence: p.after.fence}
+	if p.count == 0 || p.settings.minAge > 0 {
+		c.LastAppend = p.after.wrote
+	}
+	return c
 }
 
 // batches yields the records of each append in the chunk, for the live feed.
@@ -112,7 +118,7 @@ func (p *pending) batches(push func(protocol.Records)) {
 }
 
 func (r *reply) metered() uint64 {
-	if r.req.kind == terminalRequest {
+	if r.req.kind == terminalRequest || r.req.kind == retireRequest {
 		return terminalRecord.MeteredSize()
 	}
 	return uint64(r.req.cost)

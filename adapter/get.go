@@ -29,6 +29,20 @@ const (
 type stored struct {
 	seq jsSeq
 	protocol.Chunk
+	at string // when JetStream stored it, RFC 3339; read only when it is asked for
+}
+
+// lastAppend is the last append of the stream as of this chunk. A chunk that does not tell it has records, which came
+// when it was stored.
+func (c *stored) lastAppend() protocol.LastAppend {
+	if c.LastAppend.At != 0 {
+		return c.LastAppend
+	}
+	at, err := time.Parse(time.RFC3339Nano, c.at)
+	if err != nil {
+		return protocol.LastAppend{}
+	}
+	return protocol.LastAppend{At: millis(at)}
 }
 
 // errStoredChunk says that the store returned something that is no intact chunk.
@@ -209,7 +223,7 @@ func (l *log) decode(m *nats.Msg) (stored, error) {
 	if err != nil {
 		return stored{}, errStoredChunk(l, jsSeq(seq), err)
 	}
-	return stored{jsSeq(seq), c}, nil
+	return stored{jsSeq(seq), c, lastValue(m.Header, "Nats-Time-Stamp")}, nil
 }
 
 // lastValue is the last value of a header: stored headers come before those that JetStream adds.

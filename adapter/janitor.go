@@ -322,8 +322,11 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	if errors.Is(err, errNotFound) {
 		return nil
 	}
-	if err != nil || newest.Trim == protocol.TerminalTrimPoint {
+	if err != nil {
 		return err
+	}
+	if newest.Trim == protocol.TerminalTrimPoint { // ended by delete-on-empty, and a crash came before the mark
+		return j.a.deleteStream(ctx, e.ref(), e.ID)
 	}
 	gone := func(c *stored) bool {
 		return c.Next <= newest.Trim || c.Expiry != 0 && c.Expiry <= now || c.Records.Len() == 0

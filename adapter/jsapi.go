@@ -177,6 +177,7 @@ func (l *log) leaderGet(ctx context.Context, what msgGet) (stored, error) {
 			Seq  jsSeq  `json:"seq"`
 			Hdrs []byte `json:"hdrs"`
 			Data []byte `json:"data"`
+			Time string `json:"time"`
 		} `json:"message"`
 	}
 	err := call(ctx, l.a.manage, apiMsgGet+l.name, what, &got)
@@ -196,7 +197,7 @@ func (l *log) leaderGet(ctx context.Context, what msgGet) (stored, error) {
 	if err != nil {
 		return stored{}, errStoredChunk(l, m.Seq, err)
 	}
-	return stored{m.Seq, c}, nil
+	return stored{m.Seq, c, m.Time}, nil
 }
 
 // purge removes the chunks of a subject below seq; with seq 0 all of them.

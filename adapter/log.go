@@ -197,7 +197,7 @@ func (st *stream) loaded(last stored, err error, reloads int) bool {
 	case reloads != st.log.reloads:
 		return false
 	default:
-		st.spec = stateOf(&last.Chunk)
+		st.spec = stateOf(&last)
 		st.durable = st.spec
 		st.live.tail, st.live.trim, st.live.last = last.Tail(), last.Trim, last.seq
 		if st.spec.terminal {

@@ -37,6 +37,7 @@ type streamRecord struct {
 	Cipher    protocol.Cipher               `json:"cipher,omitempty"`
 	Config    protocol.ResolvedStreamConfig `json:"config"`
 	Key       string                        `json:"key,omitempty"`
+	Idle      *idleRecord                   `json:"idle,omitempty"`
 }
 
 // streamEntry is a stream in the in-memory view: compact, because there may be millions. It is immutable; a change
@@ -53,6 +54,7 @@ type streamEntry struct {
 	Log       int
 	revision  uint64
 	checks    *checkTime
+	idle      *idleRecord // nil: nothing was ever armed
 }
 
 // checkTime is what the janitor remembers of a stream between passes. It is shared by all entries of one incarnation.
@@ -62,6 +64,8 @@ type checkTime struct {
 	// fresh is set while nothing can have been stored: the stream was created here, nobody else writes, and it was never
 	// appended to.
 	fresh atomic.Bool
+	// emptyAt is the earliest time for which the emptiness task has the stream in its queue, in seconds; 0: none.
+	emptyAt atomic.Uint64
 }
 
 const neverCheck = ^uint64(0)
@@ -78,7 +82,7 @@ func (c *checkTime) before(at uint64) {
 
 func newStreamEntry(basin protocol.BasinName, r *streamRecord, revision uint64, checks *checkTime) *streamEntry {
 	return &streamEntry{Basin: basin, Name: r.Name, ID: r.ID, Key: r.Key, Cipher: r.Cipher, config: unique.Make(r.Config),
-		createdAt: r.CreatedAt, deletedAt: r.DeletedAt, Log: r.Log, revision: revision, checks: checks}
+		createdAt: r.CreatedAt, deletedAt: r.DeletedAt, Log: r.Log, revision: revision, checks: checks, idle: r.Idle}
 }
 
 // Config is the stream's resolved configuration.
@@ -90,7 +94,7 @@ func (e *streamEntry) ref() protocol.StreamRef {
 
 func (e *streamEntry) record() *streamRecord {
 	return &streamRecord{Name: e.Name, ID: e.ID, Log: e.Log, CreatedAt: e.createdAt, DeletedAt: e.deletedAt,
-		Cipher: e.Cipher, Config: e.Config(), Key: e.Key}
+		Cipher: e.Cipher, Config: e.Config(), Key: e.Key, Idle: e.idle}
 }
 
 func (e *streamEntry) deleting() bool { return !e.deletedAt.IsZero() }

@@ -226,7 +226,7 @@ func (s *sequencer) redecide(ctx context.Context) error {
 			s.log.drop(st.id, got.err)
 			continue
 		}
-		st.spec = stateOf(&got.last.Chunk)
+		st.spec = stateOf(&got.last)
 		st.durable = st.spec
 		st.index.reset()
 		st.live.reset(st.spec.tail(), st.spec.trim, got.last.seq)

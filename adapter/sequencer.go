@@ -176,6 +176,9 @@ func (s *sequencer) admit(r *request, now uint64) {
 	case sealRequest:
 		s.admitSeal(r, now)
 		return
+	case retireRequest:
+		s.admitRetire(r, now)
+		return
 	}
 	if r.lane.failed {
 		s.reject(r, 0, errPoisoned)
@@ -202,6 +205,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		p.add(rec, ts)
 		p.after.apply(rec, ts)
 	}
+	p.after.wrote = protocol.LastAppend{At: p.arrived, AgeSecs: set.ageSecs, MinAgeSecs: set.minAge}
 	st.spec = p.after
 	end := st.spec.tail()
 	r.lane.end = end.SeqNum
@@ -253,6 +257,17 @@ func (s *sequencer) admitTerminal(r *request, now uint64) {
 	end := st.spec.tail()
 	p.replies = append(p.replies, reply{req: r, wireEnd: len(p.wire),
 		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: ts}, End: end, Tail: end}})
+}
+
+// admitRetire ends a stream that delete-on-empty found empty, unless it is in use again: the last word before records
+// could be lost.
+func (s *sequencer) admitRetire(r *request, now uint64) {
+	st := r.st
+	if st.newest != nil || st.spec.next != r.next || st.spec.terminal || st.settings.Load().minAge == 0 {
+		s.reject(r, 0, errInUse)
+		return
+	}
+	s.admitTerminal(r, now)
 }
 
 // admitSeal writes a state chunk if nothing is on its way that would serve as the newest chunk as well.
@@ -381,6 +396,9 @@ func (s *sequencer) finish(p *pending) {
 	}
 	if p.expiry != 0 {
 		st.checks.before(p.expiry)
+	}
+	if p.after.wrote.MinAgeSecs > 0 && p.count > 0 && !p.after.terminal {
+		s.log.a.emptiness.appended(st, p.after)
 	}
 	if trimmed && !p.after.terminal {
 		s.log.a.janitor.trim(st)

@@ -18,14 +18,16 @@ type state struct {
 	fencedAt uint64
 	// terminal is set by the terminal trim: no append follows.
 	terminal bool
+	// wrote is the last append, from which delete-on-empty counts.
+	wrote protocol.LastAppend
 }
 
 func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.next, Timestamp: s.last} }
 
 // stateOf is the state after a stored, durable chunk.
-func stateOf(c *protocol.Chunk) state {
+func stateOf(c *stored) state {
 	return state{next: c.Next, last: c.Last, trim: c.Trim, fence: c.Fence, fencedAt: c.Next,
-		terminal: c.Trim == protocol.TerminalTrimPoint}
+		terminal: c.Trim == protocol.TerminalTrimPoint, wrote: c.lastAppend()}
 }
 
 // settings is the part of a stream's configuration that appends depend on. It is immutable.
@@ -33,12 +35,14 @@ type settings struct {
 	mode     protocol.TimestampingMode
 	uncapped bool
 	ageSecs  uint64 // 0: infinite
+	minAge   uint64 // of delete-on-empty, in seconds; 0: disabled
 	gcm      bool   // the stream is encrypted with AES-256-GCM; never changes
 }
 
 func settingsOf(e *streamEntry) *settings {
 	c := e.Config()
-	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, e.Cipher == protocol.CipherAES256GCM}
+	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge,
+		e.Cipher == protocol.CipherAES256GCM}
 }
 
 // expiry is when records that arrive at now (milliseconds) are no longer shown; 0: never.

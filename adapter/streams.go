@@ -99,6 +99,7 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basi
 		Log: int(binary.BigEndian.Uint32(id[:4])) % max(1, b.Logs), CreatedAt: time.Now().UTC(),
 		Cipher: b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
 	}
+	rec.armIdle(false, rec.CreatedAt)
 	revision, err := a.catalog.write(ctx, streamKey(ref), rec, 0)
 	if err != nil {
 		return nil, err
@@ -108,6 +109,7 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basi
 	checks.fresh.Store(!a.opts.Shared)
 	e := newStreamEntry(ref.Basin, rec, revision, checks)
 	a.catalog.view.putStream(e)
+	a.emptiness.watch(e)
 	return e, nil
 }
 
@@ -117,6 +119,7 @@ var streamIDEncoding = base32.HexEncoding.WithPadding(base32.NoPadding)
 func (a *Adapter) reconfigure(ctx context.Context, old *streamEntry, config protocol.ResolvedStreamConfig) error {
 	rec := old.record()
 	rec.Config = config
+	rec.armIdle(old.Config().DeleteOnEmptyMinAge > 0, time.Now())
 	return a.updateStream(ctx, old, rec)
 }
 
@@ -125,7 +128,9 @@ func (a *Adapter) updateStream(ctx context.Context, old *streamEntry, rec *strea
 	if err != nil {
 		return err
 	}
-	a.catalog.view.putStream(newStreamEntry(old.Basin, rec, revision, old.checks))
+	e := newStreamEntry(old.Basin, rec, revision, old.checks)
+	a.catalog.view.putStream(e)
+	a.emptiness.watch(e)
 	if l := a.openedLog(old.Basin, old.Log); l != nil {
 		l.configure(old)
 	}
@@ -178,6 +183,11 @@ func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef,
 // DeleteStream marks a stream as deleted in the catalog, which decides it, and ends it with a terminal trim behind the
 // appends that are queued. The janitor removes its chunks and then its name (control plane 4.6).
 func (a *Adapter) DeleteStream(ctx context.Context, ref protocol.StreamRef) error {
+	return a.deleteStream(ctx, ref, "")
+}
+
+// deleteStream is DeleteStream for one incarnation of the stream; any, when id is empty.
+func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id string) error {
 	var marked *streamEntry
 	err := a.catalog.change(ctx, streamKey(ref), func() error {
 		e, basinOK, _ := a.catalog.view.stream(ref)
@@ -186,7 +196,7 @@ func (a *Adapter) DeleteStream(ctx context.Context, ref protocol.StreamRef) erro
 			return basinNotFound(ref.Basin)
 		case e == nil:
 			return streamNotFound(ref)
-		case e.deleting():
+		case e.deleting(), id != "" && e.ID != id:
 			return nil
 		}
 		rec := e.record()

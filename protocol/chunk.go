@@ -19,10 +19,10 @@ const ChunkHeader = "Weir-Chunk"
 // Stored form: the payload is Records.Wire(); the header [ChunkHeader] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> enc=<cipher> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
 //
-// exp, trim, fence and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc=" followed
-// by the payload.
+// exp, trim, fence, idle and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc="
+// followed by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
 	ID string
@@ -38,8 +38,21 @@ type Chunk struct {
 	Trim uint64
 	// Fence is the fencing token; "" when the stream is not fenced.
 	Fence string
+	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is told in
+	// the chunks of streams that have it enabled, and in every state chunk; the zero value otherwise.
+	LastAppend LastAppend
 	// Cipher is what the records are encrypted with, commands excepted. Sizes are those of the records as they were before.
 	Cipher Cipher
+}
+
+// LastAppend is the latest append of a stream: what deadlines of delete-on-empty follow from (control plane 4.9).
+type LastAppend struct {
+	// At is when it arrived, in milliseconds since the epoch of the server's clock; 0: not told.
+	At uint64
+	// AgeSecs is the retention age then in force, in seconds; 0: infinite.
+	AgeSecs uint64
+	// MinAgeSecs is the min_age_secs of delete-on-empty then in force; 0: disabled.
+	MinAgeSecs uint64
 }
 
 // Tail is the stream's tail after the chunk.
@@ -78,6 +91,14 @@ func (c *Chunk) EncodeHeader() string {
 	if c.Fence != "" {
 		b = append(b, " fence="...)
 		b = base64.RawURLEncoding.AppendEncode(b, []byte(c.Fence))
+	}
+	if c.LastAppend.At != 0 {
+		b = append(b, " idle="...)
+		b = strconv.AppendUint(b, c.LastAppend.At, 10)
+		b = append(b, '-')
+		b = strconv.AppendUint(b, c.LastAppend.AgeSecs, 10)
+		b = append(b, '-')
+		b = strconv.AppendUint(b, c.LastAppend.MinAgeSecs, 10)
 	}
 	if c.Cipher != CipherNone {
 		b = append(b, " enc="...)
@@ -149,6 +170,8 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			var token []byte
 			token, err = base64.RawURLEncoding.DecodeString(value)
 			c.Fence = string(token)
+		case "idle":
+			c.LastAppend, err = parseLastAppend(value)
 		case "enc":
 			c.Cipher = Cipher(value)
 		case "id":
@@ -163,4 +186,18 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 		return c, 0, 0, 0, fmt.Errorf("chunk header %q: seq_num overflow", header)
 	}
 	return c, count, firstTS, metered, nil
+}
+
+// parseLastAppend reads the three numbers of idle.
+func parseLastAppend(s string) (l LastAppend, err error) {
+	at, rest, _ := strings.Cut(s, "-")
+	age, minAge, _ := strings.Cut(rest, "-")
+	if l.At, err = strconv.ParseUint(at, 10, 64); err != nil {
+		return l, err
+	}
+	if l.AgeSecs, err = strconv.ParseUint(age, 10, 64); err != nil {
+		return l, err
+	}
+	l.MinAgeSecs, err = strconv.ParseUint(minAge, 10, 64)
+	return l, err
 }

@@ -1,0 +1,308 @@
+package adapter
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+const (
+	// emptinessEvery is the time between two looks at the deadlines, up to a tenth more or less (control plane 10.1).
+	emptinessEvery = time.Minute
+	// emptinessPage bounds the streams taken up at once, and emptinessWorkers those looked at at the same time (10.3).
+	emptinessPage    = 10_000
+	emptinessWorkers = 4
+	// emptinessRetry is when a stream whose look failed is looked at again, in seconds.
+	emptinessRetry = 60
+	// emptinessShared is how often a stream without a deadline is looked at when other servers append to it too, in
+	// seconds. A deadline is at least idleSlackSecs ahead of the append that arms it, so none is missed.
+	emptinessShared = idleSlackSecs / 2
+)
+
+// errInUse refuses to end a stream that was found empty and is in use again.
+var errInUse = errors.New("the stream was written to, or delete-on-empty was disabled, meanwhile")
+
+// emptiness deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream
+// that has delete-on-empty enabled once or so, at a time no later than its earliest deadline; what the deadlines are is
+// read when that time comes, so an append costs the queue nothing. The queue is in memory only: at the start every such
+// stream is looked at.
+type emptiness struct {
+	a *Adapter
+
+	mu    sync.Mutex
+	queue emptinessQueue
+}
+
+func newEmptiness(a *Adapter) *emptiness { return &emptiness{a: a} }
+
+// waiting is a stream in the queue.
+type waiting struct {
+	at     uint64 // seconds
+	ref    protocol.StreamRef
+	id     string
+	checks *checkTime
+}
+
+// watch queues a stream whose catalog entry is new or has changed, to be looked at in the next pass.
+func (m *emptiness) watch(e *streamEntry) {
+	if e.Config().DeleteOnEmptyMinAge == 0 || e.deleting() {
+		return
+	}
+	at := uint64(1)
+	if e.checks.fresh.Load() { // nothing is stored, so the record tells all deadlines
+		at = max(at, earliest(e.deadlines(protocol.LastAppend{}, false)))
+	}
+	m.schedule(waiting{at, e.ref(), e.ID, e.checks})
+}
+
+// appended queues a stream after a durable append with delete-on-empty enabled; s is its state then. It is called by the
+// sequencer for every chunk.
+func (m *emptiness) appended(st *stream, s state) {
+	at := appendDeadline(s.wrote, s.trim >= s.next)
+	if queued := st.checks.emptyAt.Load(); at == 0 || queued != 0 && queued <= at {
+		return
+	}
+	m.schedule(waiting{at, st.ref, st.id, st.checks})
+}
+
+// schedule puts a stream into the queue, unless it stands there for a time that is no later.
+func (m *emptiness) schedule(w waiting) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if queued := w.checks.emptyAt.Load(); queued != 0 && queued <= w.at {
+		return
+	}
+	w.checks.emptyAt.Store(w.at)
+	heap.Push(&m.queue, w)
+}
+
+// take returns up to a page of streams whose time has come.
+func (m *emptiness) take(now uint64) (page []waiting) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queue) > 0 && m.queue[0].at <= now && len(page) < emptinessPage {
+		w := heap.Pop(&m.queue).(waiting)
+		if w.checks.emptyAt.Load() != w.at {
+			continue // it was queued for an earlier time since, and looked at then
+		}
+		w.checks.emptyAt.Store(0)
+		page = append(page, w)
+	}
+	return page
+}
+
+// run looks at the deadlines until ctx ends.
+func (m *emptiness) run(ctx context.Context) {
+	for {
+		tenth := int64(emptinessEvery / 10)
+		sleep(ctx, emptinessEvery+time.Duration(rand.Int64N(2*tenth+1)-tenth))
+		for ctx.Err() == nil && m.pass(ctx) {
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// pass looks at a page of the streams whose time has come; more tells that there may be others.
+func (m *emptiness) pass(ctx context.Context) (more bool) {
+	page := m.take(seconds(time.Now()))
+	work := make(chan waiting)
+	var workers sync.WaitGroup
+	for range min(emptinessWorkers, len(page)) {
+		workers.Go(func() {
+			for w := range work {
+				m.look(ctx, w)
+			}
+		})
+	}
+	for _, w := range page {
+		work <- w
+	}
+	close(work)
+	workers.Wait()
+	return len(page) == emptinessPage
+}
+
+// look deals with one stream and queues it for its next deadline.
+func (m *emptiness) look(ctx context.Context, w waiting) {
+	next, err := m.settle(ctx, w)
+	if err != nil {
+		if ctx.Err() == nil {
+			m.a.logger.Warn("a stream could not be checked for delete-on-empty; it is tried again",
+				slog.String("basin", string(w.ref.Basin)), slog.String("stream", string(w.ref.Stream)), slog.Any("error", err))
+		}
+		next = seconds(time.Now()) + emptinessRetry
+	}
+	if next != 0 {
+		w.at = next
+		m.schedule(w)
+	}
+}
+
+// settle deals with the deadlines of a stream that are due: it deletes the stream, or notes that they are done. next is
+// when to look again; 0: when something arms it.
+func (m *emptiness) settle(ctx context.Context, w waiting) (next uint64, err error) {
+	e := m.current(w)
+	if e == nil {
+		return 0, nil
+	}
+	l, err := m.a.logOf(ctx, e.Basin, e.Log)
+	if err != nil {
+		return 0, err
+	}
+	newest := stored{}
+	if !e.checks.fresh.Load() {
+		newest, err = l.getLast(ctx, l.subjects+e.ID)
+		if err != nil && !errors.Is(err, errNotFound) {
+			return 0, err
+		}
+	}
+	if newest.Trim == protocol.TerminalTrimPoint {
+		return 0, m.a.deleteStream(ctx, e.ref(), e.ID)
+	}
+	wrote, emptied := newest.lastAppend(), newest.emptied()
+	all := e.deadlines(wrote, emptied)
+	now := seconds(time.Now())
+	due, cutoff, ok := verdict(all, now)
+	if due == 0 {
+		return m.next(all), nil
+	}
+	if ok && e.Config().DeleteOnEmptyMinAge > 0 && e.lastWrite(&newest) <= cutoff {
+		if gone, err := m.retire(ctx, l, e, &newest); gone || err != nil {
+			return 0, err
+		}
+	}
+	if e, err = m.done(ctx, e, now); err != nil || e == nil {
+		return 0, err
+	}
+	return m.next(e.deadlines(wrote, emptied)), nil
+}
+
+// current is the entry of a queued stream; nil when the stream is gone or going.
+func (m *emptiness) current(w waiting) *streamEntry {
+	e, _, purging := m.a.catalog.view.stream(w.ref)
+	if e == nil || e.ID != w.id || e.deleting() || purging {
+		return nil
+	}
+	return e
+}
+
+// next is when a stream with these deadlines is to be looked at again.
+func (m *emptiness) next(ds []deadline) uint64 {
+	at := earliest(ds)
+	if other := seconds(time.Now()) + emptinessShared; m.a.opts.Shared && (at == 0 || other < at) {
+		return other
+	}
+	return at
+}
+
+// emptied reports whether the stream's last append was a trim that left nothing.
+func (c *stored) emptied() bool { return c.Trim > 0 && c.Trim >= c.Next }
+
+// lastWrite is when the stream was last appended to, or else created, in seconds, rounded up.
+func (e *streamEntry) lastWrite(newest *stored) uint64 {
+	at := newest.lastAppend().At
+	if newest.seq == 0 {
+		at = millis(e.createdAt)
+	}
+	return (at + 999) / 1000
+}
+
+// retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,
+// because the sequencer can refuse it; then follows what every deletion does.
+func (m *emptiness) retire(ctx context.Context, l *log, e *streamEntry, newest *stored) (gone bool, err error) {
+	if empty, err := l.empty(ctx, l.subjects+e.ID, newest, millis(time.Now())); !empty || err != nil {
+		return false, err
+	}
+	st, err := l.open(ctx, e, e.checks.fresh.Load())
+	if err != nil {
+		return false, err
+	}
+	defer st.release()
+	done := make(chan error, 1)
+	err = st.post(&request{ctx: ctx, st: st, kind: retireRequest, next: newest.Next,
+		done: func(_ protocol.AppendAck, err error) { done <- err }})
+	if err != nil {
+		return false, err
+	}
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	if errors.Is(err, errInUse) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	m.a.logger.Info("deleting a stream that has been empty for long enough",
+		slog.String("basin", string(e.Basin)), slog.String("stream", string(e.Name)))
+	return true, m.a.deleteStream(ctx, e.ref(), e.ID)
+}
+
+// empty reports whether no chunk of a stream holds a record that a reader could see at now, in milliseconds.
+func (l *log) empty(ctx context.Context, subject string, newest *stored, now uint64) (bool, error) {
+	shows := func(c *stored) bool {
+		return c.Records.Len() > 0 && c.Next > newest.Trim && (c.Expiry == 0 || c.Expiry > now)
+	}
+	if newest.seq == 0 || newest.emptied() {
+		return true, nil
+	}
+	if shows(newest) {
+		return false, nil
+	}
+	for at := jsSeq(0); at < newest.seq; {
+		c, err := l.getNext(ctx, subject, at+1)
+		if errors.Is(err, errNotFound) {
+			break // purged meanwhile
+		}
+		if err != nil || shows(&c) {
+			return false, err
+		}
+		at = c.seq
+	}
+	return true, nil
+}
+
+// done notes in the catalog that the deadlines up to now were dealt with, and returns the stream's new entry; nil when
+// the stream is gone.
+func (m *emptiness) done(ctx context.Context, e *streamEntry, now uint64) (left *streamEntry, err error) {
+	err = m.a.catalog.change(ctx, streamKey(e.ref()), func() error {
+		left = m.current(waiting{ref: e.ref(), id: e.ID})
+		if left == nil || left.idle != nil && left.idle.Done >= now {
+			return nil
+		}
+		rec, idle := left.record(), left.idle.doneBy(now)
+		rec.Idle = &idle
+		if err := m.a.updateStream(ctx, left, rec); err != nil {
+			return err
+		}
+		left = m.current(waiting{ref: e.ref(), id: e.ID})
+		return nil
+	})
+	return left, err
+}
+
+// emptinessQueue is a heap of streams by time.
+type emptinessQueue []waiting
+
+func (q emptinessQueue) Len() int           { return len(q) }
+func (q emptinessQueue) Less(i, j int) bool { return q[i].at < q[j].at }
+func (q emptinessQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *emptinessQueue) Push(w any)        { *q = append(*q, w.(waiting)) }
+func (q *emptinessQueue) Pop() any {
+	old := *q
+	n := len(old) - 1
+	w := old[n]
+	old[n] = waiting{}
+	*q = old[:n]
+	return w
+}
