@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter"
+	"github.com/weirstream/weir/broker/access"
 	"github.com/weirstream/weir/broker/httpapi"
 	"github.com/weirstream/weir/broker/natsapi"
 	"github.com/weirstream/weir/conf"
@@ -31,6 +32,7 @@ type Broker struct {
 	ad    *adapter.Adapter
 	gate  *gate
 	svc   *service
+	guard *access.Guard
 	doors *doors
 	http  *httpDoor
 
@@ -51,6 +53,10 @@ type Broker struct {
 // The errors are for operators: they say what is wrong and what to do. On an error nothing is left running.
 func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err error) {
 	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	root, err := cfg.RootSecret()
+	if err != nil {
 		return nil, err
 	}
 	o := resolve(opts)
@@ -85,13 +91,14 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.adopt(ad)
 	registry := newRegistry()
 	b.svc = &service{st: measured{adapterStorage{b.ad}, newAppendMetrics(registry)}, gate: b.gate, log: b.log}
-	b.doors = &doors{st: b.st, svc: b.svc, log: b.log, open: map[string]*natsapi.Door{},
-		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true}}
+	b.guard = access.New(b.svc, tokenStore{b.ad, b.svc}, access.Options{RootSecret: root, Logger: b.log})
+	b.doors = &doors{st: b.st, svc: b.guard.Root().Service(), log: b.log, open: map[string]*natsapi.Door{},
+		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor}}
 	if err := b.doors.sync(ctx); err != nil {
 		return nil, err
 	}
-	b.http = &httpDoor{handler: httpapi.New(b.svc, httpapi.Options{
-		Logger: b.log, NoCORS: !cfg.HTTP.CORS, Health: b.health, Registry: registry})}
+	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
+		Authenticate: b.guard.ServiceFor, Logger: b.log, NoCORS: !cfg.HTTP.CORS, Health: b.health, Registry: registry})}
 	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
 		return nil, err
 	}
@@ -120,8 +127,15 @@ func (b *Broker) adapterOptions() adapter.Options {
 	}
 }
 
-// Service is the whole service, in process. It refuses every call with server_draining once Close has begun.
-func (b *Broker) Service() protocol.Service { return b.svc }
+// Service is the whole service, in process: nothing is checked, as if the root token were presented. It refuses every
+// call with server_draining once Close has begun.
+func (b *Broker) Service() protocol.Service { return b.guard.Root().Service() }
+
+// Authenticate returns the service of whoever presents an access token, as the doors do; without a root token the whole
+// service. The error has code authn.
+func (b *Broker) Authenticate(token string) (protocol.Service, error) {
+	return b.guard.ServiceFor(token)
+}
 
 // Connect opens a NATS connection: in process to the embedded server, or to the external one. With accounts it enters
 // the global account, where the S2 subjects are served and the storage is out of reach. The caller closes it.
@@ -255,6 +269,9 @@ func (b *Broker) stop(ctx context.Context) error {
 	step("drain the HTTP door", httpErr)
 	b.gate.shut()
 	step("finish the calls in process", b.gate.wait(ctx))
+	if b.guard != nil {
+		b.guard.Close()
+	}
 	if b.ad != nil {
 		step("close the store", b.ad.Close(ctx))
 	}

@@ -16,6 +16,9 @@ import (
 type Options struct {
 	// Prefix is the first token, or tokens, of the service's subjects; "" means s2.
 	Prefix string
+	// AccessToken goes with every request, for connections whose NATS credential does not say who asks. With a token as
+	// the credential it is not needed.
+	AccessToken string
 	// Timeout bounds a call whose context has no deadline, beside the time that a read asks to wait; 0 means 10 s.
 	Timeout time.Duration
 	// ResumeFor bounds how long a read session tries to reach a broker again before it fails; 0 means 2 minutes.
@@ -65,6 +68,7 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 		left := max(time.Until(deadline).Milliseconds(), 1)
 		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
 	}
+	c.authorize(head)
 	m, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: head, Data: body})
 	if err != nil {
 		return nil, c.failure(subject, len(body), err)
@@ -73,6 +77,13 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 		return nil, e
 	}
 	return m, nil
+}
+
+// authorize adds the access token, if there is one, to the headers of a request.
+func (c *Client) authorize(head nats.Header) {
+	if c.opts.AccessToken != "" {
+		head[protocol.HeaderAccessToken] = []string{c.opts.AccessToken}
+	}
 }
 
 // failureOf returns the failure that a message tells, or nil.

@@ -112,6 +112,7 @@ func (s *readSession) open(ctx context.Context) error {
 	head := protobufHeaders()
 	head[protocol.HeaderSession] = []string{protocol.SessionRead}
 	head[protocol.HeaderWindow] = []string{strconv.Itoa(window)}
+	s.c.authorize(head)
 	subject := s.c.subjects.Records("read", s.ref)
 	body := protocol.EncodeReadRequestJSON(&req)
 	err = s.c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: l.inbox, Header: head, Data: body})

@@ -6,14 +6,19 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func (c *Client) ListAccessTokens(context.Context, protocol.ListRequest) (protocol.AccessTokenPage, error) {
-	return protocol.AccessTokenPage{}, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// ListAccessTokens implements [protocol.TokenService].
+func (c *Client) ListAccessTokens(ctx context.Context, req protocol.ListRequest) (protocol.AccessTokenPage, error) {
+	page, _, err := call[protocol.AccessTokenPage](ctx, c, c.subjects.Token("list", ""), nil, listBody(req))
+	return page, err
 }
 
-func (c *Client) IssueAccessToken(context.Context, protocol.IssueAccessTokenRequest) (string, error) {
-	return "", protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// IssueAccessToken implements [protocol.TokenService].
+func (c *Client) IssueAccessToken(ctx context.Context, req protocol.IssueAccessTokenRequest) (secret string, err error) {
+	issued, _, err := call[protocol.IssuedAccessToken](ctx, c, c.subjects.Token("issue", ""), nil, req)
+	return issued.Secret, err
 }
 
-func (c *Client) RevokeAccessToken(context.Context, protocol.AccessTokenID) error {
-	return protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// RevokeAccessToken implements [protocol.TokenService].
+func (c *Client) RevokeAccessToken(ctx context.Context, id protocol.AccessTokenID) error {
+	return c.order(ctx, c.subjects.Token("revoke", id))
 }

@@ -38,7 +38,7 @@ type Tokens interface {
 	// Token finds a token by its id.
 	Token(id protocol.AccessTokenID) (StoredToken, bool)
 	// ListTokens returns a page of tokens by id, at most req.PageSize(), and whether more match.
-	ListTokens(req protocol.ListRequest) (page []StoredToken, more bool)
+	ListTokens(ctx context.Context, req protocol.ListRequest) (page []StoredToken, more bool, err error)
 	// OnTokenRemoved sets what is called, outside all locks, with the hash of every token that was removed, here or by
 	// another server, once TokenByHash does not find it any more. It is called once, before anything else.
 	OnTokenRemoved(f func(hash [32]byte))

@@ -15,9 +15,14 @@ import (
 
 // ListAccessTokens lists the token of the configuration among the issued ones, also when nothing is checked (control
 // plane 5.7).
-func (s *service) ListAccessTokens(_ context.Context, req protocol.ListRequest) (page protocol.AccessTokenPage, err error) {
+func (s *service) ListAccessTokens(ctx context.Context, req protocol.ListRequest) (page protocol.AccessTokenPage, err error) {
 	if err := s.allow(protocol.OpListAccessTokens); err != nil {
 		return page, err
+	}
+	for _, f := range [][2]string{{"prefix", req.Prefix}, {"start_after", req.StartAfter}} {
+		if err := protocol.CheckAccessTokenPrefix(f[0], f[1]); err != nil {
+			return page, protocol.Errorf(protocol.CodeBadQuery, "%v", err)
+		}
 	}
 	size := req.PageSize()
 	set := s.scope.AccessTokens
@@ -25,7 +30,10 @@ func (s *service) ListAccessTokens(_ context.Context, req protocol.ListRequest) 
 	if !some {
 		return page, nil
 	}
-	stored, more := s.g.tokens.ListTokens(narrowed)
+	stored, more, err := s.g.tokens.ListTokens(ctx, narrowed)
+	if err != nil {
+		return page, err
+	}
 	stored = keep(set, stored, &more, func(t StoredToken) string { return string(t.Info.ID) })
 	page.HasMore = more
 	for i := range stored {

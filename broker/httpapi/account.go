@@ -1,70 +1,13 @@
 package httpapi
 
 import (
-	"fmt"
 	"slices"
-	"time"
-	"unicode/utf8"
 
 	"github.com/weirstream/weir/protocol"
 )
 
 // The operations below are decoded, so that malformed requests get what they will always get, and then refused
-// (control plane 5 to 7, D-12).
-
-const maxTokenIDBytes = 96 // control plane 1.1
-
-func checkTokenPrefix(field, s string) error {
-	switch {
-	case len(s) > maxTokenIDBytes:
-		return &protocol.NameError{Field: field, Reason: fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), maxTokenIDBytes)}
-	case !utf8.ValidString(s):
-		return &protocol.NameError{Field: field, Reason: "is not valid UTF-8"}
-	case slices.Contains([]byte(s), 0):
-		return &protocol.NameError{Field: field, Reason: "may not hold a NUL byte"}
-	}
-	return nil
-}
-
-func parseTokenID(s string) (string, error) {
-	if s == "" || s == "." || s == ".." {
-		return "", &protocol.NameError{Field: "access token id", Reason: `may not be empty, "." or ".."`}
-	}
-	return s, checkTokenPrefix("access token id", s)
-}
-
-func (c *call) listTokens() error {
-	if _, err := parseListQuery(c.r.URL.RawQuery, checkTokenPrefix); err != nil {
-		return err
-	}
-	return notImplemented("access tokens")
-}
-
-func (c *call) issueToken() error {
-	req, err := jsonBody(c, protocol.DecodeJSON[struct {
-		ID                *string         `json:"id"`
-		ExpiresAt         *time.Time      `json:"expires_at"`
-		AutoPrefixStreams *bool           `json:"auto_prefix_streams"`
-		Scope             *map[string]any `json:"scope"`
-	}])
-	if err != nil {
-		return err
-	}
-	if req.ID == nil || req.Scope == nil {
-		return protocol.Errorf(protocol.CodeBadJSON, "id and scope are required")
-	}
-	if _, err := parseTokenID(*req.ID); err != nil {
-		return protocol.Errorf(protocol.CodeBadJSON, "id: %v", err)
-	}
-	return notImplemented("access tokens")
-}
-
-func (c *call) revokeToken() error {
-	if _, err := pathName(c.params[0], parseTokenID); err != nil {
-		return err
-	}
-	return notImplemented("access tokens")
-}
+// (control plane 6, D-12).
 
 // The sets of control plane 6.2.
 var (

@@ -29,9 +29,9 @@ type route struct {
 	segments []string
 }
 
-// anyFailure are the failures that every operation under /v1 has: malformed input, content encoding, overload, the
-// unexpected, and draining.
-var anyFailure = []int{400, 408, 415, 429, 499, 500, 503}
+// anyFailure are the failures that every operation under /v1 has: malformed input, access, content encoding, overload,
+// the unexpected, and draining.
+var anyFailure = []int{400, 401, 403, 408, 415, 429, 499, 500, 503}
 
 var (
 	listParams    = []string{"prefix", "start_after", "limit"}
@@ -78,11 +78,12 @@ var routes = compile([]route{
 		success: []int{200}, failures: []int{404, 409, 412, 422, 501},
 		headers: []string{headerBasin, headerFormat, headerEncryptionKey, headerStreamConfig}},
 
-	{name: "list_access_tokens", method: "GET", pattern: "/v1/access-tokens", serve: (*call).listTokens,
-		failures: []int{501}, query: listParams},
-	{name: "issue_access_token", method: "POST", pattern: "/v1/access-tokens", serve: (*call).issueToken, failures: []int{501}},
+	{name: "list_access_tokens", method: "GET", pattern: "/v1/access-tokens", serve: (*call).listTokens, success: []int{200},
+		query: listParams},
+	{name: "issue_access_token", method: "POST", pattern: "/v1/access-tokens", serve: (*call).issueToken, success: []int{201},
+		failures: []int{409, 422}},
 	{name: "revoke_access_token", method: "DELETE", pattern: "/v1/access-tokens/{id}", serve: (*call).revokeToken,
-		failures: []int{501}},
+		success: []int{204}, failures: []int{404}},
 	{name: "list_locations", method: "GET", pattern: "/v1/locations", serve: (*call).listLocations, success: []int{200}},
 	{name: "get_default_location", method: "GET", pattern: "/v1/locations/default", serve: (*call).getLocation,
 		success: []int{200}},

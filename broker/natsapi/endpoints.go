@@ -37,6 +37,11 @@ func endpoints() []endpoint {
 		{"location-default-get", "location.default.get", "location.default.get", "Get the default location", false, getDefaultLocation},
 		{"location-default-set", "location.default.set", "location.default.set", "Set the default location", true, setDefaultLocation},
 
+		{"token-list", "token.list", "token.list", "List access tokens", false, listTokens},
+		{"token-issue", "token.issue", "token.issue", "Issue an access token", false, issueToken},
+		{"token-revoke", "token.revoke", "token.revoke", "Revoke the access token that the body names", true, revokeToken},
+		{"token-revoke-named", "token.revoke.>", "token.revoke.<id>", "Revoke an access token", true, revokeToken},
+
 		{"append", "append.>", "append.<basin>.<stream>", "Append records, or open an append session", true, appendRecords},
 		{"read", "read.>", "read.<basin>.<stream>", "Read records, or open a read session", false, readRecords},
 		{"tail", "tail.>", "tail.<basin>.<stream>", "Check a stream's tail", false, checkTail},

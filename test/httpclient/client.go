@@ -22,6 +22,7 @@ type Client struct {
 	hc       *http.Client
 	json     bool
 	encoding string
+	token    string
 }
 
 var _ protocol.Service = (*Client)(nil)
@@ -34,6 +35,16 @@ func JSON(c *Client) { c.json = true }
 
 // AcceptEncoding sets the accept-encoding header of sessions, by which the server chooses how to compress its frames.
 func AcceptEncoding(value string) Option { return func(c *Client) { c.encoding = value } }
+
+// Token sets the access token that goes with every request.
+func Token(secret string) Option { return func(c *Client) { c.token = secret } }
+
+// authorize adds the access token, if there is one, to a request.
+func (c *Client) authorize(req *http.Request) {
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+}
 
 // New makes a client of the API at base, such as "http://127.0.0.1:8080". hc must have no Timeout, which would end
 // sessions; whether it speaks HTTP/1.1 or HTTP/2 is up to its transport.
@@ -63,6 +74,7 @@ func (c *Client) do(ctx context.Context, k call) (status int, head http.Header, 
 	for name, values := range k.head {
 		req.Header[name] = values
 	}
+	c.authorize(req)
 	resp, err := c.hc.Do(req)
 	if err != nil {
 		return 0, nil, nil, broken(err)

@@ -46,6 +46,7 @@ func (c *Client) exchange(life context.Context, method, path string, ref protoco
 	if c.encoding != "" {
 		req.Header.Set("Accept-Encoding", c.encoding)
 	}
+	c.authorize(req)
 	resp, err := c.hc.Do(req)
 	if err != nil {
 		return nil, broken(err)

@@ -1,0 +1,51 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func (c *call) listTokens() error {
+	req, err := parseListQuery(c.r.URL.RawQuery, protocol.CheckAccessTokenPrefix)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	page, err := c.svc.ListAccessTokens(ctx, req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	return c.answerJSON(http.StatusOK, page)
+}
+
+func (c *call) issueToken() error {
+	req, err := jsonBody(c, protocol.DecodeJSON[protocol.IssueAccessTokenRequest])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	secret, err := c.svc.IssueAccessToken(ctx, req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	c.w.Header()["Cache-Control"] = []string{"no-store"} // nobody on the way may keep a secret
+	return c.answerJSON(http.StatusCreated, protocol.IssuedAccessToken{Secret: secret})
+}
+
+func (c *call) revokeToken() error {
+	id, err := pathName(c.params[0], protocol.ParseAccessTokenID)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.unary(0, false)
+	defer cancel()
+	if err := c.svc.RevokeAccessToken(ctx, id); err != nil {
+		return causeOf(ctx, err)
+	}
+	c.status = http.StatusNoContent
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
