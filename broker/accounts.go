@@ -9,8 +9,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
-
-	"github.com/weirstream/weir/adapter"
 )
 
 // PrivateAccount is the NATS account that holds the storage when the NATS configuration has accounts or
@@ -42,11 +40,8 @@ func (k keyring) forAccount(account string) (kp nkeys.KeyPair, public string, er
 	return kp, public, err
 }
 
-// login is the client option that enters the account, nil where nobody has to say who they are.
+// login is the client option that enters the account.
 func (k keyring) login(account string) (nats.Option, error) {
-	if len(k) == 0 {
-		return nil, nil
-	}
 	kp, public, err := k.forAccount(account)
 	if err != nil {
 		return nil, err
@@ -72,17 +67,16 @@ func authRequired(o *server.Options) bool {
 // planAccounts adds the private account and the broker's own users to o if the configuration has accounts or
 // authorization, and says which account is for what.
 //
-// Without either everything is in the global account, where every client sees the JetStream streams behind weir. They are
-// kept from writing into them: a stranger's message in a log could only do harm.
-func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, error) {
+// Without either the storage is in the global account, and who may connect is for cr to say. Without a root token that is
+// everybody; clients are told then that they need not say who they are.
+func planAccounts(o *server.Options, keys keyring, cr *credentials) (accountPlan, error) {
 	if !needsPrivateAccount(o) {
-		err := addAnybody(o, keys, &server.Permissions{
-			Publish: &server.SubjectPermission{Deny: adapter.StorageSubjects(prefix)},
-		})
-		if err != nil {
-			return accountPlan{}, err
+		o.CustomClientAuthentication = cr
+		plan := accountPlan{storage: globalAccount, services: []string{globalAccount}}
+		if !cr.open {
+			return plan, nil
 		}
-		return accountPlan{storage: globalAccount, services: []string{globalAccount}}, addKey(o, keys, globalAccount, nil)
+		return plan, addAnybody(o, keys)
 	}
 	system := o.SystemAccount
 	if system == "" {
@@ -99,7 +93,7 @@ func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, 
 	if !authRequired(o) && o.NoAuthUser == "" && o.AuthCallout == nil {
 		// Accounts without any user: clients need not say who they are and land in the global account. Our users would
 		// make the server ask everybody, so these clients get a name.
-		if err := addAnybody(o, keys, nil); err != nil {
+		if err := addAnybody(o, keys); err != nil {
 			return accountPlan{}, err
 		}
 	}
@@ -125,13 +119,13 @@ func planAccounts(o *server.Options, keys keyring, prefix string) (accountPlan, 
 
 // addAnybody makes a user of those who need not say who they are. It has a key that nobody uses, so that nobody can log in
 // as it, rather than a password, of which the server warns.
-func addAnybody(o *server.Options, keys keyring, p *server.Permissions) error {
+func addAnybody(o *server.Options, keys keyring) error {
 	_, public, err := keys.forAccount(anybody) // the same after a reload
 	if err != nil {
 		return err
 	}
 	o.NoAuthUser = public
-	o.Nkeys = append(o.Nkeys, &server.NkeyUser{Nkey: public, Permissions: p})
+	o.Nkeys = append(o.Nkeys, &server.NkeyUser{Nkey: public})
 	return nil
 }
 

@@ -92,19 +92,28 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	registry := newRegistry()
 	b.svc = &service{st: measured{adapterStorage{b.ad}, newAppendMetrics(registry)}, gate: b.gate, log: b.log}
 	b.guard = access.New(b.svc, tokenStore{b.ad, b.svc}, access.Options{RootSecret: root, Logger: b.log})
-	b.doors = &doors{st: b.st, svc: b.guard.Root().Service(), log: b.log, open: map[string]*natsapi.Door{},
-		opts: natsapi.Options{Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor}}
+	b.doors = newDoors(b.st, b.guard, natsapi.Options{
+		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor})
 	if err := b.doors.sync(ctx); err != nil {
 		return nil, err
 	}
+	b.doors.letIn()
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
 		Authenticate: b.guard.ServiceFor, Logger: b.log, NoCORS: !cfg.HTTP.CORS, Health: b.health, Registry: registry})}
 	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
 		return nil, err
 	}
-	b.log.Info("broker started", slog.String("url", b.st.url()), slog.String("http", b.http.url), slog.String("durability", string(b.durability())),
+	b.log.Info("broker started", slog.String("access", accessText(cfg)), slog.String("url", b.st.url()), slog.String("http", b.http.url), slog.String("durability", string(b.durability())),
 		slog.Duration("took", time.Since(began)))
 	return b, nil
+}
+
+// accessText says whether requests need an access token, as the start log spells it.
+func accessText(cfg conf.Config) string {
+	if cfg.Checked() {
+		return "checked"
+	}
+	return "open"
 }
 
 func (b *Broker) durability() conf.Durability { return b.cfg.DurabilityClass() }
@@ -137,8 +146,10 @@ func (b *Broker) Authenticate(token string) (protocol.Service, error) {
 	return b.guard.ServiceFor(token)
 }
 
-// Connect opens a NATS connection: in process to the embedded server, or to the external one. With accounts it enters
-// the global account, where the S2 subjects are served and the storage is out of reach. The caller closes it.
+// Connect opens a NATS connection: in process to the embedded server, or to the external one. It enters the global
+// account, where the S2 subjects are served and nothing is checked; with users or accounts in the NATS configuration the
+// storage is out of reach there. With those, or an external NATS, and a root token, requests need an access token as
+// everybody's do. The caller closes it.
 func (b *Broker) Connect() (*nats.Conn, error) { return b.st.client("weir-embedder") }
 
 // ClientURL is where NATS clients connect; "" if the embedded server does not listen.
@@ -200,8 +211,8 @@ func (b *Broker) closeDone() {
 }
 
 // Reload reads the NATS configuration file again and applies what NATS can change while it runs, such as users,
-// permissions, TLS certificates and limits. On an error the old configuration stays in force. Settings of weir itself
-// need a restart.
+// permissions, TLS certificates and limits. On an error the old configuration stays in force. Settings of weir itself, the
+// root token among them, need a restart.
 func (b *Broker) Reload() error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()

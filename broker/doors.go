@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 
+	"github.com/weirstream/weir/broker/access"
 	"github.com/weirstream/weir/broker/natsapi"
 	"github.com/weirstream/weir/protocol"
 )
@@ -16,12 +16,36 @@ import (
 // doors are the NATS doors, one in each account that is to see the service.
 type doors struct {
 	st   store
-	svc  protocol.Service
+	svc  protocol.Service // of requests without an access token; nil if there must be one
 	opts natsapi.Options
 	log  *slog.Logger
+	// tokens are the doors of those who connect with an access token; nil if weir does not say who may connect.
+	tokens *tokenDoors
 
 	mu   sync.Mutex // guards open
 	open map[string]*natsapi.Door
+}
+
+// newDoors makes the doors, none of which is open. Where NATS says who its users are, weir cannot know whose token they
+// have, so that each request must carry one, unless nothing is checked at all.
+func newDoors(st store, guard *access.Guard, opts natsapi.Options) *doors {
+	ds := &doors{st: st, opts: opts, log: opts.Logger, open: map[string]*natsapi.Door{}}
+	e, embedded := st.(*embedded)
+	ours := embedded && !e.ownUsers() // Only this program enters the accounts in which sync opens doors, or everybody may.
+	if ours || guard.Open() {
+		ds.svc = guard.Root().Service()
+	}
+	if ours && !guard.Open() {
+		ds.tokens = newTokenDoors(e.srv, guard, opts, e.connect, e.cred.refused)
+	}
+	return ds
+}
+
+// letIn begins to let those in who connect with an access token.
+func (ds *doors) letIn() {
+	if ds.tokens != nil {
+		ds.st.(*embedded).cred.letIn(ds.tokens)
+	}
 }
 
 // sync opens the doors of accounts that are new and closes those of accounts that are gone.
@@ -68,11 +92,17 @@ func (ds *doors) openDoor(ctx context.Context, account string) (*natsapi.Door, e
 func (ds *doors) close(ctx context.Context) error {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	all := slices.Collect(maps.Values(ds.open))
-	errs := make([]error, len(all))
+	var closers []func(context.Context) error
+	for _, d := range ds.open {
+		closers = append(closers, d.Close)
+	}
+	if ds.tokens != nil {
+		closers = append(closers, ds.tokens.close)
+	}
+	errs := make([]error, len(closers))
 	var wg sync.WaitGroup
-	for i, d := range all {
-		wg.Go(func() { errs[i] = d.Close(ctx) })
+	for i, closeOne := range closers {
+		wg.Go(func() { errs[i] = closeOne(ctx) })
 	}
 	wg.Wait()
 	clear(ds.open)

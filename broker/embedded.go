@@ -25,6 +25,7 @@ type embedded struct {
 	log  *slog.Logger
 	srv  *server.Server
 	slog *natsLogger
+	cred *credentials // says who may connect, if ownUsers is false
 
 	dir    string // the store directory; in memory mode a temporary one that stop removes
 	lock   *storeLock
@@ -44,6 +45,7 @@ type embedded struct {
 // once, if the server stops or JetStream turns itself off by itself later.
 func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal func(error)) (_ *embedded, err error) {
 	e := &embedded{cfg: cfg, log: log, slog: newNATSLogger(log), keys: keyring{},
+		cred:     newCredentials(!cfg.Checked(), cfg.SubjectPrefix, log),
 		stopping: make(chan struct{}), watchDone: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -69,6 +71,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	if e.srv, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("the NATS server does not accept its configuration: %w", err)
 	}
+	e.cred.srv, e.slog.quiet = e.srv, !e.ownUsers()
 	e.srv.SetLoggerV2(e.slog, opts.Debug, opts.Trace, opts.TraceVerbose)
 	if err := e.run(ctx, opts); err != nil {
 		return nil, err
@@ -101,8 +104,28 @@ func (e *embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 	if err != nil {
 		return nil, accountPlan{}, err
 	}
-	plan, err := planAccounts(opts, keys, e.cfg.SubjectPrefix)
+	plan, err := planAccounts(opts, keys, e.cred)
+	if err == nil {
+		err = checkExposure(e.cfg, opts)
+	}
 	return opts, plan, err
+}
+
+// ownUsers reports whether the NATS configuration says who may connect. It stays so as long as the server runs.
+func (e *embedded) ownUsers() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.plan.storage != globalAccount
+}
+
+// login is the client option with which the broker enters an account.
+func (e *embedded) login(account string) (nats.Option, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.plan.storage == globalAccount {
+		return e.cred.login(account), nil
+	}
+	return e.keys.login(account)
 }
 
 // run starts the server. Start blocks while JetStream reads its files, which takes as long as it takes: only ctx
@@ -116,6 +139,7 @@ func (e *embedded) run(ctx context.Context, opts *server.Options) error {
 	select {
 	case <-started:
 	case <-ctx.Done():
+		e.cred.end()
 		e.srv.Shutdown()
 		<-started
 		return fmt.Errorf("the start was called off while JetStream was recovering: %w", context.Cause(ctx))
@@ -262,16 +286,11 @@ func (e *embedded) writeFailure() error {
 
 // connect opens an in-process connection into an account.
 func (e *embedded) connect(account, name string) (*nats.Conn, error) {
-	e.mu.Lock()
-	login, err := e.keys.login(account)
-	e.mu.Unlock()
+	login, err := e.login(account)
 	if err != nil {
 		return nil, err
 	}
-	opts := append(connOptions(name, e.log), nats.InProcessServer(e.srv))
-	if login != nil {
-		opts = append(opts, login)
-	}
+	opts := append(connOptions(name, e.log), nats.InProcessServer(e.srv), login)
 	nc, err := nats.Connect("", opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect in process to the account %s: %w", account, err)
@@ -318,6 +337,11 @@ func (e *embedded) reload() error {
 	if opts.JetStreamMaxStore == 0 {
 		opts.JetStreamMaxStore = e.raisedLimit()
 	}
+	if t := e.cred.tokens; t != nil {
+		accounts, thaw := t.freeze()
+		defer thaw()
+		opts.Accounts = append(opts.Accounts, accounts...)
+	}
 	if err := e.srv.ReloadOptions(opts); err != nil {
 		return fmt.Errorf("the NATS server refuses the new configuration and keeps the old one: %w", err)
 	}
@@ -340,6 +364,7 @@ func (e *embedded) raisedLimit() (limit int64) {
 // stop ends the server. If it has a listener and the configuration grants the time, clients are told first and then
 // disconnected one by one, so that they move to another server; when ctx ends all are cut off.
 func (e *embedded) stop(ctx context.Context) error {
+	e.cred.end()
 	close(e.stopping)
 	<-e.watchDone
 	if e.url() != "" && e.cfg.LameDuck > 0 && ctx.Err() == nil {
@@ -387,6 +412,7 @@ func (e *embedded) deserted(ctx context.Context) bool {
 // giveUp frees everything that was acquired so far. Waiting for the server is not bounded: it is what flushes the
 // store, and leaving early would free the lock under a server that still writes.
 func (e *embedded) giveUp() error {
+	e.cred.end()
 	if e.srv != nil {
 		e.srv.Shutdown()
 		e.srv.WaitForShutdown()

@@ -3,7 +3,10 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // natsLogger passes the NATS server's log on to slog. The server's notices are for people who run NATS, so they
@@ -13,6 +16,9 @@ import (
 // through failed, so that the broker can say what to do, or stop in order.
 type natsLogger struct {
 	log *slog.Logger
+	// quiet drops what the server says of each connection that is refused: users' names may be secrets that were put in
+	// the wrong place, and [refusals] tells how many there are.
+	quiet bool
 
 	once   sync.Once
 	failed chan struct{} // closed after fatal was set
@@ -27,9 +33,15 @@ const natsMessage = "nats server"
 
 func (l *natsLogger) Noticef(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
 func (l *natsLogger) Warnf(format string, v ...any)   { l.log.Warn(natsMessage, text(format, v)) }
-func (l *natsLogger) Errorf(format string, v ...any)  { l.log.Error(natsMessage, text(format, v)) }
 func (l *natsLogger) Debugf(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
 func (l *natsLogger) Tracef(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
+
+func (l *natsLogger) Errorf(format string, v ...any) {
+	if l.quiet && (strings.Contains(format, server.ErrAuthentication.Error()) || len(v) > 0 && v[0] == server.ErrAuthentication) {
+		return
+	}
+	l.log.Error(natsMessage, text(format, v))
+}
 
 func (l *natsLogger) Fatalf(format string, v ...any) {
 	l.log.Debug(natsMessage, text(format, v), slog.Bool("fatal", true)) // Whoever watches failed reports it.

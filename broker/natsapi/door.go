@@ -86,6 +86,9 @@ func (d *Door) subscribe() (err error) {
 		return fmt.Errorf("raising the pending limit of session messages: %w", err)
 	}
 	eps := endpoints()
+	if d.opts.Backup != nil {
+		eps = append(eps, backupEndpoints()...)
+	}
 	for i := range eps {
 		d.stats[eps[i].name] = &endpointStats{}
 	}
@@ -133,6 +136,9 @@ func (d *Door) Close(ctx context.Context) error {
 	<-d.closed
 	return err
 }
+
+// Expel ends all sessions at once with cause, for whoever asks next is refused. It does not close the door.
+func (d *Door) Expel(cause *protocol.Error) { d.sessions.cancel(cause) }
 
 func (d *Door) shutDown(ctx context.Context) error {
 	d.sessions.drain()

@@ -1,0 +1,79 @@
+package broker
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/weirstream/weir/conf"
+)
+
+// checkExposure refuses what would let others in than the configuration means to. It comes after all options are set.
+//
+// Without a root token and without users nothing is checked, so every port must be on the loopback address. With a root
+// token and without users weir checks who connects, so nothing may go around that.
+func checkExposure(cfg conf.Config, o *server.Options) error {
+	switch {
+	case !cfg.Checked() && !needsPrivateAccount(o):
+		return checkLoopback(cfg, o)
+	case cfg.Checked() && !needsPrivateAccount(o):
+		return checkNoWayAround(cfg, o)
+	}
+	return nil
+}
+
+// checkLoopback goes through the ports.
+func checkLoopback(cfg conf.Config, o *server.Options) error {
+	var errs []error
+	check := func(key, host string, port int, guarded bool) {
+		if port == 0 || guarded {
+			return
+		}
+		if host == "" {
+			host = server.DEFAULT_HOST
+		}
+		at := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
+		if !conf.Loopback(at) {
+			errs = append(errs, fmt.Errorf("the NATS configuration %q opens a port for %s on %s, which can be reached from other machines, "+
+				"and without a root token everybody there may do everything: set root_token_file, or add users to that file, or let it listen on 127.0.0.1",
+				cfg.NATS.ConfigFile, key, at))
+		}
+	}
+	if !o.DontListen {
+		check("clients", o.Host, o.Port, false)
+	}
+	check("websocket", o.Websocket.Host, o.Websocket.Port, false)
+	check("mqtt", o.MQTT.Host, o.MQTT.Port, false)
+	check("leafnodes", o.LeafNode.Host, o.LeafNode.Port, leafUsers(&o.LeafNode) || verifies(o.LeafNode.TLSConfig))
+	check("cluster", o.Cluster.Host, o.Cluster.Port, o.Cluster.Username != "" || verifies(o.Cluster.TLSConfig))
+	check("gateway", o.Gateway.Host, o.Gateway.Port, o.Gateway.Username != "" || verifies(o.Gateway.TLSConfig))
+	return errors.Join(errs...)
+}
+
+func leafUsers(o *server.LeafNodeOpts) bool {
+	return o.Username != "" || o.Nkey != "" || len(o.Users) > 0
+}
+
+// verifies reports whether whoever connects needs a certificate.
+func verifies(t *tls.Config) bool { return t != nil && t.ClientAuth == tls.RequireAndVerifyClientCert }
+
+// checkNoWayAround refuses the settings of the file that let others in than those with an access token. Whoever entered
+// by them would be in the account of the storage.
+func checkNoWayAround(cfg conf.Config, o *server.Options) error {
+	var errs []error
+	refuse := func(is bool, key string) {
+		if is {
+			errs = append(errs, fmt.Errorf("the NATS configuration %q sets %s, which lets others in than those with an access token: "+
+				"remove it there, or say in that file who may do what with accounts and users", cfg.NATS.ConfigFile, key))
+		}
+	}
+	refuse(leafUsers(&o.LeafNode), "leafnodes authorization")
+	refuse(len(o.LeafNode.Remotes) > 0, "leafnodes remotes")
+	refuse(o.Websocket.Username != "" || o.Websocket.Token != "" || o.Websocket.NoAuthUser != "", "websocket users")
+	refuse(o.MQTT.Username != "" || o.MQTT.Token != "" || o.MQTT.NoAuthUser != "", "mqtt users")
+	return errors.Join(errs...)
+}

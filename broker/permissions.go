@@ -1,0 +1,156 @@
+package broker
+
+import (
+	"strings"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// discovery are the subjects on which NATS services answer who and where they are.
+const discovery = "$SRV.>"
+
+// subjectRule says who may use a subject of the service.
+type subjectRule struct {
+	verb string
+	// form is what follows the verb.
+	form subjectForm
+	// ops are the operations that the subject can serve: a token that has one of them may use it, and if both is set one
+	// that has them all.
+	ops  protocol.OperationSet
+	both bool
+}
+
+func (r subjectRule) allows(ops protocol.OperationSet) bool {
+	if r.both {
+		return ops.Contains(r.ops)
+	}
+	return ops&r.ops != 0
+}
+
+type subjectForm uint8
+
+const (
+	bareForm        subjectForm = iota // nothing
+	basinForm                          // .<basin>
+	streamForm                         // .<basin>.<stream>
+	tokenForm                          // .<token id>
+	basinAndStreams                    // .<basin> and .<basin>.<stream>
+)
+
+// subjectRules is control plane 5.5 in subjects. It may allow more than the guard behind it, since names in bodies and
+// kinds of records do not show in a subject, but never less.
+var subjectRules = []subjectRule{
+	{"basin.list", bareForm, protocol.Operations(protocol.OpListBasins), false},
+	{"basin.create", bareForm, protocol.Operations(protocol.OpCreateBasin), false},
+	{"basin.create", basinForm, protocol.Operations(protocol.OpCreateBasin), false},
+	{"basin.ensure", basinForm, protocol.Operations(protocol.OpCreateBasin, protocol.OpReconfigureBasin), true},
+	{"basin.get", basinForm, protocol.Operations(protocol.OpGetBasinConfig), false},
+	{"basin.reconfigure", basinForm, protocol.Operations(protocol.OpReconfigureBasin), false},
+	{"basin.delete", basinForm, protocol.Operations(protocol.OpDeleteBasin), false},
+
+	{"stream.list", basinForm, protocol.Operations(protocol.OpListStreams), false},
+	{"stream.create", basinAndStreams, protocol.Operations(protocol.OpCreateStream), false},
+	{"stream.ensure", streamForm, protocol.Operations(protocol.OpCreateStream, protocol.OpReconfigureStream), true},
+	{"stream.get", streamForm, protocol.Operations(protocol.OpGetStreamConfig), false},
+	{"stream.reconfigure", streamForm, protocol.Operations(protocol.OpReconfigureStream), false},
+	{"stream.delete", streamForm, protocol.Operations(protocol.OpDeleteStream), false},
+
+	{"append", streamForm, protocol.Operations(protocol.OpAppend, protocol.OpTrim, protocol.OpFence), false},
+	{"read", streamForm, protocol.Operations(protocol.OpRead), false},
+	{"tail", streamForm, protocol.Operations(protocol.OpCheckTail), false},
+
+	{"token.list", bareForm, protocol.Operations(protocol.OpListAccessTokens), false},
+	{"token.issue", bareForm, protocol.Operations(protocol.OpIssueAccessToken), false},
+	{"token.revoke", bareForm, protocol.Operations(protocol.OpRevokeAccessToken), false},
+	{"token.revoke", tokenForm, protocol.Operations(protocol.OpRevokeAccessToken), false},
+
+	{"metrics.account", bareForm, protocol.Operations(protocol.OpAccountMetrics), false},
+	{"metrics.basin", basinForm, protocol.Operations(protocol.OpBasinMetrics), false},
+	{"metrics.stream", streamForm, protocol.Operations(protocol.OpStreamMetrics), false},
+
+	{"location.list", bareForm, protocol.Operations(protocol.OpListLocations), false},
+	{"location.default.get", bareForm, protocol.Operations(protocol.OpGetDefaultLocation), false},
+	{"location.default.set", bareForm, protocol.Operations(protocol.OpSetDefaultLocation), false},
+}
+
+// tokenPermissions are what a connection with the token may do on NATS: ask what its scope allows and talk to its own
+// sessions, and hear everything in its account but what others ask the service.
+func tokenPermissions(info protocol.AccessTokenInfo, prefix string) *server.Permissions {
+	root := protocol.NATSSubjects(prefix).Root()
+	allow := []string{discovery, root + ".session.>"}
+	if info.ID == protocol.RootTokenID {
+		allow = []string{discovery, root + ".>"}
+	}
+	for _, r := range subjectRules {
+		if info.ID == protocol.RootTokenID || !r.allows(info.Scope.Operations()) {
+			continue
+		}
+		for _, tail := range r.tails(info) {
+			allow = append(allow, root+"."+r.verb+tail)
+		}
+	}
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: allow},
+		Subscribe: &server.SubjectPermission{Deny: []string{discovery, prefix + ".>"}},
+	}
+}
+
+// tails are the subjects' ends that fit the token's resources.
+func (r subjectRule) tails(info protocol.AccessTokenInfo) (tails []string) {
+	basin, anyBasin := nameToken(info.Scope.Basins)
+	streams := info.Scope.Streams
+	if info.AutoPrefixStreams {
+		streams = protocol.ResourceSet{Kind: protocol.MatchPrefix} // The holder's own names have no prefix.
+	}
+	stream, anyStream := namePath(streams)
+	token, anyToken := namePath(info.Scope.AccessTokens)
+	add := func(ok bool, tail string) {
+		if ok {
+			tails = append(tails, tail)
+		}
+	}
+	switch r.form {
+	case bareForm:
+		add(true, "")
+	case basinForm:
+		add(anyBasin, "."+basin)
+	case streamForm:
+		add(anyBasin && anyStream, "."+basin+"."+stream)
+	case basinAndStreams:
+		add(anyBasin && anyStream, "."+basin)
+		add(anyBasin && anyStream, "."+basin+"."+stream)
+	case tokenForm:
+		add(anyToken, "."+token)
+	}
+	return tails
+}
+
+// nameToken is the narrowest subject token that all names of the set match, which are one token each; ok is false if
+// there is no such name. Subjects know no prefixes within a token.
+func nameToken(set protocol.ResourceSet) (token string, ok bool) {
+	switch set = set.Normal(); set.Kind {
+	case protocol.MatchExact:
+		return set.Name, true
+	case protocol.MatchPrefix:
+		return "*", true
+	}
+	return "", false
+}
+
+// namePath is the narrowest subject that all names of the set match, which are spelled as streams are. Of a prefix only
+// the whole segments count: user/4 is user.>, the names that begin with user/.
+func namePath(set protocol.ResourceSet) (path string, ok bool) {
+	switch set = set.Normal(); set.Kind {
+	case protocol.MatchExact:
+		return protocol.EncodeStreamSubject(protocol.StreamName(set.Name)), true
+	case protocol.MatchPrefix:
+		whole := strings.LastIndexByte(set.Name, '/')
+		if whole < 0 {
+			return ">", true
+		}
+		return protocol.EncodeStreamSubject(protocol.StreamName(set.Name[:whole])) + ".>", true
+	}
+	return "", false
+}

@@ -1,0 +1,389 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/broker/access"
+	"github.com/weirstream/weir/broker/natsapi"
+	"github.com/weirstream/weir/protocol"
+)
+
+const (
+	// tokenDoorIdle is how long a token's door stays open after its last connection.
+	tokenDoorIdle = time.Minute
+	// sweepPeriod is how often the doors are looked after.
+	sweepPeriod = 5 * time.Second
+	// revokedDrain is what sessions get to say goodbye before the connections of a token that is over are cut.
+	revokedDrain = time.Second
+	// openDoorTimeout bounds how long a connection waits for its door.
+	openDoorTimeout = 5 * time.Second
+)
+
+// tokenAccountPrefix begins the names of the accounts in which tokens live.
+const tokenAccountPrefix = "WEIR-TOKEN-"
+
+// tokenDoors gives each access token that connects a NATS account of its own with a door in it (ADR 9). The account is
+// the identity: what arrives in it is asked with that token, whatever the messages say. Nobody hears anybody else's.
+//
+// The server cannot forget an account, so one that is no longer needed serves another token later, once nobody is in it.
+// Names are not the same on two servers, so that a cluster cannot join the accounts of two tokens.
+type tokenDoors struct {
+	srv     *server.Server
+	guard   *access.Guard
+	opts    natsapi.Options
+	connect func(account, name string) (*nats.Conn, error)
+	refused *refusals
+	log     *slog.Logger
+	series  string // begins the accounts' names
+
+	// adding has room for one who makes an account or reloads the server, which drops the accounts that it was not told.
+	// It comes before mu.
+	adding chan struct{}
+
+	mu       sync.Mutex              // guards the fields below
+	open     map[[32]byte]*tokenDoor // by the hash of the secret
+	byConn   map[uint64]*tokenDoor   // those in open, by the server's numbers of their connections
+	asking   map[uint64]struct{}     // connections that are being let in
+	accounts []*server.Account       // all that were ever made
+	free     []*server.Account       // those that wait for a token
+	leaving  []*server.Account       // those that the connections of a former token are about to leave
+	closing  bool
+
+	stop    chan struct{} // closed by close
+	workers sync.WaitGroup
+}
+
+// tokenDoor is a token that has connected. Fields but those of the lower half do not change once opened is closed.
+type tokenDoor struct {
+	caller  *access.Caller
+	perms   *server.Permissions
+	account *server.Account
+	opened  chan struct{}
+	door    *natsapi.Door // nil if the broker was closing already, or err is set
+	err     error
+	idle    chan struct{} // closed when nobody has used it for long
+
+	// Guarded by the mutex of tokenDoors.
+	conns     map[uint64]struct{} // by the server's number; those that have gone are dropped by the sweep
+	idleSince time.Time           // zero while there are connections
+	over      bool                // nobody enters any more
+}
+
+func newTokenDoors(srv *server.Server, guard *access.Guard, opts natsapi.Options, connect func(account, name string) (*nats.Conn, error), refused *refusals) *tokenDoors {
+	opts.MaxInflight, opts.MaxInflightBytes, opts.MaxSessions = tokenMaxInflight, tokenMaxInflightBytes, tokenMaxSessions
+	t := &tokenDoors{srv: srv, guard: guard, opts: opts, connect: connect, refused: refused, log: opts.Logger,
+		series: tokenAccountPrefix + srv.ID()[len(srv.ID())-8:] + "-",
+		adding: make(chan struct{}, 1), open: map[[32]byte]*tokenDoor{}, byConn: map[uint64]*tokenDoor{},
+		asking: map[uint64]struct{}{}, stop: make(chan struct{})}
+	t.workers.Go(t.sweepNowAndThen)
+	return t
+}
+
+// What one token may make its door hold. It is less than what a door for many users may.
+const (
+	tokenMaxInflight      = 1024
+	tokenMaxInflightBytes = 64 << 20
+	tokenMaxSessions      = 4096
+)
+
+// admit lets a connection in if its secret is that of a live token. It waits until the token's door is open.
+func (t *tokenDoors) admit(c server.ClientAuthentication, secret string) bool {
+	id := c.GetID()
+	switch known, begun := t.begin(id); {
+	case !begun:
+		return true // A reload looks at a connection that is being let in, which decides for itself.
+	case known != nil:
+		defer t.finish(id)
+		return t.admitAgain(known, c, secret)
+	}
+	defer t.finish(id)
+	for {
+		caller, err := t.guard.Authenticate(secret)
+		if err != nil {
+			return false
+		}
+		d, err := t.doorOf(caller)
+		if err == nil {
+			<-d.opened
+			err = d.err
+		}
+		if err != nil {
+			t.log.Error("a nats connection was refused because the door of its token did not open",
+				slog.String("token", string(caller.ID())), slog.Any("error", err))
+			return false
+		}
+		if in, again := t.enter(d, c); !again {
+			return in
+		}
+	}
+}
+
+// begin notes that a connection asks to be let in, and returns the door to which it belongs already.
+func (t *tokenDoors) begin(conn uint64) (known *tokenDoor, begun bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.asking[conn]; ok {
+		return nil, false
+	}
+	t.asking[conn] = struct{}{}
+	return t.byConn[conn], true
+}
+
+func (t *tokenDoors) finish(conn uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.asking, conn)
+}
+
+// admitAgain looks again at a connection that was let in: on a reload, or because it has sent another CONNECT, before
+// which the server has taken it out of its account. It keeps its token for life, since its sessions are that token's.
+func (t *tokenDoors) admitAgain(d *tokenDoor, c server.ClientAuthentication, secret string) bool {
+	caller, err := t.guard.Authenticate(secret)
+	if err != nil || caller.Key() != d.caller.Key() {
+		return false
+	}
+	in, _ := t.enter(d, c)
+	return in
+}
+
+// enter puts the connection into the token's account; again tells that the door was closed in the meantime.
+func (t *tokenDoors) enter(d *tokenDoor, c server.ClientAuthentication) (in, again bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d.over {
+		return false, true
+	}
+	if !enter(c, d.account, d.perms, d.caller.Info().ExpiresAt) {
+		return false, false
+	}
+	d.conns[c.GetID()] = struct{}{}
+	t.byConn[c.GetID()] = d
+	d.idleSince = time.Time{}
+	return true, false
+}
+
+// doorOf returns the token's door, which may not be open yet.
+func (t *tokenDoors) doorOf(caller *access.Caller) (*tokenDoor, error) {
+	t.mu.Lock()
+	d := t.open[caller.Key()]
+	t.mu.Unlock()
+	if d != nil {
+		return d, nil
+	}
+	select {
+	case t.adding <- struct{}{}:
+		defer func() { <-t.adding }()
+	case <-time.After(openDoorTimeout):
+		return nil, errors.New("the server is being reloaded")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d := t.open[caller.Key()]; d != nil {
+		return d, nil
+	}
+	account, err := t.accountLocked()
+	if err != nil {
+		return nil, err
+	}
+	d = &tokenDoor{caller: caller, perms: tokenPermissions(caller.Info(), t.opts.Prefix), account: account,
+		opened: make(chan struct{}), idle: make(chan struct{}), conns: map[uint64]struct{}{}}
+	t.open[caller.Key()] = d
+	t.workers.Go(func() { t.live(d) })
+	return d, nil
+}
+
+// accountLocked returns an account that nobody is in.
+func (t *tokenDoors) accountLocked() (*server.Account, error) {
+	if n := len(t.free); n > 0 {
+		account := t.free[n-1]
+		t.free = t.free[:n-1]
+		return account, nil
+	}
+	account, err := t.srv.RegisterAccount(fmt.Sprintf("%s%d", t.series, len(t.accounts)+1))
+	if err != nil {
+		return nil, fmt.Errorf("make a nats account for a token: %w", err)
+	}
+	t.accounts = append(t.accounts, account)
+	return account, nil
+}
+
+// live is the life of a door.
+func (t *tokenDoors) live(d *tokenDoor) {
+	d.door, d.err = t.openDoor(d)
+	close(d.opened)
+	if d.err != nil {
+		t.retire(d)
+		t.release(d)
+		return
+	}
+	select {
+	case <-d.caller.Done():
+		t.expel(d)
+		t.release(d)
+	case <-d.idle:
+		t.closeDoor(d)
+		t.release(d)
+	case <-t.stop:
+	}
+}
+
+func (t *tokenDoors) openDoor(d *tokenDoor) (*natsapi.Door, error) {
+	t.mu.Lock()
+	closing := t.closing
+	t.mu.Unlock()
+	if closing {
+		return nil, nil // Who still comes finds nobody who answers, and looks for another server.
+	}
+	nc, err := t.connect(d.account.Name, "weir-token-door")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openDoorTimeout)
+	defer cancel()
+	door, err := natsapi.Serve(ctx, nc, d.caller.Service(), t.opts)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	t.log.Debug("the door of a token is open", slog.String("token", string(d.caller.ID())), slog.String("account", d.account.Name))
+	return door, nil
+}
+
+// retire keeps everybody out from now on, and returns who is in.
+func (t *tokenDoors) retire(d *tokenDoor) (conns []uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d.over = true
+	delete(t.open, d.caller.Key())
+	conns = slices.Collect(maps.Keys(d.conns))
+	for _, id := range conns {
+		delete(t.byConn, id)
+	}
+	return conns
+}
+
+// expel ends what a token that was revoked or has expired has open: the sessions, which are told why, and then the
+// connections.
+func (t *tokenDoors) expel(d *tokenDoor) {
+	conns := t.retire(d)
+	cut := func() {
+		for _, id := range conns {
+			_ = t.srv.DisconnectClientByID(id) // An error says that it has gone by itself.
+		}
+	}
+	patience := time.AfterFunc(2*revokedDrain, cut) // Whatever a request is waiting for.
+	if d.door != nil {
+		d.door.Expel(protocol.Errorf(protocol.CodeAuthn, "the access token was revoked or has expired"))
+		t.closeDoor(d)
+	}
+	patience.Stop()
+	cut()
+	t.log.Info("the nats connections of an access token that is over are closed",
+		slog.String("token", string(d.caller.ID())), slog.Int("connections", len(conns)))
+}
+
+func (t *tokenDoors) closeDoor(d *tokenDoor) {
+	if d.door == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), revokedDrain)
+	defer cancel()
+	if err := d.door.Close(ctx); err != nil {
+		t.log.Warn("closing the door of a token", slog.String("token", string(d.caller.ID())), slog.Any("error", err))
+	}
+}
+
+// release gives the account back for another token. It must be empty first, which the sweep finds out.
+func (t *tokenDoors) release(d *tokenDoor) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leaving = append(t.leaving, d.account)
+}
+
+func (t *tokenDoors) sweepNowAndThen() {
+	tick := time.NewTicker(sweepPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			t.sweep(now)
+			t.refused.tell(now)
+		case <-t.stop:
+			return
+		}
+	}
+}
+
+// sweep forgets connections that have gone, closes doors that nobody has used for long, and frees accounts.
+func (t *tokenDoors) sweep(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, d := range t.open {
+		for id := range d.conns {
+			if t.srv.GetClient(id) == nil {
+				delete(d.conns, id)
+				delete(t.byConn, id)
+			}
+		}
+		switch {
+		case len(d.conns) > 0:
+			d.idleSince = time.Time{}
+		case d.idleSince.IsZero():
+			d.idleSince = now
+		case now.Sub(d.idleSince) >= tokenDoorIdle:
+			d.over = true
+			delete(t.open, key)
+			close(d.idle)
+		}
+	}
+	t.leaving = slices.DeleteFunc(t.leaving, func(account *server.Account) bool {
+		empty := account.NumLocalConnections() == 0
+		if empty {
+			t.free = append(t.free, account)
+		}
+		return empty
+	})
+}
+
+// freeze lets no account be made until thaw is called, and returns the accounts that there are in the form in which a
+// reload of the server wants them: it drops those that its new options do not have.
+func (t *tokenDoors) freeze() (accounts []*server.Account, thaw func()) {
+	t.adding <- struct{}{}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range t.accounts {
+		accounts = append(accounts, server.NewAccount(a.Name))
+	}
+	return accounts, func() { <-t.adding }
+}
+
+// close drains all doors at once. The connections stay until the server stops.
+func (t *tokenDoors) close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closing = true
+	doors := slices.Collect(maps.Values(t.open))
+	t.mu.Unlock()
+	close(t.stop)
+	errs := make([]error, len(doors))
+	var wg sync.WaitGroup
+	for i, d := range doors {
+		wg.Go(func() {
+			if <-d.opened; d.door != nil {
+				errs[i] = d.door.Close(ctx)
+			}
+		})
+	}
+	wg.Wait()
+	t.workers.Wait()
+	return errors.Join(errs...)
+}
