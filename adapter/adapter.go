@@ -64,7 +64,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		return nil, errors.New("adapter: Options.Connect is required")
 	}
 	opts.Replicas = max(1, opts.Replicas)
-	opts.LogsPerBasin = max(1, opts.LogsPerBasin)
+	opts.LogsPerBasin = min(max(1, opts.LogsPerBasin), classSpan)
 	if len(opts.Locations) == 0 {
 		opts.Locations = []protocol.LocationName{protocol.DefaultLocationName}
 	}
@@ -93,7 +93,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		return nil, err
 	}
 	var sync func() error
-	if opts.Durability == DurabilityGroup && !opts.Memory {
+	if opts.syncs() {
 		if sync, a.closeSync, err = newSyncFS(opts.StoreDir); err != nil {
 			a.closeSync = func() {}
 			return nil, err

@@ -196,7 +196,7 @@ func (c *Cursor) collect(ctx context.Context) (again bool, err error) {
 		case errors.Is(err, errNotFound):
 			c.finishFetch()
 			// With replicas, the one that answered may be behind the durable tail; by itself it is a deleted stream.
-			if c.st.log.a.opts.Replicas > 1 && c.retries < staleRetries {
+			if c.st.log.a.opts.maxReplicas() > 1 && c.retries < staleRetries {
 				c.retries++
 				sleep(ctx, staleWait)
 				return true, ctx.Err()

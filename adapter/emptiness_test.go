@@ -278,8 +278,7 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 		if n := len(h.emptiness.queue); n != 1 {
 			t.Fatalf("%d entries in the queue", n)
 		}
-		h.wantKept(ref, 780-67) // the creation's has passed
-		h.wantDeleted(ref, 67)
+		h.wantDeleted(ref, 780)
 	})
 	bubble(t, "A.16/302 appends, infinite retention", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 0)

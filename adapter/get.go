@@ -181,7 +181,7 @@ func (l *log) getOne(ctx context.Context, subject string, body []byte) (stored, 
 
 // getLast fetches the newest chunk of a subject; errNotFound when it has none.
 func (l *log) getLast(ctx context.Context, subject string) (stored, error) {
-	if l.a.opts.Replicas > 1 { // a replica may be behind; the leader is not
+	if l.a.opts.maxReplicas() > 1 { // a replica may be behind; the leader is not
 		return l.leaderGet(ctx, msgGet{LastFor: subject})
 	}
 	return l.getOne(ctx, apiDirectGet+l.name+"."+subject, nil)
@@ -190,7 +190,7 @@ func (l *log) getLast(ctx context.Context, subject string) (stored, error) {
 // getNext fetches the first chunk of a subject at or after seq; errNotFound when there is none.
 func (l *log) getNext(ctx context.Context, subject string, seq jsSeq) (stored, error) {
 	s, err := l.getOne(ctx, apiDirectGet+l.name, nextRequest(subject, seq, 0, 0))
-	if errors.Is(err, errNotFound) && l.a.opts.Replicas > 1 { // as above
+	if errors.Is(err, errNotFound) && l.a.opts.maxReplicas() > 1 { // as above
 		return l.leaderGet(ctx, msgGet{Seq: max(seq, 1), NextFor: subject})
 	}
 	return s, err

@@ -229,11 +229,11 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	j.a.mu.Lock()
 	j.a.removing[name] = struct{}{}
 	j.a.mu.Unlock()
-	logs := rec.Logs
-	for _, e := range entries {
-		logs = max(logs, e.Log+1)
+	logs, err := j.a.logsOf(ctx, name)
+	if err != nil {
+		return err
 	}
-	for n := range logs {
+	for _, n := range logs {
 		if err := j.a.removeLog(ctx, name, n); err != nil {
 			return err
 		}

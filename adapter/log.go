@@ -28,6 +28,7 @@ type log struct {
 	sub         *nats.Subscription
 	seq         *sequencer
 	stop        context.CancelFunc // ends the sequencer at once
+	synced      bool               // what is stored counts once the committer says so; else at once
 
 	mu      sync.Mutex
 	streams map[string]*stream // loaded or loading, by id
@@ -40,14 +41,24 @@ func (a *Adapter) logName(basin protocol.BasinName, n int) string {
 	return strings.ToUpper(a.opts.Prefix) + "_LOG_" + string(basin) + "_" + strconv.Itoa(n)
 }
 
-// needs reports whether a JetStream stream is a log of a basin that exists and is not being deleted.
-func (a *Adapter) needs(name string) bool {
+// parseLogName is the inverse of logName.
+func (a *Adapter) parseLogName(name string) (basin protocol.BasinName, n int, ok bool) {
 	rest, isLog := strings.CutPrefix(name, strings.ToUpper(a.opts.Prefix)+"_LOG_")
 	cut := strings.LastIndexByte(rest, '_')
 	if !isLog || cut < 0 {
+		return "", 0, false
+	}
+	n, err := strconv.Atoi(rest[cut+1:])
+	return protocol.BasinName(rest[:cut]), n, err == nil
+}
+
+// needs reports whether a JetStream stream is a log of a basin that exists and is not being deleted.
+func (a *Adapter) needs(name string) bool {
+	basin, _, isLog := a.parseLogName(name)
+	if !isLog {
 		return false
 	}
-	b, _, ok := a.catalog.view.basin(protocol.BasinName(rest[:cut]))
+	b, _, ok := a.catalog.view.basin(basin)
 	return ok && !b.deleting()
 }
 
@@ -74,6 +85,7 @@ func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) 
 	l.get = a.gets[slot%len(a.gets)]
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
+	l.synced = a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs()
 	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
 		return nil, fmt.Errorf("subscribe for publication answers of %s: %w", l.name, err)
 	}
@@ -99,28 +111,15 @@ func (l *log) onPubAck(m *nats.Msg) {
 // ensure creates the JetStream stream if it is missing and returns its last sequence.
 func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (jsSeq, error) {
 	last, err := l.lastSeq(ctx)
+	if err == nil {
+		l.conform(ctx, basin, n)
+	}
 	if !streamMissing(err) {
 		return last, err
 	}
-	storage := jetstream.FileStorage
-	if l.a.opts.Memory {
-		storage = jetstream.MemoryStorage
-	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	_, err = l.a.js.CreateStream(ctx, jetstream.StreamConfig{
-		Name:        l.name,
-		Description: "weir: records of basin " + string(basin) + ", log " + strconv.Itoa(n),
-		Metadata:    map[string]string{"weir.basin": string(basin), "weir.log": strconv.Itoa(n)},
-		Subjects:    []string{l.subjects + "*"},
-		Storage:     storage,
-		Retention:   jetstream.LimitsPolicy,
-		Discard:     jetstream.DiscardNew,
-		Replicas:    l.a.opts.Replicas,
-		AllowDirect: true,
-		DenyDelete:  true,
-		MaxAge:      0, // weir's own retention keeps the newest chunk of every stream
-	})
+	_, err = l.a.js.CreateStream(ctx, l.a.logConfig(l.name, basin, n))
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "the basin's log cannot be created")
 	}

@@ -364,8 +364,12 @@ func (s *sequencer) countStored() {
 	for i := s.stored - s.popped; i < uint64(len(s.flight)) && s.flight[i].stored; i++ {
 		s.stored++
 	}
-	if s.stored != before {
+	switch {
+	case s.stored == before:
+	case s.log.synced:
 		s.log.a.commit.stored(s, s.stored)
+	default:
+		s.setDurable(s.stored)
 	}
 }
 

@@ -96,9 +96,10 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basi
 	id := uuid.New()
 	rec := &streamRecord{
 		Name: ref.Stream, ID: strings.ToLower(streamIDEncoding.EncodeToString(id[:])),
-		Log: int(binary.BigEndian.Uint32(id[:4])) % max(1, b.Logs), CreatedAt: time.Now().UTC(),
-		Cipher: b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
+		CreatedAt: time.Now().UTC(),
+		Cipher:    b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
 	}
+	rec.Log = a.place(b, rec.Config.StorageClass, binary.BigEndian.Uint32(id[:4]))
 	rec.armIdle(false, rec.CreatedAt)
 	revision, err := a.catalog.write(ctx, streamKey(ref), rec, 0)
 	if err != nil {

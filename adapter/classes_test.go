@@ -1,0 +1,235 @@
+package adapter
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func withClass(class protocol.StorageClass, c Class) func(*Options) {
+	return func(o *Options) { o.Classes = map[protocol.StorageClass]Class{class: c} }
+}
+
+func ofClass(class protocol.StorageClass) protocol.StreamConfig {
+	return protocol.StreamConfig{StorageClass: &class}
+}
+
+// logInfo is the JetStream stream that holds a weir stream.
+func (h *harness) logInfo(ref protocol.StreamRef) *jetstream.StreamInfo {
+	h.t.Helper()
+	e, _, _ := h.catalog.view.stream(ref)
+	s, err := h.js.Stream(h.t.Context(), h.logName(e.Basin, e.Log))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s.CachedInfo()
+}
+
+func (h *harness) logNumber(ref protocol.StreamRef) int {
+	e, _, _ := h.catalog.view.stream(ref)
+	return e.Log
+}
+
+func TestClassesShareTheCommonLogsByDefault(t *testing.T) {
+	h := newHarness(t, inMemory, func(o *Options) { o.LogsPerBasin = 3 })
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	for i := range 20 {
+		for _, class := range classes {
+			ref := h.stream(b, fmt.Sprintf("%s-%d", class, i), ofClass(class))
+			if n := h.logNumber(ref); n >= 3 {
+				t.Fatalf("a stream of class %s lives in log %d", class, n)
+			}
+		}
+	}
+}
+
+func TestAClassWithSettingsHasLogsOfItsOwn(t *testing.T) {
+	h := newHarness(t, withClass(protocol.StorageStandard, Class{Compression: CompressionS2, LogsPerBasin: 2}))
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	logs := map[int]bool{}
+	for i := range 20 {
+		ref := h.stream(b, fmt.Sprintf("standard-%d", i), ofClass(protocol.StorageStandard))
+		h.mustAppend(ref, body("x"))
+		logs[h.logNumber(ref)] = true
+		info := h.logInfo(ref)
+		if info.Config.Compression != jetstream.S2Compression || info.Config.Metadata["weir.class"] != "standard" {
+			t.Fatalf("its log has %+v", info.Config)
+		}
+	}
+	if len(logs) != 2 || !logs[classSpan] || !logs[classSpan+1] {
+		t.Fatalf("the class has the logs %v", logs)
+	}
+	ref := h.stream(b, "express", ofClass(protocol.StorageExpress))
+	h.mustAppend(ref, body("x"))
+	if info := h.logInfo(ref); h.logNumber(ref) != 0 || info.Config.Compression != jetstream.NoCompression || info.Config.Metadata["weir.class"] != "" {
+		t.Fatalf("the other class is in log %d: %+v", h.logNumber(ref), info.Config)
+	}
+	names, err := h.logsOf(t.Context(), b)
+	if err != nil || len(names) != 3 {
+		t.Fatalf("the basin has the logs %v, %v", names, err)
+	}
+	h.reopen()
+	if err := h.DeleteBasin(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the basin is gone", func() bool {
+		_, err := h.GetBasinConfig(t.Context(), b)
+		return protocol.CodeOf(err) == protocol.CodeBasinNotFound
+	})
+	if left, err := h.logsOf(t.Context(), b); err != nil || len(left) != 0 {
+		t.Fatalf("the logs %v are left, %v", left, err)
+	}
+}
+
+func TestChangingAClassLaterMovesNothing(t *testing.T) {
+	h := newHarness(t, inMemory, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1}))
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", ofClass(protocol.StorageExpress))
+	change := protocol.StreamReconfiguration{StorageClass: protocol.Set(protocol.StorageStandard)}
+	config, err := h.ReconfigureStream(t.Context(), ref, change)
+	if err != nil || config.StorageClass != protocol.StorageStandard {
+		t.Fatalf("%+v, %v", config, err)
+	}
+	if n := h.logNumber(ref); n != 0 {
+		t.Fatalf("the stream went to log %d", n)
+	}
+}
+
+func TestALogFollowsItsClassAtTheNextStart(t *testing.T) {
+	h := newHarness(t, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1}))
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	ref, common := h.stream(b, "s", ofClass(protocol.StorageStandard)), h.stream(b, "c", protocol.StreamConfig{})
+	h.mustAppend(ref, body("a"))
+	h.mustAppend(common, body("a"))
+	h.opts.Classes[protocol.StorageStandard] = Class{LogsPerBasin: 1, Compression: CompressionS2}
+	h.reopen()
+	h.mustAppend(ref, body("b"))
+	h.mustAppend(common, body("b"))
+	if c := h.logInfo(ref).Config.Compression; c != jetstream.S2Compression {
+		t.Fatalf("its compression is %v", c)
+	}
+	if c := h.logInfo(common).Config.Compression; c != jetstream.NoCompression {
+		t.Fatalf("the compression of the common log is %v", c)
+	}
+	if got := h.read(ref, 0); len(got) != 2 {
+		t.Fatalf("%d records", len(got))
+	}
+	delete(h.opts.Classes, protocol.StorageStandard) // the log is still there for the streams in it
+	h.reopen()
+	h.mustAppend(ref, body("c"))
+	if got := h.read(ref, 0); len(got) != 3 {
+		t.Fatalf("%d records", len(got))
+	}
+}
+
+func TestDurabilityOfAClass(t *testing.T) {
+	for _, c := range []struct {
+		base, class          Durability
+		classWaits, restWait bool
+	}{
+		{DurabilityGroup, DurabilityInterval, false, true},
+		{DurabilityInterval, DurabilityGroup, true, false},
+		{DurabilityGroup, "", true, true},
+	} {
+		t.Run(fmt.Sprintf("base=%s/class=%s", c.base, c.class), func(t *testing.T) {
+			h := newHarness(t, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1, Durability: c.class}),
+				func(o *Options) { o.Durability = c.base })
+			b := h.basin("test-basin", protocol.BasinConfig{})
+			for name, waits := range map[protocol.StorageClass]bool{protocol.StorageStandard: c.classWaits, protocol.StorageExpress: c.restWait} {
+				s := h.handle(h.stream(b, string(name), ofClass(name)))
+				gate := make(chan error)
+				swapSync(h.Adapter, (&gatedSync{gate}).sync)
+				out := submit(t, s.Appender(), protocol.AppendInput{Records: []protocol.Record{body("x")}})
+				if waits {
+					gate <- nil // somebody syncs
+				}
+				if got := <-out; got.err != nil {
+					t.Fatal(got.err)
+				}
+				if !waits {
+					select {
+					case gate <- nil:
+						t.Errorf("an append of class %s was synced", name)
+					default:
+					}
+				}
+				close(gate)
+				s.Close()
+			}
+		})
+	}
+}
+
+// cluster starts three servers with one JetStream between them.
+func cluster(t *testing.T) []*server.Server {
+	t.Helper()
+	var ports []int
+	var routes []string
+	for range 3 { // the servers name each other, so their ports must be known first
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		routes = append(routes, "nats://"+l.Addr().String())
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var servers []*server.Server
+	for i, port := range ports {
+		srv, err := server.NewServer(&server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: -1, NoSigs: true,
+			JetStream: true, StoreDir: t.TempDir(), MaxPayload: 8 << 20, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port},
+			Routes:  server.RoutesFromStr(strings.Join(routes, ","))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			srv.Shutdown()
+			srv.WaitForShutdown()
+		})
+		srv.Start()
+		servers = append(servers, srv)
+	}
+	eventually(t, "the cluster has a leader and its peers", func() bool {
+		for _, srv := range servers {
+			if srv.JetStreamIsLeader() && len(srv.JetStreamClusterPeers()) == len(servers) {
+				return true
+			}
+		}
+		return false
+	})
+	return servers
+}
+
+func TestReplicasOfAClass(t *testing.T) {
+	servers := cluster(t)
+	a, err := Open(t.Context(), Options{Connect: func(name string) (*nats.Conn, error) {
+		return nats.Connect("", nats.InProcessServer(servers[0]), nats.Name(name))
+	}, Classes: map[protocol.StorageClass]Class{protocol.StorageStandard: {Replicas: 3}}, Shared: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close(context.Background()) //nolint:errcheck // the servers are gone next
+	h := &harness{t: t, Adapter: a}
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	safe, plain := h.stream(b, "safe", ofClass(protocol.StorageStandard)), h.stream(b, "plain", ofClass(protocol.StorageExpress))
+	for ref, want := range map[protocol.StreamRef]int{safe: 3, plain: 1} {
+		h.mustAppend(ref, body("x"))
+		if got := h.read(ref, 0); len(got) != 1 {
+			t.Fatalf("%s: %d records", ref, len(got))
+		}
+		if got := h.logInfo(ref).Config.Replicas; got != want {
+			t.Errorf("%s has %d replicas, want %d", ref, got, want)
+		}
+	}
+}
