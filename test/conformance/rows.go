@@ -177,7 +177,14 @@ var ControlPlaneHTTP = []Row{
 	{"A.24", 432, 435, ByHTTP, ""},
 	{"A.24", 436, 436, ByUnitTest, "broker/httpapi"},
 	{"A.24", 437, 437, ByUnitTest, "conf"},
-	{"A.24", 438, 441, ByUnitTest, "cmd/weir"},
+	{"A.24", 438, 442, ByUnitTest, "cmd/weir"},
+	{"A.24", 443, 459, ByUnitTest, "protocol/spec"},
+	{"A.24", 460, 462, Here, ""},
+	{"A.24", 463, 463, ByUnitTest, "protocol/spec"},
+	{"A.25", 464, 470, ByUnitTest, "protocol"},
+	{"A.25", 471, 475, ByAccount, "access tokens"},
+	{"A.25", 476, 485, ByUnitTest, "cmd/weir"},
+	{"A.25", 486, 489, Void, "weir's command finds its broker over NATS, by its addresses and contexts"},
 }
 
 // ControlPlaneLocations lists the rows of the control plane's appendix that concern locations, once and in order.

@@ -23,7 +23,7 @@ var tables = []struct {
 	{"data plane", false, DataPlane, 1, dataPlaneRows},
 	{"control plane", true, ControlPlane, 1, controlPlaneRows},
 	{"locations", true, ControlPlaneLocations, 404, 413},
-	{"control plane over HTTP", true, ControlPlaneHTTP, 414, 441},
+	{"control plane over HTTP", true, ControlPlaneHTTP, 414, 489},
 }
 
 func TestTablesListEveryRowOnce(t *testing.T) {

@@ -1,0 +1,190 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Resources are the basins of a spec, in the order of the file.
+type Resources struct {
+	Basins []Basin
+}
+
+// Basin is a basin that shall be there with this configuration, and its streams in the order of the file.
+type Basin struct {
+	Name    protocol.BasinName
+	Config  protocol.BasinConfig
+	Streams []Stream
+}
+
+// Stream is a stream that shall be there with this configuration; what it leaves open is the basin's default.
+type Stream struct {
+	Name   protocol.StreamName
+	Config protocol.StreamConfig
+}
+
+// Error is everything that is wrong with a spec.
+type Error struct {
+	// Problems are lines for people, each naming its place.
+	Problems []string
+}
+
+// Error gives one problem a line.
+func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
+
+// Parse reads a spec and checks all of it (control plane 9.6). The error is an [*Error].
+//
+//	{"basins": [{"name": basin, "config": BasinConfig|null, "streams": [{"name": stream, "config": StreamConfig|null}]}]}
+//
+// Unknown fields are refused except at the top, where "$schema" and others may stand. Within a config absent and null are
+// the same. A retention below one second is refused, and a min_age between 0 and one second, which would disable what it
+// asks for; fractions of a second above are dropped (D-23).
+func Parse(data []byte) (Resources, error) {
+	p := parser{reader: newReader(data), basins: map[string]bool{}}
+	err := p.object(false, func(name string) error {
+		if name != "basins" {
+			return errUnknown
+		}
+		return p.array(p.basin)
+	})
+	if err == nil {
+		err = p.end()
+	}
+	if err != nil {
+		p.problem("%v", err)
+	}
+	if len(p.problems) > 0 {
+		return Resources{}, &Error{p.problems}
+	}
+	return p.res, nil
+}
+
+type parser struct {
+	*reader
+	res    Resources
+	basins map[string]bool // names that were met
+}
+
+// layer is a stream configuration of the file.
+type layer struct {
+	config protocol.StreamConfig
+	// short says that its retention is under a second: told when the name of what it belongs to is known.
+	short bool
+}
+
+var errAge = errors.New("retention_policy: age must be greater than 0 seconds, and at least 1 second")
+
+func (p *parser) basin() error {
+	if p.dec.PeekKind() != '{' {
+		return p.mismatch("an object")
+	}
+	var (
+		b        Basin
+		name     *string
+		defaults layer
+		streams  []stream
+	)
+	err := p.object(true, func(field string) error {
+		switch field {
+		case "name":
+			name = new(string)
+			return p.text(func(s string) (err error) {
+				name = &s
+				b.Name, err = protocol.ParseBasinName(s)
+				return err
+			})
+		case "config":
+			return p.orNull(func() error { return p.basinConfig(&b.Config, &defaults) })
+		case "streams":
+			return p.array(func() error { return p.stream(&streams) })
+		}
+		return errUnknown
+	})
+	if err != nil {
+		return err
+	}
+	what := p.path()
+	switch {
+	case name == nil:
+		p.bad("basin name is missing")
+	case *name != "":
+		what = fmt.Sprintf("basin %q", clip(*name))
+		if p.basins[*name] {
+			p.problem("duplicate basin name %q", clip(*name))
+		}
+		p.basins[*name] = true
+	}
+	if defaults.short {
+		p.problem("%s default_stream_config: %v", what, errAge)
+	}
+	b.Config.DefaultStreamConfig = defaults.config
+	b.Streams = p.streamsOf(what, streams)
+	p.res.Basins = append(p.res.Basins, b)
+	return nil
+}
+
+// stream is a stream of the file, and how to name it.
+type stream struct {
+	Stream
+	name  string // as it is spelled; "" if there is none
+	place string
+	short bool
+}
+
+func (p *parser) stream(all *[]stream) error {
+	if p.dec.PeekKind() != '{' {
+		return p.mismatch("an object")
+	}
+	var (
+		s     stream
+		l     layer
+		named bool
+	)
+	err := p.object(true, func(field string) error {
+		switch field {
+		case "name":
+			named = true
+			return p.text(func(text string) (err error) {
+				s.name = text
+				s.Name, err = protocol.ParseStreamName(text)
+				return err
+			})
+		case "config":
+			return p.orNull(func() error { return p.streamConfig(&l) })
+		}
+		return errUnknown
+	})
+	if err != nil {
+		return err
+	}
+	if !named {
+		p.bad("stream name is missing")
+	}
+	s.place = p.path()
+	s.Config, s.short = l.config, l.short
+	*all = append(*all, s)
+	return nil
+}
+
+// streamsOf checks the streams of a basin together.
+func (p *parser) streamsOf(basin string, all []stream) (streams []Stream) {
+	met := map[string]bool{}
+	for _, s := range all {
+		what := s.place
+		if s.name != "" {
+			what = fmt.Sprintf("stream %q in %s", clip(s.name), basin)
+		}
+		if s.name != "" && met[s.name] {
+			p.problem("duplicate stream name %q in %s", clip(s.name), basin)
+		}
+		met[s.name] = true
+		if s.short {
+			p.problem("%s: %v", what, errAge)
+		}
+		streams = append(streams, s.Stream)
+	}
+	return streams
+}
