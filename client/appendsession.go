@@ -28,6 +28,7 @@ const (
 type appendSession struct {
 	c   *Client
 	ref protocol.StreamRef
+	key protocol.EncryptionKey
 
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
@@ -53,7 +54,7 @@ type appendLane struct {
 
 // OpenAppendSession implements [protocol.RecordService]; see the package for what happens when its server is lost.
 func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
-	s := &appendSession{c: c, ref: ref, changed: make(chan struct{})}
+	s := &appendSession{c: c, ref: ref, key: protocol.EncryptionKeyOf(ctx), changed: make(chan struct{})}
 	l, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -70,6 +71,7 @@ func (s *appendSession) open(ctx context.Context) (*appendLane, error) {
 	defer cancel()
 	head := protobufHeaders()
 	head[protocol.HeaderSession] = []string{protocol.SessionAppend}
+	addEncryptionKey(head, s.key)
 	m, err := s.c.request(ctx, s.c.subjects.Records("append", s.ref), head, nil)
 	if err != nil {
 		return nil, err

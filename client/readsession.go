@@ -38,6 +38,7 @@ const (
 type readSession struct {
 	c   *Client
 	ref protocol.StreamRef
+	key protocol.EncryptionKey
 
 	life  context.Context // ends with Close; this object lives no longer
 	close context.CancelFunc
@@ -64,7 +65,7 @@ type readAttempt struct {
 
 // OpenReadSession implements [protocol.RecordService]. The session resumes by itself; see the package.
 func (c *Client) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	s := &readSession{c: c, ref: ref, prog: progress{req: req}}
+	s := &readSession{c: c, ref: ref, key: protocol.EncryptionKeyOf(ctx), prog: progress{req: req}}
 	s.life, s.close = context.WithCancel(context.Background())
 	c.readers.Add(1)
 	if err := s.open(ctx); err != nil {
@@ -113,6 +114,7 @@ func (s *readSession) open(ctx context.Context) error {
 	head[protocol.HeaderSession] = []string{protocol.SessionRead}
 	head[protocol.HeaderWindow] = []string{strconv.Itoa(window)}
 	s.c.authorize(head)
+	addEncryptionKey(head, s.key)
 	subject := s.c.subjects.Records("read", s.ref)
 	body := protocol.EncodeReadRequestJSON(&req)
 	err = s.c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: l.inbox, Header: head, Data: body})

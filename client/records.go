@@ -30,6 +30,7 @@ func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol
 	defer cancel()
 	head := protobufHeaders()
 	head[protocol.HeaderContentType] = []string{protocol.MediaProtobuf}
+	addEncryptionKey(head, protocol.EncryptionKeyOf(ctx))
 	m, err := c.request(ctx, c.subjects.Records("append", ref), head, protocol.MarshalAppendInput(&in))
 	if err != nil {
 		return protocol.AppendAck{}, err
@@ -50,7 +51,9 @@ func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 	}
 	ctx, cancel := c.bound(ctx, wait)
 	defer cancel()
-	m, err := c.request(ctx, c.subjects.Records("read", ref), protobufHeaders(), protocol.EncodeReadRequestJSON(&req))
+	head := protobufHeaders()
+	addEncryptionKey(head, protocol.EncryptionKeyOf(ctx))
+	m, err := c.request(ctx, c.subjects.Records("read", ref), head, protocol.EncodeReadRequestJSON(&req))
 	if err != nil {
 		return protocol.ReadBatch{}, err
 	}
@@ -59,6 +62,13 @@ func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 		return protocol.ReadBatch{}, badAnswer("batch", err)
 	}
 	return batch, nil
+}
+
+// addEncryptionKey sends a key along, if there is one.
+func addEncryptionKey(head nats.Header, key protocol.EncryptionKey) {
+	if !key.IsZero() {
+		head[protocol.HeaderEncryptionKey] = []string{key.Reveal()}
+	}
 }
 
 func protobufHeaders() nats.Header {

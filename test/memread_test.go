@@ -15,6 +15,7 @@ type memRead struct {
 	m   *memService
 	s   *memStream
 	req protocol.ReadRequest
+	key [protocol.EncryptionKeyBytes]byte
 
 	next      uint64            // s: seq_num to deliver next
 	tail      protocol.Position // T
@@ -24,16 +25,17 @@ type memRead struct {
 	feed      int       // index of the next batch to follow
 	beat      time.Time // when the next heartbeat is due
 	over      bool
+	failed    error
 
 	closeOnce sync.Once
 	closed    chan struct{}
 }
 
-func (m *memService) OpenReadSession(_ context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	return m.openRead(ref, req)
+func (m *memService) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+	return m.openRead(ctx, ref, req)
 }
 
-func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest) (*memRead, error) {
+func (m *memService) openRead(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (*memRead, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
@@ -43,7 +45,11 @@ func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest) 
 	if err != nil {
 		return nil, err
 	}
-	r := &memRead{m: m, s: s, req: req, tail: s.tail, limit: req.Limit(), closed: make(chan struct{})}
+	key, err := s.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &memRead{m: m, s: s, req: req, key: key, tail: s.tail, limit: req.Limit(), closed: make(chan struct{})}
 	start := req.Start
 	if start.Kind == protocol.StartTailOffset {
 		start = protocol.FromSeqNum(r.tail.SeqNum - min(r.tail.SeqNum, start.Value))
@@ -79,6 +85,11 @@ func (r *memRead) Close() error {
 
 // emit applies what data plane 4.5 says of an emitted batch.
 func (r *memRead) emit(batch protocol.ReadBatch) (protocol.ReadBatch, error) {
+	if r.s.info.Cipher != protocol.CipherNone {
+		if r.failed = r.s.decipher(batch.Records, r.key); r.failed != nil {
+			return protocol.ReadBatch{}, r.failed
+		}
+	}
 	r.next = batch.Records.Last().SeqNum + 1
 	r.limit = r.limit.Spend(batch.Records.Len(), batch.Records.MeteredSize())
 	if batch.Tail != nil {
@@ -106,6 +117,9 @@ func (r *memRead) Next(ctx context.Context) (protocol.ReadBatch, error) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
 	for {
+		if r.failed != nil {
+			return protocol.ReadBatch{}, r.failed
+		}
 		if r.over || !r.following && r.limit.Exhausted() && (r.next < r.tail.SeqNum || !r.fresh()) {
 			return r.end()
 		}
@@ -241,7 +255,7 @@ func (m *memService) Read(ctx context.Context, ref protocol.StreamRef, req proto
 		wait := min(*req.Wait, protocol.MaxUnaryWait)
 		req.Wait = &wait
 	}
-	r, err := m.openRead(ref, req)
+	r, err := m.openRead(ctx, ref, req)
 	if err != nil {
 		return protocol.ReadBatch{}, err
 	}

@@ -26,6 +26,7 @@ type memStream struct {
 type memBatch struct {
 	records []protocol.SequencedRecord
 	expires time.Time // zero: never
+	key     [protocol.EncryptionKeyBytes]byte
 }
 
 func (b *memBatch) end() protocol.Position {
@@ -49,8 +50,30 @@ func (s *memStream) surviving(start, end uint64) (out []protocol.SequencedRecord
 	return out
 }
 
+// resolve returns the key of ctx for the stream (data plane 7.2).
+func (s *memStream) resolve(ctx context.Context) (key [protocol.EncryptionKeyBytes]byte, err error) {
+	if s.info.Cipher == protocol.CipherNone {
+		return key, nil
+	}
+	return protocol.EncryptionKeyOf(ctx).Resolve()
+}
+
+// decipher fails if the key is not that of all the records but commands (data plane 7.4).
+func (s *memStream) decipher(records protocol.Records, key [protocol.EncryptionKeyBytes]byte) error {
+	for _, b := range s.batches {
+		for i := range b.records {
+			rec := &b.records[i]
+			inside := rec.SeqNum >= records.First().SeqNum && rec.SeqNum <= records.Last().SeqNum
+			if inside && b.key != key && rec.Command() == protocol.NoCommand {
+				return protocol.Errorf(protocol.CodeDecryptionFailed, "record decryption failed")
+			}
+		}
+	}
+	return nil
+}
+
 // append applies data plane 3.1 D and E.
-func (s *memStream) append(in protocol.AppendInput) (protocol.AppendAck, error) {
+func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyBytes]byte) (protocol.AppendAck, error) {
 	if s.deleted {
 		return protocol.AppendAck{}, protocol.Errorf(protocol.CodeStreamDeletionPending, "stream is deleted")
 	}
@@ -61,7 +84,7 @@ func (s *memStream) append(in protocol.AppendInput) (protocol.AppendAck, error) 
 		return protocol.AppendAck{}, protocol.SeqNumMismatch(s.tail.SeqNum)
 	}
 	now := uint64(time.Now().UnixMilli())
-	batch, tail := memBatch{}, s.tail
+	batch, tail := memBatch{key: key}, s.tail
 	for _, rec := range in.Records {
 		ts := now
 		switch mode := s.config.TimestampingMode; {
@@ -107,7 +130,7 @@ func (m *memService) CheckTail(_ context.Context, ref protocol.StreamRef) (proto
 	return s.tail, nil
 }
 
-func (m *memService) Append(_ context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (m *memService) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
 	if err := in.Validate(); err != nil {
 		return protocol.AppendAck{}, err
 	}
@@ -117,14 +140,19 @@ func (m *memService) Append(_ context.Context, ref protocol.StreamRef, in protoc
 	if err != nil {
 		return protocol.AppendAck{}, err
 	}
+	key, err := s.resolve(ctx)
+	if err != nil {
+		return protocol.AppendAck{}, err
+	}
 	defer m.notifyLocked()
-	return s.append(in)
+	return s.append(in, key)
 }
 
 // memAppend is an append session of the model: it appends in Submit and remembers the outcome for Recv.
 type memAppend struct {
-	m *memService
-	s *memStream
+	m   *memService
+	s   *memStream
+	key [protocol.EncryptionKeyBytes]byte
 
 	mu      sync.Mutex
 	acks    []protocol.AppendAck
@@ -132,14 +160,18 @@ type memAppend struct {
 	sent    chan struct{} // closed and replaced when there is something to receive
 }
 
-func (m *memService) OpenAppendSession(_ context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (m *memService) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s, err := m.openLocked(ref, onAppend)
 	if err != nil {
 		return nil, err
 	}
-	return &memAppend{m: m, s: s, sent: make(chan struct{})}, nil
+	key, err := s.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &memAppend{m: m, s: s, key: key, sent: make(chan struct{})}, nil
 }
 
 func (a *memAppend) Submit(_ context.Context, in protocol.AppendInput) error {
@@ -152,7 +184,7 @@ func (a *memAppend) Submit(_ context.Context, in protocol.AppendInput) error {
 	err := in.Validate()
 	if err == nil {
 		a.m.mu.Lock()
-		ack, err = a.s.append(in)
+		ack, err = a.s.append(in, a.key)
 		a.m.notifyLocked()
 		a.m.mu.Unlock()
 	}

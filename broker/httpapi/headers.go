@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/base64"
 	"net/url"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 // Request headers, in the form that net/http gives their names.
 const (
 	headerBasin         = "S2-Basin"
-	headerEncryptionKey = "S2-Encryption-Key"
+	headerEncryptionKey = protocol.HeaderEncryptionKey
 	headerStreamConfig  = "S2-Stream-Config"
 	headerRequestToken  = protocol.HeaderRequestToken
 	headerFormat        = protocol.HeaderFormat
@@ -88,19 +87,18 @@ func (c *call) recordFormat() (protocol.RecordFormat, error) {
 	return protocol.ParseRecordFormat(v)
 }
 
-// maxKeyText is the length of 32 bytes in Base64.
-var maxKeyText = base64.StdEncoding.EncodedLen(32)
-
-// checkEncryptionKey checks what can be said of a key without knowing the stream (data plane 7.2). It never repeats it.
-// The error has code bad_header.
-func (c *call) checkEncryptionKey() error {
+// encryptionKey takes in the key for an encrypted stream (data plane 7.2). What it must be is looked at once the stream is
+// known, so much as its length before. It is never repeated. The error has code bad_header.
+func (c *call) encryptionKey() error {
 	v, present, err := c.header(headerEncryptionKey)
 	if err != nil || !present {
 		return err
 	}
-	if n := len(strings.TrimSpace(v)); n == 0 || n > maxKeyText {
-		return protocol.Errorf(protocol.CodeBadHeader, "s2-encryption-key: has %d characters, 1 to %d are allowed", n, maxKeyText)
+	key, err := protocol.ParseEncryptionKey("s2-encryption-key", v)
+	if err != nil {
+		return err
 	}
+	c.r = c.r.WithContext(protocol.WithEncryptionKey(c.r.Context(), key))
 	return nil
 }
 

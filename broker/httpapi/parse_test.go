@@ -243,7 +243,7 @@ func FuzzHeaders(f *testing.F) {
 			_, tokenErr := call.requestToken()
 			_, formatErr := call.recordFormat()
 			_, idErr := call.lastEventID()
-			for _, err := range []error{basinErr, tokenErr, formatErr, idErr, call.checkEncryptionKey(), call.newStreamConfig()} {
+			for _, err := range []error{basinErr, tokenErr, formatErr, idErr, call.encryptionKey(), call.newStreamConfig()} {
 				if err != nil && protocol.CodeOf(err) != protocol.CodeBadHeader {
 					t.Fatalf("%q: %v", values, err)
 				}

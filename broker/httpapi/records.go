@@ -32,7 +32,7 @@ func (c *call) read() error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkEncryptionKey(); err != nil {
+	if err := c.encryptionKey(); err != nil {
 		return err
 	}
 	if err := c.newStreamConfig(); err != nil {
@@ -98,7 +98,7 @@ func (c *call) append() error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkEncryptionKey(); err != nil {
+	if err := c.encryptionKey(); err != nil {
 		return err
 	}
 	if err := c.newStreamConfig(); err != nil {

@@ -105,6 +105,10 @@ func (s *appendSession) message(_ string, m *nats.Msg) {
 		s.finishLocked(err)
 		return
 	}
+	if ctl.encryptionKey != nil {
+		s.finishLocked(protocol.Errorf(protocol.CodeBadFrame, "%s goes with the opening of a session, for all its inputs", protocol.HeaderEncryptionKey))
+		return
+	}
 	switch ctl.frame {
 	case "", protocol.FrameInput:
 		s.inputLocked(m, ctl)

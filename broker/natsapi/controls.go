@@ -26,6 +26,8 @@ type controls struct {
 	window       *uint64
 	frame        string
 	seq          *uint64
+	// encryptionKey is as it came, because only those that need it say what is wrong with it; a secret.
+	encryptionKey *string
 }
 
 // media is a kind of body.
@@ -52,6 +54,10 @@ var setControl = map[string]func(c *controls, value string) error{
 	strings.ToLower(protocol.HeaderFormat): func(c *controls, v string) (err error) {
 		c.format, err = protocol.ParseRecordFormat(v)
 		return err
+	},
+	strings.ToLower(protocol.HeaderEncryptionKey): func(c *controls, v string) error {
+		c.encryptionKey = &v
+		return nil
 	},
 	strings.ToLower(protocol.HeaderRequestToken): func(c *controls, v string) error {
 		if err := protocol.CheckRequestToken(v); err != nil {

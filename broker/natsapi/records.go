@@ -27,6 +27,9 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if ctx, err = c.withEncryptionKey(ctx); err != nil {
+		return reply{}, err
+	}
 	switch c.ctl.session {
 	case protocol.SessionAppend:
 		return openAppendSession(ctx, c, ref)
@@ -43,6 +46,18 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	}
 	enc := c.encoding()
 	return reply{head: contentType(enc.contentType()), body: enc.ack(ack)}, nil
+}
+
+// withEncryptionKey puts the key of the request into ctx, if it has one. The code of the error is bad_header.
+func (c *call) withEncryptionKey(ctx context.Context) (context.Context, error) {
+	if c.ctl.encryptionKey == nil {
+		return ctx, nil
+	}
+	key, err := protocol.ParseEncryptionKey(protocol.HeaderEncryptionKey, *c.ctl.encryptionKey)
+	if err != nil {
+		return ctx, err
+	}
+	return protocol.WithEncryptionKey(ctx, key), nil
 }
 
 func (e encoding) ack(ack protocol.AppendAck) []byte {
@@ -129,6 +144,9 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 	}
 	req, err := decodeBody(c, protocol.DecodeReadRequestJSON)
 	if err != nil {
+		return reply{}, err
+	}
+	if ctx, err = c.withEncryptionKey(ctx); err != nil {
 		return reply{}, err
 	}
 	if err := req.Validate(); err != nil {

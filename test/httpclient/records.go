@@ -53,6 +53,7 @@ func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol
 	k := call{method: http.MethodPost, path: recordsPath(ref), head: c.unaryHead(ref),
 		statuses: []int{http.StatusOK}, media: c.media()}
 	k.head.Set(protocol.HeaderContentType, c.media())
+	addEncryptionKey(ctx, k.head)
 	var err error
 	if k.body = protocol.MarshalAppendInput(&in); c.json {
 		if k.body, err = protocol.EncodeAppendInputJSON(&in, protocol.FormatBase64); err != nil {
@@ -75,8 +76,10 @@ func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol
 
 // Read implements [protocol.RecordService].
 func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+	head := c.unaryHead(ref)
+	addEncryptionKey(ctx, head)
 	_, _, body, err := c.do(ctx, call{method: http.MethodGet, path: recordsPath(ref) + readQuery(req),
-		head: c.unaryHead(ref), statuses: []int{http.StatusOK}, media: c.media()})
+		head: head, statuses: []int{http.StatusOK}, media: c.media()})
 	if err != nil {
 		return protocol.ReadBatch{}, err
 	}
@@ -90,6 +93,13 @@ func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 		return batch, wrong("a batch cannot be decoded: %v", err)
 	}
 	return batch, nil
+}
+
+// addEncryptionKey sends ctx's key along, if it has one.
+func addEncryptionKey(ctx context.Context, head http.Header) {
+	if key := protocol.EncryptionKeyOf(ctx); !key.IsZero() {
+		head.Set(protocol.HeaderEncryptionKey, key.Reveal())
+	}
 }
 
 // readQuery is the query of a read. A wait is in whole seconds on this wire; a fraction is rounded up.

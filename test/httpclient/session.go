@@ -41,6 +41,7 @@ func (c *Client) exchange(life context.Context, method, path string, ref protoco
 	}
 	req.Header.Set(basinHeader, string(ref.Basin))
 	req.Header.Set(protocol.HeaderContentType, MediaS2S)
+	addEncryptionKey(life, req.Header)
 	// Without the header, Go's transport asks for gzip by itself.
 	req.Header.Set("Accept-Encoding", "identity")
 	if c.encoding != "" {
