@@ -59,6 +59,10 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	if err != nil {
 		return nil, err
 	}
+	resources, err := readInitFile(cfg.InitFile)
+	if err != nil {
+		return nil, err
+	}
 	o := resolve(opts)
 	b := &Broker{cfg: cfg, log: o.logger, gate: newGate(), done: make(chan error, 1)}
 	b.life, b.endLife = context.WithCancel(context.Background())
@@ -94,6 +98,9 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.guard = access.New(b.svc, tokenStore{b.ad, b.svc}, access.Options{RootSecret: root, Logger: b.log})
 	b.doors = newDoors(b.st, b.guard, natsapi.Options{
 		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor})
+	if err := b.applyInitFile(ctx, resources); err != nil {
+		return nil, err
+	}
 	if err := b.doors.sync(ctx); err != nil {
 		return nil, err
 	}

@@ -117,10 +117,14 @@ func codeIs(err error, code protocol.Code) bool {
 
 // Apply ensures each basin and then its streams, in the order of the spec: what is missing is created, of what is there
 // the configuration is replaced, and what the spec leaves out goes back to the defaults (control plane 9.6). Nothing is
-// deleted. done is called after each item. The first failure ends it; what was done before stays, and a repeat goes on.
+// deleted. done is called after each item. The first failure, or the end of ctx, ends it; what was done before stays, and
+// a repeat goes on.
 func Apply(ctx context.Context, svc Provisioner, res Resources, done func(Item, protocol.ProvisionResult)) error {
 	for _, b := range res.Basins {
 		item := Item{Basin: b.Name}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%s: %w", item, err)
+		}
 		_, result, err := svc.EnsureBasin(ctx, b.Name, protocol.EnsureBasinRequest{Config: b.Config})
 		if err != nil {
 			return fmt.Errorf("%s: %w", item, err)
