@@ -34,6 +34,7 @@ type Adapter struct {
 	gets     []*getter
 	nextConn atomic.Int64
 
+	bulk      bulk                // the connection of backups and restores
 	budget    *semaphore.Weighted // bytes of appends that are not answered
 	commit    *committer
 	closeSync func()
@@ -285,6 +286,7 @@ func (a *Adapter) closeAll() {
 	for _, g := range a.gets {
 		g.nc.Close()
 	}
+	a.bulk.close()
 	if a.manage != nil {
 		a.manage.Close()
 	}

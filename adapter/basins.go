@@ -15,6 +15,11 @@ func basinDeleting(name protocol.BasinName) error {
 	return protocol.Errorf(protocol.CodeBasinDeletionPending, "basin %q is being deleted", name)
 }
 
+func basinRestoring(name protocol.BasinName) error {
+	return protocol.Errorf(protocol.CodeResourceAlreadyExists,
+		"basin %q is being restored; to give up a restore that will not go on, delete the basin", name)
+}
+
 // ListBasins returns a page of basins.
 func (a *Adapter) ListBasins(_ context.Context, req protocol.ListRequest) (protocol.BasinPage, error) {
 	return a.catalog.view.listBasins(req), nil
@@ -34,6 +39,8 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 		switch {
 		case ok && old.deleting():
 			return basinDeleting(req.Basin)
+		case ok && old.hidden():
+			return basinRestoring(req.Basin)
 		case ok && key != "" && key == old.Key:
 			info, result = old.info(), protocol.ProvisionNoop
 			return nil
@@ -72,6 +79,8 @@ func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req 
 			return err
 		case rec.deleting():
 			return basinDeleting(name)
+		case rec.hidden():
+			return basinRestoring(name)
 		case req.Location != "" && req.Location != rec.Location:
 			return protocol.Errorf(protocol.CodeInvalid, "location: the basin lives in %q and cannot move to %q", rec.Location, req.Location)
 		case rec.Config.Equal(req.Config):
@@ -97,7 +106,7 @@ func (a *Adapter) updateBasin(ctx context.Context, rec *basinRecord, revision ui
 func (a *Adapter) liveBasin(name protocol.BasinName) (rec basinRecord, revision uint64, err error) {
 	rec, revision, ok := a.catalog.view.basin(name)
 	switch {
-	case !ok:
+	case !ok || rec.hidden():
 		return rec, 0, basinNotFound(name)
 	case rec.deleting():
 		return rec, 0, basinDeleting(name)

@@ -59,7 +59,7 @@ func (a *Adapter) needs(name string) bool {
 		return false
 	}
 	b, _, ok := a.catalog.view.basin(basin)
-	return ok && !b.deleting()
+	return ok && !b.deleting() && !b.hidden()
 }
 
 func (a *Adapter) logSubjects(basin protocol.BasinName, n int) string {

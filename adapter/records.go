@@ -24,6 +24,10 @@ type basinRecord struct {
 	Location protocol.LocationName `json:"location,omitempty"`
 	// Logs is how many logs the basin's new streams are spread over.
 	Logs int `json:"logs"`
+	// Restoring is the id of the restore that is filling the basin: nobody sees it until that ends. Restored is the id of
+	// the restore that did.
+	Restoring string `json:"restoring,omitempty"`
+	Restored  string `json:"restored,omitempty"`
 	// Key makes a repeated create succeed (control plane 3.3); empty when it was made without a request token.
 	Key string `json:"key,omitempty"`
 }
@@ -108,6 +112,9 @@ func (r *basinRecord) info() protocol.BasinInfo {
 }
 
 func (r *basinRecord) deleting() bool { return !r.DeletedAt.IsZero() }
+
+// hidden reports whether the basin does not show: it is being restored, or what a restore left behind.
+func (r *basinRecord) hidden() bool { return r.Restoring != "" }
 
 // Keys of the catalog: b.<basin>, and s.<basin>.<stream name> with every byte that a key may not hold, the dot among
 // them, as =XX.

@@ -46,7 +46,7 @@ func (v *view) stream(ref protocol.StreamRef) (e *streamEntry, basinOK, purging 
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	b, ok := v.basins.Get(string(ref.Basin))
-	if !ok {
+	if !ok || b.hidden() {
 		return nil, false, false
 	}
 	e, _ = b.streams.Get(string(ref.Stream))
@@ -127,6 +127,9 @@ func (v *view) listBasins(req protocol.ListRequest) protocol.BasinPage {
 	defer v.mu.RUnlock()
 	page := protocol.BasinPage{Basins: []protocol.BasinInfo{}}
 	list(&v.basins, req, func(b *basinView) bool {
+		if b.hidden() {
+			return true
+		}
 		if len(page.Basins) == req.PageSize() {
 			page.HasMore = true
 			return false
@@ -141,7 +144,7 @@ func (v *view) listStreams(basin protocol.BasinName, req protocol.ListRequest) (
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	b, ok := v.basins.Get(string(basin))
-	if !ok {
+	if !ok || b.hidden() {
 		return page, false
 	}
 	page.Streams = []protocol.StreamInfo{}
@@ -178,6 +181,9 @@ func (v *view) some(after protocol.StreamRef, n int) (entries []*streamEntry, do
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	v.basins.Ascend(string(after.Basin), func(name string, b *basinView) bool {
+		if b.hidden() {
+			return true // what is there is not complete
+		}
 		from := ""
 		if name == string(after.Basin) {
 			from = string(after.Stream)

@@ -97,7 +97,8 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.svc = &service{st: measured{adapterStorage{b.ad}, newAppendMetrics(registry)}, gate: b.gate, log: b.log}
 	b.guard = access.New(b.svc, tokenStore{b.ad, b.svc}, access.Options{RootSecret: root, Logger: b.log})
 	b.doors = newDoors(b.st, b.guard, natsapi.Options{
-		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor})
+		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor,
+		Backup: b.backup})
 	if err := b.applyInitFile(ctx, resources); err != nil {
 		return nil, err
 	}

@@ -24,6 +24,10 @@ type Options struct {
 	// OwnConn says that the connection is the door's alone: closing the door closes it too.
 	OwnConn bool
 
+	// Backup returns what backs up and restores for the owner of a service that the door was opened with or that
+	// Authenticate returned; nil if that may not. Without the function the verbs are not served.
+	Backup func(svc protocol.Service) protocol.BackupService
+
 	// MaxInflight bounds the unary requests being served; 0 means 4096.
 	MaxInflight int
 	// MaxInflightBytes bounds the bodies of the unary requests being served and of the session inputs not yet

@@ -1,0 +1,189 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// An *Adapter is a [protocol.BackupService]. A backup is chunks and catalog entries, not JetStream's own snapshots: it
+// depends neither on the sequences of a log, nor on how many logs there are, nor on where they are kept.
+var _ protocol.BackupService = (*Adapter)(nil)
+
+const (
+	// backupCalls bounds the exports and imports that run at once, and so their memory: about three times
+	// maxBackupBytes each.
+	backupCalls = 4
+	// maxBackupBytes and defaultBackupBytes bound a page.
+	maxBackupBytes     = 8 << 20
+	defaultBackupBytes = 1 << 20
+)
+
+// bulk is the connection of backups and restores, so that they stand in the way of neither appends nor reads. It is
+// opened when it is first needed.
+type bulk struct {
+	mu       sync.Mutex // guards the rest
+	get      *getter
+	js       jetstream.JetStream
+	running  chan struct{}
+	restores map[string]*restoredLog // logs that are being filled, by name
+	active   map[protocol.BasinName]activity
+}
+
+// enter opens the connection if needed and waits for a place among the calls; leave gives it back.
+func (a *Adapter) enterBulk(ctx context.Context) (leave func(), err error) {
+	b := &a.bulk
+	b.mu.Lock()
+	if b.get == nil {
+		err = a.openBulkLocked()
+	}
+	running := b.running
+	b.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case running <- struct{}{}:
+		return func() { <-running }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (a *Adapter) openBulkLocked() error {
+	b := &a.bulk
+	nc, err := a.opts.Connect("weir: backup")
+	if err != nil {
+		return errNoStore(fmt.Errorf("connect to the store: %w", err))
+	}
+	get, err := newGetter(nc)
+	if err == nil {
+		b.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxUnansweredChunks),
+			jetstream.WithPublishAsyncTimeout(publishTimeout))
+	}
+	if err != nil {
+		nc.Close()
+		return fmt.Errorf("prepare for backups: %w", err)
+	}
+	b.get, b.running = get, make(chan struct{}, backupCalls)
+	b.restores, b.active = map[string]*restoredLog{}, map[protocol.BasinName]activity{}
+	return nil
+}
+
+func (b *bulk) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.get != nil {
+		b.get.nc.Close()
+	}
+}
+
+// bulkLog is a log without a sequencer: for reading it as a whole, or filling it before it is in use.
+func (a *Adapter) bulkLog(basin protocol.BasinName, n int) (*log, error) {
+	if _, err := protocol.ParseBasinName(string(basin)); err != nil {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "basin: %v", err)
+	}
+	if n < 0 || n > maxLogNumber {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "log: is %d, 0 to %d are allowed", n, maxLogNumber)
+	}
+	return &log{a: a, name: a.logName(basin, n), subjects: a.logSubjects(basin, n), get: a.bulk.get}, nil
+}
+
+// maxLogNumber is beyond what a basin can have.
+const maxLogNumber = 1 << 16
+
+// checkStreamID refuses what cannot be the last token of a stream's subject.
+func checkStreamID(id string) error {
+	if raw, err := streamIDEncoding.DecodeString(strings.ToUpper(id)); err != nil || len(raw) != 16 || id != strings.ToLower(id) {
+		return protocol.Errorf(protocol.CodeInvalid, "stream: %.40q is not the id of a stream", id)
+	}
+	return nil
+}
+
+// pageBytes is how large a page may be that was asked for with max.
+func pageBytes(max int) int {
+	if max <= 0 {
+		return defaultBackupBytes
+	}
+	return min(max, maxBackupBytes)
+}
+
+// PurgedStreams implements [protocol.BackupService].
+func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsRequest) ([]string, error) {
+	if len(req.Streams) > protocol.MaxPurgedStreams {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "streams: has %d, at most %d are allowed", len(req.Streams), protocol.MaxPurgedStreams)
+	}
+	for _, id := range req.Streams {
+		if err := checkStreamID(id); err != nil {
+			return nil, err
+		}
+	}
+	leave, err := a.enterBulk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	l, err := a.bulkLog(req.Basin, req.Log)
+	if err != nil {
+		return nil, err
+	}
+	purged := make([]bool, len(req.Streams))
+	if err := each(ctx, len(req.Streams), func(i int) error {
+		oldest, err := l.getNext(ctx, l.subjects+req.Streams[i], 1)
+		if errors.Is(err, errNotFound) {
+			return nil // never written, or deleted
+		}
+		purged[i] = err == nil && uint64(oldest.seq) > req.End
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for i, id := range req.Streams {
+		if purged[i] {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// each calls f for 0 to n-1, some at a time, and returns the first failure.
+func each(ctx context.Context, n int, f func(i int) error) error {
+	const workers = 32
+	next := make(chan int)
+	errs := make(chan error, workers)
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for range min(workers, n) {
+		wg.Go(func() {
+			for i := range next {
+				if err := f(i); err != nil {
+					errs <- err
+					cancel()
+					return
+				}
+			}
+		})
+	}
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,319 @@
+package adapter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// ExportChunks implements [protocol.BackupService]. A log is read once, in order, whatever the number of its streams.
+func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksRequest) (page protocol.ExportChunksPage, err error) {
+	leave, err := a.enterBulk(ctx)
+	if err != nil {
+		return page, err
+	}
+	defer leave()
+	l, err := a.bulkLog(req.Basin, req.Log)
+	if err != nil {
+		return page, err
+	}
+	subject := ""
+	if req.Stream != "" {
+		if err := checkStreamID(req.Stream); err != nil {
+			return page, err
+		}
+		subject = l.subjects + req.Stream
+	}
+	page.End, page.Time = req.End, millis(time.Now())
+	if page.End == 0 {
+		if page.End, page.Messages, err = l.exportEnd(ctx, subject); err != nil || page.End == 0 {
+			return page, err
+		}
+	}
+	return page, l.exportPage(ctx, subject, max(req.From, 1), pageBytes(req.MaxBytes), &page)
+}
+
+// exportEnd returns the place of the newest chunk once it is durable, and with subject "" how many chunks the log holds up
+// to there. Everything at or before it is durable as well.
+func (l *log) exportEnd(ctx context.Context, subject string) (end, messages uint64, err error) {
+	if subject != "" {
+		newest, err := l.getLast(ctx, subject)
+		if errors.Is(err, errNotFound) {
+			return 0, 0, nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		return uint64(newest.seq), 0, l.a.commit.wait(ctx)
+	}
+	var info struct {
+		State struct {
+			Messages uint64 `json:"messages"`
+			LastSeq  uint64 `json:"last_seq"`
+		} `json:"state"`
+	}
+	err = call(ctx, l.a.manage, apiStreamInfo+l.name, nil, &info)
+	if streamMissing(err) {
+		return 0, 0, nil // nothing was ever written to it
+	}
+	if err != nil {
+		return 0, 0, errNoStore(err)
+	}
+	return info.State.LastSeq, info.State.Messages, l.a.commit.wait(ctx)
+}
+
+// exportPage fills the page with what stands from a place on.
+func (l *log) exportPage(ctx context.Context, subject string, from uint64, room int, page *protocol.ExportChunksPage) error {
+	size, stale := 0, 0
+	for from <= page.End {
+		msgs, err := l.getBatch(ctx, subject, jsSeq(from), min(room-size, maxGetBytes))
+		if err != nil {
+			return err
+		}
+		if len(msgs) == 0 {
+			done, err := l.nothingUpTo(ctx, subject, from, page.End)
+			if err != nil || done {
+				return err
+			}
+			if stale++; stale > staleRetries {
+				return errNoStore(errors.New("a replica stays behind"))
+			}
+			sleep(ctx, staleWait)
+			continue
+		}
+		for _, m := range msgs {
+			c, seq, err := l.exported(m)
+			if err != nil {
+				return err
+			}
+			if seq > page.End {
+				return nil
+			}
+			n := len(c.Header) + len(c.Payload)
+			if size > 0 && size+n > room {
+				page.Next = seq
+				return nil
+			}
+			size += n
+			page.Chunks = append(page.Chunks, c)
+			page.Last, from = seq, seq+1
+		}
+		if size >= room && from <= page.End {
+			page.Next = from
+			return nil
+		}
+	}
+	return nil
+}
+
+// nothingUpTo reports whether the log really has no chunk from a place up to end: a replica that is behind may not have
+// it yet.
+func (l *log) nothingUpTo(ctx context.Context, subject string, from, end uint64) (bool, error) {
+	if l.a.opts.Replicas <= 1 {
+		return true, nil
+	}
+	if subject == "" {
+		subject = l.subjects + "*"
+	}
+	next, err := l.leaderGet(ctx, msgGet{Seq: jsSeq(from), NextFor: subject})
+	if errors.Is(err, errNotFound) {
+		return true, nil
+	}
+	return err == nil && uint64(next.seq) > end, err
+}
+
+// exported takes a stored message apart, and verifies its checksum.
+func (l *log) exported(m *nats.Msg) (c protocol.StoredChunk, seq uint64, err error) {
+	seq, err = strconv.ParseUint(lastValue(m.Header, "Nats-Sequence"), 10, 64)
+	if err != nil {
+		return c, 0, errStoredChunk(l, 0, fmt.Errorf("sequence: %w", err))
+	}
+	c = protocol.StoredChunk{Header: m.Header.Get(protocol.ChunkHeader), Payload: m.Data,
+		Stream: strings.TrimPrefix(lastValue(m.Header, "Nats-Subject"), l.subjects)}
+	if err = checkStreamID(c.Stream); err == nil {
+		_, err = protocol.DecodeChunk(c.Header, c.Payload)
+	}
+	if err != nil {
+		return c, 0, protocol.Wrap(protocol.CodeStorage, err, fmt.Sprintf("message %d of %s, of the stream with id %.40q, is damaged", seq, l.name, c.Stream))
+	}
+	return c, seq, nil
+}
+
+// getBatch fetches the next chunks at or after seq: of a subject, or with "" of the whole log, which costs JetStream the
+// same for any number of subjects. None means that there are no more.
+func (l *log) getBatch(ctx context.Context, subject string, seq jsSeq, maxBytes int) (msgs []*nats.Msg, err error) {
+	const count = 1000
+	g := l.get
+	cost := int64(maxBytes) + protocol.MaxBatchBytes
+	if err := g.budget.Acquire(ctx, cost); err != nil {
+		return nil, err
+	}
+	defer g.budget.Release(cost)
+	token, ch := g.open(count + 1)
+	defer func() { g.close(token, ch) }()
+	body := nextRequest(subject, seq, count, maxBytes)
+	if subject == "" {
+		body = fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, max(seq, 1), count, maxBytes)
+	}
+	if err := g.nc.PublishRequest(apiDirectGet+l.name, g.prefix+strconv.FormatUint(token, 36), body); err != nil {
+		return nil, errNoStore(err)
+	}
+	for {
+		m, err := await(ctx, ch)
+		if err != nil {
+			return nil, err
+		}
+		switch err := getStatus(m); {
+		case errors.Is(err, errEndOfBatch), errors.Is(err, errNotFound):
+			return msgs, nil
+		case err != nil:
+			return nil, err
+		}
+		msgs = append(msgs, m)
+	}
+}
+
+// ExportCatalog implements [protocol.BackupService].
+func (a *Adapter) ExportCatalog(ctx context.Context, req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
+	if req.Basin != "" {
+		page, err = a.exportStreams(req)
+	} else {
+		page, err = a.exportAccount(ctx, req)
+	}
+	page.Prefix = a.opts.Prefix
+	return page, err
+}
+
+// exportStreams takes a page of a basin's streams from the view, which is a moment of the catalog: a stream that lives
+// all the time that the pages are asked for is in exactly one of them.
+func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
+	if _, _, err := a.liveBasin(req.Basin); err != nil {
+		return page, basinNotFound(req.Basin)
+	}
+	after := protocol.StreamRef{Basin: req.Basin}
+	if req.After != "" {
+		var ok bool
+		if after, ok = refOfKey(req.After); !ok || after.Basin != req.Basin {
+			return page, protocol.Errorf(protocol.CodeInvalid, "after: %.100q is not the key of a stream of basin %q", req.After, req.Basin)
+		}
+	}
+	room := pageBytes(req.MaxBytes)
+	for size := 0; ; {
+		entries, ok := a.catalog.view.streamsAfter(after, 256)
+		if !ok {
+			return page, basinNotFound(req.Basin)
+		}
+		if len(entries) == 0 {
+			page.More = false
+			return page, nil
+		}
+		for _, e := range entries {
+			after = e.ref()
+			if e.deleting() {
+				continue
+			}
+			value, err := json.Marshal(e.record())
+			if err != nil {
+				return page, fmt.Errorf("encode catalog entry of %q: %w", e.Name, err)
+			}
+			if n := len(value) + len(e.Name); size > 0 && size+n > room {
+				page.More = true
+				return page, nil
+			} else {
+				size += n
+			}
+			page.Entries = append(page.Entries, protocol.CatalogEntry{Key: streamKey(e.ref()), Value: value})
+		}
+	}
+}
+
+// streamsAfter returns up to n streams of a basin behind a name, in order; ok tells whether the basin is there.
+func (v *view) streamsAfter(after protocol.StreamRef, n int) (entries []*streamEntry, ok bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(after.Basin))
+	if !ok {
+		return nil, false
+	}
+	b.streams.Ascend(string(after.Stream), func(name string, e *streamEntry) bool {
+		if name != string(after.Stream) {
+			entries = append(entries, e)
+		}
+		return len(entries) < n
+	})
+	return entries, true
+}
+
+// accountKeys are the catalog's keys that belong to no stream.
+var accountKeys = []string{"b.>", "l.>", "t.>"}
+
+// exportAccount takes a page of everything else from the bucket, so that whatever a value holds is kept.
+func (a *Adapter) exportAccount(ctx context.Context, req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
+	leave, err := a.enterBulk(ctx) // it holds all of them for a moment
+	if err != nil {
+		return page, err
+	}
+	defer leave()
+	entries, err := a.accountEntries(ctx)
+	if err != nil {
+		return page, errNoStore(err)
+	}
+	room, size := pageBytes(req.MaxBytes), 0
+	for _, e := range entries {
+		if e.Key <= req.After {
+			continue
+		}
+		n := len(e.Key) + len(e.Value)
+		if size > 0 && size+n > room {
+			page.More = true
+			break
+		}
+		size += n
+		page.Entries = append(page.Entries, e)
+	}
+	return page, nil
+}
+
+// accountEntries returns what belongs to no stream, in the order of the keys.
+func (a *Adapter) accountEntries(ctx context.Context) (entries []protocol.CatalogEntry, err error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	w, err := a.catalog.kv.WatchFiltered(ctx, accountKeys, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read the catalog: %w", err)
+	}
+	defer w.Stop() //nolint:errcheck // nothing more is wanted from it
+	byKey := map[string]json.RawMessage{}
+	for {
+		select {
+		case e := <-w.Updates():
+			if e != nil {
+				byKey[e.Key()] = e.Value()
+				continue
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		break
+	}
+	for key, value := range byKey {
+		if name, ok := strings.CutPrefix(key, "b."); ok {
+			if _, _, err := a.liveBasin(protocol.BasinName(name)); err != nil {
+				continue
+			}
+		}
+		entries = append(entries, protocol.CatalogEntry{Key: key, Value: value})
+	}
+	slices.SortFunc(entries, func(x, y protocol.CatalogEntry) int { return strings.Compare(x.Key, y.Key) })
+	return entries, nil
+}

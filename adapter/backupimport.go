@@ -1,0 +1,402 @@
+package adapter
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// A basin that is being restored has a record in the catalog that says so, which holds its name and hides it. Its streams
+// and chunks are stored behind that, and one last change of the record shows everything at once. What is needed to go on
+// after a restart is in the store: the record, and how many chunks each log has.
+
+// activity is when a restore was last heard of in this process.
+type activity struct {
+	restore string
+	at      time.Time
+}
+
+var restoreID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+
+// touch notes that a restore is alive.
+func (b *bulk) touch(basin protocol.BasinName, restore string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.active[basin] = activity{restore, time.Now()}
+}
+
+// heldBy returns the restore that was heard of lately.
+func (b *bulk) heldBy(basin protocol.BasinName) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.active[basin]; time.Since(a.at) < protocol.RestoreLapse {
+		return a.restore
+	}
+	return ""
+}
+
+// forget drops what is remembered of a basin's restore.
+func (b *bulk) forget(a *Adapter, basin protocol.BasinName) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.active, basin)
+	for name, l := range b.restores {
+		if l.basin == basin {
+			delete(b.restores, name)
+		}
+	}
+}
+
+var errRestoreLost = protocol.Errorf(protocol.CodeTransactionConflict,
+	"the basin is not held by this restore any more: it was deleted, or another restore of it has begun")
+
+// BeginRestore implements [protocol.BackupService].
+func (a *Adapter) BeginRestore(ctx context.Context, req protocol.BeginRestoreRequest) error {
+	leave, err := a.enterBulk(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if !restoreID.MatchString(req.Restore) {
+		return protocol.Errorf(protocol.CodeInvalid, "restore: must be 1 to 64 letters, digits and hyphens")
+	}
+	rec, err := basinOfEntry(req.Entry)
+	if err != nil {
+		return err
+	}
+	abandoned := false
+	err = a.catalog.change(ctx, basinKey(rec.Name), func() error {
+		old, _, ok := a.catalog.view.basin(rec.Name)
+		switch {
+		case !ok:
+			return a.beginRestore(ctx, rec, req.Restore)
+		case old.deleting():
+			return basinDeleting(rec.Name)
+		case !old.hidden():
+			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", rec.Name)
+		case old.Restoring == req.Restore:
+			a.bulk.touch(rec.Name, req.Restore)
+			return nil
+		}
+		if by := a.bulk.heldBy(rec.Name); by != "" && by == old.Restoring {
+			return protocol.Errorf(protocol.CodeTransactionConflict, "another restore of basin %q is under way, or was given up less than %v ago",
+				rec.Name, protocol.RestoreLapse)
+		}
+		abandoned = true
+		return nil
+	})
+	if err != nil || !abandoned {
+		return err
+	}
+	a.logger.Info("removing what an earlier restore left behind", slog.String("basin", string(rec.Name)))
+	if err := a.DeleteBasin(ctx, rec.Name); err != nil && protocol.CodeOf(err) != protocol.CodeBasinNotFound {
+		return err
+	}
+	return basinDeleting(rec.Name)
+}
+
+// basinOfEntry reads a basin's entry.
+func basinOfEntry(e protocol.CatalogEntry) (*basinRecord, error) {
+	var rec basinRecord
+	if err := json.Unmarshal(e.Value, &rec); err != nil {
+		return nil, protocol.Wrap(protocol.CodeInvalid, err, "entry: is not that of a basin")
+	}
+	if _, err := protocol.ParseBasinName(string(rec.Name)); err != nil || e.Key != basinKey(rec.Name) {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "entry: key %.100q and name %.100q do not make a basin", e.Key, string(rec.Name))
+	}
+	return &rec, nil
+}
+
+// beginRestore stores the hidden record of a basin that is not there.
+func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore string) error {
+	rec.Logs, rec.DeletedAt, rec.Restoring, rec.Restored = a.opts.LogsPerBasin, time.Time{}, restore, ""
+	for _, n := range a.logNumbers(rec) {
+		l, err := a.bulkLog(rec.Name, n)
+		if err != nil {
+			return err
+		}
+		last, err := l.lastSeq(ctx)
+		switch {
+		case streamMissing(err):
+		case err != nil:
+			return errNoStore(err)
+		case last > 0:
+			return protocol.Errorf(protocol.CodeStorage,
+				"the JetStream stream %s holds records although there is no basin %q; look at it, and delete it if it is not wanted", l.name, rec.Name)
+		}
+	}
+	a.bulk.forget(a, rec.Name)
+	revision, err := a.catalog.write(ctx, basinKey(rec.Name), rec, 0)
+	if err != nil {
+		return err
+	}
+	a.catalog.view.putBasin(rec, revision)
+	a.bulk.touch(rec.Name, restore)
+	return nil
+}
+
+// held returns the record of a basin that the restore holds.
+func (a *Adapter) held(basin protocol.BasinName, restore string) (*basinRecord, uint64, error) {
+	rec, revision, ok := a.catalog.view.basin(basin)
+	if !ok || rec.deleting() || restore == "" || rec.Restoring != restore {
+		return nil, 0, errRestoreLost
+	}
+	a.bulk.touch(basin, restore)
+	return &rec, revision, nil
+}
+
+// ImportStreams implements [protocol.BackupService].
+func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsRequest) ([]int, error) {
+	leave, err := a.enterBulk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	b, _, err := a.held(req.Basin, req.Restore)
+	if err != nil {
+		return nil, err
+	}
+	recs := make([]*streamRecord, len(req.Entries))
+	for i, e := range req.Entries {
+		if recs[i], err = streamOfEntry(req.Basin, e); err != nil {
+			return nil, err
+		}
+		recs[i].Log = a.place(b, recs[i].Config.StorageClass, hashOfStream(recs[i]))
+	}
+	revisions, err := a.putStreams(ctx, req.Basin, recs)
+	if err != nil {
+		return nil, err
+	}
+	logs := make([]int, len(recs))
+	for i, rec := range recs {
+		a.catalog.showStream(req.Basin, rec, revisions[i])
+		logs[i] = rec.Log
+	}
+	return logs, nil
+}
+
+// streamOfEntry reads a stream's entry.
+func streamOfEntry(basin protocol.BasinName, e protocol.CatalogEntry) (*streamRecord, error) {
+	var rec streamRecord
+	if err := json.Unmarshal(e.Value, &rec); err != nil {
+		return nil, protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("entries: %.100q is not that of a stream", e.Key))
+	}
+	if _, err := protocol.ParseStreamName(string(rec.Name)); err != nil {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: %v", err)
+	}
+	if e.Key != streamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}) {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: key %.100q is not that of stream %.100q", e.Key, string(rec.Name))
+	}
+	if !rec.DeletedAt.IsZero() {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: stream %.100q is being deleted", string(rec.Name))
+	}
+	return &rec, checkStreamID(rec.ID)
+}
+
+// hashOfStream spreads streams over logs as newStream does.
+func hashOfStream(rec *streamRecord) uint32 {
+	raw, err := streamIDEncoding.DecodeString(strings.ToUpper(rec.ID))
+	if err != nil || len(raw) < 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(raw)
+}
+
+// logNumbers are the logs that streams of a basin can be placed in.
+func (a *Adapter) logNumbers(b *basinRecord) (numbers []int) {
+	for n := range b.Logs {
+		numbers = append(numbers, n)
+	}
+	for i, class := range classes {
+		if c := a.opts.Classes[class]; c != (Class{}) {
+			for n := range min(cmp.Or(c.LogsPerBasin, a.opts.LogsPerBasin), classSpan) {
+				numbers = append(numbers, (i+1)*classSpan+n)
+			}
+		}
+	}
+	return numbers
+}
+
+// putStreams stores records, many on their way at a time, durably. The basin's hidden record keeps others away from the
+// keys, so that they can be written again.
+func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs []*streamRecord) (revisions []uint64, err error) {
+	acks := make([]jetstream.PubAckFuture, 0, len(recs))
+	prefix := "$KV." + catalogBucket(a.opts.Prefix) + "."
+	for _, rec := range recs {
+		value, err := json.Marshal(rec)
+		if err != nil {
+			return nil, fmt.Errorf("encode catalog entry: %w", err)
+		}
+		ack, err := a.bulk.js.PublishMsgAsync(&nats.Msg{
+			Subject: prefix + streamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}), Data: value}, importOptions...)
+		if err != nil {
+			return nil, errNotImported(err)
+		}
+		acks = append(acks, ack)
+	}
+	revisions = make([]uint64, len(recs))
+	for i, ack := range acks {
+		if revisions[i], err = awaitPubAck(ctx, ack); err != nil {
+			return nil, err
+		}
+	}
+	return revisions, a.commit.wait(ctx)
+}
+
+// importOptions make a publication wait for room, and fail at once where it fails: the client makes the call again.
+var importOptions = []jetstream.PublishOpt{jetstream.WithRetryAttempts(0), jetstream.WithStallWait(publishTimeout)}
+
+func errNotImported(err error) error {
+	return protocol.Wrap(protocol.CodeStorage, err, "what was restored could not be stored: "+err.Error())
+}
+
+func awaitPubAck(ctx context.Context, ack jetstream.PubAckFuture) (uint64, error) {
+	select {
+	case ok := <-ack.Ok():
+		return ok.Sequence, nil
+	case err := <-ack.Err():
+		return 0, errNotImported(err)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// EndRestore implements [protocol.BackupService].
+func (a *Adapter) EndRestore(ctx context.Context, req protocol.EndRestoreRequest) error {
+	leave, err := a.enterBulk(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return a.catalog.change(ctx, basinKey(req.Basin), func() error {
+		if rec, _, ok := a.catalog.view.basin(req.Basin); ok && rec.Restored == req.Restore && req.Restore != "" {
+			return nil // the first answer was lost
+		}
+		rec, revision, err := a.held(req.Basin, req.Restore)
+		if err != nil {
+			return err
+		}
+		if err := a.checkRestored(ctx, rec, req); err != nil {
+			return err
+		}
+		rec.Restoring, rec.Restored = "", req.Restore
+		if err := a.updateBasin(ctx, rec, revision); err != nil {
+			return err
+		}
+		a.bulk.forget(a, req.Basin)
+		return nil
+	})
+}
+
+// checkRestored compares what the basin holds with what it should.
+func (a *Adapter) checkRestored(ctx context.Context, rec *basinRecord, req protocol.EndRestoreRequest) error {
+	if n := a.catalog.view.countStreams(req.Basin); n != req.Streams {
+		return protocol.Errorf(protocol.CodeInvalid, "streams: the restored basin has %d, not %d", n, req.Streams)
+	}
+	for _, n := range a.logNumbers(rec) {
+		l, err := a.bulkLog(req.Basin, n)
+		if err != nil {
+			return err
+		}
+		last, err := l.lastSeq(ctx)
+		if err != nil && !streamMissing(err) {
+			return errNoStore(err)
+		}
+		if uint64(last) != req.Chunks[n] {
+			return protocol.Errorf(protocol.CodeInvalid, "chunks: log %d of the restored basin has %d, not %d", n, last, req.Chunks[n])
+		}
+	}
+	return nil
+}
+
+// countStreams is the number of a basin's streams, seen or not.
+func (v *view) countStreams(basin protocol.BasinName) int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if b, ok := v.basins.Get(string(basin)); ok {
+		return b.streams.Len()
+	}
+	return 0
+}
+
+// AbortRestore implements [protocol.BackupService].
+func (a *Adapter) AbortRestore(ctx context.Context, basin protocol.BasinName, restore string) error {
+	leave, err := a.enterBulk(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if _, _, err := a.held(basin, restore); err != nil {
+		return nil //nolint:nilerr // nothing is left of it
+	}
+	a.bulk.forget(a, basin)
+	return a.DeleteBasin(ctx, basin)
+}
+
+// ImportEntry implements [protocol.BackupService].
+func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) error {
+	if err := checkAccountEntry(e); err != nil {
+		return err
+	}
+	return a.catalog.change(ctx, e.Key, func() error {
+		bounded, cancel := context.WithTimeout(ctx, apiTimeout)
+		defer cancel()
+		_, err := a.catalog.kv.Create(bounded, e.Key, e.Value)
+		switch {
+		case errors.Is(err, jetstream.ErrKeyExists):
+			old, err := a.catalog.kv.Get(bounded, e.Key)
+			if err != nil {
+				return errNoStore(err)
+			}
+			if !sameJSON(old.Value(), e.Value) {
+				return protocol.Errorf(protocol.CodeResourceAlreadyExists, "catalog entry %q exists already", e.Key)
+			}
+		case err != nil:
+			return errNotImported(err)
+		}
+		if err := a.commit.wait(ctx); err != nil {
+			return err
+		}
+		return a.catalog.refresh(ctx, e.Key)
+	})
+}
+
+// checkAccountEntry refuses what the catalog could not be loaded with.
+func checkAccountEntry(e protocol.CatalogEntry) error {
+	var err error
+	switch {
+	case e.Key == defaultLocationKey:
+		err = json.Unmarshal(e.Value, &locationRecord{})
+	case strings.HasPrefix(e.Key, tokenKeys):
+		var rec tokenRecord
+		err = json.Unmarshal(e.Value, &rec)
+		if err == nil && (len(rec.Hash) != sha256.Size || e.Key != tokenKey(rec.Token.ID)) {
+			err = errors.New("its key or its hash is not that of a token")
+		}
+	default:
+		return protocol.Errorf(protocol.CodeInvalid, "entry: %.100q is of no kind that can be restored by itself", e.Key)
+	}
+	if err != nil {
+		return protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("entry: the value of %.100q cannot be understood", e.Key))
+	}
+	return nil
+}
+
+func sameJSON(a, b []byte) bool {
+	var x, y bytes.Buffer
+	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
+}
