@@ -87,8 +87,8 @@ func (c *call) recordFormat() (protocol.RecordFormat, error) {
 	return protocol.ParseRecordFormat(v)
 }
 
-// encryptionKey takes in the key for an encrypted stream (data plane 7.2). What it must be is looked at once the stream is
-// known, so much as its length before. It is never repeated. The error has code bad_header.
+// encryptionKey takes in the key for an encrypted stream (data plane 7.2). Its length and characters are judged here, the
+// rest once the stream is known. It is never repeated. The error has code bad_header.
 func (c *call) encryptionKey() error {
 	v, present, err := c.header(headerEncryptionKey)
 	if err != nil || !present {

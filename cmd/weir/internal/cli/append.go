@@ -65,6 +65,7 @@ func (a *app) append() *cobra.Command {
 	input := c.Flags().StringP("input", "i", "-", "read lines from this `file`; - is standard input")
 	files := c.Flags().StringArray("file", nil, "append this `file` as one record; may be repeated")
 	linger := durationFlag(c.Flags(), "linger", "", 5*time.Millisecond, "how long a batch waits for more records")
+	key := a.addKeyFlags(c)
 	c.MarkFlagsMutuallyExclusive("file", "input")
 	c.MarkFlagsMutuallyExclusive("file", "format")
 	c.RunE = a.verb(func(args []string) (call, error) {
@@ -76,12 +77,12 @@ func (a *app) append() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
-		return func(ctx context.Context, svc protocol.Service) error {
+		return key.bind(func(ctx context.Context, svc protocol.Service) error {
 			defer closeInput()
 			return a.runAppend(ctx, svc, ref, src, pipeline.Options{
 				Linger: *linger, FencingToken: conditions.token.value, MatchSeqNum: conditions.match.value,
 			})
-		}, nil
+		})
 	})
 	return c
 }
@@ -131,13 +132,13 @@ moves forward; a lower one is ignored. The records go away shortly after.`,
 		Example: "  weir trim s2://demo-basin/greetings 2",
 		Args:    need("URI", "POINT"),
 	})
-	conditions := addConditionFlags(c.Flags())
+	conditions, key := addConditionFlags(c.Flags()), a.addKeyFlags(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		point, err := parseUint(args[1])
 		if err != nil {
 			return nil, usagef("POINT %q %w", args[1], err)
 		}
-		return a.command(args[0], protocol.TrimRecord(point), conditions, fmt.Sprintf("trim to %d", point))
+		return a.command(args[0], protocol.TrimRecord(point), conditions, key, fmt.Sprintf("trim to %d", point))
 	})
 	return c
 }
@@ -152,24 +153,24 @@ appends that give a different token with --fencing-token fail. Appends that give
   weir fence s2://demo-basin/ledger writer-3 --fencing-token writer-2`,
 		Args: need("URI", "NEW_TOKEN"),
 	})
-	conditions := addConditionFlags(c.Flags())
+	conditions, key := addConditionFlags(c.Flags()), a.addKeyFlags(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		token, err := parseToken(args[1])
 		if err != nil {
 			return nil, usagef("NEW_TOKEN: %w", err)
 		}
-		return a.command(args[0], protocol.FenceRecord(token), conditions, fmt.Sprintf("new fencing token %q", token))
+		return a.command(args[0], protocol.FenceRecord(token), conditions, key, fmt.Sprintf("new fencing token %q", token))
 	})
 	return c
 }
 
 // command appends a command record.
-func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlags, what string) (call, error) {
+func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlags, key *keyFlags, what string) (call, error) {
 	ref, err := streamArg(uri)
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, svc protocol.Service) error {
+	return key.bind(func(ctx context.Context, svc protocol.Service) error {
 		ctx, cancel := a.bounded(ctx)
 		defer cancel()
 		ack, err := svc.Append(ctx, ref, protocol.AppendInput{
@@ -183,7 +184,7 @@ func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlag
 		}
 		a.note("appended %s // %s", what, records.Position(ack.Start))
 		return nil
-	}, nil
+	})
 }
 
 func (a *app) checkTail() *cobra.Command {

@@ -49,6 +49,7 @@ func (a *app) bench() *cobra.Command {
 	target := c.Flags().Float64P("target-mibps", "t", 0, "append this many `MiB` a second; 0 is as fast as it goes")
 	duration := durationFlag(c.Flags(), "duration", "d", 60*time.Second, "append for this long")
 	delay := durationFlag(c.Flags(), "catchup-delay", "w", 0, "pause before the records are read again")
+	key := a.addKeyFlags(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		basin, err := basinArg(args[0])
 		switch {
@@ -69,7 +70,7 @@ func (a *app) bench() *cobra.Command {
 			report.StorageClass = *class.value
 		}
 		o := bench.Options{RecordSize: *size, TargetMiBps: *target, Duration: *duration, CatchupDelay: *delay}
-		return func(ctx context.Context, svc protocol.Service) error { return a.runBench(ctx, svc, report, o) }, nil
+		return key.bind(func(ctx context.Context, svc protocol.Service) error { return a.runBench(ctx, svc, report, o) })
 	})
 	return c
 }

@@ -118,7 +118,7 @@ func (a *app) read() *cobra.Command {
 	clamp := c.Flags().Bool("clamp", false, "move a start beyond the tail to the tail")
 	wait := &optional[time.Duration]{kind: "duration", parse: conf.ParseDuration, show: conf.FormatDuration}
 	c.Flags().Var(wait, "wait", "wait this long at the tail for new records")
-	out := addOutputFlags(c.Flags())
+	out, key := addOutputFlags(c.Flags()), a.addKeyFlags(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		ref, err := streamArg(args[0])
 		if err != nil {
@@ -134,7 +134,7 @@ func (a *app) read() *cobra.Command {
 		if !req.Bounded() {
 			a.dial.ResumeFor = followPatience
 		}
-		return func(ctx context.Context, svc protocol.Service) error { return a.stream(ctx, svc, ref, req, out) }, nil
+		return key.bind(func(ctx context.Context, svc protocol.Service) error { return a.stream(ctx, svc, ref, req, out) })
 	})
 	return c
 }
@@ -151,7 +151,7 @@ new record until interrupted; lost connections are made again without a gap or a
 	})
 	lines := uintFlag(c.Flags(), "lines", "n", "show this many records (default 10)")
 	follow := c.Flags().BoolP("follow", "f", false, "go on with new records")
-	out := addOutputFlags(c.Flags())
+	out, key := addOutputFlags(c.Flags()), a.addKeyFlags(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		ref, err := streamArg(args[0])
 		if err != nil {
@@ -170,14 +170,14 @@ new record until interrupted; lost connections are made again without a gap or a
 		} else {
 			req.Count = &n
 		}
-		return func(ctx context.Context, svc protocol.Service) error {
+		return key.bind(func(ctx context.Context, svc protocol.Service) error {
 			err := a.stream(ctx, svc, ref, req, out)
 			// The last records of an empty stream are none; that is not a failure here.
 			if !*follow && errors.Is(err, &protocol.Error{Code: protocol.CodeUnwritten}) {
 				return nil
 			}
 			return err
-		}, nil
+		})
 	})
 	return c
 }
