@@ -40,6 +40,9 @@ type Adapter struct {
 	closeSync func()
 	catalog   *catalog
 	janitor   *janitor
+	sizes     *sizes
+	live      liveStats
+	unsynced  atomic.Uint64 // chunks stored since the last sync began
 	emptiness *emptiness
 
 	mu       sync.Mutex
@@ -100,7 +103,8 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 			return nil, err
 		}
 	}
-	a.commit = newCommitter(sync, opts.Fatal)
+	a.sizes = newSizes(a)
+	a.commit = newCommitter(a.observed(sync), opts.Fatal)
 	a.emptiness = newEmptiness(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
@@ -115,6 +119,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	a.janitor = newJanitor(a)
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
+	a.tasks.Go(func() { a.sizes.run(a.ctx) })
 	a.tasks.Go(func() { a.emptiness.run(a.ctx) })
 	return a, nil
 }

@@ -140,6 +140,7 @@ func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) erro
 	provisioning := a.catalog.view.provisioning(name)
 	provisioning.Lock()
 	defer provisioning.Unlock()
+	marked := false
 	err := a.catalog.change(ctx, basinKey(name), func() error {
 		rec, revision, ok := a.catalog.view.basin(name)
 		switch {
@@ -149,9 +150,13 @@ func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) erro
 			return nil
 		}
 		rec.DeletedAt = time.Now().UTC()
+		marked = true
 		return a.updateBasin(ctx, &rec, revision)
 	})
 	if err == nil {
+		if since, ok := a.catalog.view.oldest(name); ok && marked {
+			a.streamsGone(name, since, time.Now())
+		}
 		a.janitor.removeBasin(name)
 	}
 	return err

@@ -87,7 +87,7 @@ func (p *pending) records() protocol.Records {
 
 // chunk is the stored form.
 func (p *pending) chunk() protocol.Chunk {
-	c := protocol.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Expiry: p.expiry,
+	c := protocol.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
 		Trim: p.after.trim, Cipher: p.st.cipher, Fence: p.after.fence}
 	if p.count == 0 || p.settings.minAge > 0 {
 		c.LastAppend = p.after.wrote

@@ -364,7 +364,11 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	if err := j.a.commit.wait(ctx); err != nil {
 		return err
 	}
-	return l.purge(ctx, subject, keep)
+	if err := l.purge(ctx, subject, keep); err != nil {
+		return err
+	}
+	j.a.sizes.touch(e.ref(), e.ID, &e.checks.size)
+	return nil
 }
 
 // seal writes a state chunk behind a stream's records, so that the newest of them can go, and returns its place.

@@ -28,6 +28,7 @@ type live struct {
 	end       uint64
 	changed   chan struct{} // closed and dropped at the next change; nil when nobody waits
 	closed    error         // no batch will follow those in the ring
+	stats     *liveStats    // of all streams
 }
 
 // advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
@@ -57,6 +58,9 @@ func (v *live) pushLocked(r protocol.Records) {
 		drop++
 	}
 	v.ring = v.ring[drop:]
+	if drop > 0 {
+		v.stats.dropped.Add(uint64(drop))
+	}
 }
 
 // waitersLocked returns how to wake those that wait for a change. That is done without the lock, which is the first thing
@@ -127,6 +131,7 @@ func (v *live) follow(from uint64) (*Feed, protocol.Position, error) {
 		return nil, v.tail, v.closed
 	}
 	v.followers++
+	v.stats.followers.Add(1)
 	return &Feed{v, v.end}, v.tail, nil
 }
 
@@ -137,6 +142,7 @@ func (f *Feed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
 	defer v.mu.Unlock()
 	switch behind := v.end - f.next; {
 	case behind > uint64(len(v.ring)):
+		v.stats.lagged.Add(1)
 		return protocol.ReadBatch{}, nil, protocol.ErrLagged
 	case behind > 0:
 		b := v.ring[uint64(len(v.ring))-behind]
@@ -156,6 +162,7 @@ func (f *Feed) Close() {
 	v := f.v
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.stats.followers.Add(-1)
 	if v.followers--; v.followers == 0 {
 		v.dropRingLocked()
 	}

@@ -66,10 +66,10 @@ func (a *Adapter) logSubjects(basin protocol.BasinName, n int) string {
 	return a.opts.Prefix + ".log." + string(basin) + "." + strconv.Itoa(n) + "."
 }
 
-// StorageSubjects are the subjects that only weir may publish to, for the given prefix: those of the logs and of the
-// catalog.
+// StorageSubjects are the subjects that only weir may publish to, for the given prefix: those of the logs, of the usage
+// and of the catalog.
 func StorageSubjects(prefix string) []string {
-	return []string{prefix + ".log.>", "$KV." + catalogBucket(prefix) + ".>"}
+	return []string{prefix + ".log.>", prefix + ".usage.>", "$KV." + catalogBucket(prefix) + ".>"}
 }
 
 // openLog makes sure that the JetStream stream is there and starts its sequencer.
@@ -139,7 +139,8 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
-		st = &stream{log: l, ref: e.ref(), subject: l.subjects + e.ID, id: e.ID, cipher: e.Cipher, checks: e.checks, ready: make(chan struct{})}
+		st = &stream{log: l, ref: e.ref(), subject: l.subjects + e.ID, id: e.ID, cipher: e.Cipher, checks: e.checks, ready: make(chan struct{}),
+			live: live{stats: &l.a.live}}
 		l.streams[e.ID] = st
 		st.settings.Store(settingsOf(l.a.catalog.current(e))) // a change that comes later finds st here
 	}

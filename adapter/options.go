@@ -58,6 +58,8 @@ type Options struct {
 	// Fatal is called once, from a goroutine of its own, when the store can no longer be trusted (a failed sync). All
 	// writes fail from then on; the operator must check the disk and restart.
 	Fatal func(error)
+	// Observer is told what happens inside.
+	Observer Observer
 	// Logger gets what an operator should see; default: discarded.
 	Logger *slog.Logger
 }

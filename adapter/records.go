@@ -68,6 +68,8 @@ type checkTime struct {
 	// fresh is set while nothing can have been stored: the stream was created here, nobody else writes, and it was never
 	// appended to.
 	fresh atomic.Bool
+	// size is how much is stored, see sizes.
+	size sizeState
 	// emptyAt is the earliest time for which the emptiness task has the stream in its queue, in seconds; 0: none.
 	emptyAt atomic.Uint64
 }

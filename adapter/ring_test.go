@@ -25,7 +25,7 @@ func TestRingAgreesWithANaiveModel(t *testing.T) {
 	}
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		var v live
+		v := live{stats: new(liveStats)}
 		var tail uint64
 		var all []*follower
 		for range 2000 {
@@ -106,7 +106,7 @@ func TestRingAgreesWithANaiveModel(t *testing.T) {
 }
 
 func TestRingWakesFollowersAndEndsAfterItsBatches(t *testing.T) {
-	var v live
+	v := live{stats: new(liveStats)}
 	feed, _, err := v.follow(0)
 	if err != nil {
 		t.Fatal(err)

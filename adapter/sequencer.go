@@ -41,8 +41,9 @@ type sequencer struct {
 	contradictions int                 // refusals in a row that the log's state does not explain
 	failed         error               // the store failed for good
 
-	out  *publisher
-	done chan struct{}
+	out   *publisher
+	stats sequencerStats // for everybody
+	done  chan struct{}
 }
 
 func newSequencer(l *log, last jsSeq) *sequencer {
@@ -102,6 +103,7 @@ func (s *sequencer) run(ctx context.Context) {
 		}
 		s.admitAll()
 		s.publishAll()
+		s.show()
 		if len(s.unanswered) > 0 && !watching {
 			overdue.Reset(publishTimeout)
 			watching = true
@@ -206,6 +208,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		p.after.apply(rec, ts)
 	}
 	p.after.wrote = protocol.LastAppend{At: p.arrived, AgeSecs: set.ageSecs, MinAgeSecs: set.minAge}
+	p.after.total += uint64(r.cost)
 	st.spec = p.after
 	end := st.spec.tail()
 	r.lane.end = end.SeqNum
@@ -251,6 +254,7 @@ func (s *sequencer) admitTerminal(r *request, now uint64) {
 	}
 	p.add(&terminalRecord, ts)
 	p.metered += terminalRecord.MeteredSize()
+	p.after.total += terminalRecord.MeteredSize()
 	p.after.end(ts)
 	start := st.spec.next
 	st.spec = p.after
@@ -364,6 +368,7 @@ func (s *sequencer) countStored() {
 	for i := s.stored - s.popped; i < uint64(len(s.flight)) && s.flight[i].stored; i++ {
 		s.stored++
 	}
+	s.log.a.unsynced.Add(s.stored - before)
 	switch {
 	case s.stored == before:
 	case s.log.synced:
@@ -393,6 +398,7 @@ func (s *sequencer) finish(p *pending) {
 	p.before = nil // or they would all hang together
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
+	s.log.a.sizes.touch(st.ref, st.id, &st.checks.size)
 	st.index.add(mark{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
 	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
 	if p.after.terminal {

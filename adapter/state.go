@@ -12,6 +12,7 @@ type state struct {
 	next  uint64 // seq_num of the next record
 	last  uint64 // timestamp of the last record
 	trim  uint64 // records below are not shown
+	total uint64 // metered bytes ever appended
 	fence string // fencing token
 	// fencedAt is the tail's seq_num from which on the current token may be told: that after the fence record, so that
 	// a rejection never reveals a token that is not durable (data plane 3.7).
@@ -26,7 +27,7 @@ func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.ne
 
 // stateOf is the state after a stored, durable chunk.
 func stateOf(c *stored) state {
-	return state{next: c.Next, last: c.Last, trim: c.Trim, fence: c.Fence, fencedAt: c.Next,
+	return state{next: c.Next, last: c.Last, trim: c.Trim, total: c.Total, fence: c.Fence, fencedAt: c.Next,
 		terminal: c.Trim == protocol.TerminalTrimPoint, wrote: c.lastAppend()}
 }
 
@@ -37,12 +38,13 @@ type settings struct {
 	ageSecs  uint64 // 0: infinite
 	minAge   uint64 // of delete-on-empty, in seconds; 0: disabled
 	gcm      bool   // the stream is encrypted with AES-256-GCM; never changes
+	class    protocol.StorageClass
 }
 
 func settingsOf(e *streamEntry) *settings {
 	c := e.Config()
 	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge,
-		e.Cipher == protocol.CipherAES256GCM}
+		e.Cipher == protocol.CipherAES256GCM, c.StorageClass}
 }
 
 // expiry is when records that arrive at now (milliseconds) are no longer shown; 0: never.

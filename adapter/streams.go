@@ -208,6 +208,8 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id s
 	if err != nil || marked == nil {
 		return err
 	}
+	a.streamsGone(ref.Basin, marked.createdAt, time.Now())
+	a.sizes.touch(ref, marked.ID, &marked.checks.size)
 	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",
 			slog.String("basin", string(ref.Basin)), slog.String("stream", string(ref.Stream)), slog.Any("error", err))

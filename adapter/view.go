@@ -23,6 +23,7 @@ type basinView struct {
 	basinRecord
 	revision uint64
 	streams  btree.Map[string, *streamEntry]
+	bytes    uint64 // stored in the streams, as of their last measurements
 	// purging is set when the basin's logs are being removed: nothing in it can be opened any more.
 	purging bool
 	// provisioning is held for reading while a stream is created and for writing while the basin is marked as deleted,
@@ -77,7 +78,9 @@ func (v *view) putStream(e *streamEntry) (old *streamEntry) {
 	if old, ok := b.streams.Get(string(e.Name)); ok && old.revision > e.revision {
 		return old
 	}
-	old, _ = b.streams.Set(string(e.Name), e)
+	if old, _ = b.streams.Set(string(e.Name), e); old != nil && old.ID != e.ID {
+		b.forgetSizeLocked(old)
+	}
 	return old
 }
 
@@ -87,6 +90,7 @@ func (v *view) removeStream(ref protocol.StreamRef, id string) {
 	if b, ok := v.basins.Get(string(ref.Basin)); ok {
 		if e, ok := b.streams.Get(string(ref.Stream)); ok && e.ID == id {
 			b.streams.Delete(string(ref.Stream))
+			b.forgetSizeLocked(e)
 		}
 	}
 }

@@ -19,9 +19,9 @@ const ChunkHeader = "Weir-Chunk"
 // Stored form: the payload is Records.Wire(); the header [ChunkHeader] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
 //
-// exp, trim, fence, idle and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc="
+// total, exp, trim, fence, idle and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc="
 // followed by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
@@ -32,6 +32,9 @@ type Chunk struct {
 	// the stream's tail after the chunk.
 	Next uint64
 	Last uint64
+	// Total is the metered bytes of all records ever appended to the stream, those of this chunk included: what lies between
+	// two chunks is told by their difference.
+	Total uint64
 	// Expiry is when the records are no longer shown, in milliseconds since the epoch of the server's clock; 0: never.
 	Expiry uint64
 	// Trim is the trim point: records with a lower seq_num are not shown.
@@ -80,6 +83,10 @@ func (c *Chunk) EncodeHeader() string {
 	b = strconv.AppendUint(b, c.Last, 10)
 	b = append(b, " size="...)
 	b = strconv.AppendUint(b, c.Records.MeteredSize(), 10)
+	if c.Total != 0 {
+		b = append(b, " total="...)
+		b = strconv.AppendUint(b, c.Total, 10)
+	}
 	if c.Expiry != 0 {
 		b = append(b, " exp="...)
 		b = strconv.AppendUint(b, c.Expiry, 10)
@@ -162,6 +169,8 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			}
 		case "size":
 			metered, err = strconv.ParseUint(value, 10, 64)
+		case "total":
+			c.Total, err = strconv.ParseUint(value, 10, 64)
 		case "exp":
 			c.Expiry, err = strconv.ParseUint(value, 10, 64)
 		case "trim":

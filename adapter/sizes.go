@@ -1,0 +1,247 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+const (
+	// sizeEvery is how often the streams that have changed are measured, at most sizeChanged of them at a time: at two gets
+	// each that is about a percent of a core.
+	sizeEvery   = time.Minute
+	sizeChanged = 20_000
+	// surveyEvery is how often the next surveyStreams of the catalog are looked at for streams that were never measured:
+	// after the start, a million take a quarter of an hour, and from then on there is nothing to do.
+	surveyEvery   = 2 * time.Second
+	surveyStreams = 2000
+	// resurveyAfter is when a stream is measured again that other servers may have written to.
+	resurveyAfter = 30 * time.Minute
+	// expiredChunks bounds the chunks at a stream's beginning that are passed over because they are trimmed or expired; the
+	// janitor is about to remove them. What lies behind counts as stored.
+	expiredChunks = 64
+)
+
+// sizes knows how many metered bytes are stored: of each stream as of its last measurement, and of each basin as their
+// sum, which the view keeps. A measurement is two gets, because chunks carry a running total. Only streams that have
+// changed since the last one are measured, so that streams that nobody uses cost nothing (docs/adr/0010).
+type sizes struct {
+	a *Adapter
+
+	mu      sync.Mutex
+	changed []sizeChange
+
+	at      protocol.StreamRef // where the survey goes on; owned by run
+	surveys atomic.Int64       // how often the survey has been around
+}
+
+// sizeChange is a stream to be measured.
+type sizeChange struct {
+	ref protocol.StreamRef
+	id  string
+}
+
+// sizeState is what is known of the size of one stream. It is shared by all entries of an incarnation.
+type sizeState struct {
+	changed  atomic.Bool   // it is in the list
+	measured atomic.Uint32 // when, in minutes since the epoch; 0: never
+	bytes    uint64        // guarded by view.mu
+}
+
+func newSizes(a *Adapter) *sizes { return &sizes{a: a} }
+
+// touch notes that a stream has changed. It costs a look at a flag when that is known already.
+func (z *sizes) touch(ref protocol.StreamRef, id string, s *sizeState) {
+	if s.changed.Load() || s.changed.Swap(true) {
+		return
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.changed = append(z.changed, sizeChange{ref, id})
+}
+
+func (z *sizes) run(ctx context.Context) {
+	survey, change := time.NewTicker(surveyEvery), time.NewTicker(sizeEvery)
+	defer survey.Stop()
+	defer change.Stop()
+	for {
+		select {
+		case <-survey.C:
+			z.survey(ctx)
+		case <-change.C:
+			z.measureChanged(ctx, func(protocol.StreamRef) bool { return true })
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// measureChanged measures the streams that have changed and that want holds for.
+func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef) bool) {
+	z.mu.Lock()
+	var now, later []sizeChange
+	for _, c := range z.changed {
+		if len(now) < sizeChanged && want(c.ref) {
+			now = append(now, c)
+		} else {
+			later = append(later, c)
+		}
+	}
+	z.changed = later
+	z.mu.Unlock()
+	for i, c := range now {
+		e, _, _ := z.a.catalog.view.stream(c.ref)
+		if e == nil || e.ID != c.id {
+			continue
+		}
+		e.checks.size.changed.Store(false) // what changes from now on is seen the next time
+		bytes, err := z.update(ctx, e)
+		if err != nil {
+			e.checks.size.changed.Store(true)
+			z.mu.Lock()
+			z.changed = append(z.changed, now[i:]...)
+			z.mu.Unlock()
+			z.report(ctx, err)
+			return
+		}
+		if f := z.a.opts.Observer.StreamSized; f != nil && !e.deleting() {
+			f(c.ref, bytes, time.Now())
+		}
+	}
+}
+
+func (z *sizes) report(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		z.a.logger.Warn("the size of a stream could not be measured", slog.Any("error", err))
+	}
+}
+
+// survey measures the streams among the next of the catalog whose size is not known.
+func (z *sizes) survey(ctx context.Context) {
+	entries, done := z.a.catalog.view.some(z.at, surveyStreams)
+	if n := len(entries); n > 0 {
+		z.at = entries[n-1].ref()
+	}
+	for _, e := range entries {
+		at := e.checks.size.measured.Load()
+		again := z.a.opts.Shared && time.Since(time.Unix(int64(at)*60, 0)) > resurveyAfter
+		if at != 0 && !again {
+			continue
+		}
+		if _, err := z.update(ctx, e); err != nil {
+			z.report(ctx, err)
+			return // this one and the rest come in the next round
+		}
+	}
+	if done {
+		z.at = protocol.StreamRef{}
+		z.surveys.Add(1)
+	}
+}
+
+// update measures a stream and puts the result into the view.
+func (z *sizes) update(ctx context.Context, e *streamEntry) (bytes uint64, err error) {
+	if bytes, err = z.measure(ctx, e); err != nil {
+		return 0, err
+	}
+	z.a.catalog.view.setSize(e, bytes)
+	e.checks.size.measured.Store(uint32(time.Now().Unix() / 60)) //nolint:gosec // good for 8000 years
+	return bytes, nil
+}
+
+// measure returns the metered bytes of a stream's records that are neither trimmed nor expired.
+func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
+	if e.deleting() || e.checks.fresh.Load() {
+		return 0, nil
+	}
+	l, err := z.a.logOf(ctx, e.Basin, e.Log)
+	if err != nil {
+		return 0, ignoreGone(err)
+	}
+	subject := l.subjects + e.ID
+	newest, err := l.getLast(ctx, subject)
+	if err != nil || newest.Trim == protocol.TerminalTrimPoint {
+		return 0, ignoreGone(err)
+	}
+	now := millis(time.Now())
+	gone := func(c *stored) bool { return c.Next <= newest.Trim || len(c.visible(now).Wire()) == 0 }
+	at := jsSeq(0)
+	for range expiredChunks {
+		c, err := l.getNext(ctx, subject, at+1)
+		if err != nil {
+			return 0, ignoreGone(err)
+		}
+		if !gone(&c) {
+			return newest.Total - min(newest.Total, c.totalBefore(newest.Trim)), nil
+		}
+		if c.seq >= newest.seq {
+			return 0, nil
+		}
+		at = c.seq
+	}
+	c, err := l.getNext(ctx, subject, at+1)
+	if err != nil {
+		return 0, ignoreGone(err)
+	}
+	return newest.Total - min(newest.Total, c.totalBefore(newest.Trim)), nil
+}
+
+// totalBefore is how many metered bytes the stream had taken before the first record of the chunk that trim leaves.
+func (c *stored) totalBefore(trim uint64) uint64 {
+	shown := c.Records.MeteredSize()
+	if trim > c.FirstSeqNum() && c.Cipher == protocol.CipherNone { // an encrypted record does not tell its size without the key
+		shown = c.Records.From(trim).MeteredSize()
+	}
+	return c.Total - min(c.Total, shown)
+}
+
+// ignoreGone turns the word that there is nothing, or nothing any more, into none.
+func ignoreGone(err error) error {
+	if errors.Is(err, errNotFound) || protocol.CodeOf(err) == protocol.CodeBasinDeletionPending {
+		return nil
+	}
+	return err
+}
+
+// BasinBytes returns the metered bytes stored in a basin, what has just been written included. It is not known until all
+// streams were measured once after the start.
+func (a *Adapter) BasinBytes(ctx context.Context, basin protocol.BasinName) (bytes uint64, known bool) {
+	a.sizes.measureChanged(ctx, func(ref protocol.StreamRef) bool { return ref.Basin == basin })
+	return a.catalog.view.basinSize(basin, a.sizes.known())
+}
+
+func (z *sizes) known() bool { return z.surveys.Load() > 0 }
+
+// EachBasin yields the metered bytes stored in every basin, as of the last minute; nothing until they are known.
+func (a *Adapter) EachBasin(yield func(basin protocol.BasinName, bytes uint64)) {
+	if a.sizes.known() {
+		a.catalog.view.eachSize(yield)
+	}
+}
+
+// StreamBytes returns the metered bytes stored in a stream; known is false if there is none.
+func (a *Adapter) StreamBytes(ctx context.Context, ref protocol.StreamRef) (bytes uint64, known bool, err error) {
+	e, _, purging := a.catalog.view.stream(ref)
+	if e == nil || e.deleting() || purging {
+		return 0, false, nil
+	}
+	bytes, err = a.sizes.update(ctx, e)
+	return bytes, err == nil, err
+}
+
+// BasinsWithStreams returns the basins that have a stream that was there before t.
+func (a *Adapter) BasinsWithStreams(t time.Time) []protocol.BasinName {
+	return a.catalog.view.basinsWithStreams(t)
+}
+
+// streamsGone tells the observer of streams whose deletion was accepted.
+func (a *Adapter) streamsGone(basin protocol.BasinName, since, until time.Time) {
+	if f := a.opts.Observer.StreamsGone; f != nil {
+		f(basin, since, until)
+	}
+}

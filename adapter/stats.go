@@ -1,0 +1,95 @@
+package adapter
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Observer is told what happens inside. Functions that are nil are not called; they must return at once.
+type Observer struct {
+	// Synced reports a sync of the store's file system: how many chunks became durable by it, and how long it took.
+	Synced func(chunks int, took time.Duration)
+	// StreamSized reports the metered bytes stored in a stream that has changed, about once a minute.
+	StreamSized func(ref protocol.StreamRef, bytes uint64, at time.Time)
+	// StreamsGone reports that streams of a basin were deleted, the oldest of which was created at since.
+	StreamsGone func(basin protocol.BasinName, since, until time.Time)
+}
+
+// Stats is what the adapter holds at the moment.
+type Stats struct {
+	Basins  int // in the catalog, those being deleted included
+	Streams int // in the catalog, those being deleted included
+	Tokens  int // access tokens in the catalog
+
+	Logs           int // open
+	LoadedStreams  int // of which the tail is in memory
+	QueuedAppends  int // that no sequencer has taken yet
+	ChunksInFlight int // published and not durable
+
+	Followers      int64  // feeds that are attached
+	DroppedBatches uint64 // batches that left a ring while somebody followed
+	LaggedFeeds    uint64 // followers that were sent back to read from storage
+}
+
+// liveStats counts what the rings of all streams do.
+type liveStats struct {
+	followers atomic.Int64
+	dropped   atomic.Uint64
+	lagged    atomic.Uint64
+}
+
+// sequencerStats is what a sequencer shows of itself after each turn.
+type sequencerStats struct {
+	queued  atomic.Int64
+	flights atomic.Int64
+}
+
+func (s *sequencer) show() {
+	s.stats.queued.Store(int64(len(s.queue)))
+	s.stats.flights.Store(int64(len(s.flight)))
+}
+
+// Stats takes a look at everything. Its cost grows with the number of basins and of open logs.
+func (a *Adapter) Stats() (s Stats) {
+	s.Basins, s.Streams = a.catalog.view.count()
+	s.Tokens = a.catalog.tokens.count()
+	for _, l := range a.openLogs() {
+		s.Logs++
+		l.mu.Lock()
+		s.LoadedStreams += len(l.streams)
+		l.mu.Unlock()
+		l.seq.in.mu.Lock()
+		s.QueuedAppends += len(l.seq.in.mail.requests)
+		l.seq.in.mu.Unlock()
+		s.QueuedAppends += int(l.seq.stats.queued.Load())
+		s.ChunksInFlight += int(l.seq.stats.flights.Load())
+	}
+	s.Followers, s.DroppedBatches, s.LaggedFeeds = a.live.followers.Load(), a.live.dropped.Load(), a.live.lagged.Load()
+	return s
+}
+
+// observed is sync, reported to the observer with the number of chunks that had been stored when it began.
+func (a *Adapter) observed(sync func() error) func() error {
+	report := a.opts.Observer.Synced
+	if sync == nil || report == nil {
+		return sync
+	}
+	return func() error {
+		chunks := a.unsynced.Swap(0)
+		began := time.Now()
+		err := sync()
+		if err == nil {
+			report(int(chunks), time.Since(began))
+		}
+		return err
+	}
+}
+
+// count returns how many tokens there are.
+func (v *tokenView) count() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.byID.Len()
+}

@@ -1,0 +1,199 @@
+package adapter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// UsageStore keeps what was used in two JetStream streams of the store: the samples of single streams, of which there may
+// be many, and the rest. A value is the newest message of its subject, <prefix>.usage.<name>; JetStream drops what is
+// older than usageAge, and the oldest first when a stream has its full size (docs/adr/0010).
+type UsageStore struct {
+	a       *Adapter
+	general usageStream
+	samples usageStream
+}
+
+// usageStream is one of the two, made when it is first written to.
+type usageStream struct {
+	name     string
+	subjects []string
+	about    string
+
+	mu   sync.Mutex
+	made bool
+}
+
+const (
+	// usageAge is somewhat more than the 30 days that a query may reach back, and the day that is being rolled up.
+	usageAge = 33 * 24 * time.Hour
+	// usageBytes is how large each of the two streams may become; a store that is small gets less.
+	usageBytes    = 256 << 20
+	minUsageBytes = 4 << 20
+	// usageSamples is what the names of samples begin with.
+	usageSamples = "s."
+)
+
+// ErrUsageExists is what Create fails with if the name has a value.
+var ErrUsageExists = errors.New("the name has a value already")
+
+// UsageStore returns the store of usage. It needs no closing.
+func (a *Adapter) UsageStore() *UsageStore {
+	upper, root := strings.ToUpper(a.opts.Prefix), a.opts.Prefix+".usage."
+	return &UsageStore{a: a,
+		general: usageStream{name: upper + "_USAGE", about: "weir: usage metrics", subjects: []string{root + "h.>", root + "d.>", root + "x.>"}},
+		samples: usageStream{name: upper + "_USAGE_STREAMS", about: "weir: sizes of streams over time", subjects: []string{root + usageSamples + ">"}},
+	}
+}
+
+func (u *UsageStore) streamOf(name string) *usageStream {
+	if strings.HasPrefix(name, usageSamples) {
+		return &u.samples
+	}
+	return &u.general
+}
+
+// ensure makes the JetStream stream. Its size is reserved, so a store that has not that much gets a smaller one.
+func (u *UsageStore) ensure(ctx context.Context, s *usageStream) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made {
+		return nil
+	}
+	storage := jetstream.FileStorage
+	if u.a.opts.Memory {
+		storage = jetstream.MemoryStorage
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	for size := int64(usageBytes); ; size /= 4 {
+		_, err := u.a.js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: s.name, Description: s.about, Subjects: s.subjects, Storage: storage, Compression: jetstream.S2Compression,
+			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxAge: usageAge, MaxBytes: size, MaxMsgsPerSubject: 1,
+			Replicas: u.a.opts.Replicas, AllowDirect: true,
+		})
+		var e *jetstream.APIError
+		switch {
+		case err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+			s.made = true
+			return nil
+		case errors.As(err, &e) && noRoom(int(e.ErrorCode)) && size > minUsageBytes:
+			u.a.logger.Debug("the store has no room for so much usage", slog.String("stream", s.name), slog.Int64("bytes", size))
+		default:
+			return fmt.Errorf("create %s: %w", s.name, err)
+		}
+	}
+}
+
+func noRoom(code int) bool {
+	return code == jsInsufficientResources || code == jsMemoryExceeded || code == jsStorageExceeded
+}
+
+// Put stores a value under a name of tokens, in the place of the one before.
+func (u *UsageStore) Put(ctx context.Context, name string, value []byte) error {
+	return u.publish(ctx, name, value)
+}
+
+// Create stores a value, or fails with [ErrUsageExists].
+func (u *UsageStore) Create(ctx context.Context, name string, value []byte) error {
+	err := u.publish(ctx, name, value, jetstream.WithExpectLastSequencePerSubject(0))
+	var e *jetstream.APIError
+	if errors.As(err, &e) && (e.ErrorCode == jsWrongLastSequence || e.ErrorCode == jsWrongLastSequenceConstant) {
+		return ErrUsageExists
+	}
+	return err
+}
+
+func (u *UsageStore) publish(ctx context.Context, name string, value []byte, opts ...jetstream.PublishOpt) error {
+	s := u.streamOf(name)
+	if err := u.ensure(ctx, s); err != nil {
+		return err
+	}
+	if _, err := u.a.js.Publish(ctx, u.a.opts.Prefix+".usage."+name, value, opts...); err != nil {
+		s.mu.Lock()
+		s.made = false // it may have been deleted
+		s.mu.Unlock()
+		return fmt.Errorf("write to %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Remove removes the values whose names a NATS wildcard pattern matches.
+func (u *UsageStore) Remove(ctx context.Context, pattern string) error {
+	s := u.streamOf(pattern)
+	err := call(ctx, u.a.manage, apiPurge+s.name, map[string]any{"filter": u.a.opts.Prefix + ".usage." + pattern}, nil)
+	if streamMissing(err) {
+		return nil
+	}
+	return err
+}
+
+// Scan yields the values whose names a NATS wildcard pattern matches. One that is replaced meanwhile may come twice, the
+// newer later.
+func (u *UsageStore) Scan(ctx context.Context, pattern string, yield func(name string, value []byte)) error {
+	s := u.streamOf(pattern)
+	root := u.a.opts.Prefix + ".usage."
+	for next := uint64(1); ; {
+		last, n, err := u.batch(ctx, s, root+pattern, next, func(subject string, value []byte) {
+			yield(strings.TrimPrefix(subject, root), value)
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+		next = last + 1
+	}
+}
+
+// usageBatch bounds one batched get; see maxGetBytes.
+const usageBatch = 256
+
+// batch fetches the values of a pattern from a sequence on, and returns the last one's sequence and how many came; none
+// means that there is none left.
+func (u *UsageStore) batch(ctx context.Context, s *usageStream, pattern string, seq uint64, yield func(subject string, value []byte)) (last uint64, n int, err error) {
+	body, err := json.Marshal(map[string]any{"seq": seq, "next_by_subj": pattern, "batch": usageBatch, "max_bytes": maxGetBytes})
+	if err != nil {
+		return 0, 0, err
+	}
+	// No more than this comes, and a subscription of its own for each query is cheap beside the query.
+	answers := make(chan *nats.Msg, usageBatch+1)
+	inbox := nats.NewInbox()
+	sub, err := u.a.manage.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return 0, 0, errNoStore(err)
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // nothing more is wanted from it
+	if err := u.a.manage.PublishRequest(apiDirectGet+s.name, inbox, body); err != nil {
+		return 0, 0, errNoStore(err)
+	}
+	for {
+		m, err := await(ctx, answers)
+		if err != nil {
+			return last, n, err
+		}
+		if len(m.Data) == 0 {
+			switch status := m.Header.Get("Status"); {
+			case status == "204":
+				return last, n, nil
+			case status == "404", status == "503": // nothing there, or not even the stream
+				return last, n, nil
+			case status != "":
+				return last, n, errNoStore(fmt.Errorf("direct get answered with status %s %s", status, m.Header.Get("Description")))
+			}
+		}
+		if last, err = strconv.ParseUint(lastValue(m.Header, "Nats-Sequence"), 10, 64); err != nil {
+			return last, n, errNoStore(fmt.Errorf("sequence of a stored value: %w", err))
+		}
+		n++
+		yield(lastValue(m.Header, "Nats-Subject"), m.Data)
+	}
+}
