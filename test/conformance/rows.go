@@ -137,7 +137,7 @@ var ControlPlane = []Row{
 	{"A.5", 119, 119, ByUnitTest, "protocol"},
 	{"A.5", 120, 124, Here, ""},
 	{"A.5", 125, 128, Here, ""},
-	{"A.5", 129, 129, ByAccount, "access tokens"},
+	{"A.5", 129, 129, Here, ""},
 	{"A.5", 130, 131, Void, "there is no quota to reach, and no hosting to freeze an account"},
 	{"A.6", 132, 146, Here, ""},
 	{"A.6", 147, 148, ByHTTP, ""},
@@ -148,7 +148,7 @@ var ControlPlane = []Row{
 	{"A.7", 165, 167, Here, ""},
 	{"A.8", 168, 173, Here, ""},
 	{"A.8", 174, 176, ByClient, "SDK iterators"},
-	{"A.8", 177, 177, ByAccount, "access tokens"},
+	{"A.8", 177, 177, Here, ""},
 	{"A.9", 178, 181, Here, ""},
 	{"A.9", 182, 183, Here, ""},
 	{"A.9", 184, 194, Here, ""},
@@ -170,8 +170,23 @@ var ControlPlane = []Row{
 	{"A.13", 246, 251, Here, ""},
 	{"A.13", 252, 252, ByClient, "SDK iterators"},
 	{"A.13", 253, 253, Here, ""},
-	{"A.13", 254, 254, ByAccount, "access tokens"},
+	{"A.13", 254, 254, Here, ""},
 	{"A.14", 255, 272, Void, "data plane A.14 has the same rows"},
+}
+
+// ControlPlaneTokens lists the rows of the control plane's appendix that concern access tokens, once and in order. Their
+// cases are a [TokenCase] each, but for what shows only in HTTP.
+var ControlPlaneTokens = []Row{
+	{"A.18", 317, 318, Here, ""},
+	{"A.18", 319, 323, ByHTTP, ""},
+	{"A.19", 324, 337, Here, ""},
+	{"A.19", 338, 338, ByHTTP, ""},
+	{"A.19", 339, 352, Here, ""},
+	{"A.19", 353, 353, ByClient, "client"},
+	{"A.19", 354, 356, Here, ""},
+	{"A.20", 357, 376, Here, ""},
+	{"A.20", 377, 377, ByHTTP, ""},
+	{"A.20", 378, 378, Here, ""},
 }
 
 // ControlPlaneHTTP lists the rows of the control plane's appendix that concern errors and what is around the API, once
@@ -180,7 +195,7 @@ var ControlPlaneHTTP = []Row{
 	{"A.23", 414, 416, ByHTTP, ""},
 	{"A.23", 417, 423, ByClient, "SDK"},
 	{"A.23", 424, 430, ByHTTP, ""},
-	{"A.23", 431, 431, ByAccount, "access tokens"},
+	{"A.23", 431, 431, ByHTTP, ""},
 	{"A.24", 432, 435, ByHTTP, ""},
 	{"A.24", 436, 436, ByUnitTest, "broker/httpapi"},
 	{"A.24", 437, 437, ByUnitTest, "conf"},
@@ -201,7 +216,7 @@ var ControlPlaneLocations = []Row{
 	{"A.22", 408, 408, Here, ""},
 	{"A.22", 409, 409, ByHTTP, ""},
 	{"A.22", 410, 411, Here, ""},
-	{"A.22", 412, 412, ByAccount, "access tokens"},
+	{"A.22", 412, 412, Here, ""},
 	{"A.22", 413, 413, Void, "it is about the reference server, which has no locations (D-12)"},
 }
 

@@ -23,6 +23,7 @@ var tables = []struct {
 	{"data plane", false, DataPlane, 1, dataPlaneRows},
 	{"control plane", true, ControlPlane, 1, controlPlaneRows},
 	{"locations", true, ControlPlaneLocations, 404, 413},
+	{"access tokens", true, ControlPlaneTokens, 317, 378},
 	{"control plane over HTTP", true, ControlPlaneHTTP, 414, 489},
 }
 
@@ -53,6 +54,9 @@ func TestEveryRowIsCheckedWhereItsTableSays(t *testing.T) {
 		}
 	}
 	for _, c := range Cases() {
+		note(named, c.Title(), c.Row)
+	}
+	for _, c := range TokenCases() {
 		note(named, c.Title(), c.Row)
 	}
 	for _, c := range WebCases() {
@@ -101,6 +105,12 @@ func TestTitlesAreUnique(t *testing.T) {
 			t.Errorf("two cases are called %q", c.Title())
 		}
 		seen[c.Title()] = true
+	}
+	for _, c := range TokenCases() {
+		if seen["tokens "+c.Title()] {
+			t.Errorf("two cases of access tokens are called %q", c.Title())
+		}
+		seen["tokens "+c.Title()] = true
 	}
 	for _, c := range WebCases() {
 		if seen["HTTP "+c.Title()] {

@@ -34,6 +34,7 @@ func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) 
 	s := &appendSession{changed: make(chan struct{}), received: make(chan struct{})}
 	x, err := c.openSession(ctx, http.MethodPost, recordsPath(ref), ref, (*requestBody)(s))
 	if err != nil {
+		s.end(err) // over HTTP/1.1 the transport may still wait for the body of the request that was refused
 		return nil, err
 	}
 	s.x = x

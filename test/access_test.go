@@ -1,0 +1,75 @@
+package test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/broker/httpapi"
+	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/conformance"
+	"github.com/weirstream/weir/test/httpclient"
+	"github.com/weirstream/weir/test/memnet"
+)
+
+// rootToken is the root token of the brokers that check access tokens.
+const rootToken = "the-root-token-of-the-tests"
+
+func withRoot(c *conf.Config) { c.RootToken = rootToken }
+
+// tokenDoors are all ways to a service that checks access tokens.
+var tokenDoors = []conformance.TokenDoor{
+	{Name: "in process", Open: func(t testing.TB, bubble bool) conformance.Checked {
+		b := startBroker(t, bubble, withRoot)
+		return conformance.Checked{Root: b.Service(), As: func(token string) protocol.Service {
+			svc, err := b.Authenticate(token)
+			if err != nil {
+				return strangers{err: err}
+			}
+			return svc
+		}}
+	}},
+	{Name: "nats", Open: func(t testing.TB, bubble bool) conformance.Checked {
+		nc, err := startBroker(t, bubble, withRoot).Connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return conformance.Checked{Root: client.New(nc, client.Options{AccessToken: rootToken}), As: func(token string) protocol.Service {
+			return client.New(nc, client.Options{AccessToken: token})
+		}}
+	}},
+	httpTokenDoor(http2),
+	httpTokenDoor(http1, httpclient.JSON),
+}
+
+func httpTokenDoor(wire httpVersion, opts ...httpclient.Option) conformance.TokenDoor {
+	return conformance.TokenDoor{Name: wire.name, Open: func(t testing.TB, bubble bool) conformance.Checked {
+		_, web := startCheckedWeb(t, bubble, wire)
+		as := func(token string) protocol.Service {
+			return httpclient.New(web.Base, web.Client, append(opts[:len(opts):len(opts)], httpclient.Token(token))...)
+		}
+		return conformance.Checked{Root: as(rootToken), As: as}
+	}}
+}
+
+// startCheckedWeb is startWeb with a root token.
+func startCheckedWeb(t testing.TB, bubble bool, wire httpVersion) (*broker.Broker, conformance.Web) {
+	t.Helper()
+	if bubble {
+		b := startBroker(t, true, withRoot)
+		ln := memnet.Listen()
+		serveWeb(t, httpapi.NewServer(b.HTTPHandler(), nil), ln)
+		return b, webOf(t, "http://weir.test", wire, ln.Dial)
+	}
+	b := startBroker(t, false, withRoot, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
+	return b, webOf(t, b.HTTPURL(), wire, (&net.Dialer{}).DialContext)
+}
+
+func TestAccessTokens(t *testing.T) {
+	for _, door := range tokenDoors {
+		t.Run(door.Name, func(t *testing.T) { conformance.RunTokens(t, door) })
+	}
+}
