@@ -57,7 +57,7 @@ func (a *EncryptingAppender) Submit(ctx context.Context, in protocol.AppendInput
 type DecryptingCursor struct {
 	stored *Cursor
 	cipher *recordCipher
-	failed error // told with the next call, after the records before it
+	failed error // told once the records before it are delivered, and from then on
 }
 
 // Next returns the next run of records, or io.EOF. The records before one that cannot be decrypted are still returned.
@@ -70,8 +70,9 @@ func (c *DecryptingCursor) Next(ctx context.Context) (protocol.Records, error) {
 		return stored, err
 	}
 	plain, err := c.cipher.decrypt(stored)
-	if err != nil && plain.Len() > 0 {
-		c.failed, err = err, nil
+	c.failed = err
+	if plain.Len() > 0 {
+		return plain, nil
 	}
 	return plain, err
 }
