@@ -79,12 +79,12 @@ var subjectRules = []subjectRule{
 // sessions, and hear everything in its account but what others ask the service.
 func tokenPermissions(info protocol.AccessTokenInfo, prefix string) *server.Permissions {
 	root := protocol.NATSSubjects(prefix).Root()
-	allow := []string{discovery, root + ".session.>"}
+	allow, rules := []string{discovery, root + ".session.>"}, subjectRules
 	if info.ID == protocol.RootTokenID {
-		allow = []string{discovery, root + ".>"}
+		allow, rules = []string{discovery, root + ".>"}, nil
 	}
-	for _, r := range subjectRules {
-		if info.ID == protocol.RootTokenID || !r.allows(info.Scope.Operations()) {
+	for _, r := range rules {
+		if !r.allows(info.Scope.Operations()) {
 			continue
 		}
 		for _, tail := range r.tails(info) {

@@ -163,7 +163,11 @@ func (t *tokenDoors) enter(d *tokenDoor, c server.ClientAuthentication) (in, aga
 	if d.over {
 		return false, true
 	}
-	if !enter(c, d.account, d.perms, d.caller.Info().ExpiresAt) {
+	until := d.caller.Info().ExpiresAt
+	if !until.IsZero() {
+		until = until.Add(2 * revokedDrain) // Usually expel comes first, which lets the sessions say why.
+	}
+	if !enter(c, d.account, d.perms, until) {
 		return false, false
 	}
 	d.conns[c.GetID()] = struct{}{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -109,12 +110,21 @@ func (c *Client) failure(subject string, size int, err error) error {
 			size, c.nc.MaxPayload())
 	case errors.Is(err, nats.ErrBadSubject):
 		return protocol.Errorf(protocol.CodeBadPath, "the names do not make a subject: %q", subject)
+	case c.forbidden(subject):
+		return protocol.Errorf(protocol.CodePermissionDenied, "NATS does not allow this connection to ask on %s", subject)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return protocol.Wrap(protocol.CodeRequestTimeout, err, "no answer in time; what was asked for may have been done")
 	case errors.Is(err, context.Canceled):
 		return protocol.AsError(err)
 	}
 	return errConnection(err)
+}
+
+// forbidden reports whether the NATS server has refused to take messages for the subject from this connection. It says
+// so beside the request, which only sees that no answer comes.
+func (c *Client) forbidden(subject string) bool {
+	last := c.nc.LastError()
+	return errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), strconv.Quote(subject))
 }
 
 func errConnection(err error) *protocol.Error {

@@ -1,0 +1,524 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+const testRoot = "root-token-of-the-tests"
+
+func guardedBroker(t *testing.T, c conf.Config, opts ...Option) *Broker {
+	t.Helper()
+	c.RootToken, c.LameDuck = testRoot, 0
+	b, err := Start(t.Context(), c, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func issueToken(t *testing.T, b *Broker, id string, ops ...protocol.Operation) (secret string) {
+	t.Helper()
+	everything := protocol.ResourceSet{Kind: protocol.MatchPrefix}
+	secret, err := b.Service().IssueAccessToken(t.Context(), protocol.IssueAccessTokenRequest{ID: protocol.AccessTokenID(id),
+		Scope: protocol.AccessTokenScope{Basins: everything, Streams: everything, Ops: protocol.Operations(ops...)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+func login(t *testing.T, b *Broker, secret string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(b.ClientURL(), nats.Token(secret), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// until waits for something that the server does in its own time.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("waited in vain until " + what)
+		}
+	}
+}
+
+func (t *tokenDoors) counts() (open, conns, accounts, free, leaving int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open), len(t.byConn), len(t.accounts), len(t.free), len(t.leaving)
+}
+
+// TestIdleDoorsClose: a door stays for a minute after its last connection, and its account serves another token then.
+func TestIdleDoorsClose(t *testing.T) {
+	b := guardedBroker(t, listening(t.TempDir()))
+	td := b.doors.tokens
+	a, c := issueToken(t, b, "a", protocol.OpListBasins), issueToken(t, b, "c", protocol.OpListBasins)
+	nc, twin := login(t, b, a), login(t, b, a)
+	if open, conns, accounts, _, _ := td.counts(); open != 1 || conns != 2 || accounts != 1 {
+		t.Fatal(open, conns, accounts)
+	}
+	now := time.Now()
+	nc.Close()
+	until(t, "the connection is forgotten", func() bool { td.sweep(now); _, conns, _, _, _ := td.counts(); return conns == 1 })
+	td.sweep(now.Add(time.Hour))
+	if open, _, _, _, _ := td.counts(); open != 1 {
+		t.Error("a door with a connection was closed")
+	}
+	twin.Close()
+	until(t, "the other is forgotten", func() bool { td.sweep(now); _, conns, _, _, _ := td.counts(); return conns == 0 })
+	td.sweep(now.Add(tokenDoorIdle - time.Nanosecond))
+	again := login(t, b, a)
+	td.sweep(now.Add(2 * tokenDoorIdle))
+	if open, _, _, _, _ := td.counts(); open != 1 {
+		t.Error("a door that was used again was closed")
+	}
+	again.Close()
+	until(t, "that one is forgotten", func() bool { td.sweep(now); _, conns, _, _, _ := td.counts(); return conns == 0 })
+	td.sweep(now.Add(tokenDoorIdle))
+	if open, _, _, _, _ := td.counts(); open != 0 {
+		t.Error("an idle door stays open")
+	}
+	until(t, "the account is free", func() bool { td.sweep(now); _, _, _, free, _ := td.counts(); return free == 1 })
+
+	other := login(t, b, c)
+	if _, _, accounts, free, _ := td.counts(); accounts != 1 || free != 0 {
+		t.Errorf("%d accounts, %d free, for one token at a time", accounts, free)
+	}
+	if _, err := client.New(other, client.Options{}).ListBasins(t.Context(), protocol.ListRequest{}); err != nil {
+		t.Error(err)
+	}
+	if err := b.Service().RevokeAccessToken(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the account is free again", func() bool { td.sweep(now); _, _, _, free, _ := td.counts(); return free == 1 })
+}
+
+// TestPermissionsAreNotAlone: with the subject permissions out of the way, the guard still refuses what is out of scope.
+func TestPermissionsAreNotAlone(t *testing.T) {
+	b := guardedBroker(t, listening(t.TempDir()))
+	_, err := b.Service().IssueAccessToken(t.Context(), protocol.IssueAccessTokenRequest{ID: "a", Scope: protocol.AccessTokenScope{
+		Basins: protocol.ResourceSet{Kind: protocol.MatchExact, Name: "test-basin"}, Ops: protocol.Operations(protocol.OpGetBasinConfig)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	login(t, b, issueToken(t, b, "b", protocol.OpGetBasinConfig))
+	for _, d := range b.doors.tokens.open {
+		nc, err := b.st.connect(d.account.Name, "test") // as the broker, without permissions
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		svc := client.New(nc, client.Options{})
+		if _, err := svc.ListBasins(t.Context(), protocol.ListRequest{}); protocol.CodeOf(err) != protocol.CodePermissionDenied {
+			t.Errorf("an operation that is missing: %v", err)
+		}
+		if _, err := svc.GetBasinConfig(t.Context(), "test-basin"); protocol.CodeOf(err) != protocol.CodeBasinNotFound {
+			t.Errorf("one that it has: %v", err)
+		}
+	}
+}
+
+// TestOnlyTheBrokerEntersTheStorage: what the broker says to enter accounts opens nothing over the network, and names
+// nobody else's account.
+func TestOnlyTheBrokerEntersTheStorage(t *testing.T) {
+	b := guardedBroker(t, listening(t.TempDir()))
+	e := b.st.(*embedded)
+	for _, account := range []string{globalAccount, "$SYS"} {
+		if nc, err := nats.Connect(b.ClientURL(), e.cred.login(account)); !errors.Is(err, nats.ErrAuthorization) {
+			nc.Close()
+			t.Errorf("the ticket to %s works over TCP: %v", account, err)
+		}
+	}
+	inProcess := stranger{addr: pipeAddr{}}
+	for _, secret := range []string{"", "." + globalAccount, e.cred.ticket[:8] + "." + globalAccount, "x." + globalAccount, testRoot} {
+		if account, ok := e.cred.own(inProcess, secret); ok {
+			t.Errorf("%q opens %s in process", secret, account)
+		}
+	}
+	if account, ok := e.cred.own(inProcess, e.cred.ticket+"."+globalAccount); !ok || account != globalAccount {
+		t.Error("the broker itself does not get in")
+	}
+	if e.cred.Check(stranger{addr: &net.TCPAddr{}, opts: server.ClientOpts{Token: testRoot}, kind: server.LEAF}) {
+		t.Error("a leaf node got in")
+	}
+	if e.cred.Check(stranger{addr: pipeAddr{}, opts: server.ClientOpts{Token: e.cred.ticket + "." + globalAccount}}) {
+		t.Error("a connection that was not registered was let in")
+	}
+}
+
+// stranger is a connection that cannot be registered.
+type stranger struct {
+	server.ClientAuthentication
+	addr net.Addr
+	opts server.ClientOpts
+	kind int
+}
+
+func (s stranger) GetOpts() *server.ClientOpts { return &s.opts }
+func (s stranger) RemoteAddress() net.Addr     { return s.addr }
+func (s stranger) Kind() int                   { return s.kind }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "pipe" }
+
+// TestEarlyConnectionsWait: who comes before the catalog is read is neither refused nor let in yet.
+func TestEarlyConnectionsWait(t *testing.T) {
+	b := guardedBroker(t, listening(t.TempDir()))
+	c := listening(t.TempDir())
+	c.RootToken, c.LameDuck = testRoot, 0
+	e := open(t, c)
+	t.Cleanup(func() { stop(t, e) })
+	connected := make(chan error, 1)
+	go func() {
+		nc, err := nats.Connect(e.url(), nats.Token(testRoot), nats.Timeout(20*time.Second))
+		if err == nil {
+			nc.Close()
+		}
+		connected <- err
+	}()
+	until(t, "the connection waits", func() bool { return e.srv.NumClients() == 1 })
+	select {
+	case err := <-connected:
+		t.Fatalf("did not wait: %v", err)
+	default:
+	}
+	td := newTokenDoors(e.srv, b.guard, b.doors.opts, e.connect, e.cred.refused)
+	e.cred.letIn(td)
+	if err := <-connected; err != nil {
+		t.Error(err)
+	}
+	if err := td.close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStopDoesNotWaitForEarlyConnections: a start that fails frees those who wait for it.
+func TestStopDoesNotWaitForEarlyConnections(t *testing.T) {
+	c := listening(t.TempDir())
+	c.RootToken, c.LameDuck = testRoot, 0
+	e := open(t, c)
+	refused := make(chan error, 1)
+	go func() {
+		_, err := nats.Connect(e.url(), nats.Token(testRoot), nats.Timeout(20*time.Second))
+		refused <- err
+	}()
+	until(t, "the connection waits", func() bool { return e.srv.NumClients() == 1 })
+	stop(t, e)
+	if err := <-refused; err == nil {
+		t.Error("was let in")
+	}
+}
+
+// TestManyAtOnce: tokens that come, go and are revoked at the same time, with reloads in between, leave nothing behind.
+func TestManyAtOnce(t *testing.T) {
+	c := withNATS(t, listening(t.TempDir()), "debug: false")
+	c.NATS.Listen = "127.0.0.1:0"
+	b := guardedBroker(t, c)
+	td := b.doors.tokens
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for round := range 5 {
+				id := fmt.Sprintf("t%d-%d", i, round)
+				secret := issueToken(t, b, id, protocol.OpListBasins)
+				var conns sync.WaitGroup
+				for range 3 {
+					conns.Go(func() {
+						// A reload cuts off who has not said who he is yet.
+						nc, err := nats.Connect(b.ClientURL(), nats.Token(secret), nats.RetryOnFailedConnect(true), nats.ReconnectWait(time.Millisecond))
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						defer nc.Close()
+						if _, err := client.New(nc, client.Options{}).ListBasins(t.Context(), protocol.ListRequest{}); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				conns.Wait()
+				if err := b.Service().RevokeAccessToken(t.Context(), protocol.AccessTokenID(id)); err != nil {
+					t.Error(err)
+				}
+				td.sweep(time.Now())
+			}
+		})
+	}
+	for range 5 {
+		if err := b.Reload(); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
+	until(t, "all accounts are free", func() bool {
+		td.sweep(time.Now())
+		open, conns, accounts, free, leaving := td.counts()
+		return open == 0 && conns == 0 && leaving == 0 && accounts == free
+	})
+	if _, _, accounts, _, _ := td.counts(); accounts > 30 {
+		t.Errorf("%d accounts for at most 8 tokens at once", accounts)
+	}
+}
+
+func TestTokenPermissions(t *testing.T) {
+	prefix := func(s string) protocol.ResourceSet {
+		return protocol.ResourceSet{Kind: protocol.MatchPrefix, Name: s}
+	}
+	exact := func(s string) protocol.ResourceSet {
+		return protocol.ResourceSet{Kind: protocol.MatchExact, Name: s}
+	}
+	ops := protocol.Operations
+	for _, tt := range []struct {
+		name string
+		info protocol.AccessTokenInfo
+		want []string // below s2.v1., beside discovery and sessions
+	}{
+		{"nothing", protocol.AccessTokenInfo{}, nil},
+		{"root", protocol.AccessTokenInfo{ID: protocol.RootTokenID}, []string{">"}},
+		{"no stream in scope", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{Basins: prefix(""), Ops: ops(protocol.OpAppend, protocol.OpListStreams)}},
+			[]string{"stream.list.*"}},
+		{"an empty exact name is nothing", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{Basins: exact(""), Streams: prefix(""), Ops: ops(protocol.OpRead, protocol.OpGetBasinConfig)}}, nil},
+		{"exact names", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{Basins: exact("my-basin"), Streams: exact("a.b/*/>"), Ops: ops(protocol.OpRead, protocol.OpGetBasinConfig)}},
+			[]string{"basin.get.my-basin", "read.my-basin.a%2Eb.%2A.%3E"}},
+		{"whole segments of a prefix", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{Basins: prefix("my-"), Streams: prefix("user/42/"), Ops: ops(protocol.OpRead)}},
+			[]string{"read.*.user.42.>"}},
+		{"part of a segment", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{Basins: prefix("my-"), Streams: prefix("user/4"), Ops: ops(protocol.OpRead)}},
+			[]string{"read.*.user.>"}},
+		{"a first segment that is empty", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{Basins: prefix(""), Streams: prefix("/x"), Ops: ops(protocol.OpRead)}},
+			[]string{"read.*.%.>"}},
+		{"auto-prefix", protocol.AccessTokenInfo{AutoPrefixStreams: true, Scope: protocol.AccessTokenScope{Basins: exact("my-basin"), Streams: prefix("user/42/"), Ops: ops(protocol.OpTrim)}},
+			[]string{"append.my-basin.>"}},
+		{"to ensure takes two", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{Basins: prefix(""), Streams: prefix(""), Ops: ops(protocol.OpCreateBasin, protocol.OpReconfigureStream)}},
+			[]string{"basin.create", "basin.create.*", "stream.reconfigure.*.>"}},
+		{"tokens", protocol.AccessTokenInfo{Scope: protocol.AccessTokenScope{AccessTokens: prefix("team/x"), Ops: ops(protocol.OpRevokeAccessToken, protocol.OpIssueAccessToken, protocol.OpListAccessTokens)}},
+			[]string{"token.issue", "token.list", "token.revoke", "token.revoke.team.>"}},
+	} {
+		p := tokenPermissions(tt.info, "s2")
+		var got []string
+		for _, s := range p.Publish.Allow {
+			if !server.IsValidSubject(s) {
+				t.Errorf("%s: %q is no subject", tt.name, s)
+			}
+			if rest, ok := strings.CutPrefix(s, "s2.v1."); ok && rest != "session.>" {
+				got = append(got, rest)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// FuzzPrefixSubject: the subject of every name that a prefix matches is allowed.
+func FuzzPrefixSubject(f *testing.F) {
+	f.Add("user/4", "2/chat")
+	f.Add("", "a.b/ /$x")
+	f.Add("a//", "/")
+	f.Add("é/\xc3", "\xa9")
+	f.Fuzz(func(t *testing.T, prefix, rest string) {
+		name, err := protocol.ParseStreamName(prefix + rest)
+		if err != nil || protocol.CheckStreamPrefix("prefix", prefix) != nil {
+			t.Skip()
+		}
+		allowed, ok := namePath(protocol.ResourceSet{Kind: protocol.MatchPrefix, Name: prefix})
+		if subject := protocol.EncodeStreamSubject(name); !ok || !server.SubjectsCollide("x."+subject, "x."+allowed) {
+			t.Fatalf("%q of %q is %s, allowed is %s", name, prefix, subject, allowed)
+		}
+	})
+}
+
+// TestRefusalsAreCounted: one line for many, and never a secret, whatever field it was put in.
+func TestRefusalsAreCounted(t *testing.T) {
+	var mu sync.Mutex
+	var log strings.Builder
+	b := guardedBroker(t, listening(t.TempDir()), WithLogger(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(p)
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	for i := range 20 {
+		for _, o := range []nats.Option{nats.Token("hunter2hunter2"), nats.UserInfo("me", "hunter2hunter2"), nats.UserInfo("hunter2hunter2", "x")} {
+			if _, err := nats.Connect(b.ClientURL(), o); !errors.Is(err, nats.ErrAuthorization) {
+				t.Fatal(i, err)
+			}
+		}
+	}
+	login(t, b, testRoot)
+	b.doors.tokens.refused.tell(time.Now().Add(refusalPeriod))
+	mu.Lock()
+	defer mu.Unlock()
+	text := log.String()
+	if strings.Contains(text, "hunter2") || strings.Contains(text, testRoot) {
+		t.Errorf("the log holds a secret:\n%s", text)
+	}
+	if n := strings.Count(text, "nats connections were refused"); n != 2 || !strings.Contains(text, "count=1 last_from=127.0.0.1:") || !strings.Contains(text, "count=59 ") {
+		t.Errorf("%d lines:\n%s", n, text)
+	}
+	if !strings.Contains(text, "access=checked") {
+		t.Error("the start does not say that access is checked")
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestUsersOfNATSNeedATokenEach: where the NATS configuration says who its users are, every request carries a token.
+func TestUsersOfNATSNeedATokenEach(t *testing.T) {
+	c := withNATS(t, listening(t.TempDir()), "listen: \"127.0.0.1:-1\"\naccounts { TEAM { users: [{user: a, password: b}] } }")
+	c.NATS.Listen = conf.Default().NATS.Listen
+	b := guardedBroker(t, c)
+	secret := issueToken(t, b, "t", protocol.OpListBasins)
+	nc, err := nats.Connect(b.ClientURL(), nats.UserInfo("a", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	checkHeaderTokens(t, nc, secret)
+	if nc, err := nats.Connect(b.ClientURL(), nats.Token(secret)); err == nil {
+		nc.Close()
+		t.Error("NATS knows a token that it was not told")
+	}
+	own, err := b.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	checkHeaderTokens(t, own, secret)
+}
+
+// TestExternalNATSNeedsATokenEach: an external NATS knows its users, not weir's tokens.
+func TestExternalNATSNeedsATokenEach(t *testing.T) {
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), MaxPayload: 8 << 20, NoLog: true, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	c := conf.Default()
+	c.HTTP.Listen = ""
+	c.External.URL = srv.ClientURL()
+	b := guardedBroker(t, c)
+	nc, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	checkHeaderTokens(t, nc, issueToken(t, b, "t", protocol.OpListBasins))
+}
+
+// checkHeaderTokens: only the token of a request counts.
+func checkHeaderTokens(t *testing.T, nc *nats.Conn, secret string) {
+	t.Helper()
+	for token, want := range map[string]protocol.Code{"": protocol.CodeAuthn, "garbage": protocol.CodeAuthn, secret: "", testRoot: ""} {
+		_, err := client.New(nc, client.Options{AccessToken: token}).ListBasins(t.Context(), protocol.ListRequest{})
+		if err == nil && want == "" {
+			continue
+		}
+		if err == nil || protocol.CodeOf(err) != want {
+			t.Errorf("%d characters: %v, want %q", len(token), err, want)
+		}
+	}
+}
+
+func TestStartReadsTheRootTokenFile(t *testing.T) {
+	c := listening(t.TempDir())
+	c.RootTokenFile = filepath.Join(t.TempDir(), "root.token")
+	if _, err := Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "root_token_file: cannot be read") {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.RootTokenFile, []byte(testRoot+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	login(t, b, testRoot)
+	if nc, err := nats.Connect(b.ClientURL()); err == nil {
+		nc.Close()
+		t.Error("let in without a token")
+	}
+}
+
+// BenchmarkTokenDoor measures what a connected token costs, beside its connections:
+//
+//	go test ./broker -run '^$' -bench TokenDoor -benchtime 500x
+func BenchmarkTokenDoor(b *testing.B) {
+	c := conf.Default().WithMemory()
+	c.RootToken = testRoot
+	br, err := Start(b.Context(), c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer br.Close(context.Background())
+	everything := protocol.ResourceSet{Kind: protocol.MatchPrefix}
+	e := br.st.(*embedded)
+	secrets := make([]string, b.N)
+	for i := range secrets {
+		if secrets[i], err = br.Service().IssueAccessToken(b.Context(), protocol.IssueAccessTokenRequest{ID: protocol.AccessTokenID(fmt.Sprint("t", i)),
+			Scope: protocol.AccessTokenScope{Basins: everything, Streams: everything, Ops: protocol.AllOperations}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	used := func() (bytes uint64, goroutines int) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse, runtime.NumGoroutine()
+	}
+	before, goroutines := used()
+	b.ResetTimer()
+	for _, secret := range secrets {
+		nc, err := nats.Connect("", nats.InProcessServer(e.srv), nats.Token(secret))
+		if err != nil {
+			b.Fatal(err)
+		}
+		nc.Close()
+	}
+	b.StopTimer()
+	after, more := used()
+	b.ReportMetric(float64(after-before)/float64(b.N), "B/token")
+	b.ReportMetric(float64(more-goroutines)/float64(b.N), "goroutines/token")
+}
