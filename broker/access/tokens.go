@@ -141,13 +141,17 @@ func (s *service) derive(info protocol.AccessTokenInfo) (protocol.AccessTokenInf
 // can ask for, has code invalid.
 func settled(info protocol.AccessTokenInfo) (protocol.AccessTokenInfo, error) {
 	text, err := info.MarshalJSON()
-	if err == nil {
-		info, err = protocol.DecodeJSON[protocol.AccessTokenInfo](text)
-	}
 	if err != nil {
-		return info, protocol.Errorf(protocol.CodeInvalid, "%s", protocol.AsError(err).Message)
+		return info, err
 	}
-	return info, nil
+	back, err := protocol.DecodeJSON[protocol.AccessTokenInfo](text)
+	switch {
+	case err != nil:
+		return info, protocol.Errorf(protocol.CodeInvalid, "%s", protocol.AsError(err).Message)
+	case back.ID != info.ID || back.Scope != info.Scope || !back.ExpiresAt.Equal(info.ExpiresAt):
+		return info, protocol.Errorf(protocol.CodeInvalid, "the token holds a name, an operation or a time that is not valid")
+	}
+	return back, nil
 }
 
 func errWider(what string) *protocol.Error {
