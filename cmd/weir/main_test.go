@@ -197,8 +197,9 @@ func TestServeRefusesToStart(t *testing.T) {
 	url, _, _ := startServe(t, home, "--store-dir", dir, "--nats-listen", "127.0.0.1:0", "--lame-duck", "0")
 	addr := strings.TrimPrefix(url, "nats://")
 	for name, args := range map[string][]string{
-		"the directory is taken": {"serve", "--store-dir", dir, "--http-listen", "none", "--nats-listen", "none"},
-		"the port is taken":      {"serve", "--memory", "--http-listen", "none", "--nats-listen", addr},
+		"the directory is taken":   {"serve", "--store-dir", dir, "--http-listen", "none", "--nats-listen", "none"},
+		"the init file is missing": {"serve", "--memory", "--http-listen", "none", "--nats-listen", "none", "--init-file", dir + "/none"},
+		"the port is taken":        {"serve", "--memory", "--http-listen", "none", "--nats-listen", addr},
 	} {
 		c := command(t, home, "", args...)
 		out, err := c.CombinedOutput()

@@ -27,6 +27,17 @@ func compile(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
+// judge validates a text against a schema.
+func judge(s *jsonschema.Schema, data []byte) error {
+	var v any
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return err
+	}
+	return s.Validate(v)
+}
+
 // beyondSchema are the bad files that a schema cannot refuse.
 var beyondSchema = []string{"not_json", "empty", "trailing", "repeated_field", "duplicate_basin", "duplicate_stream",
 	"zero_in_basin", "zero_in_stream", "under_a_second", "min_age_under_a_second"}
@@ -46,22 +57,13 @@ func TestSchema(t *testing.T) {
 		t.Errorf("got %+v", doc)
 	}
 	s := compile(t)
-	judge := func(data []byte) error {
-		var v any
-		d := json.NewDecoder(bytes.NewReader(data))
-		d.UseNumber()
-		if err := d.Decode(&v); err != nil {
-			return err
-		}
-		return s.Validate(v)
-	}
 	for name, data := range files(t, "good") {
-		if err := judge(data); err != nil {
+		if err := judge(s, data); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, data := range files(t, "bad") {
-		if err := judge(data); err == nil && !slices.Contains(beyondSchema, name) {
+		if err := judge(s, data); err == nil && !slices.Contains(beyondSchema, name) {
 			t.Errorf("the schema takes %s", name)
 		}
 	}

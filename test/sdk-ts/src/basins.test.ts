@@ -127,10 +127,15 @@ describe("basins", limit, () => {
 describe("account", limit, () => {
 	const s2 = connect({ retry: once });
 
+	test("a broker has a location, and basins live in it", async () => {
+		const local = await s2.locations.getDefault();
+		assert.deepEqual(await s2.locations.list(), [local]);
+		assert.deepEqual(await s2.locations.setDefault({ location: local.name }), local);
+		await fails(s2.locations.setDefault({ location: "aws:nowhere-1" }), 422, "invalid");
+	});
+
 	// weir has no accounts, regions or metering of its own: NATS has users, and /metrics is for Prometheus.
 	test("what weir leaves to others answers so that the SDK can tell", async () => {
-		await fails(s2.locations.list(), 501, "not_implemented");
-		await fails(s2.locations.getDefault(), 501, "not_implemented");
 		await fails(s2.accessTokens.list(), 501, "not_implemented");
 		await fails(s2.accessTokens.issue({ id: "token", scope: {} }), 501, "not_implemented");
 		await fails(s2.accessTokens.revoke({ id: "token" }), 501, "not_implemented");

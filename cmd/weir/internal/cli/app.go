@@ -105,6 +105,9 @@ func Main(ctx context.Context, env Env, args []string) int {
 	if err == nil {
 		return exitOK
 	}
+	if errors.Is(err, errDifferent) {
+		return exitFailed
+	}
 	if !a.ran {
 		err = asUsage(err)
 		a.json = a.json || slices.Contains(args, "--json")

@@ -18,6 +18,7 @@ digits and hyphens. The stream settings are the defaults of the streams created 
   weir create-basin audit-basin --retention-policy infinite --timestamping-mode arrival`,
 		Args: need("BASIN"),
 	})
+	location := locationFlag(c.Flags())
 	cipher := enumFlag(c.Flags(), "stream-cipher", "", "cipher of the streams created afterwards", protocol.CipherAEGIS256, protocol.CipherAES256GCM)
 	onAppend := c.Flags().Bool("create-stream-on-append", false, "create a missing stream when it is appended to")
 	onRead := c.Flags().Bool("create-stream-on-read", false, "create a missing stream when it is read")
@@ -35,6 +36,9 @@ digits and hyphens. The stream settings are the defaults of the streams created 
 			}}
 			if cipher.value != nil {
 				req.Config.StreamCipher = *cipher.value
+			}
+			if location.value != nil {
+				req.Location = *location.value
 			}
 			info, _, err := svc.CreateBasin(ctx, req)
 			if err != nil {

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -22,6 +23,8 @@ type fakeService struct {
 	// failAppend, when set, fails the append of the batch with this index over the life of the service.
 	failAppend map[int]error
 	appends    []protocol.AppendInput
+	// defaultLocation is what was set; "" stands for the first.
+	defaultLocation protocol.LocationName
 }
 
 type fakeBasin struct {
@@ -73,17 +76,48 @@ func (f *fakeService) CreateBasin(_ context.Context, req protocol.CreateBasinReq
 	if _, ok := f.basins[req.Basin]; ok {
 		return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists", req.Basin)
 	}
-	b := &fakeBasin{info: protocol.BasinInfo{Name: req.Basin, CreatedAt: f.now}, config: req.Config, streams: map[protocol.StreamName]*fakeStream{}}
+	if req.Location != "" && !slices.Contains(fakeLocations, req.Location) {
+		return protocol.BasinInfo{}, "", errNoLocation(req.Location)
+	}
+	location := cmp.Or(req.Location, f.defaultLocation, fakeLocations[0])
+	b := &fakeBasin{info: protocol.BasinInfo{Name: req.Basin, CreatedAt: f.now, Location: location}, config: req.Config, streams: map[protocol.StreamName]*fakeStream{}}
 	f.basins[req.Basin] = b
 	return b.info, protocol.ProvisionCreated, nil
 }
 
-func (f *fakeService) EnsureBasin(context.Context, protocol.BasinName, protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
-	return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeNotImplemented, "no verb needs it")
+func (f *fakeService) EnsureBasin(_ context.Context, name protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+	f.mu.Lock()
+	b, ok := f.basins[name]
+	f.mu.Unlock()
+	switch {
+	case !ok:
+		return f.CreateBasin(context.Background(), protocol.CreateBasinRequest{Basin: name, Config: req.Config, Location: req.Location})
+	case !b.info.DeletedAt.IsZero():
+		return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeBasinDeletionPending, "basin %q is being deleted", name)
+	case b.config.Equal(req.Config):
+		return b.info, protocol.ProvisionNoop, nil
+	}
+	b.config = req.Config
+	return b.info, protocol.ProvisionUpdated, nil
 }
 
-func (f *fakeService) EnsureStream(context.Context, protocol.StreamRef, protocol.StreamConfig) (protocol.StreamInfo, protocol.ProvisionResult, error) {
-	return protocol.StreamInfo{}, "", protocol.Errorf(protocol.CodeNotImplemented, "no verb needs it")
+func (f *fakeService) EnsureStream(_ context.Context, ref protocol.StreamRef, config protocol.StreamConfig) (protocol.StreamInfo, protocol.ProvisionResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b, err := f.basinLocked(ref.Basin)
+	if err != nil {
+		return protocol.StreamInfo{}, "", err
+	}
+	s, ok := b.streams[ref.Stream]
+	resolved := config.Resolve(b.config.DefaultStreamConfig)
+	switch {
+	case !ok:
+		return f.addLocked(b, ref.Stream, config).info, protocol.ProvisionCreated, nil
+	case s.config == resolved:
+		return s.info, protocol.ProvisionNoop, nil
+	}
+	s.config = resolved
+	return s.info, protocol.ProvisionUpdated, nil
 }
 
 func (f *fakeService) basinLocked(name protocol.BasinName) (*fakeBasin, error) {

@@ -47,6 +47,7 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "basins", Title: "Basins:"},
 		&cobra.Group{ID: "streams", Title: "Streams:"},
 		&cobra.Group{ID: "records", Title: "Records:"},
+		&cobra.Group{ID: "setup", Title: "Setup:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -55,9 +56,11 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	add("server", a.serve())
-	add("basins", a.ls(), a.listBasins(), a.createBasin(), a.getBasinConfig(), a.reconfigureBasin(), a.deleteBasin())
+	add("basins", a.ls(), a.listBasins(), a.createBasin(), a.getBasinConfig(), a.reconfigureBasin(), a.deleteBasin(),
+		a.listLocations(), a.getDefaultLocation(), a.setDefaultLocation())
 	add("streams", a.listStreams(), a.createStream(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())
 	add("records", a.append(), a.read(), a.tail(), a.checkTail(), a.trim(), a.fence(), a.bench())
+	add("setup", a.apply(), a.diff())
 	root.AddCommand(a.version())
 	return root
 }
