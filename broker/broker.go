@@ -15,6 +15,7 @@ import (
 	"github.com/weirstream/weir/broker/access"
 	"github.com/weirstream/weir/broker/httpapi"
 	"github.com/weirstream/weir/broker/natsapi"
+	"github.com/weirstream/weir/broker/usage"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -30,6 +31,7 @@ type Broker struct {
 
 	st    store
 	ad    *adapter.Adapter
+	meter *usage.Meter
 	gate  *gate
 	svc   *service
 	guard *access.Guard
@@ -88,14 +90,16 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		}
 		b.st = e
 	}
+	b.meter = usage.New(b.log)
 	ad, err := adapter.Open(ctx, b.adapterOptions())
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	b.adopt(ad)
 	registry := newRegistry()
-	b.svc = &service{st: measured{adapterStorage{b.ad}, newAppendMetrics(registry)}, gate: b.gate, log: b.log}
-	b.guard = access.New(b.svc, tokenStore{b.ad, b.svc}, access.Options{RootSecret: root, Logger: b.log})
+	b.startUsage()
+	b.svc = &service{st: counted{adapterStorage{b.ad}, b.meter, newAppendMetrics(registry)}, meter: b.meter, gate: b.gate, log: b.log}
+	b.guard = access.New(usage.Counted{Core: b.svc, Meter: b.meter}, countedTokens{tokenStore{b.ad, b.svc}, b.meter}, access.Options{RootSecret: root, Logger: b.log})
 	b.doors = newDoors(b.st, b.guard, natsapi.Options{
 		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor,
 		Backup: b.backup})
@@ -140,6 +144,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.fatal,
 		Locations:     b.locations(),
+		Observer:      adapter.Observer{StreamSized: b.meter.Sample, StreamsGone: b.meter.StreamsGone},
 		Logger:        b.log,
 	}
 }
@@ -291,6 +296,7 @@ func (b *Broker) stop(ctx context.Context) error {
 	if b.guard != nil {
 		b.guard.Close()
 	}
+	b.stopUsage(ctx)
 	if b.ad != nil {
 		step("close the store", b.ad.Close(ctx))
 	}

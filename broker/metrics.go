@@ -1,15 +1,10 @@
 package broker
 
 import (
-	"context"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-
-	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/sessions"
 )
 
 // newRegistry holds the metrics of one broker, those of its process included.
@@ -58,53 +53,4 @@ func newAppendMetrics(reg *prometheus.Registry) *appendMetrics {
 		bytes: histogram("s2_append_batch_bytes", "Metered bytes of an append.",
 			[]float64{512, 1024, 4096, 16384, 65536, 262144, 524288, 1048576}),
 	}
-}
-
-// measured is a storage whose appends are counted.
-type measured struct {
-	storage
-	m *appendMetrics
-}
-
-func (s measured) OpenRecords(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
-	st, err := s.storage.OpenRecords(ctx, ref, forAppend)
-	if err == nil && forAppend {
-		st = measuredStream{st, s.m}
-	}
-	return st, err
-}
-
-type measuredStream struct {
-	sessions.Stream
-	m *appendMetrics
-}
-
-func (s measuredStream) Appender() sessions.Appender {
-	return measuredAppender{s.Stream.Appender(), s.m}
-}
-
-type measuredAppender struct {
-	sessions.Appender
-	m *appendMetrics
-}
-
-func (a measuredAppender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
-	began := time.Now()
-	var admitted atomic.Int64 // since began; done may come before Submit returns
-	records, bytes := float64(len(in.Records)), float64(in.MeteredSize())
-	err := a.Appender.Submit(ctx, in, func(ack protocol.AppendAck, err error) {
-		if err == nil {
-			took := time.Since(began) - time.Duration(admitted.Load())
-			a.m.ack.Observe(took.Seconds())
-		}
-		done(ack, err)
-	})
-	if err == nil {
-		waited := time.Since(began)
-		admitted.Store(int64(waited))
-		a.m.permit.Observe(waited.Seconds())
-		a.m.records.Observe(records)
-		a.m.bytes.Observe(bytes)
-	}
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/weirstream/weir/broker/access"
+	"github.com/weirstream/weir/broker/usage"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/sessions"
 )
@@ -26,9 +27,10 @@ type storage interface {
 // service is the service in process, without the tokens, which the guard adds: the storage's catalog as it is, and its
 // streams behind sessions. It gives every failure its code, and refuses all calls once its gate is shut.
 type service struct {
-	st   storage
-	gate *gate
-	log  *slog.Logger
+	st    storage
+	meter *usage.Meter
+	gate  *gate
+	log   *slog.Logger
 }
 
 var _ access.Core = (*service)(nil)

@@ -65,7 +65,7 @@ func (r *readSession) end() {
 
 func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
 	return do(s, func() (protocol.AppendSession, error) {
-		st, err := s.st.OpenRecords(ctx, ref, true)
+		st, err := s.st.OpenRecords(context.WithValue(ctx, inSession{}, true), ref, true)
 		if err != nil {
 			return nil, err
 		}

@@ -6,14 +6,35 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func (c *Client) AccountMetrics(context.Context, protocol.MetricsQuery) ([]protocol.Metric, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// metricsBody is the body of a query of usage metrics.
+type metricsBody protocol.MetricsQuery
+
+func (b metricsBody) MarshalJSON() ([]byte, error) {
+	return protocol.EncodeMetricsQueryJSON(protocol.MetricsQuery(b)), nil
 }
 
-func (c *Client) BasinMetrics(context.Context, protocol.BasinName, protocol.MetricsQuery) ([]protocol.Metric, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+func (c *Client) metrics(ctx context.Context, subject string, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	answer, _, err := call[protocol.MetricsAnswer](ctx, c, subject, nil, metricsBody(q))
+	return answer.Values, err
 }
 
-func (c *Client) StreamMetrics(context.Context, protocol.StreamRef, protocol.MetricsQuery) ([]protocol.Metric, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// AccountMetrics implements [protocol.MetricsService].
+func (c *Client) AccountMetrics(ctx context.Context, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	return c.metrics(ctx, c.subjects.Metrics("", ""), q)
+}
+
+// BasinMetrics implements [protocol.MetricsService]. Row A.21/397: an empty name has code bad_path and is not sent.
+func (c *Client) BasinMetrics(ctx context.Context, basin protocol.BasinName, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	if basin == "" {
+		return nil, protocol.Errorf(protocol.CodeBadPath, "the name of the basin is empty")
+	}
+	return c.metrics(ctx, c.subjects.Metrics(basin, ""), q)
+}
+
+// StreamMetrics implements [protocol.MetricsService]. Row A.21/397: an empty name has code bad_path and is not sent.
+func (c *Client) StreamMetrics(ctx context.Context, ref protocol.StreamRef, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	if ref.Basin == "" || ref.Stream == "" {
+		return nil, protocol.Errorf(protocol.CodeBadPath, "the name of the basin or the stream is empty")
+	}
+	return c.metrics(ctx, c.subjects.Metrics(ref.Basin, ref.Stream), q)
 }

@@ -3,8 +3,6 @@ package httpapi
 import (
 	_ "embed"
 	"net/http"
-
-	"github.com/weirstream/weir/protocol"
 )
 
 // health answers a probe (control plane 9.1): 503 while the broker drains or its store has failed.
@@ -31,8 +29,4 @@ var openAPI []byte
 func (c *call) openAPI() error {
 	c.respond(http.StatusOK, contentJSON, openAPI)
 	return nil
-}
-
-func notImplemented(what string) error {
-	return protocol.Errorf(protocol.CodeNotImplemented, "%s are not implemented", what)
 }

@@ -37,6 +37,10 @@ func endpoints() []endpoint {
 		{"location-default-get", "location.default.get", "location.default.get", "Get the default location", false, getDefaultLocation},
 		{"location-default-set", "location.default.set", "location.default.set", "Set the default location", true, setDefaultLocation},
 
+		{"metrics-account", "metrics.account", "metrics.account", "Query the usage of the account", false, accountMetrics},
+		{"metrics-basin", "metrics.basin.>", "metrics.basin.<basin>", "Query the usage of a basin", false, basinMetrics},
+		{"metrics-stream", "metrics.stream.>", "metrics.stream.<basin>.<stream>", "Query the usage of a stream", false, streamMetrics},
+
 		{"token-list", "token.list", "token.list", "List access tokens", false, listTokens},
 		{"token-issue", "token.issue", "token.issue", "Issue an access token", false, issueToken},
 		{"token-revoke", "token.revoke", "token.revoke", "Revoke the access token that the body names", true, revokeToken},

@@ -2,18 +2,44 @@ package httpclient
 
 import (
 	"context"
+	"net/http"
+	"net/url"
 
 	"github.com/weirstream/weir/protocol"
 )
 
-func (c *Client) AccountMetrics(context.Context, protocol.MetricsQuery) ([]protocol.Metric, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+const metricsPath = "/v1/metrics"
+
+func (c *Client) metrics(ctx context.Context, path string, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	query := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	set("set", string(q.Set))
+	set("interval", string(q.Interval))
+	if q.Start != nil {
+		query.Set("start", number(uint64(*q.Start)))
+	}
+	if q.End != nil {
+		query.Set("end", number(uint64(*q.End)))
+	}
+	answer, err := ask[protocol.MetricsAnswer](ctx, c, call{method: http.MethodGet, path: path + "?" + query.Encode()}, nil)
+	return answer.Values, err
 }
 
-func (c *Client) BasinMetrics(context.Context, protocol.BasinName, protocol.MetricsQuery) ([]protocol.Metric, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// AccountMetrics implements [protocol.MetricsService].
+func (c *Client) AccountMetrics(ctx context.Context, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	return c.metrics(ctx, metricsPath, q)
 }
 
-func (c *Client) StreamMetrics(context.Context, protocol.StreamRef, protocol.MetricsQuery) ([]protocol.Metric, error) {
-	return nil, protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+// BasinMetrics implements [protocol.MetricsService].
+func (c *Client) BasinMetrics(ctx context.Context, basin protocol.BasinName, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	return c.metrics(ctx, metricsPath+"/"+url.PathEscape(string(basin)), q)
+}
+
+// StreamMetrics implements [protocol.MetricsService].
+func (c *Client) StreamMetrics(ctx context.Context, ref protocol.StreamRef, q protocol.MetricsQuery) ([]protocol.Metric, error) {
+	return c.metrics(ctx, metricsPath+"/"+url.PathEscape(string(ref.Basin))+"/"+url.PathEscape(string(ref.Stream)), q)
 }
