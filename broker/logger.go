@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -34,7 +35,11 @@ const natsMessage = "nats server"
 func (l *natsLogger) Noticef(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
 func (l *natsLogger) Warnf(format string, v ...any)   { l.log.Warn(natsMessage, text(format, v)) }
 func (l *natsLogger) Debugf(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
-func (l *natsLogger) Tracef(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
+
+// Tracef passes on what the server traces, if its configuration says so: whole messages, but no secrets in their headers.
+func (l *natsLogger) Tracef(format string, v ...any) {
+	l.log.Debug(natsMessage, slog.Any("text", traceText{lazyText{format, v}}))
+}
 
 func (l *natsLogger) Errorf(format string, v ...any) {
 	if l.quiet && (strings.Contains(format, server.ErrAuthentication.Error()) || len(v) > 0 && v[0] == server.ErrAuthentication) {
@@ -61,4 +66,15 @@ type lazyText struct {
 	args   []any
 }
 
-func (t lazyText) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf(t.format, t.args...)) }
+func (t lazyText) String() string { return fmt.Sprintf(t.format, t.args...) }
+
+func (t lazyText) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// traceText is a line of the trace. A message stands in it as a quoted string.
+type traceText struct{ lazyText }
+
+var secretHeaders = regexp.MustCompile(`(?i)(s2-(?:encryption-keys?|access-token):\s*)[^\\\s"]+`)
+
+func (t traceText) LogValue() slog.Value {
+	return slog.StringValue(secretHeaders.ReplaceAllString(t.String(), "$1[hidden]"))
+}
