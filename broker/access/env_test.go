@@ -160,6 +160,12 @@ type waiting struct {
 	over chan struct{}
 }
 
+func (c *core) closedSessions() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 func (w *waiting) Next(ctx context.Context) (protocol.ReadBatch, error) {
 	select {
 	case <-w.over:

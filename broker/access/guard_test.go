@@ -92,8 +92,8 @@ func TestExpiryEndsTheCallerInTime(t *testing.T) {
 				t.Errorf("the session of a token of %v ended after %v", after, took)
 			}
 			<-one.Done()
-			if _, err = g.Authenticate(secret); protocol.CodeOf(err) != protocol.CodeAuthn || c.closed != 1 {
-				t.Errorf("got %v, %d sessions closed", err, c.closed)
+			if _, err = g.Authenticate(secret); protocol.CodeOf(err) != protocol.CodeAuthn || c.closedSessions() != 1 {
+				t.Errorf("got %v, %d sessions closed", err, c.closedSessions())
 			}
 			_ = s.Close()
 		})
@@ -129,8 +129,8 @@ func TestSessionsCostNoGoroutine(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if c.closed != 1000 {
-			t.Errorf("%d sessions are closed, want 1000", c.closed)
+		if n := c.closedSessions(); n != 1000 {
+			t.Errorf("%d sessions are closed, want 1000", n)
 		}
 	})
 }
