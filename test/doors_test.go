@@ -16,7 +16,7 @@ import (
 // doors are all ways to the service that the suites go through.
 var doors = []conformance.Door{
 	// The model comes first: a case that fails on it is wrong itself.
-	{Name: "model", Lag: memLag, Open: func(t testing.TB, _ bool) protocol.Service { return newMemService(t) }},
+	{Name: "model", Lag: memLag, Open: func(t testing.TB, _ bool) protocol.Service { return newMetered(newMemService(t)) }},
 	// 64 is the length of the adapter's ring of live batches.
 	{Name: "in process", Lag: 64, Open: func(t testing.TB, bubble bool) protocol.Service {
 		return startBroker(t, bubble).Service()

@@ -189,6 +189,17 @@ var ControlPlaneTokens = []Row{
 	{"A.20", 378, 378, Here, ""},
 }
 
+// ControlPlaneUsage lists the rows of the control plane's appendix that concern usage metrics, once and in order.
+var ControlPlaneUsage = []Row{
+	{"A.21", 379, 396, Here, ""},
+	{"A.21", 397, 397, ByClient, "client"},
+	{"A.21", 398, 399, Here, ""},
+	{"A.21", 400, 400, ByUnitTest, "broker/access"},
+	{"A.21", 401, 401, Here, ""},
+	{"A.21", 402, 402, ByHTTP, ""},
+	{"A.21", 403, 403, Void, "it is about the reference server, which has no usage metrics (D-12)"},
+}
+
 // ControlPlaneHTTP lists the rows of the control plane's appendix that concern errors and what is around the API, once
 // and in order.
 var ControlPlaneHTTP = []Row{

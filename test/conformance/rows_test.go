@@ -24,6 +24,7 @@ var tables = []struct {
 	{"control plane", true, ControlPlane, 1, controlPlaneRows},
 	{"locations", true, ControlPlaneLocations, 404, 413},
 	{"access tokens", true, ControlPlaneTokens, 317, 378},
+	{"usage metrics", true, ControlPlaneUsage, 379, 403},
 	{"control plane over HTTP", true, ControlPlaneHTTP, 414, 489},
 }
 

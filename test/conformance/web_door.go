@@ -45,7 +45,7 @@ func WebCases() []WebCase {
 	for _, cases := range [][]WebCase{
 		negotiationCases, bodyCases, queryCases, formatCases, compressionCases, webErrorCases, orderCases(),
 		eventCases, resumeCases, wireAppendCases, wireReadCases, wireFrameCases,
-		webEncryptionCases, webNameCases, webConfigCases, webProvisionCases, webLocationCases, surfaceCases, webTokenCases,
+		webEncryptionCases, webNameCases, webConfigCases, webProvisionCases, webLocationCases, webUsageCases, surfaceCases, webTokenCases,
 	} {
 		all = append(all, cases...)
 	}
