@@ -26,7 +26,9 @@ func dial(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error
 	if err != nil {
 		return nil, nil, err
 	}
-	return client.New(nc, client.Options{Prefix: o.SubjectPrefix, Timeout: o.Timeout, ResumeFor: o.ResumeFor}), nc.Close, nil
+	return client.New(nc, client.Options{
+		Prefix: o.SubjectPrefix, Timeout: o.Timeout, ResumeFor: o.ResumeFor, AccessToken: o.AccessToken,
+	}), nc.Close, nil
 }
 
 func start(ctx context.Context, cfg conf.Config, log *slog.Logger, version string) (cli.Broker, error) {

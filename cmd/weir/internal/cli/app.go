@@ -233,6 +233,9 @@ func (a *app) verb(prepare func(args []string) (call, error)) func(*cobra.Comman
 		if err := a.dial.ReadTimeout(cmd.Flags(), a.getenv); err != nil {
 			return err
 		}
+		if err := a.dial.ReadAccessToken(a.getenv); err != nil {
+			return err
+		}
 		do, err := prepare(args)
 		if err != nil {
 			return err
@@ -240,6 +243,9 @@ func (a *app) verb(prepare func(args []string) (call, error)) func(*cobra.Comman
 		a.ran = true
 		ctx, stop := a.interruptible(cmd.Context())
 		defer stop()
+		ctx, refuse := context.WithCancelCause(ctx)
+		defer refuse(nil)
+		a.dial.Refused = func(err error) { refuse(errRefused(err)) }
 		a.dial.Notify = func(s string) { fmt.Fprintln(a.env.Stderr, "weir: "+s) }
 		svc, closeService, err := a.env.Dial(ctx, a.dial)
 		if err != nil {
@@ -247,11 +253,17 @@ func (a *app) verb(prepare func(args []string) (call, error)) func(*cobra.Comman
 		}
 		defer closeService()
 		err = do(ctx, svc)
-		if errors.Is(context.Cause(ctx), errInterrupted) && isCancellation(err) {
-			return errInterrupted
+		if cause := context.Cause(ctx); isCancellation(err) && (errors.Is(cause, errInterrupted) || protocolError(cause) != nil) {
+			return cause
 		}
 		return err
 	}
+}
+
+// errRefused is the failure of a verb whose connection may not ask what the verb wants. NATS says so beside the request,
+// which would wait in vain.
+func errRefused(err error) error {
+	return protocol.Errorf(protocol.CodePermissionDenied, "the access token, or NATS, does not allow this: %v", err)
 }
 
 // isCancellation reports whether err only says that its context ended.

@@ -52,7 +52,7 @@ func TestConnectionFlags(t *testing.T) {
 			if code := cli.Main(context.Background(), e, append([]string{"ls"}, tt.args...)); code != 0 {
 				t.Fatalf("exit %d, %s", code, r.stderr.String())
 			}
-			got.Notify = nil
+			got.Notify, got.Refused = nil, nil
 			if tt.want.Timeout == 0 {
 				tt.want.Timeout = natsconn.DefaultTimeout
 			}
@@ -76,7 +76,7 @@ func TestBadTimeoutVariable(t *testing.T) {
 func TestHelpShowsNoSecrets(t *testing.T) {
 	r := &run{}
 	e := env(newFake(), r, "")
-	e.Environ = []string{"NATS_PASSWORD=hunter2", "NATS_URL=nats://u:hunter2@h", "NATS_TOKEN=hunter2"}
+	e.Environ = []string{"NATS_PASSWORD=hunter2", "NATS_URL=nats://u:hunter2@h", "NATS_TOKEN=hunter2", "WEIR_ACCESS_TOKEN=hunter2"}
 	if code := cli.Main(context.Background(), e, []string{"ls", "--help"}); code != 0 || strings.Contains(r.stdout.String(), "hunter2") {
 		t.Errorf("exit %d, %s", code, r.stdout.String())
 	}

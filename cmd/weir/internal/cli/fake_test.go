@@ -25,6 +25,7 @@ type fakeService struct {
 	appends    []protocol.AppendInput
 	// defaultLocation is what was set; "" stands for the first.
 	defaultLocation protocol.LocationName
+	tokens          map[protocol.AccessTokenID]protocol.AccessTokenInfo
 }
 
 type fakeBasin struct {

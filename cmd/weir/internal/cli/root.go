@@ -13,7 +13,8 @@ conventions of S2's CLI. A stream is named by a URI, s2://basin/stream; everythi
 slashes included, is the stream's name.
 
 Clients find NATS as the nats CLI does: flags, then NATS_URL and its sisters, then the selected NATS
-context, then nats://127.0.0.1:4222.
+context, then nats://127.0.0.1:4222. A broker that checks access needs an access token: --access-token-file,
+$WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN.
 
 Exit codes: 0 done; 1 failed; 2 mistake on the command line; 3 no broker reached; 4 a condition
 (--match-seq-num, --fencing-token) did not hold; 5 the start of a read is not written yet;
@@ -47,6 +48,7 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "basins", Title: "Basins:"},
 		&cobra.Group{ID: "streams", Title: "Streams:"},
 		&cobra.Group{ID: "records", Title: "Records:"},
+		&cobra.Group{ID: "access", Title: "Access:"},
 		&cobra.Group{ID: "setup", Title: "Setup:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
@@ -61,6 +63,7 @@ func (a *app) root() *cobra.Command {
 	add("streams", a.listStreams(), a.createStream(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())
 	add("records", a.append(), a.read(), a.tail(), a.checkTail(), a.trim(), a.fence(), a.bench())
 	add("setup", a.apply(), a.diff())
+	add("access", a.listAccessTokens(), a.issueAccessToken(), a.revokeAccessToken())
 	root.AddCommand(a.version())
 	return root
 }

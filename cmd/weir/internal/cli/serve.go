@@ -180,6 +180,10 @@ func (a *app) greet(cfg conf.Config, natsURL, httpURL string) error {
 	fmt.Fprintf(&b, "weir %s\n  store       %s\n  durability  %s\n", a.env.Version, storeText(cfg), durabilityText(cfg))
 	fmt.Fprintf(&b, "  NATS        %s\n", cmp.Or(natsURL, "not listening; only this program can connect (--nats-listen opens a port)"))
 	fmt.Fprintf(&b, "  HTTP        %s\n", cmp.Or(httpURL, "not listening (--http-listen opens a port)"))
+	fmt.Fprintf(&b, "  access      %s\n", accessText(cfg))
+	if cfg.Checked() {
+		fmt.Fprintf(&b, "\nClients need an access token; with the root token, which may do everything:\n  export S2_ACCESS_TOKEN=%s\n", tokenText(cfg))
+	}
 	if natsURL != "" {
 		a.greetNATS(&b, cfg, natsURL)
 	}
@@ -190,11 +194,37 @@ func (a *app) greet(cfg conf.Config, natsURL, httpURL string) error {
 	return a.printf("%s", b.String())
 }
 
+func accessText(cfg conf.Config) string {
+	if cfg.Checked() {
+		return "checked: every request needs an access token"
+	}
+	return "open: nothing is checked, whoever reaches these addresses may do everything (--root-token-file changes that)"
+}
+
+// tokenText is how a shell gets the root token. It never is the token.
+func tokenText(cfg conf.Config) string {
+	if cfg.RootTokenFile == "" {
+		return "..."
+	}
+	path := cfg.RootTokenFile
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return `"$(cat '` + strings.ReplaceAll(path, "'", `'\''`) + `')"`
+}
+
 func (a *app) greetNATS(b *strings.Builder, cfg conf.Config, url string) {
 	w, p := a.env.Name, cfg.SubjectPrefix
 	prefix := ""
 	if p != conf.Default().SubjectPrefix {
 		prefix = "  export WEIR_SUBJECT_PREFIX=" + p + "\n"
+	}
+	req := "nats req"
+	switch {
+	case cfg.Checked() && cfg.NATS.ConfigFile == "" && !cfg.External.Enabled():
+		req = `nats --user "$S2_ACCESS_TOKEN" req`
+	case cfg.Checked(): // NATS may have users of its own.
+		req = `nats req -H "S2-Access-Token:$S2_ACCESS_TOKEN"`
 	}
 	fmt.Fprintf(b, `
 Try it from another terminal:
@@ -205,20 +235,23 @@ Try it from another terminal:
   %[2]s tail s2://demo-basin/greetings --follow
 
 The same with the nats CLI:
-  nats req %[3]s.v1.append.demo-basin.greetings 'hello' -H 'lang:en'
-  nats req %[3]s.v1.read.demo-basin.greetings '{"seq_num":0,"count":10}'
-  nats req %[3]s.v1.tail.demo-basin.greetings ''
-`, url, w, p, prefix)
+  %[5]s %[3]s.v1.append.demo-basin.greetings 'hello' -H 'lang:en'
+  %[5]s %[3]s.v1.read.demo-basin.greetings '{"seq_num":0,"count":10}'
+  %[5]s %[3]s.v1.tail.demo-basin.greetings ''
+`, url, w, p, prefix, req)
 }
 
-// greetHTTP prints what S2's own SDKs and CLI need to find this broker. They do not start without a token.
+// greetHTTP prints what S2's own SDKs and CLI need to find this broker. They do not start without a token, whatever it is
+// where nothing is checked.
 func greetHTTP(b *strings.Builder, cfg conf.Config, url string) {
 	fmt.Fprintf(b, `
 For S2's SDKs and the s2 CLI:
   export S2_ACCOUNT_ENDPOINT=%[1]s
   export S2_BASIN_ENDPOINT=%[1]s
-  export S2_ACCESS_TOKEN=ignored
 `, url)
+	if !cfg.Checked() {
+		b.WriteString("  export S2_ACCESS_TOKEN=ignored\n")
+	}
 	if cfg.HTTP.TLSSelf {
 		b.WriteString("  export S2_SSL_NO_VERIFY=1\n")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,14 @@ type Options struct {
 	InboxPrefix string
 	// Timeout bounds the connecting and each single request.
 	Timeout time.Duration
+
+	// AccessTokenFile is the path of a file that holds AccessToken.
+	AccessTokenFile string
+	// AccessToken is weir's. It goes with every request, and is also what the connection logs in with if nothing else
+	// says who connects.
+	AccessToken string
+	// Refused, if set, is told what NATS does not allow to publish or to subscribe to.
+	Refused func(error)
 }
 
 // DefaultTimeout is that of the nats CLI.
@@ -66,6 +75,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet, getenv func(string) string) {
 		// The default is set beside the flag, so that help texts show no password.
 		*v.field(o) = getenv(v.name)
 	}
+	o.addTokenFlag(fs)
 	fs.BoolVar(&o.TLSFirst, "tlsfirst", false, "do the TLS handshake before the server's greeting")
 	fs.BoolVar(&o.NoContext, "no-context", false, "leave the selected NATS context alone")
 	o.Timeout = DefaultTimeout
@@ -119,7 +129,25 @@ func Connect(o Options, notify func(string)) (*nats.Conn, error) {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { notify("connected again to " + nc.ConnectedUrlRedacted()) }),
 		// Sessions find their own losses by counting frames; the default prints on standard error.
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if o.Refused != nil && errors.Is(err, nats.ErrPermissionViolation) {
+				o.Refused(err)
+			}
+		}),
+	}
+	if o.AccessToken != "" && !namesUser(nctx) {
+		nc, err := nctx.Connect(slices.Concat(opts, []nats.Option{nats.Token(o.AccessToken)})...)
+		if err == nil {
+			return nc, nil
+		}
+		if errors.Is(err, nats.ErrAuthorization) {
+			// A NATS that knows no tokens of weir may still let in whoever says nothing; the token goes with the requests.
+			nc, again := nctx.Connect(opts...)
+			if again == nil {
+				return nc, nil
+			}
+		}
+		return nil, &ConnectError{Server: redact(nctx.ServerURL()), Err: err}
 	}
 	nc, err := nctx.Connect(opts...)
 	if err != nil {

@@ -1,0 +1,303 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+func (a *app) listAccessTokens() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:   "list-access-tokens",
+		Short: "List access tokens with the time of their expiry",
+		Long: `List access tokens with the time of their expiry, the one of the broker's configuration (root) included.
+Secrets cannot be listed. Ids come in ascending order of their bytes; expired tokens stay until they are revoked.`,
+		Example: `  weir list-access-tokens
+  weir list-access-tokens --prefix team- --json`,
+		Args: atMost(0),
+	})
+	f := addListFlags(c.Flags())
+	c.RunE = a.verb(func([]string) (call, error) {
+		if err := f.check(protocol.CheckAccessTokenPrefix); err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			tokens, more, err := all(f, func(req protocol.ListRequest) ([]protocol.AccessTokenInfo, bool, error) {
+				ctx, cancel := a.bounded(ctx)
+				defer cancel()
+				p, err := svc.ListAccessTokens(ctx, req)
+				return p.Tokens, p.HasMore, err
+			}, func(t protocol.AccessTokenInfo) string { return string(t.ID) })
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(protocol.AccessTokenPage{Tokens: tokens, HasMore: more})
+			}
+			for _, t := range tokens {
+				if err := a.printf("%s %s\n", idText(t.ID), expiryText(t)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil
+	})
+	return c
+}
+
+// idText is the id, in quotes if it could be mistaken for something else on a line.
+func idText(id protocol.AccessTokenID) string {
+	s := string(id)
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == '"' }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+func expiryText(t protocol.AccessTokenInfo) string {
+	if t.ExpiresAt.IsZero() {
+		return "never"
+	}
+	s := t.ExpiresAt.UTC().Format(time.RFC3339Nano)
+	if t.ExpiredAt(time.Now()) {
+		s += " [expired]"
+	}
+	return s
+}
+
+func (a *app) issueAccessToken() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:   "issue-access-token ID",
+		Short: "Issue an access token and print its secret",
+		Long: `Issue an access token and print its secret, which cannot be had again.
+
+A token allows operations, by groups (--op-group-perms) and by name (--ops), on what matches: basins, streams and other
+access tokens, each by a prefix or by one exact name. What is left out matches nothing, and "" as a prefix everything.
+Nobody can issue a token that allows more than the own one. Operations: list-basins, create-basin, delete-basin,
+reconfigure-basin, get-basin-config, list-streams, create-stream, delete-stream, get-stream-config, reconfigure-stream,
+check-tail, append, read, trim, fence, issue-access-token, revoke-access-token, list-access-tokens, account-metrics,
+basin-metrics, stream-metrics, list-locations, get-default-location, set-default-location; _ is as good as -.`,
+		Example: `  weir issue-access-token reader --basins-prefix "" --streams-prefix "" --op-group-perms basin=r,stream=r
+  weir issue-access-token user-42 --basins-exact demo-basin --streams-prefix user/42/ --auto-prefix-streams --ops append,read,check-tail
+  weir issue-access-token ci --expires-in 7d --basins-prefix ci- --streams-prefix "" --op-group-perms account=rw,basin=rw,stream=rw`,
+		Args: need("ID"),
+	})
+	f := addTokenFlags(c.Flags())
+	c.RunE = a.verb(func(args []string) (call, error) {
+		req, err := f.request(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			ctx, cancel := a.bounded(ctx)
+			defer cancel()
+			secret, err := svc.IssueAccessToken(ctx, req)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(protocol.IssuedAccessToken{Secret: secret})
+			}
+			return a.printf("%s\n", secret)
+		}, nil
+	})
+	return c
+}
+
+func (a *app) revokeAccessToken() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:   "revoke-access-token ID",
+		Short: "Revoke an access token",
+		Long: `Revoke an access token: it opens nothing any more, and what it has opened is closed. Tokens that were issued
+with it stay.`,
+		Example: "  weir revoke-access-token ci",
+		Args:    need("ID"),
+	})
+	c.RunE = a.verb(func(args []string) (call, error) {
+		id, err := tokenIDArg(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			ctx, cancel := a.bounded(ctx)
+			defer cancel()
+			if err := svc.RevokeAccessToken(ctx, id); err != nil || a.json {
+				return err
+			}
+			return a.printf("revoked %s\n", idText(id))
+		}, nil
+	})
+	return c
+}
+
+func tokenIDArg(s string) (protocol.AccessTokenID, error) {
+	id, err := protocol.ParseAccessTokenID(s)
+	if err != nil {
+		return "", &usageError{err}
+	}
+	return id, nil
+}
+
+// tokenFlags say what a token allows and for how long.
+type tokenFlags struct {
+	expiresIn  *optional[time.Duration]
+	expiresAt  *optional[time.Time]
+	autoPrefix *bool
+	basins     setFlags
+	streams    setFlags
+	tokens     setFlags
+	groups     *optional[protocol.OperationGroups]
+	ops        *optional[protocol.OperationSet]
+}
+
+func addTokenFlags(fs *pflag.FlagSet) *tokenFlags {
+	f := &tokenFlags{
+		expiresIn:  &optional[time.Duration]{kind: "duration", parse: parseLifetime},
+		expiresAt:  &optional[time.Time]{kind: "time", parse: parseTime},
+		autoPrefix: fs.Bool("auto-prefix-streams", false, "put the prefix of --streams-prefix before every stream name that the token's holder uses"),
+		groups:     &optional[protocol.OperationGroups]{kind: "perms", parse: parseGroups},
+		ops:        &optional[protocol.OperationSet]{kind: "names", parse: parseOps},
+	}
+	fs.Var(f.expiresIn, "expires-in", "how long the token is good, like 12h or 7d; default: as long as the issuing one")
+	fs.Var(f.expiresAt, "expires-at", "until when it is good, like 2027-01-31T12:00:00Z")
+	f.basins = addSetFlags(fs, "basins", "basins", protocol.CheckBasinPrefix, func(s string) error { _, err := protocol.ParseBasinName(s); return err })
+	f.streams = addSetFlags(fs, "streams", "streams", protocol.CheckStreamPrefix, func(s string) error { _, err := protocol.ParseStreamName(s); return err })
+	f.tokens = addSetFlags(fs, "access-tokens", "access tokens, by id,", protocol.CheckAccessTokenPrefix, func(s string) error { _, err := protocol.ParseAccessTokenID(s); return err })
+	fs.Var(f.groups, "op-group-perms", "groups of operations, like account=rw,basin=r,stream=w")
+	fs.Var(f.ops, "ops", "operations, with commas")
+	return f
+}
+
+func (f *tokenFlags) request(id string) (req protocol.IssueAccessTokenRequest, err error) {
+	if req.ID, err = tokenIDArg(id); err != nil {
+		return req, err
+	}
+	switch {
+	case f.expiresIn.value != nil && f.expiresAt.value != nil:
+		return req, usagef("--expires-in and --expires-at both say when the token expires: leave one out")
+	case f.expiresIn.value != nil:
+		req.ExpiresAt = time.Now().Add(*f.expiresIn.value).UTC()
+	case f.expiresAt.value != nil:
+		req.ExpiresAt = f.expiresAt.value.UTC()
+	}
+	req.AutoPrefixStreams = *f.autoPrefix
+	for _, s := range []struct {
+		flags setFlags
+		set   *protocol.ResourceSet
+	}{{f.basins, &req.Scope.Basins}, {f.streams, &req.Scope.Streams}, {f.tokens, &req.Scope.AccessTokens}} {
+		if *s.set, err = s.flags.resources(); err != nil {
+			return req, err
+		}
+	}
+	if f.groups.value != nil {
+		req.Scope.Groups = *f.groups.value
+	}
+	if f.ops.value != nil {
+		req.Scope.Ops = *f.ops.value
+	}
+	return req, nil
+}
+
+// setFlags are the two ways to say what a token matches.
+type setFlags struct {
+	name          string
+	prefix, exact *optional[string]
+}
+
+func addSetFlags(fs *pflag.FlagSet, name, what string, checkPrefix func(field, s string) error, checkName func(string) error) setFlags {
+	f := setFlags{name: name,
+		prefix: &optional[string]{kind: "prefix", parse: func(s string) (string, error) { return s, checkPrefix("prefix", s) }},
+		exact: &optional[string]{kind: "name", parse: func(s string) (string, error) {
+			if s == "" {
+				return s, nil // matches nothing
+			}
+			return s, checkName(s)
+		}},
+	}
+	fs.Var(f.prefix, name+"-prefix", what+" that begin with this match; \"\" is all of them")
+	fs.Var(f.exact, name+"-exact", "the one of the "+strings.TrimSuffix(what, ", by id,")+" that matches")
+	return f
+}
+
+func (f setFlags) resources() (set protocol.ResourceSet, err error) {
+	switch {
+	case f.prefix.value != nil && f.exact.value != nil:
+		return set, usagef("--%s-prefix and --%s-exact both say what matches: leave one out", f.name, f.name)
+	case f.prefix.value != nil:
+		return protocol.ResourceSet{Kind: protocol.MatchPrefix, Name: *f.prefix.value}, nil
+	case f.exact.value != nil:
+		return protocol.ResourceSet{Kind: protocol.MatchExact, Name: *f.exact.value}, nil
+	}
+	return set, nil
+}
+
+func parseLifetime(s string) (time.Duration, error) {
+	d, err := conf.ParseDuration(s)
+	if err == nil && d <= 0 {
+		err = errors.New("must be above 0")
+	}
+	return d, err
+}
+
+func parseTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return t, errors.New("must be a time like 2027-01-31T12:00:00Z")
+	}
+	return t, nil
+}
+
+// parseGroups reads what S2's CLI writes as account=rw,basin=r,stream=w.
+func parseGroups(s string) (g protocol.OperationGroups, err error) {
+	groups := map[string]*protocol.ReadWrite{"account": &g.Account, "basin": &g.Basin, "stream": &g.Stream}
+	for part := range strings.SplitSeq(s, ",") {
+		name, perms, found := strings.Cut(strings.TrimSpace(part), "=")
+		group := groups[name]
+		switch {
+		case !found:
+			return g, fmt.Errorf("%q is not GROUP=PERMS, like stream=rw", part)
+		case group == nil:
+			return g, fmt.Errorf("there is no group %q; there are account, basin and stream", name)
+		case *group != protocol.ReadWrite{}:
+			return g, fmt.Errorf("the group %s is given twice", name)
+		}
+		switch perms {
+		case "r":
+			group.Read = true
+		case "w":
+			group.Write = true
+		case "rw":
+			group.Read, group.Write = true, true
+		default:
+			return g, fmt.Errorf("%s=%s: allowed are r, w and rw", name, perms)
+		}
+	}
+	return g, nil
+}
+
+// parseOps reads names of operations as they are on the wire, or as S2's CLI spells them: with underscores, and the metrics
+// with get_ before them.
+func parseOps(s string) (ops protocol.OperationSet, err error) {
+	for part := range strings.SplitSeq(s, ",") {
+		name := strings.ReplaceAll(strings.TrimSpace(part), "_", "-")
+		if strings.HasSuffix(name, "-metrics") {
+			name = strings.TrimPrefix(name, "get-")
+		}
+		op, ok := protocol.ParseOperation(name)
+		if !ok {
+			return ops, fmt.Errorf("there is no operation %q", part)
+		}
+		ops |= protocol.Operations(op)
+	}
+	return ops, nil
+}
