@@ -38,6 +38,7 @@ type Adapter struct {
 	budget    *semaphore.Weighted // bytes of appends that are not answered
 	commit    *committer
 	closeSync func()
+	marks     *marks // nil: no log is synced
 	catalog   *catalog
 	janitor   *janitor
 	sizes     *sizes
@@ -104,7 +105,11 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		}
 	}
 	a.sizes = newSizes(a)
+	if err := a.openMarks(); err != nil {
+		return nil, err
+	}
 	a.commit = newCommitter(a.observed(sync), opts.Fatal)
+	a.commit.marks, a.commit.catalogName = a.marks, opts.catalogStream()
 	a.emptiness = newEmptiness(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
@@ -114,6 +119,10 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 			return nil, err
 		}
 	}
+	if err := a.checkMarks(ctx); err != nil {
+		return nil, err
+	}
+	a.marks.begin(a.opts.catalogStream())
 	if err := a.commit.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -284,6 +293,7 @@ func (a *Adapter) closeAll() {
 		a.commit.close()
 	}
 	a.closeSync()
+	a.marks.close()
 	for _, c := range a.pubs {
 		c.Close()
 	}

@@ -29,11 +29,17 @@ type catalog struct {
 const (
 	// deleteMarkerTTL is how long the bucket remembers that a key was removed, for other servers' watches.
 	deleteMarkerTTL = time.Hour
+	// catalogPatience is how long the next entry may take to come while the catalog is loaded. JetStream leaves a reader
+	// waiting for ever behind a message that it cannot read.
+	catalogPatience = 30 * time.Second
 	// conflictRetries bounds how often a change is tried again after another server changed the key first (D-20).
 	conflictRetries = 8
 )
 
 var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resource was changed by others again and again; nothing was done")
+
+// catalogStream is the JetStream stream behind the bucket.
+func (o *Options) catalogStream() string { return "KV_" + catalogBucket(o.Prefix) }
 
 func catalogBucket(prefix string) string { return strings.ToUpper(prefix) + "_CATALOG" }
 
@@ -74,9 +80,12 @@ func (c *catalog) load(ctx context.Context) error {
 		cancel()
 	}
 	var early []jetstream.KeyValueEntry // streams whose basin was changed after them
+	idle := time.NewTimer(catalogPatience)
+	defer idle.Stop()
 	for {
 		select {
 		case e := <-w.Updates():
+			idle.Reset(catalogPatience)
 			if e != nil {
 				if c.beforeItsBasin(e) {
 					early = append(early, e)
@@ -113,6 +122,10 @@ func (c *catalog) load(ctx context.Context) error {
 				}
 			})
 			return nil
+		case <-idle.C:
+			stop()
+			return fmt.Errorf("read the catalog %s: JetStream delivers no more of it for %s: it is damaged, restore the store from a backup",
+				catalogBucket(c.a.opts.Prefix), catalogPatience)
 		case <-ctx.Done():
 			stop()
 			return ctx.Err()
@@ -238,6 +251,7 @@ func (c *catalog) write(ctx context.Context, key string, record any, revision ui
 		return 0, errConflict
 	}
 	if err == nil {
+		c.a.commit.wroteCatalog(next)
 		err = c.a.commit.wait(ctx)
 	}
 	if err != nil {

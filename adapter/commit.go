@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // A committer makes writes durable that JetStream has done, many at a time. It is one goroutine: it takes everything
@@ -13,9 +14,13 @@ import (
 type committer struct {
 	sync    func() error
 	onFatal func(error)
+	marks   *marks // told what each sync covered; may be nil
+	// catalog is the newest write to the catalog that somebody waits for.
+	catalog     atomic.Uint64
+	catalogName string
 
 	mu      sync.Mutex
-	logs    map[*sequencer]uint64 // how many chunks of the log are stored
+	logs    map[*sequencer]reached
 	waiters []chan<- error
 	failed  error
 	wake    chan struct{}
@@ -23,12 +28,18 @@ type committer struct {
 	done    chan struct{}
 }
 
+// reached is how far a log is stored: how many chunks, and where the last of them stands.
+type reached struct {
+	chunks uint64
+	seq    jsSeq
+}
+
 var errCommitterClosed = errors.New("the broker stopped before the write was confirmed")
 
 // newCommitter starts a committer that calls sync. With a nil sync, what is stored counts as durable at once and there
 // is no goroutine.
 func newCommitter(sync func() error, onFatal func(error)) *committer {
-	c := &committer{sync: sync, onFatal: onFatal, logs: map[*sequencer]uint64{},
+	c := &committer{sync: sync, onFatal: onFatal, logs: map[*sequencer]reached{},
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	if sync == nil {
 		close(c.done)
@@ -38,9 +49,9 @@ func newCommitter(sync func() error, onFatal func(error)) *committer {
 	return c
 }
 
-// stored tells the committer that the first n chunks of a log are written. The sequencer's durable method is called
-// with n or more once they are on disk.
-func (c *committer) stored(s *sequencer, n uint64) {
+// stored tells the committer that the first n chunks of a log are written, the last of them at seq. The sequencer's
+// durable method is called with n or more once they are on disk.
+func (c *committer) stored(s *sequencer, n uint64, seq jsSeq) {
 	if c.sync == nil {
 		s.setDurable(n)
 		return
@@ -48,7 +59,7 @@ func (c *committer) stored(s *sequencer, n uint64) {
 	c.mu.Lock()
 	failed := c.failed
 	if failed == nil {
-		c.logs[s] = n
+		c.logs[s] = reached{n, seq}
 	}
 	c.mu.Unlock()
 	if failed != nil {
@@ -56,6 +67,16 @@ func (c *committer) stored(s *sequencer, n uint64) {
 		return
 	}
 	c.poke()
+}
+
+// wroteCatalog notes the revision of a write to the catalog, before it is waited for.
+func (c *committer) wroteCatalog(revision uint64) {
+	for {
+		old := c.catalog.Load()
+		if old >= revision || c.catalog.CompareAndSwap(old, revision) {
+			return
+		}
+	}
 }
 
 // failure returns why nothing can be made durable any more, or nil.
@@ -103,7 +124,7 @@ func (c *committer) poke() {
 
 func (c *committer) run() {
 	defer close(c.done)
-	logs := map[*sequencer]uint64{}
+	logs := map[*sequencer]reached{}
 	var waiters []chan<- error
 	for {
 		select {
@@ -116,6 +137,7 @@ func (c *committer) run() {
 		waiters, c.waiters = c.waiters, waiters
 		c.mu.Unlock()
 
+		catalog := c.catalog.Load()
 		err := c.sync()
 		if err != nil {
 			err = fmt.Errorf("sync of the store's file system failed, nothing is acknowledged any more: %w", err)
@@ -123,16 +145,22 @@ func (c *committer) run() {
 			c.failed = err
 			waiters = append(waiters, c.waiters...)
 			for s := range c.logs {
-				logs[s] = 0
+				logs[s] = reached{}
 			}
 			c.mu.Unlock()
+		}
+		if err == nil && c.marks != nil {
+			c.marks.set(c.catalogName, jsSeq(catalog))
 		}
 		for s, n := range logs {
 			if err != nil {
 				s.setFailed(err)
-			} else {
-				s.setDurable(n)
+				continue
 			}
+			if c.marks != nil {
+				c.marks.set(s.log.name, n.seq) // first: once its sequencer has heard, the log may be deleted
+			}
+			s.setDurable(n.chunks)
 		}
 		for _, w := range waiters {
 			w <- err

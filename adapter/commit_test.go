@@ -21,10 +21,10 @@ func TestCommitterSyncsOnceForAllThatWaited(t *testing.T) {
 		syncs := 0
 		c := newCommitter(func() error { syncs++; begun <- syncs; return <-let }, func(error) { t.Error("fatal") })
 		a, b := newMailOnly(), newMailOnly()
-		c.stored(a, 1)
+		c.stored(a, 1, 1)
 		<-begun
-		c.stored(a, 3)
-		c.stored(b, 2)
+		c.stored(a, 3, 3)
+		c.stored(b, 2, 2)
 		waited := make(chan error, 1)
 		go func() { waited <- c.wait(t.Context()) }()
 		synctest.Wait()
@@ -59,9 +59,9 @@ func TestCommitterFailsForGood(t *testing.T) {
 		var fatal error
 		c := newCommitter(func() error { return <-let }, func(err error) { fatal = err })
 		a, b := newMailOnly(), newMailOnly()
-		c.stored(a, 1)
+		c.stored(a, 1, 1)
 		synctest.Wait()
-		c.stored(b, 1)
+		c.stored(b, 1, 1)
 		waited := make(chan error, 1)
 		go func() { waited <- c.wait(t.Context()) }()
 		synctest.Wait()
@@ -72,7 +72,7 @@ func TestCommitterFailsForGood(t *testing.T) {
 		}
 		synctest.Wait()
 		late := newMailOnly()
-		c.stored(late, 1)
+		c.stored(late, 1, 1)
 		for i, s := range []*sequencer{a, b, late} {
 			if n, err := s.durableMail(); n != 0 || !errors.Is(err, disk) {
 				t.Errorf("log %d: %d durable, %v", i, n, err)

@@ -274,6 +274,7 @@ func (a *Adapter) removeLog(ctx context.Context, basin protocol.BasinName, n int
 		delete(a.logs, name)
 		a.mu.Unlock()
 	}
+	a.marks.remove(name)
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	if err := a.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -83,9 +83,11 @@ func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) 
 	slot := int(a.nextConn.Add(1))
 	l.pub = a.pubs[slot%len(a.pubs)]
 	l.get = a.gets[slot%len(a.gets)]
+	if l.synced = a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs(); l.synced {
+		a.marks.begin(l.name)
+	}
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
-	l.synced = a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs()
 	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
 		return nil, fmt.Errorf("subscribe for publication answers of %s: %w", l.name, err)
 	}
@@ -123,6 +125,7 @@ func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (jsSe
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "the basin's log cannot be created")
 	}
+	l.a.marks.remove(l.name) // one of a predecessor
 	if err := l.a.commit.wait(ctx); err != nil {
 		return 0, err
 	}

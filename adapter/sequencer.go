@@ -372,7 +372,7 @@ func (s *sequencer) countStored() {
 	switch {
 	case s.stored == before:
 	case s.log.synced:
-		s.log.a.commit.stored(s, s.stored)
+		s.log.a.commit.stored(s, s.stored, s.flight[s.stored-s.popped-1].seq)
 	default:
 		s.setDurable(s.stored)
 	}

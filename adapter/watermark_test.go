@@ -1,0 +1,245 @@
+package adapter
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// restart closes the adapter and the server, lets change work on the closed store, and starts the server again.
+func (h *harness) restart(change func(dir string)) {
+	h.t.Helper()
+	if err := h.Adapter.Close(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	h.Adapter = nil
+	h.srv.Shutdown()
+	h.srv.WaitForShutdown()
+	change(h.dir)
+	h.srv = startServer(h.t, h.dir)
+}
+
+// newestBlock is the file that JetStream writes a stream's messages to.
+func newestBlock(t *testing.T, dir, stream string) string {
+	t.Helper()
+	blocks, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", "*.blk"))
+	if err != nil || len(blocks) == 0 {
+		t.Fatalf("no block of %s: %v", stream, err)
+	}
+	return blocks[len(blocks)-1]
+}
+
+// rot changes a byte at a part of a block, and takes the index away that only a clean stop writes.
+func rot(t *testing.T, file string, part float64) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(filepath.Dir(file), "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[int(float64(len(data))*part)] ^= 0x55
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openFails(t *testing.T, h *harness) losses {
+	t.Helper()
+	a, err := Open(t.Context(), h.opts)
+	if err == nil {
+		h.Adapter = a
+		t.Fatal("the loss went unnoticed")
+	}
+	lost, ok := err.(losses) //nolint:errorlint // it is not wrapped
+	if !ok {
+		t.Fatalf("the start failed with %v", err)
+	}
+	return lost
+}
+
+func TestStartNoticesLostRecords(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	for i := range 100 {
+		h.mustAppend(ref, body("record %d", i))
+	}
+	name := h.logName(ref.Basin, 0)
+	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.5) })
+	lost := openFails(t, h)
+	if len(lost) != 1 || lost[0].log != name || lost[0].mark != 100 || lost[0].last >= 100 {
+		t.Fatalf("lost %+v", lost)
+	}
+	for _, say := range []string{name, "100", "accept_loss " + lost.code(), "backup"} {
+		if !strings.Contains(lost.Error(), say) {
+			t.Errorf("the error does not say %q: %v", say, lost)
+		}
+	}
+	h.opts.AcceptLoss = "0123456789ab" // some other loss
+	openFails(t, h)
+	h.opts.AcceptLoss = lost.code()
+	h.open()
+	tail := h.tail(ref)
+	if tail.SeqNum != uint64(lost[0].last) {
+		t.Fatalf("the stream goes on at %d, its log at %d", tail.SeqNum, lost[0].last)
+	}
+	h.mustAppend(ref, body("new"))
+	h.opts.AcceptLoss = ""
+	h.reopen()
+	if got := h.read(ref, 0); uint64(len(got)) != tail.SeqNum+1 {
+		t.Fatalf("%d records", len(got))
+	}
+}
+
+func TestStartNoticesALostCatalogEntry(t *testing.T) {
+	h := newHarness(t)
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	for _, name := range []string{"a", "b", "c"} {
+		h.stream(b, name, protocol.StreamConfig{})
+	}
+	name := h.Adapter.opts.catalogStream()
+	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.95) })
+	if lost := openFails(t, h); len(lost) != 1 || lost[0].log != name {
+		t.Fatalf("lost %+v", lost)
+	}
+}
+
+func TestStartNoticesALogThatIsMissing(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(ref, body("x"))
+	name := h.logName(ref.Basin, 0)
+	h.restart(func(dir string) {
+		if err := os.RemoveAll(filepath.Dir(filepath.Dir(newestBlock(t, dir, name)))); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if lost := openFails(t, h); len(lost) != 1 || lost[0].last != 0 {
+		t.Fatalf("lost %+v", lost)
+	}
+}
+
+func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	for i := range 50 {
+		h.mustAppend(ref, body("%d", i))
+	}
+	h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
+	gone := h.stream(h.basin("gone-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(gone, body("x"), body("y"))
+	h.restart(func(string) {})
+	h.open()
+	if err := h.DeleteBasin(t.Context(), gone.Basin); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the basin is gone", func() bool {
+		_, err := h.GetBasinConfig(t.Context(), gone.Basin)
+		return protocol.CodeOf(err) == protocol.CodeBasinNotFound
+	})
+	// A successor begins at 1 again.
+	again := h.stream(h.basin("gone-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(again, body("x"))
+	h.restart(func(string) {})
+	h.open()
+	if _, ok := h.marks.all()[h.logName(again.Basin, 0)]; !ok {
+		t.Fatal("the successor has no mark")
+	}
+	// Without a sync there is nothing to remember.
+	h.opts.Durability = DurabilityInterval
+	h.reopen()
+	if _, err := os.Stat(filepath.Join(h.dir, marksFile)); !os.IsNotExist(err) {
+		t.Fatalf("the marks are still there: %v", err)
+	}
+	h.opts.Durability = DurabilityGroup
+	h.reopen()
+}
+
+func TestMarksFile(t *testing.T) {
+	dir := t.TempDir()
+	var logged bytes.Buffer
+	open := func() *marks {
+		t.Helper()
+		m, err := openMarks(dir, slog.New(slog.NewTextHandler(&logged, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	m := open()
+	for i, name := range []string{"a", "b", "c"} {
+		m.begin(name)
+		m.set(name, jsSeq(10+i))
+	}
+	m.set("b", 5)       // never back
+	m.set("unknown", 5) // not begun
+	m.remove("a")
+	m.begin("d") // takes its slot
+	m.set("d", 20)
+	m.close()
+
+	file := filepath.Join(dir, marksFile)
+	if info, err := os.Stat(file); err != nil || info.Size() != 3*markSize {
+		t.Fatalf("the file has %v, %v", info, err)
+	}
+	m = open()
+	if got := m.all(); len(got) != 3 || got["b"] != 11 || got["c"] != 12 || got["d"] != 20 {
+		t.Fatal(got)
+	}
+	m.set("c", 99) // no log of that name is open
+	m.close()
+
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[markSize+6] ^= 1
+	if err := os.WriteFile(file, append(data, "torn"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m = open()
+	if got := m.all(); len(got) != 2 || got["c"] != 12 || got["d"] != 20 {
+		t.Fatal(got)
+	}
+	if !strings.Contains(logged.String(), "damaged") {
+		t.Fatalf("the damage was not logged: %s", logged.String())
+	}
+	m.begin("b")
+	m.set("b", 30)
+	m.close()
+	if got := open().all(); got["b"] != 30 || len(got) != 3 {
+		t.Fatal(got)
+	}
+}
+
+func FuzzMark(f *testing.F) {
+	f.Add("S2_LOG_b_0", uint64(7))
+	f.Fuzz(func(t *testing.T, name string, seq uint64) {
+		if name == "" || len(name) > maxMarkName {
+			return
+		}
+		var buf [markSize]byte
+		encodeMark(&buf, name, jsSeq(seq))
+		if got, at, err := decodeMark(&buf); err != nil || got != name || at != jsSeq(seq) {
+			t.Fatalf("%q %d, %v", got, at, err)
+		}
+	})
+}
+
+func BenchmarkMark(b *testing.B) {
+	m, err := openMarks(b.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.close()
+	m.begin("S2_LOG_test-basin_0")
+	for seq := jsSeq(1); b.Loop(); seq++ {
+		m.set("S2_LOG_test-basin_0", seq)
+	}
+}
