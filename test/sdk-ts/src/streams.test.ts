@@ -138,15 +138,4 @@ describe("streams", limit, () => {
 		}
 		assert.equal((await stream.checkTail()).tail.seqNum, 0);
 	});
-
-	// Rather than records in the clear where ciphertext was asked for.
-	test("a stream that is to be encrypted takes no records, as weir has no ciphers", async () => {
-		const secret = uniqueName("secret");
-		await s2.basins.create({ basin: secret, config: { streamCipher: "aegis-256" } });
-		const made = await s2.basin(secret).streams.create({ stream: "s" });
-		assert.equal(made.cipher, "aegis-256");
-		const stream = s2.basin(secret).stream("s").withEncryptionKey(new Uint8Array(32));
-		await fails(stream.append(texts("x")), 501, "not_implemented");
-		assert.equal((await stream.checkTail()).tail.seqNum, 0);
-	});
 });
