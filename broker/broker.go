@@ -138,6 +138,8 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Memory:        b.cfg.Memory,
 		Replicas:      b.cfg.Replicas,
 		LogsPerBasin:  b.cfg.LogsPerBasin,
+		Classes:       b.classes(),
+		AcceptLoss:    b.cfg.AcceptLoss,
 		InflightBytes: b.cfg.InflightBytes,
 		Shared:        b.cfg.External.Enabled(),
 		Check:         b.st.checkLogs,

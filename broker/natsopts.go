@@ -85,7 +85,7 @@ func checkConflicts(cfg conf.Config, o *server.Options, dir string) error {
 	if o.ServerName != "" && cfg.NATS.ServerName != "" && o.ServerName != cfg.NATS.ServerName {
 		conflict("server_name", "it says %q and weir's nats.server_name says %q; remove one", o.ServerName, cfg.NATS.ServerName)
 	}
-	if clustered := o.Cluster.Name != "" || o.Cluster.Port != 0 || o.Cluster.ListenStr != ""; clustered && cfg.DurabilityClass() == conf.DurabilityGroup {
+	if clustered := o.Cluster.Name != "" || o.Cluster.Port != 0 || o.Cluster.ListenStr != ""; clustered && cfg.SyncsByGroup() {
 		conflict("cluster", "durability group syncs the files of one server; set weir's durability to always or interval, or remove the cluster")
 	}
 	if len(o.TrustedOperators) > 0 || len(o.TrustedKeys) > 0 {

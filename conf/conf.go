@@ -67,6 +67,12 @@ type Config struct {
 	// InitFile is the path of a resource spec (docs/declarative.md) that is applied at every start, before any door opens.
 	// Default "": none.
 	InitFile string
+	// StorageStandard and StorageExpress set the storage classes apart. Default: they are stored alike.
+	StorageStandard StorageClass
+	StorageExpress  StorageClass
+	// AcceptLoss is the code of the lost records that a start has complained of, to go on without them. Default "". It
+	// accepts those only, and does nothing when there is no loss.
+	AcceptLoss string
 	// LameDuck is how long a stopping broker lets clients move elsewhere. Default 10s, from 0 to 10m; 0 stops at once.
 	LameDuck time.Duration
 	// RootToken is the secret of the access token that may do everything: 16 to 512 visible ASCII characters. Default "".

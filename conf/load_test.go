@@ -25,6 +25,8 @@ func TestGoodFiles(t *testing.T) {
 	full.Locations = "rack-1, rack:2.Upper"
 	full.InitFile = "/etc/weir/resources.json"
 	full.RootToken = "opensesame-opensesame"
+	full.StorageStandard = StorageClass{Replicas: 5, Compression: CompressionS2, Durability: DurabilityAlways, LogsPerBasin: 9}
+	full.AcceptLoss = "0a1b"
 	full.Log = Log{Level: "debug", Format: LogJSON}
 	full.NATS = NATS{Listen: "0.0.0.0:4333", ConfigFile: "nats.conf", ServerName: "weir-1"}
 	full.HTTP = HTTP{Listen: "[::1]:443", TLSCert: "/etc/weir/cert.pem", TLSKey: "/etc/weir/key.pem"}
@@ -107,6 +109,14 @@ func TestBadFiles(t *testing.T) {
 		"durability":                  `durability: is "sometimes"; allowed are group, always, interval and auto`,
 		"group_external":              "durability: group syncs the embedded server's files and cannot be used with external",
 		"group_memory":                "durability: group syncs files, but memory keeps none",
+		"class_replicas":              `storage_standard.replicas: is 2; allowed are 1, 3 and 5`,
+		"class_compression":           `storage_express.compression: is "zstd"; allowed are none and s2`,
+		"class_logs":                  `storage_express.logs_per_basin: is 65; allowed is from 1 to 64`,
+		"class_always":                `always is the whole NATS server's`,
+		"class_group_replicas":        `group syncs one server's files, but the class has 3 replicas`,
+		"class_inherits_group":        `would be group`,
+		"class_external":              `always is the whole NATS server's`,
+		"class_durability":            `storage_standard.durability: is "auto"; allowed are group, always and interval`,
 		"group_replicas":              "durability: group syncs one server's files, but replicas is 3",
 		"replicas":                    "replicas: is 2; allowed are 1, 3 and 5",
 		"prefix_empty":                "subject_prefix: has 0 bytes; allowed is from 1 to 32",

@@ -63,6 +63,8 @@ func (c Config) validateOn(goos string) error {
 	v.http(c.HTTP)
 	v.external(c)
 	v.access(c)
+	v.storageClass("storage_standard", c.StorageStandard, c, goos)
+	v.storageClass("storage_express", c.StorageExpress, c, goos)
 	return errors.Join(v.errs...)
 }
 

@@ -1,0 +1,19 @@
+package broker
+
+import (
+	"github.com/weirstream/weir/adapter"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+// classes are the storage classes' settings as the adapter takes them.
+func (b *Broker) classes() map[protocol.StorageClass]adapter.Class {
+	class := func(c conf.StorageClass) adapter.Class {
+		return adapter.Class{Replicas: c.Replicas, Compression: adapter.Compression(c.Compression),
+			Durability: adapter.Durability(c.Durability), LogsPerBasin: c.LogsPerBasin}
+	}
+	return map[protocol.StorageClass]adapter.Class{
+		protocol.StorageStandard: class(b.cfg.StorageStandard),
+		protocol.StorageExpress:  class(b.cfg.StorageExpress),
+	}
+}

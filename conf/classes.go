@@ -1,0 +1,71 @@
+package conf
+
+// StorageClass says what is special about the streams of one of S2's storage classes. With nothing set they are stored
+// like all others, in the same logs; with anything set the class gets logs of its own for new streams.
+type StorageClass struct {
+	// Replicas is the number of copies: 1, 3 or 5. Default 0: as Config.Replicas.
+	Replicas int
+	// Compression is how the logs' files are compressed: "none" or "s2". Default "": none.
+	Compression string
+	// Durability is what an acknowledgement of an append promises. Default "": as Config.Durability. Group and interval can
+	// stand beside each other; always is the whole server's.
+	Durability Durability
+	// LogsPerBasin is the number of logs that the class has in a basin, from 1 to 64. Default 0: as Config.LogsPerBasin.
+	LogsPerBasin int
+}
+
+// The compressions of a storage class.
+const (
+	CompressionNone = "none"
+	CompressionS2   = "s2"
+)
+
+func (v *validation) storageClass(key string, s StorageClass, c Config, goos string) {
+	if s == (StorageClass{}) {
+		return
+	}
+	if s.Replicas != 0 && s.Replicas != 1 && s.Replicas != 3 && s.Replicas != 5 {
+		v.add(key+".replicas", "is %d; allowed are 1, 3 and 5", s.Replicas)
+	}
+	if s.Compression != "" {
+		v.oneOf(key+".compression", s.Compression, CompressionNone, CompressionS2)
+	}
+	if s.LogsPerBasin != 0 {
+		v.integer(key+".logs_per_basin", int64(s.LogsPerBasin), 1, 64)
+	}
+	v.classDurability(key+".durability", s, c, goos)
+}
+
+func (v *validation) classDurability(key string, s StorageClass, c Config, goos string) {
+	base, replicas := c.durabilityOn(goos), max(s.Replicas, 1)
+	if s.Replicas == 0 {
+		replicas = c.Replicas
+	}
+	switch s.Durability {
+	case "", base:
+		if base == DurabilityGroup && replicas > 1 {
+			v.add(key, "would be group, which syncs one server's files, but the class has %d replicas: use interval", replicas)
+		}
+		return
+	case DurabilityGroup, DurabilityInterval, DurabilityAlways:
+	default:
+		v.add(key, "is %q; allowed are group, always and interval", s.Durability)
+		return
+	}
+	switch {
+	case s.Durability == DurabilityAlways, base == DurabilityAlways:
+		v.add(key, "is %s and durability is %s, but always is the whole NATS server's: leave it out", s.Durability, base)
+	case c.External.Enabled(), c.Memory:
+		v.add(key, "cannot differ from durability with external or memory: leave it out")
+	case s.Durability == DurabilityGroup && replicas > 1:
+		v.add(key, "group syncs one server's files, but the class has %d replicas: use interval", replicas)
+	case s.Durability == DurabilityGroup && goos != "linux":
+		v.add(key, "group needs Linux (syncfs), this is %s: use interval", goos)
+	}
+}
+
+// SyncsByGroup reports whether anything has durability group.
+func (c Config) SyncsByGroup() bool {
+	return c.DurabilityClass() == DurabilityGroup || c.StorageStandard.Durability == DurabilityGroup ||
+		c.StorageExpress.Durability == DurabilityGroup
+}
