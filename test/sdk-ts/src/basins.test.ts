@@ -134,10 +134,14 @@ describe("account", limit, () => {
 		await fails(s2.locations.setDefault({ location: "aws:nowhere-1" }), 422, "invalid");
 	});
 
-	// weir has no accounts, regions or metering of its own: NATS has users, and /metrics is for Prometheus.
-	test("what weir leaves to others answers so that the SDK can tell", async () => {
-		await fails(s2.accessTokens.list(), 501, "not_implemented");
-		await fails(s2.accessTokens.issue({ id: "token", scope: {} }), 501, "not_implemented");
-		await fails(s2.accessTokens.revoke({ id: "token" }), 501, "not_implemented");
+	test("an access token is issued once, listed and revoked", async () => {
+		const id = uniqueName("token");
+		const token = { id, scope: { basins: { prefix: "" }, ops: ["list-basins" as const] } };
+		assert.match((await s2.accessTokens.issue(token)).accessToken, /^[!-~]+$/);
+		await fails(s2.accessTokens.issue(token), 409, "resource_already_exists");
+		const listed = await s2.accessTokens.list({ prefix: id });
+		assert.deepEqual(listed.accessTokens.map((info) => info.id), [id]);
+		await s2.accessTokens.revoke({ id });
+		await fails(s2.accessTokens.revoke({ id }), 404, "access_token_not_found");
 	});
 });
