@@ -50,6 +50,7 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "records", Title: "Records:"},
 		&cobra.Group{ID: "access", Title: "Access:"},
 		&cobra.Group{ID: "setup", Title: "Setup:"},
+		&cobra.Group{ID: "usage", Title: "Usage:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -63,6 +64,7 @@ func (a *app) root() *cobra.Command {
 	add("streams", a.listStreams(), a.createStream(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())
 	add("records", a.append(), a.read(), a.tail(), a.checkTail(), a.trim(), a.fence(), a.bench())
 	add("setup", a.apply(), a.diff())
+	add("usage", a.getAccountMetrics(), a.getBasinMetrics(), a.getStreamMetrics())
 	add("access", a.listAccessTokens(), a.issueAccessToken(), a.revokeAccessToken())
 	root.AddCommand(a.version())
 	return root
