@@ -38,11 +38,6 @@ func (t tokenStore) ListTokens(_ context.Context, req protocol.ListRequest) (pag
 	return page, more, err
 }
 
-func (t tokenStore) Token(id protocol.AccessTokenID) (access.StoredToken, bool) {
-	token, ok := t.Adapter.Token(id)
-	return access.StoredToken(token), ok
-}
-
 func (t tokenStore) TokenByHash(hash [32]byte) (access.StoredToken, bool) {
 	token, ok := t.Adapter.TokenByHash(hash)
 	return access.StoredToken(token), ok

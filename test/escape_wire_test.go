@@ -47,6 +47,19 @@ func (p *prison) reader(t *testing.T) string {
 	})
 }
 
+// TestUnauthorizedSaysHow: RFC 9110, 11.6.1.
+func TestUnauthorizedSaysHow(t *testing.T) {
+	p := newPrison(t)
+	resp, err := p.web.Client.Get(p.web.Base + "/v1/basins")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("status %d, %q", resp.StatusCode, resp.Header)
+	}
+}
+
 // TestEscapeOverHTTP: what a client can do to a request beside the names in it.
 func TestEscapeOverHTTP(t *testing.T) {
 	p := newPrison(t)

@@ -45,13 +45,6 @@ func (s *store) RemoveToken(_ context.Context, id protocol.AccessTokenID) error 
 	return nil
 }
 
-func (s *store) Token(id protocol.AccessTokenID) (access.StoredToken, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, ok := s.byID[id]
-	return t, ok
-}
-
 func (s *store) TokenByHash(hash [32]byte) (access.StoredToken, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

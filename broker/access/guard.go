@@ -35,8 +35,6 @@ type Tokens interface {
 	RemoveToken(ctx context.Context, id protocol.AccessTokenID) error
 	// TokenByHash finds a token by the hash of its secret.
 	TokenByHash(hash [32]byte) (StoredToken, bool)
-	// Token finds a token by its id.
-	Token(id protocol.AccessTokenID) (StoredToken, bool)
 	// ListTokens returns a page of tokens by id, at most req.PageSize(), and whether more match.
 	ListTokens(ctx context.Context, req protocol.ListRequest) (page []StoredToken, more bool, err error)
 	// OnTokenRemoved sets what is called, outside all locks, with the hash of every token that was removed, here or by

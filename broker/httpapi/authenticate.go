@@ -9,7 +9,9 @@ func (c *call) authenticate() (err error) {
 		c.svc = c.h.whole
 		return nil
 	}
-	c.svc, err = c.h.opts.Authenticate(c.bearer())
+	if c.svc, err = c.h.opts.Authenticate(c.bearer()); err != nil {
+		c.w.Header()["Www-Authenticate"] = []string{"Bearer"} // RFC 9110, 11.6.1
+	}
 	return err
 }
 
