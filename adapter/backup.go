@@ -134,14 +134,18 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 		return nil, err
 	}
 	purged := make([]bool, len(req.Streams))
-	if err := each(ctx, len(req.Streams), func(i int) error {
+	err = each(ctx, len(req.Streams), func(i int) error {
 		oldest, err := l.getNext(ctx, l.subjects+req.Streams[i], 1)
 		if errors.Is(err, errNotFound) {
 			return nil // never written, or deleted
 		}
 		purged[i] = err == nil && uint64(oldest.seq) > req.End
 		return err
-	}); err != nil {
+	})
+	if _, _, gone := a.liveBasin(req.Basin); gone != nil {
+		return nil, basinNotFound(req.Basin)
+	}
+	if err != nil {
 		return nil, err
 	}
 	var ids []string

@@ -36,11 +36,16 @@ func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksReq
 	}
 	page.End, page.Time = req.End, millis(time.Now())
 	if page.End == 0 {
-		if page.End, page.Messages, err = l.exportEnd(ctx, subject); err != nil || page.End == 0 {
-			return page, err
-		}
+		page.End, page.Messages, err = l.exportEnd(ctx, subject)
 	}
-	return page, l.exportPage(ctx, subject, max(req.From, 1), pageBytes(req.MaxBytes), &page)
+	if err == nil && page.End > 0 {
+		err = l.exportPage(ctx, subject, max(req.From, 1), pageBytes(req.MaxBytes), &page)
+	}
+	// A basin that is being deleted looks like an empty one, or fails in some way.
+	if _, _, gone := a.liveBasin(req.Basin); gone != nil {
+		return page, basinNotFound(req.Basin)
+	}
+	return page, err
 }
 
 // exportEnd returns the place of the newest chunk once it is durable, and with subject "" how many chunks the log holds up
@@ -288,7 +293,8 @@ func (a *Adapter) exportAccount(ctx context.Context, req protocol.ExportCatalogR
 func (a *Adapter) accountEntries(ctx context.Context) (entries []protocol.CatalogEntry, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	w, err := a.catalog.kv.WatchFiltered(ctx, accountKeys, jetstream.IgnoreDeletes())
+	// The client library writes into the slice that it is given.
+	w, err := a.catalog.kv.WatchFiltered(ctx, slices.Clone(accountKeys), jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog: %w", err)
 	}

@@ -147,7 +147,7 @@ type EndRestoreRequest struct {
 
 // HeaderBackup carries, in JSON, what stands beside the frames of a message: an [ExportChunksPage] or an
 // [ImportChunksRequest].
-const HeaderBackup = "S2-Backup"
+const HeaderBackup = "Weir-Backup"
 
 // Backup is the subject of a verb of backups and restores, such as "backup.chunks".
 func (s NATSSubjects) Backup(verb string) string { return s.Root() + "." + verb }

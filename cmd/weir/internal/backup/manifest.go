@@ -92,7 +92,7 @@ func ReadManifest(dir string) (*Manifest, error) {
 		return nil, damaged(path, errors.New("its checksum does not hold"))
 	}
 	for i := range m.Files {
-		if name := m.Files[i].Name; name != catalogName && (!strings.HasPrefix(name, logsDir+"/") || strings.Count(name, "/") != 1) {
+		if name := m.Files[i].Name; strings.TrimSuffix(name, zstdSuffix) != catalogName && (!strings.HasPrefix(name, logsDir+"/") || strings.Count(name, "/") != 1) {
 			return nil, damaged(path, fmt.Errorf("it names the file %q", name))
 		}
 	}
@@ -123,7 +123,7 @@ func damaged(path string, err error) error { return &DamagedError{path, err} }
 // catalog returns the entry of the catalog's file.
 func (m *Manifest) catalog() (File, bool) {
 	for _, f := range m.Files {
-		if f.Name == catalogName {
+		if strings.TrimSuffix(f.Name, zstdSuffix) == catalogName {
 			return f, true
 		}
 	}

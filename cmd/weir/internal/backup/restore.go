@@ -72,10 +72,16 @@ type restorer struct {
 // were complete stay, and the one that was not is removed.
 func Restore(ctx context.Context, dst Target, dir string, opts RestoreOptions) (*Restored, error) {
 	if opts.BatchBytes <= 0 {
-		opts.BatchBytes = defaultPageBytes
+		opts.BatchBytes = DefaultBatchBytes
 	}
 	m, err := ReadManifest(dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := reach(ctx, dst); err != nil {
+		return nil, err
+	}
+	if err := nothingElse(dir, m); err != nil {
 		return nil, err
 	}
 	if !opts.NoVerify {

@@ -52,6 +52,16 @@ func again(ctx context.Context, f func(ctx context.Context) error, passing ...pr
 	}
 }
 
+// reach makes one call, once: a broker that is not there, or does not want to, is no reason to wait.
+func reach(ctx context.Context, b interface {
+	ExportCatalog(ctx context.Context, req protocol.ExportCatalogRequest) (protocol.ExportCatalogPage, error)
+}) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := b.ExportCatalog(ctx, protocol.ExportCatalogRequest{MaxBytes: 1})
+	return err
+}
+
 // pause waits for d.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

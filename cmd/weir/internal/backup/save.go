@@ -47,7 +47,8 @@ type Progress struct {
 	Bytes int64 // of chunks since the beginning of the phase
 }
 
-const defaultPageBytes = 4 << 20
+// DefaultBatchBytes bounds a message with chunks.
+const DefaultBatchBytes = 4 << 20
 
 // saver is a backup that is being made.
 type saver struct {
@@ -64,7 +65,10 @@ type saver struct {
 // manifest. On an error the directory holds no complete backup.
 func Save(ctx context.Context, src Source, dir string, opts SaveOptions) (*Manifest, error) {
 	if opts.PageBytes <= 0 {
-		opts.PageBytes = defaultPageBytes
+		opts.PageBytes = DefaultBatchBytes
+	}
+	if err := reach(ctx, src); err != nil {
+		return nil, err
 	}
 	if err := prepare(dir, opts.Force); err != nil {
 		return nil, err
@@ -245,21 +249,32 @@ func (s *saver) basin(ctx context.Context, b entry) error {
 		return err
 	}
 	files, err := s.logs(ctx, b.basin, logs)
-	if err != nil {
+	if err == nil {
+		err = s.secondLook(ctx, b, logs)
+	}
+	switch {
+	case errors.Is(err, gone):
+		return s.forget(b.basin, logs)
+	case err != nil:
 		return err
 	}
-	if err := s.secondLook(ctx, b, logs); err != nil {
-		if !errors.Is(err, gone) {
-			return err
+	s.manifest.Files = append(s.manifest.Files, files...)
+	return nil
+}
+
+// forget removes what was copied of a basin that is gone.
+func (s *saver) forget(basin protocol.BasinName, logs map[int]map[id]*chain) error {
+	for n := range logs {
+		path := filepath.Join(s.dir, filepath.FromSlash(logName(basin, n)))
+		if s.opts.Compress {
+			path += zstdSuffix
 		}
-		for _, f := range files {
-			if err := os.Remove(filepath.Join(s.dir, filepath.FromSlash(f.Name))); err != nil {
+		for _, path := range []string{path, path + tmpSuffix} {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
-		return nil
 	}
-	s.manifest.Files = append(s.manifest.Files, files...)
 	return nil
 }
 

@@ -58,7 +58,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("server", a.serve())
+	add("server", a.serve(), a.backup(), a.restore())
 	add("basins", a.ls(), a.listBasins(), a.createBasin(), a.getBasinConfig(), a.reconfigureBasin(), a.deleteBasin(),
 		a.listLocations(), a.getDefaultLocation(), a.setDefaultLocation())
 	add("streams", a.listStreams(), a.createStream(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())
