@@ -1,6 +1,8 @@
 package adapter
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,8 @@ type Stats struct {
 	Followers      int64  // feeds that are attached
 	DroppedBatches uint64 // batches that left a ring while somebody followed
 	LaggedFeeds    uint64 // followers that were sent back to read from storage
+
+	SizesKnown bool // all streams were measured since the start, see EachBasin
 }
 
 // liveStats counts what the rings of all streams do.
@@ -67,7 +71,27 @@ func (a *Adapter) Stats() (s Stats) {
 		s.ChunksInFlight += int(l.seq.stats.flights.Load())
 	}
 	s.Followers, s.DroppedBatches, s.LaggedFeeds = a.live.followers.Load(), a.live.dropped.Load(), a.live.lagged.Load()
+	s.SizesKnown = a.sizes.known()
 	return s
+}
+
+// JetStreamStats is what JetStream says of the account that holds the storage.
+type JetStreamStats struct {
+	Store       uint64 // bytes on disk
+	Memory      uint64 // bytes in memory
+	Streams     int
+	APIRequests uint64
+	APIErrors   uint64
+}
+
+// JetStream asks JetStream how it is.
+func (a *Adapter) JetStream(ctx context.Context) (s JetStreamStats, err error) {
+	info, err := a.js.AccountInfo(ctx)
+	if err != nil {
+		return s, fmt.Errorf("ask JetStream for the account: %w", err)
+	}
+	return JetStreamStats{Store: info.Store, Memory: info.Memory, Streams: info.Streams, APIRequests: info.API.Total,
+		APIErrors: info.API.Errors}, nil
 }
 
 // observed is sync, reported to the observer with the number of chunks that had been stored when it began.

@@ -33,6 +33,7 @@ type Broker struct {
 	ad    *adapter.Adapter
 	meter *usage.Meter
 	gate  *gate
+	shown *metrics
 	svc   *service
 	guard *access.Guard
 	doors *doors
@@ -91,18 +92,19 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		b.st = e
 	}
 	b.meter = usage.New(b.log)
+	b.shown = newMetrics(o.version)
 	ad, err := adapter.Open(ctx, b.adapterOptions())
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	b.adopt(ad)
-	registry := newRegistry()
 	b.startUsage()
-	b.svc = &service{st: counted{adapterStorage{b.ad}, b.meter, newAppendMetrics(registry)}, meter: b.meter, gate: b.gate, log: b.log}
+	b.showMetrics(b.shown)
+	b.svc = &service{st: counted{adapterStorage{b.ad}, b.meter, b.shown.appends}, meter: b.meter, gate: b.gate, log: b.log}
 	b.guard = access.New(usage.Counted{Core: b.svc, Meter: b.meter}, countedTokens{tokenStore{b.ad, b.svc}, b.meter}, access.Options{RootSecret: root, Logger: b.log})
 	b.doors = newDoors(b.st, b.guard, natsapi.Options{
 		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor,
-		Backup: b.backup})
+		Measure: b.shown.doors[natsDoor].through, Backup: b.backup})
 	if err := b.applyInitFile(ctx, resources); err != nil {
 		return nil, err
 	}
@@ -111,7 +113,8 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	}
 	b.doors.letIn()
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
-		Authenticate: b.guard.ServiceFor, Logger: b.log, NoCORS: !cfg.HTTP.CORS, Health: b.health, Registry: registry})}
+		Authenticate: b.shown.doors[httpDoorName].authenticated(b.guard.ServiceFor), Logger: b.log, NoCORS: !cfg.HTTP.CORS,
+		Health: b.health, Registry: b.shown.reg})}
 	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
 		return nil, err
 	}
@@ -146,19 +149,21 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.fatal,
 		Locations:     b.locations(),
-		Observer:      adapter.Observer{StreamSized: b.meter.Sample, StreamsGone: b.meter.StreamsGone},
+		Observer:      adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsGone: b.meter.StreamsGone},
 		Logger:        b.log,
 	}
 }
 
 // Service is the whole service, in process: nothing is checked, as if the root token were presented. It refuses every
 // call with server_draining once Close has begun.
-func (b *Broker) Service() protocol.Service { return b.guard.Root().Service() }
+func (b *Broker) Service() protocol.Service {
+	return b.shown.doors[inProcessDoor].through(b.guard.Root().Service())
+}
 
 // Authenticate returns the service of whoever presents an access token, as the doors do; without a root token the whole
 // service. The error has code authn.
 func (b *Broker) Authenticate(token string) (protocol.Service, error) {
-	return b.guard.ServiceFor(token)
+	return b.shown.doors[inProcessDoor].authenticated(b.guard.ServiceFor)(token)
 }
 
 // Connect opens a NATS connection: in process to the embedded server, or to the external one. It enters the global

@@ -1,56 +1,127 @@
 package broker
 
 import (
-	"sync/atomic"
+	"context"
+	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/weirstream/weir/broker/metric"
+	"github.com/weirstream/weir/protocol"
 )
 
-// newRegistry holds the metrics of one broker, those of its process included.
-func newRegistry() *prometheus.Registry {
+// metrics are those of one broker.
+type metrics struct {
+	reg                 *prometheus.Registry
+	appends             *appendMetrics
+	doors               map[string]*doorMetrics
+	syncTime, syncGroup prometheus.Observer
+}
+
+// newMetrics makes a registry with the metrics that something has to be told of, those of the process included.
+func newMetrics(version string) *metrics {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
-	return reg
+	metric.NewGauge(reg, "weir_build_info").WithLabelValues(version, runtime.Version()).Set(1)
+	return &metrics{reg: reg, appends: newAppendMetrics(reg), doors: newDoorMetrics(reg),
+		syncTime:  metric.NewHistogram(reg, "weir_sync_seconds").WithLabelValues(),
+		syncGroup: metric.NewHistogram(reg, "weir_sync_chunks").WithLabelValues()}
 }
 
-// lateHistogram is a histogram that is not shown before its first observation (control plane 9.1).
-type lateHistogram struct {
-	prometheus.Histogram
-	seen atomic.Bool
-}
-
-func (h *lateHistogram) Observe(v float64) {
-	h.Histogram.Observe(v)
-	if !h.seen.Load() {
-		h.seen.Store(true)
-	}
-}
-
-// Collect implements [prometheus.Collector].
-func (h *lateHistogram) Collect(ch chan<- prometheus.Metric) {
-	if h.seen.Load() {
-		h.Histogram.Collect(ch)
+// synced takes in a sync of the store.
+func (m *metrics) synced(chunks int, took time.Duration) {
+	m.syncTime.Observe(took.Seconds())
+	if chunks > 0 { // or it was for the catalog alone
+		m.syncGroup.Observe(float64(chunks))
 	}
 }
 
 // appendMetrics are the four histograms of control plane 9.1; they count the appends of every door.
 type appendMetrics struct {
-	permit, ack, records, bytes *lateHistogram
+	permit, ack, records, bytes *metric.LateHistogram
 }
 
 func newAppendMetrics(reg *prometheus.Registry) *appendMetrics {
-	seconds := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
-	histogram := func(name, help string, buckets []float64) *lateHistogram {
-		h := &lateHistogram{Histogram: prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})}
-		reg.MustRegister(h)
-		return h
-	}
 	return &appendMetrics{
-		permit:  histogram("s2_append_permit_latency_seconds", "Time that an append waited for admission.", seconds),
-		ack:     histogram("s2_append_ack_latency_seconds", "Time from the admission of an append to its durable ack.", seconds),
-		records: histogram("s2_append_batch_records", "Records of an append.", []float64{1, 10, 50, 100, 250, 500, 1000}),
-		bytes: histogram("s2_append_batch_bytes", "Metered bytes of an append.",
-			[]float64{512, 1024, 4096, 16384, 65536, 262144, 524288, 1048576}),
+		permit:  metric.NewLateHistogram(reg, "s2_append_permit_latency_seconds"),
+		ack:     metric.NewLateHistogram(reg, "s2_append_ack_latency_seconds"),
+		records: metric.NewLateHistogram(reg, "s2_append_batch_records"),
+		bytes:   metric.NewLateHistogram(reg, "s2_append_batch_bytes"),
+	}
+}
+
+// looked are the metrics that are looked up when they are asked for.
+var looked = []string{
+	"weir_followers", "weir_follower_lags_total", "weir_ring_dropped_batches_total", "weir_appends_queued", "weir_chunks_in_flight",
+	"weir_catalog_basins", "weir_catalog_streams", "weir_catalog_access_tokens", "weir_logs_open", "weir_streams_loaded",
+	"weir_stored_bytes", "weir_jetstream_up", "weir_jetstream_store_bytes", "weir_jetstream_memory_bytes", "weir_jetstream_streams",
+	"weir_jetstream_api_requests_total", "weir_jetstream_api_errors_total", "weir_store_limit_bytes", "weir_disk_free_bytes",
+	"weir_store_failed", "weir_usage_write_failures_total", "weir_uptime_seconds",
+}
+
+// lookTimeout bounds how long JetStream may take to say how it is.
+const lookTimeout = 2 * time.Second
+
+// showMetrics makes the broker's state part of its metrics.
+func (b *Broker) showMetrics(m *metrics) {
+	began := time.Now()
+	metric.NewSnapshot(m.reg, looked, func(show func(string, float64)) {
+		b.showAdapter(show)
+		b.showJetStream(show)
+		show("weir_store_failed", flag(b.health() != nil))
+		show("weir_usage_write_failures_total", float64(b.meter.Failures()))
+		show("weir_uptime_seconds", time.Since(began).Seconds())
+	})
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+func (b *Broker) showAdapter(show func(string, float64)) {
+	s := b.ad.Stats()
+	show("weir_followers", float64(s.Followers))
+	show("weir_follower_lags_total", float64(s.LaggedFeeds))
+	show("weir_ring_dropped_batches_total", float64(s.DroppedBatches))
+	show("weir_appends_queued", float64(s.QueuedAppends))
+	show("weir_chunks_in_flight", float64(s.ChunksInFlight))
+	show("weir_catalog_basins", float64(s.Basins))
+	show("weir_catalog_streams", float64(s.Streams))
+	show("weir_catalog_access_tokens", float64(s.Tokens))
+	show("weir_logs_open", float64(s.Logs))
+	show("weir_streams_loaded", float64(s.LoadedStreams))
+	if s.SizesKnown {
+		bytes := uint64(0)
+		b.ad.EachBasin(func(_ protocol.BasinName, n uint64) { bytes += n })
+		show("weir_stored_bytes", float64(bytes))
+	}
+}
+
+func (b *Broker) showJetStream(show func(string, float64)) {
+	ctx, cancel := context.WithTimeout(b.life, lookTimeout)
+	defer cancel()
+	js, err := b.ad.JetStream(ctx)
+	show("weir_jetstream_up", flag(err == nil))
+	if err == nil {
+		show("weir_jetstream_store_bytes", float64(js.Store))
+		show("weir_jetstream_memory_bytes", float64(js.Memory))
+		show("weir_jetstream_streams", float64(js.Streams))
+		show("weir_jetstream_api_requests_total", float64(js.APIRequests))
+		show("weir_jetstream_api_errors_total", float64(js.APIErrors))
+	}
+	if e, ok := b.st.(*embedded); ok {
+		if c := e.srv.JetStreamConfig(); c != nil {
+			show("weir_store_limit_bytes", float64(c.MaxStore))
+		}
+	}
+	if dir := b.st.storeDir(); dir != "" {
+		if free, ok := freeBytes(dir); ok {
+			show("weir_disk_free_bytes", float64(free))
+		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weirstream/weir/broker/metric"
 )
 
 // metrics counts what the door does.
@@ -23,22 +25,12 @@ const unroutedName = "none"
 
 func newMetrics(reg *prometheus.Registry) *metrics {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_http_requests_total", Help: "HTTP requests and sessions that ended, by route and status.",
-		}, []string{"route", "status"}),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "weir_http_request_seconds", Help: "Time from the head of a unary request to the end of its answer.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"route"}),
-		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "weir_http_sessions", Help: "Sessions that are open, by kind.",
-		}, []string{"kind"}),
-		sent: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_http_sent_bytes_total", Help: "Bytes of the bodies of answers.",
-		}),
-		show: promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true}),
+		requests: metric.NewCounter(reg, "weir_http_requests_total"),
+		latency:  metric.NewHistogram(reg, "weir_http_request_seconds"),
+		sessions: metric.NewGauge(reg, "weir_http_sessions"),
+		sent:     metric.NewCounter(reg, "weir_http_sent_bytes_total").WithLabelValues(),
+		show:     promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true}),
 	}
-	reg.MustRegister(m.requests, m.latency, m.sessions, m.sent)
 	return m
 }
 

@@ -18,7 +18,9 @@ func (c *call) authenticate() (err error) {
 	}
 	switch token, given := accessToken(c.head); {
 	case given:
-		c.svc, err = c.door.opts.Authenticate(token)
+		if c.svc, err = c.door.opts.Authenticate(token); err == nil {
+			c.svc = c.door.opts.measured(c.svc)
+		}
 	case c.svc == nil:
 		err = errNoToken()
 	}

@@ -53,7 +53,7 @@ type Door struct {
 func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Options) (*Door, error) {
 	opts = opts.withDefaults()
 	d := &Door{
-		nc: nc, whole: svc, opts: opts, log: opts.Logger,
+		nc: nc, whole: opts.measured(svc), opts: opts, log: opts.Logger,
 		subjects: protocol.NATSSubjects(opts.Prefix),
 		id:       rand.Text(),
 		admit: admission{

@@ -21,6 +21,10 @@ type Options struct {
 	// ends the request before anything else of it is decoded. A nil function ignores the header.
 	Authenticate func(token string) (protocol.Service, error)
 
+	// Measure wraps the service of each request, to count what comes through the door; nil for nothing. It
+	// is what Backup gets.
+	Measure func(protocol.Service) protocol.Service
+
 	// OwnConn says that the connection is the door's alone: closing the door closes it too.
 	OwnConn bool
 
@@ -45,6 +49,14 @@ const (
 	defaultMaxSessions      = 16384
 	defaultRequestTimeout   = 30 * time.Second
 )
+
+// measured is what the door uses in the place of svc.
+func (o Options) measured(svc protocol.Service) protocol.Service {
+	if o.Measure == nil || svc == nil {
+		return svc
+	}
+	return o.Measure(svc)
+}
 
 // The shape of a semantic version, which service discovery insists on (semver.org, section 2 and following).
 var semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)

@@ -1,0 +1,212 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weirstream/weir/broker/metric"
+	"github.com/weirstream/weir/protocol"
+)
+
+// The doors, as metrics name them.
+const (
+	inProcessDoor = "in_process"
+	natsDoor      = "nats"
+	httpDoorName  = "http"
+)
+
+// doorMetrics count what comes through one door.
+type doorMetrics struct {
+	appendTime, readTime         prometheus.Observer
+	appendRecords, appendBytes   prometheus.Counter
+	readRecords, readBytes       prometheus.Counter
+	appendSessions, readSessions prometheus.Gauge
+	failures                     *prometheus.CounterVec // by operation and code
+}
+
+// newDoorMetrics registers the metrics of doors and returns those of each.
+func newDoorMetrics(reg *prometheus.Registry) map[string]*doorMetrics {
+	appendTime, readTime := metric.NewHistogram(reg, "weir_append_seconds"), metric.NewHistogram(reg, "weir_read_seconds")
+	appendRecords, appendBytes := metric.NewCounter(reg, "weir_append_records_total"), metric.NewCounter(reg, "weir_append_bytes_total")
+	readRecords, readBytes := metric.NewCounter(reg, "weir_read_records_total"), metric.NewCounter(reg, "weir_read_bytes_total")
+	sessions, failures := metric.NewGauge(reg, "weir_sessions"), metric.NewCounter(reg, "weir_record_failures_total")
+	all := map[string]*doorMetrics{}
+	for _, door := range []string{inProcessDoor, natsDoor, httpDoorName} {
+		all[door] = &doorMetrics{
+			appendTime: appendTime.WithLabelValues(door), readTime: readTime.WithLabelValues(door),
+			appendRecords: appendRecords.WithLabelValues(door), appendBytes: appendBytes.WithLabelValues(door),
+			readRecords: readRecords.WithLabelValues(door), readBytes: readBytes.WithLabelValues(door),
+			appendSessions: sessions.WithLabelValues(door, "append"), readSessions: sessions.WithLabelValues(door, "read"),
+			failures: failures.MustCurryWith(prometheus.Labels{"door": door}),
+		}
+	}
+	return all
+}
+
+// failed counts a failure. Codes that are not in the table of codes have one name, so that there are not ever more.
+func (d *doorMetrics) failed(operation string, err error) {
+	code := protocol.CodeOf(err)
+	if !code.Known() {
+		code = protocol.CodeOther
+	}
+	d.failures.WithLabelValues(operation, string(code)).Inc()
+}
+
+func (d *doorMetrics) appended(ack protocol.AppendAck, bytes uint64, began time.Time) {
+	d.appendTime.Observe(time.Since(began).Seconds())
+	d.appendRecords.Add(float64(ack.End.SeqNum - ack.Start.SeqNum))
+	d.appendBytes.Add(float64(bytes))
+}
+
+func (d *doorMetrics) delivered(r protocol.Records) {
+	d.readRecords.Add(float64(r.Len()))
+	d.readBytes.Add(float64(r.MeteredSize()))
+}
+
+// through measures what goes through a door to svc; nil stays nil.
+func (d *doorMetrics) through(svc protocol.Service) protocol.Service {
+	if svc == nil {
+		return nil
+	}
+	return doorService{svc, d}
+}
+
+// authenticated is an authentication whose services are measured.
+func (d *doorMetrics) authenticated(authenticate func(string) (protocol.Service, error)) func(string) (protocol.Service, error) {
+	return func(token string) (protocol.Service, error) {
+		svc, err := authenticate(token)
+		if err != nil {
+			return nil, err
+		}
+		return doorService{svc, d}, nil
+	}
+}
+
+// unmeasured returns the service behind a measured one.
+func unmeasured(svc protocol.Service) protocol.Service {
+	if d, ok := svc.(doorService); ok {
+		return d.Service
+	}
+	return svc
+}
+
+// doorService is a service as seen through a door.
+type doorService struct {
+	protocol.Service
+	d *doorMetrics
+}
+
+func (s doorService) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+	began, bytes := time.Now(), in.MeteredSize()
+	ack, err := s.Service.Append(ctx, ref, in)
+	if err != nil {
+		s.d.failed("append", err)
+	} else {
+		s.d.appended(ack, bytes, began)
+	}
+	return ack, err
+}
+
+func (s doorService) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+	began := time.Now()
+	batch, err := s.Service.Read(ctx, ref, req)
+	if err != nil {
+		s.d.failed("read", err)
+	} else {
+		s.d.readTime.Observe(time.Since(began).Seconds())
+		s.d.delivered(batch.Records)
+	}
+	return batch, err
+}
+
+func (s doorService) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+	inner, err := s.Service.OpenAppendSession(ctx, ref)
+	if err != nil {
+		s.d.failed("append_session", err)
+		return nil, err
+	}
+	s.d.appendSessions.Inc()
+	return &doorAppends{AppendSession: inner, d: s.d}, nil
+}
+
+func (s doorService) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+	inner, err := s.Service.OpenReadSession(ctx, ref, req)
+	if err != nil {
+		s.d.failed("read_session", err)
+		return nil, err
+	}
+	s.d.readSessions.Inc()
+	return &doorReads{ReadSession: inner, d: s.d}, nil
+}
+
+// doorAppends is an append session seen through a door.
+type doorAppends struct {
+	protocol.AppendSession
+	d     *doorMetrics
+	close sync.Once
+	fail  sync.Once
+
+	mu      sync.Mutex
+	waiting []submitted // inputs without an answer, in their order; the session bounds them
+}
+
+type submitted struct {
+	began time.Time
+	bytes uint64
+}
+
+func (a *doorAppends) Submit(ctx context.Context, in protocol.AppendInput) error {
+	a.mu.Lock() // the ack may come before Submit returns
+	a.waiting = append(a.waiting, submitted{time.Now(), in.MeteredSize()})
+	a.mu.Unlock()
+	return a.AppendSession.Submit(ctx, in)
+}
+
+func (a *doorAppends) Recv(ctx context.Context) (protocol.AppendAck, error) {
+	ack, err := a.AppendSession.Recv(ctx)
+	switch {
+	case err == nil:
+		a.mu.Lock()
+		in := a.waiting[0]
+		a.waiting = a.waiting[1:]
+		a.mu.Unlock()
+		a.d.appended(ack, in.bytes, in.began)
+	case !errors.Is(err, io.EOF) && ctx.Err() == nil:
+		a.fail.Do(func() { a.d.failed("append_session", err) }) // the failure is told for ever
+	}
+	return ack, err
+}
+
+func (a *doorAppends) Close() error {
+	a.close.Do(a.d.appendSessions.Dec)
+	return a.AppendSession.Close()
+}
+
+// doorReads is a read session seen through a door.
+type doorReads struct {
+	protocol.ReadSession
+	d     *doorMetrics
+	close sync.Once
+	fail  sync.Once
+}
+
+func (r *doorReads) Next(ctx context.Context) (protocol.ReadBatch, error) {
+	batch, err := r.ReadSession.Next(ctx)
+	switch {
+	case err == nil:
+		r.d.delivered(batch.Records)
+	case !errors.Is(err, io.EOF) && ctx.Err() == nil:
+		r.fail.Do(func() { r.d.failed("read_session", err) })
+	}
+	return batch, err
+}
+
+func (r *doorReads) Close() error {
+	r.close.Do(r.d.readSessions.Dec)
+	return r.ReadSession.Close()
+}
