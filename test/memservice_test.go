@@ -53,6 +53,7 @@ func (m *memService) notifyLocked() {
 
 func (m *memService) basinLocked(name protocol.BasinName) (*memBasin, error) {
 	if b := m.basins[name]; b != nil {
+		m.emptyLocked(b)
 		return b, nil
 	}
 	return nil, protocol.Errorf(protocol.CodeBasinNotFound, "basin %s does not exist", name)
@@ -224,6 +225,8 @@ func (b *memBasin) addStreamLocked(name protocol.StreamName, config protocol.Str
 		info:   protocol.StreamInfo{Name: name, CreatedAt: time.Now().UTC(), Cipher: b.config.StreamCipher},
 		config: config.Resolve(b.config.DefaultStreamConfig),
 	}
+	s.wrote = s.info.CreatedAt
+	s.armLocked(true)
 	b.streams[name] = s
 	return s
 }
@@ -243,7 +246,7 @@ func (m *memService) EnsureStream(_ context.Context, ref protocol.StreamRef, con
 	if s.config == resolved {
 		return s.info, protocol.ProvisionNoop, nil
 	}
-	s.config = resolved
+	s.reconfigureLocked(resolved)
 	return s.info, protocol.ProvisionUpdated, nil
 }
 
@@ -264,7 +267,7 @@ func (m *memService) ReconfigureStream(_ context.Context, ref protocol.StreamRef
 	if err != nil {
 		return protocol.ResolvedStreamConfig{}, err
 	}
-	s.config = change.ApplyResolved(s.config, b.config.DefaultStreamConfig)
+	s.reconfigureLocked(change.ApplyResolved(s.config, b.config.DefaultStreamConfig))
 	return s.config, nil
 }
 

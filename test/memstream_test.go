@@ -20,6 +20,9 @@ type memStream struct {
 	token   string
 	trim    uint64
 	batches []memBatch // every append batch ever, for followers and catch-up alike
+
+	wrote     time.Time // the last append, or the creation
+	deadlines []memDeadline
 }
 
 // memBatch is one append batch as it was stored.
@@ -115,6 +118,7 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 	}
 	s.batches = append(s.batches, batch)
 	s.tail = tail
+	s.wroteLocked()
 	first := &batch.records[0]
 	return protocol.AppendAck{
 		Start: protocol.Position{SeqNum: first.SeqNum, Timestamp: first.Timestamp}, End: tail, Tail: tail}, nil

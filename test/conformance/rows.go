@@ -174,6 +174,21 @@ var ControlPlane = []Row{
 	{"A.14", 255, 272, Void, "data plane A.14 has the same rows"},
 }
 
+// ControlPlaneTasks lists the rows of the control plane's appendix that concern what goes on in the background, once and
+// in order. Where the reference works in pages of its own, a test asks that more than a page of work is done.
+var ControlPlaneTasks = []Row{
+	{"A.15", 273, 286, ByUnitTest, "adapter"},
+	{"A.16", 287, 290, Here, ""},
+	{"A.16", 291, 294, ByUnitTest, "adapter"},
+	{"A.16", 295, 296, Here, ""},
+	{"A.16", 297, 298, ByUnitTest, "adapter"},
+	{"A.16", 299, 300, Here, ""},
+	{"A.16", 301, 303, ByUnitTest, "adapter"},
+	{"A.16", 304, 304, Here, ""},
+	{"A.17", 305, 315, ByUnitTest, "adapter"},
+	{"A.17", 316, 316, Here, ""},
+}
+
 // ControlPlaneTokens lists the rows of the control plane's appendix that concern access tokens, once and in order. Their
 // cases are a [TokenCase] each, but for what shows only in HTTP.
 var ControlPlaneTokens = []Row{

@@ -22,6 +22,7 @@ var tables = []struct {
 }{
 	{"data plane", false, DataPlane, 1, dataPlaneRows},
 	{"control plane", true, ControlPlane, 1, controlPlaneRows},
+	{"background tasks", true, ControlPlaneTasks, 273, 316},
 	{"locations", true, ControlPlaneLocations, 404, 413},
 	{"access tokens", true, ControlPlaneTokens, 317, 378},
 	{"usage metrics", true, ControlPlaneUsage, 379, 403},
