@@ -10,6 +10,9 @@
 // What shows only in HTTP (statuses, headers, bodies, events, frames) is a [WebCase], asked by raw requests through a
 // [WebDoor] by [RunWeb].
 //
+// What access tokens allow is a [TokenCase], put by [RunTokens] to a [TokenDoor], whose broker checks them. [Calls] is every
+// operation as a client asks for it, with what it needs.
+//
 // Cases come in two kinds. A timed case runs in a testing/synctest bubble with a broker of its own: hours pass in
 // no time, waits are exact, and nothing may listen or touch a disk. All other cases share one broker and keep to
 // basins of their own.
