@@ -82,6 +82,18 @@ func (f *fakeStore) Scan(_ context.Context, kind Kind, scope string, yield func(
 	return nil
 }
 
+func (f *fakeStore) set(broken bool, writes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken, f.writes = broken, writes
+}
+
+func (f *fakeStore) written() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.puts
+}
+
 func (f *fakeStore) count(kind Kind) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -142,12 +142,12 @@ func TestRestart(t *testing.T) {
 
 		// A write whose answer is lost is done again.
 		r.appended(&lane, 1000)
-		r.store.broken = true
+		r.store.set(true, -1)
 		time.Sleep(3 * flushEvery)
 		if r.Failures() == 0 {
 			t.Fatal("no failure was counted")
 		}
-		r.store.broken = false
+		r.store.set(false, -1)
 		time.Sleep(flushEvery)
 		check("after an outage", 1011)
 		if err := r.flush(t.Context(), time.Now()); err != nil {
@@ -199,9 +199,9 @@ func TestRollUp(t *testing.T) {
 		for writes := range 30 { // the process dies after so many steps of the work, and is started again
 			r.Meter = New(r.log)
 			r.Meter.store, r.Meter.sizes = r.store, r.sizes
-			r.store.writes = writes
+			r.store.set(false, writes)
 			_ = r.rollUp(t.Context(), time.Now())
-			r.store.writes = -1
+			r.store.set(false, -1)
 			check("interrupted")
 		}
 		r.start()
@@ -262,10 +262,10 @@ func TestStorageOfBasins(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		r.sizes.set(basin, 200)
 		time.Sleep(2 * time.Hour)
-		puts := r.store.puts
+		puts := r.store.written()
 		time.Sleep(10 * time.Hour)
-		if r.store.puts != puts {
-			t.Fatalf("an idle basin was written %d times", r.store.puts-puts)
+		if now := r.store.written(); now != puts {
+			t.Fatalf("an idle basin was written %d times", now-puts)
 		}
 		r.restart()
 		r.sizes.set(basin, 300)
@@ -361,10 +361,10 @@ func TestUnreadableStore(t *testing.T) {
 		}
 		q := ask(protocol.MetricAppendThroughput, now, now.Add(time.Minute), "")
 		r.same("damaged", r.points(basin, "express", q), map[int64]float64{now.Unix(): 5})
-		r.store.broken = true
+		r.store.set(true, -1)
 		if _, err := r.Basin(context.Background(), basin, q); protocol.CodeOf(err) != protocol.CodeUnavailable {
 			t.Fatalf("got %v", err)
 		}
-		r.store.broken = false
+		r.store.set(false, -1)
 	})
 }
