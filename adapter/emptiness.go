@@ -149,6 +149,9 @@ func (m *emptiness) look(ctx context.Context, w waiting) {
 // settle deals with the deadlines of a stream that are due: it deletes the stream, or notes that they are done. next is
 // when to look again; 0: when something arms it.
 func (m *emptiness) settle(ctx context.Context, w waiting) (next uint64, err error) {
+	if b, _, ok := m.a.catalog.view.basin(w.ref.Basin); ok && b.hidden() {
+		return seconds(time.Now()) + emptinessRetry, nil // it is being restored
+	}
 	e := m.current(w)
 	if e == nil {
 		return 0, nil
