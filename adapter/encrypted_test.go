@@ -240,3 +240,29 @@ func TestBudgetIsGivenBack(t *testing.T) {
 	}
 	mustSubmit(t, s.Appender(), large)
 }
+
+// TestMeteredSizeOfAPartOfAChunk needs no key.
+func TestMeteredSizeOfAPartOfAChunk(t *testing.T) {
+	h := newHarness(t)
+	records := []protocol.Record{body("a"), protocol.FenceRecord("t"), body("longer than the first"), body("b")}
+	for i, c := range append(ciphers, protocol.CipherNone) {
+		ref := h.encrypted(fmt.Sprintf("test-basin-%d", i), c)
+		s := h.handle(ref)
+		defer s.Close()
+		if c == protocol.CipherNone {
+			h.mustAppend(ref, records...)
+		} else {
+			mustSubmit(t, h.keyed(ref, keyOf(1)).Appender(), records...)
+		}
+		chunk, err := s.st.log.getLast(t.Context(), s.st.subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from := range uint64(5) {
+			in := protocol.AppendInput{Records: records[from:]}
+			if got, want := chunk.meteredFrom(from), in.MeteredSize(); got != want {
+				t.Errorf("cipher %q from %d: %d metered bytes, want %d", c, from, got, want)
+			}
+		}
+	}
+}

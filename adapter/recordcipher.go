@@ -168,3 +168,23 @@ func (c *recordCipher) decryptRecord(dst []byte, pos protocol.Position, rec *pro
 	}
 	return open, size, nil
 }
+
+// meteredFrom is the metered size of the chunk's records with a seq_num of at least seq, as they were appended. It needs no
+// key.
+func (c *stored) meteredFrom(seq uint64) (metered uint64) {
+	if seq <= c.FirstSeqNum() {
+		return c.Records.MeteredSize()
+	}
+	if c.Cipher == protocol.CipherNone {
+		return c.Records.From(seq).MeteredSize()
+	}
+	for rec := range c.Records.From(seq).All() {
+		if rec.Command() != protocol.NoCommand {
+			metered += rec.MeteredSize()
+			continue
+		}
+		size, _ := binary.Uvarint(rec.Body)
+		metered += size
+	}
+	return metered
+}

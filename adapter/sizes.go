@@ -193,11 +193,7 @@ func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
 
 // totalBefore is how many metered bytes the stream had taken before the first record of the chunk that trim leaves.
 func (c *stored) totalBefore(trim uint64) uint64 {
-	shown := c.Records.MeteredSize()
-	if trim > c.FirstSeqNum() && c.Cipher == protocol.CipherNone { // an encrypted record does not tell its size without the key
-		shown = c.Records.From(trim).MeteredSize()
-	}
-	return c.Total - min(c.Total, shown)
+	return c.Total - min(c.Total, c.meteredFrom(trim))
 }
 
 // ignoreGone turns the word that there is nothing, or nothing any more, into none.
