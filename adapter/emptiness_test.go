@@ -166,7 +166,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantKept(ref, 560)
 		h.wantDeleted(ref, 70)
 	})
-	bubble(t, "A.16/297 append in flight at the check", func(t *testing.T, h *harness) {
+	bubble(t, "A.16/297 and data plane A.7/130: append in flight at the check", func(t *testing.T, h *harness) {
 		ref := h.idleStream(1, 60)
 		s := h.handle(ref)
 		defer s.Close()

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -241,5 +242,34 @@ func BenchmarkMark(b *testing.B) {
 	m.begin("S2_LOG_test-basin_0")
 	for seq := jsSeq(1); b.Loop(); seq++ {
 		m.set("S2_LOG_test-basin_0", seq)
+	}
+}
+
+// go test -run '^$' -bench AppendMarks ./adapter -count 10 | benchstat -col /marks -
+func BenchmarkAppendMarks(b *testing.B) {
+	for _, on := range []bool{false, true} {
+		b.Run(fmt.Sprintf("marks=%v", on), func(b *testing.B) {
+			h := newHarness(b)
+			if !on {
+				h.commit.marks = nil
+			}
+			s := h.handle(h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{}))
+			defer s.Close()
+			in := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 200)}}}
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				lane, done := s.Appender(), make(chan error, 1)
+				for pb.Next() {
+					if err := lane.Submit(b.Context(), in, func(_ protocol.AppendAck, err error) { done <- err }); err != nil {
+						b.Error(err)
+						return
+					}
+					if err := <-done; err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
 	}
 }

@@ -11,11 +11,12 @@ func sampleChunk() protocol.Chunk {
 		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
 		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
 	)
-	return protocol.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Fence: "tök en"}
+	return protocol.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Fence: "tök en",
+		LastAppend: protocol.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
 }
 
 func TestChunkRoundTrip(t *testing.T) {
-	state := protocol.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9}
+	state := protocol.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9, LastAppend: protocol.LastAppend{At: 1}}
 	for name, c := range map[string]protocol.Chunk{"records": sampleChunk(), "state": state, "empty stream": {ID: "y-0"}} {
 		t.Run(name, func(t *testing.T) {
 			got, err := protocol.DecodeChunk(c.EncodeHeader(), c.Records.Wire())
