@@ -15,6 +15,7 @@ import (
 // The layout below the store directory, as the NATS server makes it:
 //
 //	weir.lock                                     ours
+//	weir.marks                                    the adapter's: how far each log was synced
 //	jetstream/<account>/streams/<stream>/meta.inf one directory for each JetStream stream
 //	                                     msgs/    its records
 const (
