@@ -34,7 +34,7 @@ func (v *view) basinSize(name protocol.BasinName, surveyed bool) (bytes uint64, 
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	b, ok := v.basins.Get(string(name))
-	if !ok || b.deleting() {
+	if !ok || b.deleting() || b.hidden() {
 		return 0, false
 	}
 	return b.bytes, surveyed || b.streams.Len() == 0
@@ -48,7 +48,7 @@ func (v *view) eachSize(yield func(protocol.BasinName, uint64)) {
 	var all []basin
 	v.mu.RLock()
 	v.basins.Scan(func(_ string, b *basinView) bool {
-		if !b.deleting() {
+		if !b.deleting() && !b.hidden() {
 			all = append(all, basin{b.Name, b.bytes})
 		}
 		return true
@@ -82,7 +82,7 @@ func (v *view) basinsWithStreams(t time.Time) (names []protocol.BasinName) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	v.basins.Scan(func(_ string, b *basinView) bool {
-		if b.deleting() {
+		if b.deleting() || b.hidden() {
 			return true
 		}
 		b.streams.Scan(func(_ string, e *streamEntry) bool {
