@@ -297,10 +297,9 @@ func TestScopeOverNATS(t *testing.T) {
 		}
 	}
 	// The client tells what NATS refused as the service would.
-	quick := client.New(one, client.Options{Timeout: 200 * time.Millisecond})
-	_, err := quick.Append(t.Context(), protocol.StreamRef{Basin: "team-b-one", Stream: "user/42"}, input("x"))
+	_, err := over(one).Append(t.Context(), protocol.StreamRef{Basin: "team-b-one", Stream: "user/42"}, input("x"))
 	wantCode(t, "a basin out of scope", err, protocol.CodePermissionDenied)
-	_, err = quick.OpenReadSession(t.Context(), protocol.StreamRef{Basin: "team-a-one", Stream: "user/42"}, protocol.ReadRequest{})
+	_, err = over(one).OpenReadSession(t.Context(), protocol.StreamRef{Basin: "team-a-one", Stream: "user/42"}, protocol.ReadRequest{})
 	wantCode(t, "an operation that is missing", err, protocol.CodePermissionDenied)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,12 +35,14 @@ type Client struct {
 	nc       *nats.Conn
 	opts     Options
 	subjects protocol.NATSSubjects
+	refused  *refusals
 	readers  atomic.Int64 // open read sessions, which share what may be on its way to the connection
 }
 
 var _ protocol.Service = (*Client)(nil)
 
-// New makes a client. The connection stays the caller's; closing it ends all sessions.
+// New makes a client. The connection stays the caller's; closing it ends all sessions. The client puts itself before the
+// connection's error handler, to hear what NATS does not let it ask.
 func New(nc *nats.Conn, opts Options) *Client {
 	if opts.Timeout <= 0 {
 		opts.Timeout = defaultTimeout
@@ -49,7 +50,7 @@ func New(nc *nats.Conn, opts Options) *Client {
 	if opts.ResumeFor <= 0 {
 		opts.ResumeFor = defaultResumeFor
 	}
-	return &Client{nc: nc, opts: opts, subjects: protocol.NATSSubjects(opts.Prefix)}
+	return &Client{nc: nc, opts: opts, subjects: protocol.NATSSubjects(opts.Prefix), refused: watch(nc)}
 }
 
 // bound gives ctx a deadline if it has none, extra beyond the usual.
@@ -70,9 +71,11 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
 	}
 	c.authorize(head)
+	ctx, done := c.refused.bind(ctx, subject)
+	defer done()
 	m, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: head, Data: body})
 	if err != nil {
-		return nil, c.failure(subject, len(body), err)
+		return nil, c.failed(ctx, subject, len(body), err)
 	}
 	if e := failureOf(m); e != nil {
 		return nil, e
@@ -100,6 +103,14 @@ func failureOf(m *nats.Msg) *protocol.Error {
 	return protocol.ParseError(status, m.Data)
 }
 
+// failed is failure for a request whose context is bound to the refusals of its subject.
+func (c *Client) failed(ctx context.Context, subject string, size int, err error) error {
+	if errors.Is(context.Cause(ctx), errRefused) {
+		return errRefused
+	}
+	return c.failure(subject, size, err)
+}
+
 // failure turns a failure of the transport into a [*protocol.Error].
 func (c *Client) failure(subject string, size int, err error) error {
 	switch {
@@ -110,21 +121,15 @@ func (c *Client) failure(subject string, size int, err error) error {
 			size, c.nc.MaxPayload())
 	case errors.Is(err, nats.ErrBadSubject):
 		return protocol.Errorf(protocol.CodeBadPath, "the names do not make a subject: %q", subject)
-	case c.forbidden(subject):
-		return protocol.Errorf(protocol.CodePermissionDenied, "NATS does not allow this connection to ask on %s", subject)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return protocol.Wrap(protocol.CodeRequestTimeout, err, "no answer in time; what was asked for may have been done")
 	case errors.Is(err, context.Canceled):
 		return protocol.AsError(err)
 	}
+	if c.nc.IsClosed() && errors.Is(c.nc.LastError(), nats.ErrAuthorization) {
+		return protocol.Wrap(protocol.CodeAuthn, err, "NATS has closed the connection, whose access token or user it does not let in any more")
+	}
 	return errConnection(err)
-}
-
-// forbidden reports whether the NATS server has refused to take messages for the subject from this connection. It says
-// so beside the request, which only sees that no answer comes.
-func (c *Client) forbidden(subject string) bool {
-	last := c.nc.LastError()
-	return errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), strconv.Quote(subject))
 }
 
 func errConnection(err error) *protocol.Error {

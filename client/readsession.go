@@ -117,6 +117,8 @@ func (s *readSession) open(ctx context.Context) error {
 	addEncryptionKey(head, s.key)
 	subject := s.c.subjects.Records("read", s.ref)
 	body := protocol.EncodeReadRequestJSON(&req)
+	ctx, done := s.c.refused.bind(ctx, subject)
+	defer done()
 	err = s.c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: l.inbox, Header: head, Data: body})
 	var m *nats.Msg
 	if err == nil {
@@ -124,7 +126,7 @@ func (s *readSession) open(ctx context.Context) error {
 	}
 	switch {
 	case err != nil:
-		err = s.c.failure(subject, len(body), err)
+		err = s.c.failed(ctx, subject, len(body), err)
 	case noResponders(m):
 		err = errNobody(subject)
 	default:

@@ -4,6 +4,8 @@ import (
 	"net"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/broker/httpapi"
 	"github.com/weirstream/weir/client"
@@ -41,8 +43,35 @@ var tokenDoors = []conformance.TokenDoor{
 			return client.New(nc, client.Options{AccessToken: token})
 		}}
 	}},
+	{Name: "nats connection", Open: openConnections},
 	httpTokenDoor(http2),
 	httpTokenDoor(http1, httpclient.JSON),
+}
+
+// openConnections gives each token a connection of its own. In a bubble nothing listens: there the token is in a header.
+func openConnections(t testing.TB, bubble bool) conformance.Checked {
+	b := startBroker(t, bubble, withRoot, func(c *conf.Config) {
+		if !bubble {
+			c.NATS.Listen = "127.0.0.1:0"
+		}
+	})
+	as := func(token string) protocol.Service {
+		if bubble {
+			nc, err := b.Connect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(nc.Close)
+			return client.New(nc, client.Options{AccessToken: token})
+		}
+		nc, err := nats.Connect(b.ClientURL(), nats.Token(token))
+		if err != nil {
+			return strangers{err: authnOf(err)}
+		}
+		t.Cleanup(nc.Close)
+		return client.New(nc, client.Options{})
+	}
+	return conformance.Checked{Root: as(rootToken), As: as, Before: "NATS does not allow this"}
 }
 
 func httpTokenDoor(wire httpVersion, opts ...httpclient.Option) conformance.TokenDoor {

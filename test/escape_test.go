@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -31,7 +32,9 @@ type prison struct {
 
 func newPrison(t *testing.T) *prison {
 	t.Helper()
-	p := &prison{b: startBroker(t, false, withRoot, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })}
+	p := &prison{b: startBroker(t, false, withRoot, func(c *conf.Config) {
+		c.HTTP.Listen, c.NATS.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	})}
 	p.root = p.b.Service()
 	nc, err := p.b.Connect()
 	if err != nil {
@@ -49,6 +52,14 @@ func newPrison(t *testing.T) *prison {
 			}
 			return svc
 		},
+		"nats connection": func(token string) protocol.Service {
+			nc, err := nats.Connect(p.b.ClientURL(), nats.Token(token), nats.Name(t.Name()))
+			if err != nil {
+				return strangers{err: authnOf(err)}
+			}
+			t.Cleanup(nc.Close)
+			return client.New(nc, client.Options{})
+		},
 		"nats header": func(token string) protocol.Service { return client.New(p.nc, client.Options{AccessToken: token}) },
 		"http1": func(token string) protocol.Service {
 			return httpclient.New(p.web.Base, p.web.Client, httpclient.Token(token))
@@ -62,6 +73,14 @@ func newPrison(t *testing.T) *prison {
 	}
 	p.gone = conformance.NoTarget("absent-basin", "vault/nothing", "absent-token")
 	return p
+}
+
+// authnOf is what a program makes of a NATS server that does not let it in.
+func authnOf(err error) error {
+	if errors.Is(err, nats.ErrAuthorization) {
+		return protocol.Errorf(protocol.CodeAuthn, "NATS does not let this access token in")
+	}
+	return err
 }
 
 // inmate issues a token that may do everything, changed.

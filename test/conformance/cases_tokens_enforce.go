@@ -24,7 +24,7 @@ var enforceCases = []TokenCase{
 			for _, lacks := range call.Needs {
 				svc := e.holder(on.everywhere, opSet(protocol.AllOperations&^protocol.Operations(lacks)))
 				f := e.denied(call.Do(e.ctx, svc, on))
-				if !strings.Contains(f.Message, lacks.String()) {
+				if !e.tells(f, lacks.String()) {
 					t.Fatalf("%s: %q does not name %s", call.Name, f.Message, lacks)
 				}
 			}
@@ -314,7 +314,7 @@ func (e *TokenEnv) outOfScope(svc protocol.Service, on Target, which func(Call) 
 	e.t.Helper()
 	for _, call := range Calls {
 		if which(call) {
-			if f := e.denied(call.Do(e.ctx, svc, on)); !strings.Contains(f.Message, "scope") {
+			if f := e.denied(call.Do(e.ctx, svc, on)); !e.tells(f, "scope") {
 				e.t.Fatalf("%s: %q", call.Name, f.Message)
 			}
 		}

@@ -18,7 +18,7 @@ func (e *TokenEnv) tenant(b *Basin, prefix string) *tenant {
 	e.t.Helper()
 	own := *e.Env
 	own.Service = e.holder(allPowers, autoPrefix(prefix))
-	return &tenant{&Basin{b.Name, &own}, &TokenEnv{&own, e.as}}
+	return &tenant{&Basin{b.Name, &own}, &TokenEnv{&own, e.as, e.before}}
 }
 
 // autoPrefixCases: control plane A.20 and 5.10.

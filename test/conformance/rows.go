@@ -230,7 +230,7 @@ var ControlPlaneHTTP = []Row{
 	{"A.24", 460, 462, Here, ""},
 	{"A.24", 463, 463, ByUnitTest, "protocol/spec"},
 	{"A.25", 464, 470, ByUnitTest, "protocol"},
-	{"A.25", 471, 475, ByAccount, "access tokens"},
+	{"A.25", 471, 475, ByUnitTest, "cmd/weir"},
 	{"A.25", 476, 485, ByUnitTest, "cmd/weir"},
 	{"A.25", 486, 489, Void, "weir's command finds its broker over NATS, by its addresses and contexts"},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,9 @@ type Checked struct {
 	Root protocol.Service
 	// As reaches the broker as whoever presents the token does.
 	As func(token string) protocol.Service
+	// Before begins the message of what refuses requests before they reach the broker, and cannot say why; "" if nothing
+	// does.
+	Before string
 }
 
 // TokenDoor is one way to reach a broker that checks access tokens.
@@ -71,11 +75,17 @@ func RunTokens(t *testing.T, door TokenDoor) {
 // TokenEnv is what a case of access tokens works with. Its service is the root's.
 type TokenEnv struct {
 	*Env
-	as func(token string) protocol.Service
+	as     func(token string) protocol.Service
+	before string
+}
+
+// tells reports whether a refusal says why, or comes from before the broker.
+func (e *TokenEnv) tells(f *protocol.Error, why string) bool {
+	return strings.Contains(f.Message, why) || e.before != "" && strings.HasPrefix(f.Message, e.before)
 }
 
 func newTokenEnv(ctx context.Context, t *testing.T, checked Checked, door TokenDoor) *TokenEnv {
-	return &TokenEnv{newEnv(ctx, t, checked.Root, Door{Name: door.Name}), checked.As}
+	return &TokenEnv{newEnv(ctx, t, checked.Root, Door{Name: door.Name}), checked.As, checked.Before}
 }
 
 // freeTokenID returns an id that nobody else uses.

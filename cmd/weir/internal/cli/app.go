@@ -243,9 +243,6 @@ func (a *app) verb(prepare func(args []string) (call, error)) func(*cobra.Comman
 		a.ran = true
 		ctx, stop := a.interruptible(cmd.Context())
 		defer stop()
-		ctx, refuse := context.WithCancelCause(ctx)
-		defer refuse(nil)
-		a.dial.Refused = func(err error) { refuse(errRefused(err)) }
 		a.dial.Notify = func(s string) { fmt.Fprintln(a.env.Stderr, "weir: "+s) }
 		svc, closeService, err := a.env.Dial(ctx, a.dial)
 		if err != nil {
@@ -253,17 +250,11 @@ func (a *app) verb(prepare func(args []string) (call, error)) func(*cobra.Comman
 		}
 		defer closeService()
 		err = do(ctx, svc)
-		if cause := context.Cause(ctx); isCancellation(err) && (errors.Is(cause, errInterrupted) || protocolError(cause) != nil) {
-			return cause
+		if errors.Is(context.Cause(ctx), errInterrupted) && isCancellation(err) {
+			return errInterrupted
 		}
 		return err
 	}
-}
-
-// errRefused is the failure of a verb whose connection may not ask what the verb wants. NATS says so beside the request,
-// which would wait in vain.
-func errRefused(err error) error {
-	return protocol.Errorf(protocol.CodePermissionDenied, "the access token, or NATS, does not allow this: %v", err)
 }
 
 // isCancellation reports whether err only says that its context ended.

@@ -52,7 +52,7 @@ func TestConnectionFlags(t *testing.T) {
 			if code := cli.Main(context.Background(), e, append([]string{"ls"}, tt.args...)); code != 0 {
 				t.Fatalf("exit %d, %s", code, r.stderr.String())
 			}
-			got.Notify, got.Refused = nil, nil
+			got.Notify = nil
 			if tt.want.Timeout == 0 {
 				tt.want.Timeout = natsconn.DefaultTimeout
 			}

@@ -143,30 +143,6 @@ func TestAccessTokenOfTheCommand(t *testing.T) {
 	}
 }
 
-// TestRefusedByNATS: what NATS does not let a connection ask ends the verb at once with permission_denied.
-func TestRefusedByNATS(t *testing.T) {
-	r := &run{}
-	e := env(nil, r, "")
-	e.Dial = func(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error) {
-		return hangs{newFake(), func() { o.Refused(context.DeadlineExceeded) }}, func() {}, nil
-	}
-	if code := cli.Main(context.Background(), e, []string{"ls"}); code != 1 || !strings.Contains(r.stderr.String(), "(permission_denied)") {
-		t.Errorf("exit %d, %s", code, r.stderr.String())
-	}
-}
-
-// hangs never answers.
-type hangs struct {
-	*fakeService
-	asked func()
-}
-
-func (h hangs) ListBasins(ctx context.Context, _ protocol.ListRequest) (protocol.BasinPage, error) {
-	h.asked()
-	<-ctx.Done()
-	return protocol.BasinPage{}, protocol.AsError(ctx.Err())
-}
-
 // TestServeSaysWhoMayCome: whether access is checked, and how a shell gets the token, which is not shown.
 func TestServeSaysWhoMayCome(t *testing.T) {
 	for _, tt := range []struct {

@@ -65,22 +65,3 @@ func TestAccessTokenLogsIn(t *testing.T) {
 		})
 	}
 }
-
-// TestRefusedSubjectsAreTold: at once, not when the request times out.
-func TestRefusedSubjectsAreTold(t *testing.T) {
-	url := startWith(t, &server.Options{Users: []*server.User{{Username: "app", Password: "s3cret",
-		Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"allowed"}}}}}})
-	refused := make(chan error, 1)
-	nc, err := Connect(Options{Server: url, User: "app", Password: "s3cret", NoContext: true, Timeout: 5 * time.Second,
-		Refused: func(err error) { refused <- err }}, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	if err := nc.Publish("other", nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-refused; !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), "other") {
-		t.Error(err)
-	}
-}

@@ -43,8 +43,6 @@ type Options struct {
 	// AccessToken is weir's. It goes with every request, and is also what the connection logs in with if nothing else
 	// says who connects.
 	AccessToken string
-	// Refused, if set, is told what NATS does not allow to publish or to subscribe to.
-	Refused func(error)
 }
 
 // DefaultTimeout is that of the nats CLI.
@@ -129,11 +127,7 @@ func Connect(o Options, notify func(string)) (*nats.Conn, error) {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { notify("connected again to " + nc.ConnectedUrlRedacted()) }),
 		// Sessions find their own losses by counting frames; the default prints on standard error.
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			if o.Refused != nil && errors.Is(err, nats.ErrPermissionViolation) {
-				o.Refused(err)
-			}
-		}),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}
 	if o.AccessToken != "" && !namesUser(nctx) {
 		nc, err := nctx.Connect(slices.Concat(opts, []nats.Option{nats.Token(o.AccessToken)})...)
