@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -227,17 +229,18 @@ const abortTimeout = 5 * time.Second
 func (r *restorer) basin(ctx context.Context, c *catalogReader, e *entry) (err error) {
 	b := &basinRestorer{restorer: r, basin: e.basin, restore: rand.Text(), streams: map[id]*restoredStream{}}
 	begin := protocol.BeginRestoreRequest{Restore: b.restore, Entry: e.CatalogEntry}
-	if err := again(ctx, func(ctx context.Context) error { return r.dst.BeginRestore(ctx, begin) },
-		protocol.CodeBasinDeletionPending, protocol.CodeTransactionConflict); err != nil {
-		return err
-	}
+	shows := false
 	defer func() {
-		if err != nil {
+		if err != nil && !shows {
 			abort, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 			defer cancel()
 			_ = r.dst.AbortRestore(abort, e.basin, b.restore) // if it fails, the next restore removes it
 		}
 	}()
+	if err := again(ctx, func(ctx context.Context) error { return r.dst.BeginRestore(ctx, begin) },
+		protocol.CodeBasinDeletionPending, protocol.CodeTransactionConflict); err != nil {
+		return err
+	}
 	if err := b.names(ctx, c); err != nil {
 		return err
 	}
@@ -248,6 +251,7 @@ func (r *restorer) basin(ctx context.Context, c *catalogReader, e *entry) (err e
 	if err := again(ctx, func(ctx context.Context) error { return r.dst.EndRestore(ctx, end) }); err != nil {
 		return err
 	}
+	shows = true
 	if err := b.compare(ctx); err != nil {
 		return err
 	}
@@ -278,45 +282,64 @@ type restoredStream struct {
 	to   int // log in the broker
 }
 
-// names imports the streams' entries.
+// namesAtOnce is how many messages with streams' entries may be unanswered.
+const namesAtOnce = 4
+
+// names imports the streams' entries, in any order.
 func (b *basinRestorer) names(ctx context.Context, c *catalogReader) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(namesAtOnce)
+	var mu sync.Mutex // guards b.streams
 	var waiting []*entry
 	size := 0
-	flush := func() error {
-		if len(waiting) == 0 {
-			return nil
-		}
-		req := protocol.ImportStreamsRequest{Basin: b.basin, Restore: b.restore}
-		for _, e := range waiting {
-			req.Entries = append(req.Entries, e.CatalogEntry)
-		}
-		var logs []int
-		if err := again(ctx, func(ctx context.Context) (err error) {
-			logs, err = b.dst.ImportStreams(ctx, req)
+	flush := func() {
+		batch := waiting
+		waiting, size = nil, 0
+		group.Go(func() error {
+			placed, err := b.place(ctx, batch)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(b.streams, placed)
 			return err
-		}); err != nil {
-			return err
-		}
-		if len(logs) != len(waiting) {
-			return fmt.Errorf("the broker placed %d of %d streams", len(logs), len(waiting))
-		}
-		for i, e := range waiting {
-			b.streams[e.id] = &restoredStream{name: e.stream.Name, from: e.stream.Log, to: logs[i]}
-		}
-		waiting, size = waiting[:0], 0
-		return nil
+		})
 	}
 	err := c.streams(b.basin, func(e *entry) error {
 		waiting = append(waiting, e)
 		if size += len(e.Key) + len(e.Value) + 32; size >= b.opts.BatchBytes/4 {
-			return flush()
+			flush()
 		}
-		return nil
+		return ctx.Err()
 	})
-	if err != nil {
-		return err
+	if len(waiting) > 0 && err == nil {
+		flush()
 	}
-	return flush()
+	if failed := group.Wait(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// place imports some streams' entries and returns where the broker has put them.
+func (b *basinRestorer) place(ctx context.Context, entries []*entry) (map[id]*restoredStream, error) {
+	req := protocol.ImportStreamsRequest{Basin: b.basin, Restore: b.restore}
+	for _, e := range entries {
+		req.Entries = append(req.Entries, e.CatalogEntry)
+	}
+	var logs []int
+	if err := again(ctx, func(ctx context.Context) (err error) {
+		logs, err = b.dst.ImportStreams(ctx, req)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if len(logs) != len(entries) {
+		return nil, fmt.Errorf("the broker placed %d of %d streams", len(logs), len(entries))
+	}
+	placed := map[id]*restoredStream{}
+	for i, e := range entries {
+		placed[e.id] = &restoredStream{name: e.stream.Name, from: e.stream.Log, to: logs[i]}
+	}
+	return placed, nil
 }
 
 // compare asks the broker for the tails of all streams.
