@@ -110,7 +110,7 @@ func TestMetrics(t *testing.T) {
 		`weir_append_records_total{door="http"}`: 1, `weir_append_seconds_count{door="nats"}`: 2, `weir_append_seconds_count{door="http"}`: 1,
 		`weir_read_records_total{door="in_process"}`: 2 + 4, `weir_read_seconds_count{door="nats"}`: 1,
 		`weir_record_failures_total{code="condition_failed",door="nats",operation="append"}`: 1,
-		`weir_sessions{door="in_process",kind="append"}`: 1, `weir_sessions{door="nats",kind="read"}`: 1,
+		`weir_sessions{door="in_process",kind="append"}`:                                     1, `weir_sessions{door="nats",kind="read"}`: 1,
 		"weir_catalog_basins": 1, "weir_catalog_streams": 1, "weir_streams_loaded": 1, "weir_logs_open": 1, "weir_jetstream_up": 1,
 		"weir_store_failed": 0, "weir_sync_chunks_sum": 5, "s2_append_ack_latency_seconds_count": 5,
 	} {
