@@ -42,10 +42,13 @@ func (l *natsLogger) Tracef(format string, v ...any) {
 }
 
 func (l *natsLogger) Errorf(format string, v ...any) {
-	if l.quiet && (strings.Contains(format, server.ErrAuthentication.Error()) || len(v) > 0 && v[0] == server.ErrAuthentication) {
-		return
+	switch {
+	case l.quiet && (strings.Contains(format, server.ErrAuthentication.Error()) || len(v) > 0 && v[0] == server.ErrAuthentication):
+	case l.quiet && (strings.Contains(format, "Publish Violation") || strings.Contains(format, "Subscription Violation")):
+		l.log.Debug(natsMessage, text(format, v)) // The client is told; whoever asks on and on must not fill the disk.
+	default:
+		l.log.Error(natsMessage, text(format, v))
 	}
-	l.log.Error(natsMessage, text(format, v))
 }
 
 func (l *natsLogger) Fatalf(format string, v ...any) {

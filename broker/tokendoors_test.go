@@ -390,7 +390,13 @@ func TestRefusalsAreCounted(t *testing.T) {
 			}
 		}
 	}
-	login(t, b, testRoot)
+	nc := login(t, b, issueToken(t, b, "a", protocol.OpRead))
+	if err := nc.Publish("$JS.API.INFO", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.FlushTimeout(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
 	b.doors.tokens.refused.tell(time.Now().Add(refusalPeriod))
 	mu.Lock()
 	defer mu.Unlock()
@@ -400,6 +406,9 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 	if n := strings.Count(text, "nats connections were refused"); n != 2 || !strings.Contains(text, "count=1 last_from=127.0.0.1:") || !strings.Contains(text, "count=59 ") {
 		t.Errorf("%d lines:\n%s", n, text)
+	}
+	if strings.Contains(text, "level=ERROR") || !strings.Contains(text, "Publish Violation") {
+		t.Errorf("what a client may not publish is no error of the broker:\n%s", text)
 	}
 	if !strings.Contains(text, "access=checked") {
 		t.Error("the start does not say that access is checked")

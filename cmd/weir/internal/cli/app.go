@@ -168,6 +168,8 @@ func (a *app) report(cmd *cobra.Command, err error) {
 	switch e := protocolError(err); {
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.env.Stderr, "Run '%s --help' for its arguments and flags.\n", cmd.CommandPath())
+	case errors.As(err, &connect) && connect.Unauthorized():
+		fmt.Fprintln(a.env.Stderr, "It wants an access token that is in force (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN), or a user that it knows.")
 	case errors.As(err, &connect), e != nil && e.Code == protocol.CodeUnavailable && e.RemoteStatus == 0:
 		fmt.Fprintf(a.env.Stderr, "Start a broker with '%s serve --store-dir DIR', or say where one runs with --server, NATS_URL or --context.\n", a.env.Name)
 	}

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/weirstream/weir/cmd/weir/internal/cli"
+	"github.com/weirstream/weir/cmd/weir/internal/natsconn"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -140,6 +143,19 @@ func TestAccessTokenOfTheCommand(t *testing.T) {
 				t.Errorf("shows the token: %s", r.stderr.String())
 			}
 		})
+	}
+}
+
+// TestUnauthorizedSaysWhatToDo: a NATS that does not let the command in is there, so the advice is another one.
+func TestUnauthorizedSaysWhatToDo(t *testing.T) {
+	r := &run{}
+	e := env(nil, r, "")
+	e.Dial = func(context.Context, cli.DialOptions) (protocol.Service, func(), error) {
+		return nil, nil, &natsconn.ConnectError{Server: "nats://h:1", Err: nats.ErrAuthorization}
+	}
+	if code := cli.Main(context.Background(), e, []string{"ls"}); code != 3 || !strings.Contains(r.stderr.String(), "--access-token-file") ||
+		strings.Contains(r.stderr.String(), "Start a broker") {
+		t.Errorf("exit %d, %s", code, r.stderr.String())
 	}
 }
 

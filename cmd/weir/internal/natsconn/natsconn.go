@@ -160,6 +160,9 @@ func (e *ConnectError) Error() string {
 	return fmt.Sprintf("cannot connect to NATS at %s: %v", e.Server, e.Err)
 }
 
+// Unauthorized reports whether the server is there and does not let the user in.
+func (e *ConnectError) Unauthorized() bool { return errors.Is(e.Err, nats.ErrAuthorization) }
+
 // Unwrap returns the error of nats.go.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
