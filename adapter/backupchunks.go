@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,6 +23,7 @@ type restoredLog struct {
 	mu    sync.Mutex    // guards the rest
 	last  jsSeq         // valid if known
 	known bool          // the JetStream stream is there and last is right
+	gone  bool          // the restore is over
 	busy  chan struct{} // holds a token while chunks are being stored
 	moved chan struct{} // closed and replaced when last moves
 }
@@ -87,8 +89,13 @@ func (a *Adapter) restoredLog(basin protocol.BasinName, n int) (*restoredLog, er
 	return r, nil
 }
 
+// turnPatience is how long chunks wait for those before them. Their sender may be gone.
+const turnPatience = 2 * time.Second
+
 // turn waits until the log has got as many chunks as come before, and takes it.
 func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int, before jsSeq) error {
+	late := time.NewTimer(turnPatience)
+	defer late.Stop()
 	for {
 		select {
 		case l.busy <- struct{}{}:
@@ -96,8 +103,12 @@ func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int,
 			return ctx.Err()
 		}
 		l.mu.Lock()
-		known, last, moved := l.known, l.last, l.moved
+		known, gone, last, moved := l.known, l.gone, l.last, l.moved
 		l.mu.Unlock()
+		if gone {
+			<-l.busy
+			return errRestoreLost
+		}
 		if !known {
 			last, err := l.ensure(ctx, basin, n)
 			if err == nil {
@@ -115,10 +126,21 @@ func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int,
 		<-l.busy
 		select {
 		case <-moved:
+		case <-late.C:
+			return protocol.Errorf(protocol.CodeUnavailable, "before: the log has %d chunks, not %d; those between have not come yet", last, before)
 		case <-ctx.Done():
-			return protocol.Errorf(protocol.CodeTransactionConflict, "before: the log has %d chunks, not %d; those between have not come", last, before)
+			return ctx.Err()
 		}
 	}
+}
+
+// end lets nobody write to the log any more.
+func (l *restoredLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone = true
+	close(l.moved)
+	l.moved = make(chan struct{})
 }
 
 func (l *restoredLog) set(last jsSeq, known bool) {

@@ -56,6 +56,7 @@ func (b *bulk) forget(a *Adapter, basin protocol.BasinName) {
 	delete(b.active, basin)
 	for name, l := range b.restores {
 		if l.basin == basin {
+			l.end()
 			delete(b.restores, name)
 		}
 	}

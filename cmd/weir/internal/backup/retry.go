@@ -8,9 +8,10 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
+// callTimeout bounds one call. That of a broker that was killed has no answer, and is made again after it.
+var callTimeout = 15 * time.Second
+
 const (
-	// callTimeout bounds one call; a broker gives up after as long by itself.
-	callTimeout = 30 * time.Second
 	// patience is how long a broker that does not answer is waited for, and failureTries how often a call may fail in
 	// another way that can pass.
 	patience     = 2 * time.Minute

@@ -32,7 +32,7 @@ type rig struct {
 
 func quiet(c conf.Config) conf.Config {
 	c.HTTP.Listen, c.NATS.Listen = "", ""
-	c.LameDuck = time.Second
+	c.LameDuck = 5 * time.Second
 	return c
 }
 
