@@ -16,6 +16,9 @@ import (
 // childEnv holds the store directory when the test binary is to be a broker.
 const childEnv = "WEIR_CRASH_CHILD"
 
+// acceptLossEnv holds the broker's accept_loss.
+const acceptLossEnv = "WEIR_CRASH_ACCEPT_LOSS"
+
 const logsPerBasin = 2
 
 func TestMain(m *testing.M) {
@@ -38,6 +41,7 @@ func serve(dir string) error {
 	cfg.Durability = conf.DurabilityGroup
 	cfg.LogsPerBasin = logsPerBasin
 	cfg.LameDuck = 0
+	cfg.AcceptLoss = os.Getenv(acceptLossEnv)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b, err := broker.Start(context.Background(), cfg, broker.WithLogger(log))
 	if err != nil {

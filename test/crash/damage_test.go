@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -138,7 +139,7 @@ func TestCrashDamage(t *testing.T) {
 					dir := s.copyStore(t)
 					blocks := blockFiles(t, dir, log)
 					what := flip(t, rnd, blocks[(c.block+len(blocks))%len(blocks)], c.from, c.to)
-					s.check(t, dir, fmt.Sprintf("seed %d, %s of %d", seed, what, len(blocks)), log)
+					s.check(t, newMachine(t, dir), fmt.Sprintf("seed %d, %s of %d", seed, what, len(blocks)), log)
 				})
 			}
 		}
@@ -147,9 +148,8 @@ func TestCrashDamage(t *testing.T) {
 
 // check starts a broker on a damaged store and reads all streams. It returns how many records each stream gave before
 // its end or its failure, nil if the broker refused to start.
-func (s *sample) check(t *testing.T, dir, story, damaged string) map[*model]uint64 {
+func (s *sample) check(t *testing.T, m *machine, story, damaged string) map[*model]uint64 {
 	t.Helper()
-	m := newMachine(t, dir)
 	if err := m.tryStart(); err != nil {
 		if words := m.lastWords(); !strings.Contains(words, "damaged") || !strings.Contains(words, damaged) {
 			t.Fatalf("%s: the broker did not start, and does not say that %s is damaged: %v", story, damaged, err)
@@ -223,46 +223,75 @@ func (m *model) whose(r *protocol.SequencedRecord) (b *batch, place int, ok bool
 	return b, place, true
 }
 
-// TestCrashTornTail cuts bytes off the newest file of a log, as a crash of the machine can. What is before the cut stays.
+// TestCrashTornTail cuts bytes off the newest file of a log. What a crash of the machine tears was never synced, and the
+// broker starts; of what was, it says that it is lost, and starts when the operator accepts that. Either way what is before
+// the cut stays.
 func TestCrashTornTail(t *testing.T) {
 	seed := setting(t, "WEIR_CRASH_SEED", rand.Uint64())
 	t.Logf("repeat with WEIR_CRASH_SEED=%d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	s := takeSample(t, rnd, (*machine).kill)
 	log := s.largest()
-	for _, cut := range []int64{1, 30, 1 + rnd.Int64N(2000), 1 + rnd.Int64N(200_000), 1 + rnd.Int64N(1_000_000)} {
-		t.Run(fmt.Sprintf("%d bytes", cut), func(t *testing.T) {
+	for i, cut := range []int64{1, 30, 1 + rnd.Int64N(2000), 1 + rnd.Int64N(200_000), 1 + rnd.Int64N(1_000_000)} {
+		synced := i%2 == 0
+		t.Run(fmt.Sprintf("%d bytes, synced %t", cut, synced), func(t *testing.T) {
 			dir := s.copyStore(t)
-			blocks := blockFiles(t, dir, log)
-			last := blocks[len(blocks)-1]
-			info, err := os.Stat(last)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cut := min(cut, info.Size())
-			if err := os.Truncate(last, info.Size()-cut); err != nil {
-				t.Fatal(err)
-			}
-			story := fmt.Sprintf("seed %d, %d of %d bytes cut off %s", seed, cut, info.Size(), filepath.Base(last))
-			got := s.check(t, dir, story, log)
-			if got == nil {
-				t.Fatalf("%s: the broker did not start, and a torn tail is no damage", story)
-			}
-			// The oldest of the lost batches may have lost its end only; the others were lost whole.
-			var lost []*batch
-			for _, b := range s.order[log] {
-				if b.end() > got[s.of[b]] {
-					lost = append(lost, b)
+			cut, story := cutTail(t, dir, log, cut)
+			story = fmt.Sprintf("seed %d, %s", seed, story)
+			m := newMachine(t, dir)
+			if !synced {
+				if err := os.Remove(filepath.Join(dir, "weir.marks")); err != nil {
+					t.Fatal(err)
 				}
+			} else if got := s.check(t, m, story, log); got != nil {
+				t.Fatalf("%s: the broker started without records that were on disk", story)
+			} else {
+				m.acceptLoss = strings.TrimSpace(lossCode.FindString(m.lastWords()))
 			}
-			var size int64
-			for _, b := range lost[min(1, len(lost)):] {
-				in := b.input()
-				size += int64(in.MeteredSize())
+			got := s.check(t, m, story, log)
+			if got == nil {
+				t.Fatalf("%s: the broker did not start: %s", story, m.lastWords())
 			}
-			if size > cut || len(lost) == 0 {
-				t.Errorf("%s: %d batches are lost, %d bytes without the first of them", story, len(lost), size)
-			}
+			s.checkCut(t, got, log, cut, story)
 		})
+	}
+}
+
+// lossCode is the code at the end of a refusal to start without lost records.
+var lossCode = regexp.MustCompile(`[0-9a-f]{12}\s*$`)
+
+// cutTail cuts bytes off the newest file of a log, as many as it has at most.
+func cutTail(t *testing.T, dir, log string, cut int64) (done int64, story string) {
+	t.Helper()
+	blocks := blockFiles(t, dir, log)
+	last := blocks[len(blocks)-1]
+	info, err := os.Stat(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut = min(cut, info.Size())
+	if err := os.Truncate(last, info.Size()-cut); err != nil {
+		t.Fatal(err)
+	}
+	return cut, fmt.Sprintf("%d of %d bytes cut off %s", cut, info.Size(), filepath.Base(last))
+}
+
+// checkCut checks that no more is lost than was cut off. The oldest of the lost batches may have lost its end only; the
+// others were lost whole.
+func (s *sample) checkCut(t *testing.T, got map[*model]uint64, log string, cut int64, story string) {
+	t.Helper()
+	var lost []*batch
+	for _, b := range s.order[log] {
+		if b.end() > got[s.of[b]] {
+			lost = append(lost, b)
+		}
+	}
+	var size int64
+	for _, b := range lost[min(1, len(lost)):] {
+		in := b.input()
+		size += int64(in.MeteredSize())
+	}
+	if size > cut || len(lost) == 0 {
+		t.Errorf("%s: %d batches are lost, %d bytes without the first of them", story, len(lost), size)
 	}
 }

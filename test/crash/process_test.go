@@ -20,12 +20,14 @@ import (
 
 // A machine is a store directory and the brokers that run on it one after the other.
 type machine struct {
-	t       *testing.T
-	dir     string
-	logPath string // of all brokers' standard error
-	proc    *process
-	addr    atomic.Pointer[string] // host:port of the running broker
-	took    time.Duration          // of the last start
+	t   *testing.T
+	dir string
+	// acceptLoss is what the operator says of lost records.
+	acceptLoss string
+	logPath    string // of all brokers' standard error
+	proc       *process
+	addr       atomic.Pointer[string] // host:port of the running broker
+	took       time.Duration          // of the last start
 }
 
 // process is one broker.
@@ -61,7 +63,7 @@ func (m *machine) exec() *process {
 	}
 	defer log.Close()
 	p := &process{cmd: exec.Command(self), lines: make(chan string, 1), gone: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), childEnv+"="+m.dir)
+	p.cmd.Env = append(os.Environ(), childEnv+"="+m.dir, acceptLossEnv+"="+m.acceptLoss)
 	p.cmd.Stderr = log
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		m.t.Fatal(err)
