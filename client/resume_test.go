@@ -62,7 +62,7 @@ func TestResume(t *testing.T) {
 		play func(s *script, seen <-chan string)
 		want error // compared by code, or io.EOF
 	}{
-		{"366 a lost frame", protocol.ReadRequest{Start: protocol.FromSeqNum(5), Count: ptr(uint64(100)), Bytes: ptr(uint64(10000)), Clamp: true}, func(s *script, seen <-chan string) {
+		{"A.19/366 a lost frame", protocol.ReadRequest{Start: protocol.FromSeqNum(5), Count: ptr(uint64(100)), Bytes: ptr(uint64(10000)), Clamp: true}, func(s *script, seen <-chan string) {
 			inbox := s.open(`{"seq_num":5,"clamp":true,"count":100,"bytes":10000}`)
 			s.frame(inbox, "batch", 1, 3, 5, nil)
 			equal(s.t, "first", <-seen, "5-7")
@@ -72,7 +72,7 @@ func TestResume(t *testing.T) {
 			equal(s.t, "second", <-seen, "8-10t11")
 			s.frame(inbox, "end", 2, 0, 0, nil)
 		}, io.EOF},
-		{"369 no frame for 20 s, wait is reduced", seqNum, func(s *script, seen <-chan string) {
+		{"A.19/369 no frame for 20 s, wait is reduced", seqNum, func(s *script, seen <-chan string) {
 			inbox := s.open(`{"seq_num":5,"clamp":true,"count":100,"bytes":10000,"wait":30}`)
 			s.frame(inbox, "batch", 1, 1, 5, nil)
 			equal(s.t, "first", <-seen, "5-5")
@@ -86,7 +86,7 @@ func TestResume(t *testing.T) {
 			s.frame(m.Reply, "open", 0, 0, 0, nil)
 			s.frame(m.Reply, "end", 1, 0, 0, nil)
 		}, io.EOF},
-		{"363 a heartbeat pins a relative start", protocol.ReadRequest{Start: protocol.FromTailOffset(0)}, func(s *script, seen <-chan string) {
+		{"A.19/363 a heartbeat pins a relative start", protocol.ReadRequest{Start: protocol.FromTailOffset(0)}, func(s *script, seen <-chan string) {
 			inbox := s.open(`{}`)
 			s.frame(inbox, "heartbeat", 1, 0, 0, tail(7))
 			equal(s.t, "heartbeat", <-seen, "t7")
@@ -128,7 +128,7 @@ func TestResume(t *testing.T) {
 			m, _ := s.request()
 			s.fail(m.Reply, "", 0, protocol.Unwritten(*tail(0)))
 		}, &protocol.Error{Code: protocol.CodeUnwritten}},
-		{"368 a clean end is final", seqNum, func(s *script, seen <-chan string) {
+		{"A.19/368 a clean end is final", seqNum, func(s *script, seen <-chan string) {
 			inbox := s.open(`{"seq_num":5,"clamp":true,"count":100,"bytes":10000,"wait":30}`)
 			s.frame(inbox, "end", 1, 0, 0, nil)
 			time.Sleep(time.Minute)
@@ -138,7 +138,7 @@ func TestResume(t *testing.T) {
 			inbox := s.open(`{}`)
 			s.fail(inbox, "end", 1, protocol.Errorf(protocol.CodeDecryptionFailed, "x"))
 		}, &protocol.Error{Code: protocol.CodeDecryptionFailed}},
-		{"371 an unknown code with 503 is tried again, and given up", protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, func(s *script, seen <-chan string) {
+		{"A.19/371 an unknown code with 503 is tried again, and given up", protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, func(s *script, seen <-chan string) {
 			for range 4 {
 				inbox := s.open(`{"seq_num":0}`)
 				s.fail(inbox, "end", 1, &protocol.Error{Code: "solar_flare", RemoteStatus: 503})
@@ -146,7 +146,7 @@ func TestResume(t *testing.T) {
 			time.Sleep(time.Minute)
 			s.nothing()
 		}, &protocol.Error{Code: "solar_flare"}},
-		{"370 a known code with the wrong status is not tried again", protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, func(s *script, seen <-chan string) {
+		{"A.19/370 a known code with the wrong status is not tried again", protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, func(s *script, seen <-chan string) {
 			inbox := s.open(`{"seq_num":0}`)
 			s.fail(inbox, "end", 1, &protocol.Error{Code: protocol.CodeRateLimited, RemoteStatus: 503})
 		}, &protocol.Error{Code: protocol.CodeRateLimited}},

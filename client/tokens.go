@@ -18,7 +18,10 @@ func (c *Client) IssueAccessToken(ctx context.Context, req protocol.IssueAccessT
 	return issued.Secret, err
 }
 
-// RevokeAccessToken implements [protocol.TokenService].
+// RevokeAccessToken implements [protocol.TokenService]. An empty id has code bad_path and is not sent.
 func (c *Client) RevokeAccessToken(ctx context.Context, id protocol.AccessTokenID) error {
+	if id == "" {
+		return errEmptyName("access token")
+	}
 	return c.order(ctx, c.subjects.Token("revoke", id))
 }

@@ -26,7 +26,7 @@ func (c *Client) AccountMetrics(ctx context.Context, q protocol.MetricsQuery) ([
 // BasinMetrics implements [protocol.MetricsService]. Row A.21/397: an empty name has code bad_path and is not sent.
 func (c *Client) BasinMetrics(ctx context.Context, basin protocol.BasinName, q protocol.MetricsQuery) ([]protocol.Metric, error) {
 	if basin == "" {
-		return nil, protocol.Errorf(protocol.CodeBadPath, "the name of the basin is empty")
+		return nil, errEmptyName("basin")
 	}
 	return c.metrics(ctx, c.subjects.Metrics(basin, ""), q)
 }
@@ -34,7 +34,12 @@ func (c *Client) BasinMetrics(ctx context.Context, basin protocol.BasinName, q p
 // StreamMetrics implements [protocol.MetricsService]. Row A.21/397: an empty name has code bad_path and is not sent.
 func (c *Client) StreamMetrics(ctx context.Context, ref protocol.StreamRef, q protocol.MetricsQuery) ([]protocol.Metric, error) {
 	if ref.Basin == "" || ref.Stream == "" {
-		return nil, protocol.Errorf(protocol.CodeBadPath, "the name of the basin or the stream is empty")
+		return nil, errEmptyName("basin or the stream")
 	}
 	return c.metrics(ctx, c.subjects.Metrics(ref.Basin, ref.Stream), q)
+}
+
+// errEmptyName refuses what would make a subject of another meaning.
+func errEmptyName(of string) *protocol.Error {
+	return protocol.Errorf(protocol.CodeBadPath, "the name of the %s is empty", of)
 }

@@ -84,6 +84,7 @@ func TestExampleFile(t *testing.T) {
 	}
 }
 
+// The three about certificates are control plane A.24/441.
 func TestBadFiles(t *testing.T) {
 	want := map[string]string{
 		"unknown_key":                 "bad/unknown_key.conf:2: durabilty: there is no such key; did you mean durability?",

@@ -151,3 +151,28 @@ func TestDecodeJSONOfOtherTypes(t *testing.T) {
 		t.Error("another case is another name")
 	}
 }
+
+// TestWhatARequestLeavesOut: control plane A.5/117 and 119. A replay is recognized by the request as it is decoded, so the
+// spellings of one request must come out alike.
+func TestWhatARequestLeavesOut(t *testing.T) {
+	absent := `{"basin":"demo-basin"}`
+	for _, same := range []string{
+		`{"basin":"demo-basin","config":null}`,
+		`{"basin":"demo-basin","config":{}}`,
+		`{"basin":"demo-basin","config":{"create_stream_on_read":false,"create_stream_on_append":false}}`,
+		`{"basin":"demo-basin","config":{"default_stream_config":{"timestamping":{}},"stream_cipher":null},"location":null}`,
+	} {
+		a, errA := protocol.DecodeJSON[protocol.CreateBasinRequest]([]byte(absent))
+		b, errB := protocol.DecodeJSON[protocol.CreateBasinRequest]([]byte(same))
+		if errA != nil || errB != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: %+v, %v, want as %+v, %v", same, b, errB, a, errA)
+		}
+	}
+}
+
+// TestNoRetentionOfZero: control plane A.10/214 and A.11/228, ensure and reconfigure of a stream.
+func TestNoRetentionOfZero(t *testing.T) {
+	const zero = `{"retention_policy":{"age":0}}`
+	wantCode(t, decodes[protocol.StreamConfig](zero), protocol.CodeInvalid, "at least 1 second")
+	wantCode(t, decodes[protocol.StreamReconfiguration](zero), protocol.CodeInvalid, "at least 1 second")
+}

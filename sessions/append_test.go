@@ -312,7 +312,25 @@ func TestAppendUnary(t *testing.T) {
 		}
 	})
 
-	inBubble(t, "3.11 the append goes on when the caller gives up", func(t *testing.T) {
+	inBubble(t, "A.2/49 a caller that gives up while it waits for room leaves nothing behind", func(t *testing.T) {
+		m := newMem()
+		m.manual, m.budget = true, 1
+		s := openAppend(t, m, sessions.AppendOptions{})
+		s.submit(t, input("a"))
+		h := m.open()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*ms)
+		defer cancel()
+		if _, err := sessions.AppendUnary(ctx, h, input("b")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		h.Close()
+		m.commit(1)
+		if got := bodies(t, m); got != "a" {
+			t.Errorf("stored %q", got)
+		}
+	})
+
+	inBubble(t, "A.2/50 the append goes on when the caller gives up", func(t *testing.T) {
 		m := newMem()
 		m.latency = time.Second
 		h := m.open()

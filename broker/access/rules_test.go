@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/broker/access"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -127,4 +128,37 @@ func TestWhatIsStoredCanBeRead(t *testing.T) {
 		_, err := g.Root().Service().IssueAccessToken(t.Context(), req)
 		hasCode(t, err, protocol.CodeInvalid)
 	}
+}
+
+// TestMetricsNeedTheirOperationAndScope: control plane A.21/400. The core here answers nothing, so a call that gets past the
+// rule would panic.
+func TestMetricsNeedTheirOperationAndScope(t *testing.T) {
+	g := access.New(&core{}, newStore(), access.Options{RootSecret: "a root secret"})
+	defer g.Close()
+	in := protocol.StreamRef{Basin: "basin-one", Stream: "logs/1"}
+	ask := func(svc protocol.Service, ref protocol.StreamRef) (account, basin, stream error) {
+		_, account = svc.AccountMetrics(t.Context(), protocol.MetricsQuery{})
+		_, basin = svc.BasinMetrics(t.Context(), ref.Basin, protocol.MetricsQuery{})
+		_, stream = svc.StreamMetrics(t.Context(), ref, protocol.MetricsQuery{})
+		return account, basin, stream
+	}
+
+	req := all("without")
+	req.Scope.Ops &^= protocol.Operations(protocol.OpAccountMetrics, protocol.OpBasinMetrics, protocol.OpStreamMetrics)
+	account, basin, stream := ask(caller(t, g, issue(t, g, req)).Service(), in)
+	for _, err := range []error{account, basin, stream} {
+		hasCode(t, err, protocol.CodePermissionDenied)
+	}
+
+	req = all("elsewhere")
+	req.Scope.Ops = protocol.Operations(protocol.OpBasinMetrics, protocol.OpStreamMetrics)
+	req.Scope.Basins, req.Scope.Streams = prefixed("basin-two"), prefixed("logs/")
+	_, basin, stream = ask(caller(t, g, issue(t, g, req)).Service(), in)
+	hasCode(t, basin, protocol.CodePermissionDenied)
+	hasCode(t, stream, protocol.CodePermissionDenied)
+
+	req = all("other streams")
+	req.Scope.Ops, req.Scope.Streams = protocol.Operations(protocol.OpStreamMetrics), prefixed("data/")
+	_, _, stream = ask(caller(t, g, issue(t, g, req)).Service(), in)
+	hasCode(t, stream, protocol.CodePermissionDenied)
 }

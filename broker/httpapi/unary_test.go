@@ -215,7 +215,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// TestCORS: control plane 9.2, rows 435 and 436.
+// TestCORS: control plane 9.2, A.24/435 and 436.
 func TestCORS(t *testing.T) {
 	svc := startBroker(t).Service()
 	preflight := []string{"origin", "https://a.example", "access-control-request-method", "PATCH", "access-control-request-headers", "s2-basin, content-type"}

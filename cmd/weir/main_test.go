@@ -87,7 +87,8 @@ func readURL(t *testing.T, out io.Reader) string {
 	return string(m[1])
 }
 
-// TestTheLinesOfTheIssue: each works as it stands, on a broker that was started as it says.
+// TestTheLinesOfTheIssue: each works as it stands, on a broker that was started as it says. Data plane A.19/374 and 375 are among
+// them.
 func TestTheLinesOfTheIssue(t *testing.T) {
 	home := t.TempDir()
 	url, _, stop := startServe(t, home, "--store-dir", t.TempDir(), "--nats-listen", "127.0.0.1:0", "--lame-duck", "0")
@@ -114,6 +115,14 @@ func TestTheLinesOfTheIssue(t *testing.T) {
 	}
 	if got := run("", "read", "s2://demo-basin/greetings", "--timestamp", "0", "--until", "99999999999999"); got != "a\nb\nc\n" {
 		t.Errorf("read: %q", got)
+	}
+	for _, start := range [][]string{{"--ago", "1h"}, {"--tail-offset", "3"}, {"--seq-num", "0", "--bytes", "1000"}} {
+		if got := run("", append([]string{"read", "s2://demo-basin/greetings", "--count", "3"}, start...)...); got != "a\nb\nc\n" {
+			t.Errorf("read %q: %q", start, got)
+		}
+	}
+	if got := run("", "tail", "s2://demo-basin/greetings", "-n", "2"); got != "b\nc\n" {
+		t.Errorf("tail: %q", got)
 	}
 	followUntil(t, command(t, home, url, "tail", "s2://demo-basin/greetings", "-n", "2", "-f"), "b\nc\n", func() {
 		run("d\n", "append", "s2://demo-basin/greetings")
@@ -191,7 +200,7 @@ func TestServeReloads(t *testing.T) {
 	}
 }
 
-// TestServeRefusesToStart: with one line that says why, and exit code 1.
+// TestServeRefusesToStart, A.24/442 among others: with one line that says why, and exit code 1.
 func TestServeRefusesToStart(t *testing.T) {
 	home, dir := t.TempDir(), t.TempDir()
 	url, _, _ := startServe(t, home, "--store-dir", dir, "--nats-listen", "127.0.0.1:0", "--lame-duck", "0")

@@ -93,9 +93,13 @@ var DataPlane = []Row{
 	{"A.17", 329, 338, ByHTTP, ""},
 	{"A.18", 339, 361, ByHTTP, ""},
 	{"A.19", 362, 362, Here, ""},
-	{"A.19", 363, 364, ByClient, "client"},
+	{"A.19", 363, 363, ByClient, "client"},
+	{"A.19", 364, 364, ByClient, "SDK state: whether it is caught up"},
 	{"A.19", 365, 365, Here, ""},
-	{"A.19", 366, 373, ByClient, "client"},
+	{"A.19", 366, 366, ByClient, "client"},
+	{"A.19", 367, 367, ByClient, "SDK state: whether it is caught up"},
+	{"A.19", 368, 371, ByClient, "client"},
+	{"A.19", 372, 373, ByClient, "SDK retry policies"},
 	{"A.19", 374, 375, ByClient, "cmd/weir"},
 }
 
@@ -224,8 +228,10 @@ var ControlPlaneHTTP = []Row{
 	{"A.23", 431, 431, ByHTTP, ""},
 	{"A.24", 432, 435, ByHTTP, ""},
 	{"A.24", 436, 436, ByUnitTest, "broker/httpapi"},
-	{"A.24", 437, 437, ByUnitTest, "conf"},
-	{"A.24", 438, 442, ByUnitTest, "cmd/weir"},
+	{"A.24", 437, 437, Void, "weir listens on 127.0.0.1:8080 unless it is told otherwise, with TLS and without"},
+	{"A.24", 438, 440, ByUnitTest, "cmd/weir"},
+	{"A.24", 441, 441, ByUnitTest, "conf"},
+	{"A.24", 442, 442, ByUnitTest, "cmd/weir"},
 	{"A.24", 443, 459, ByUnitTest, "protocol/spec"},
 	{"A.24", 460, 462, Here, ""},
 	{"A.24", 463, 463, ByUnitTest, "protocol/spec"},
@@ -233,6 +239,10 @@ var ControlPlaneHTTP = []Row{
 	{"A.25", 471, 475, ByUnitTest, "cmd/weir"},
 	{"A.25", 476, 485, ByUnitTest, "cmd/weir"},
 	{"A.25", 486, 489, Void, "weir's command finds its broker over NATS, by its addresses and contexts"},
+	{"A.26", 490, 496, ByClient, "SDK endpoints"},
+	{"A.26", 497, 497, ByHTTP, ""},
+	{"A.26", 498, 498, ByClient, "SDK retries"},
+	{"A.26", 499, 499, ByHTTP, ""},
 }
 
 // ControlPlaneLocations lists the rows of the control plane's appendix that concern locations, once and in order.

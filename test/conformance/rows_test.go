@@ -1,16 +1,13 @@
 package conformance
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
-)
-
-// Rows in the appendices: data plane 1 to 375, and control plane 1 to 272 as far as issue 2 goes.
-const (
-	dataPlaneRows    = 375
-	controlPlaneRows = 272
 )
 
 // tables are the tables of rows, and the first and last row of each.
@@ -20,13 +17,13 @@ var tables = []struct {
 	rows        []Row
 	first, last int
 }{
-	{"data plane", false, DataPlane, 1, dataPlaneRows},
-	{"control plane", true, ControlPlane, 1, controlPlaneRows},
+	{"data plane", false, DataPlane, 1, 375},
+	{"control plane", true, ControlPlane, 1, 272},
 	{"background tasks", true, ControlPlaneTasks, 273, 316},
 	{"locations", true, ControlPlaneLocations, 404, 413},
 	{"access tokens", true, ControlPlaneTokens, 317, 378},
 	{"usage metrics", true, ControlPlaneUsage, 379, 403},
-	{"control plane over HTTP", true, ControlPlaneHTTP, 414, 489},
+	{"control plane over HTTP and the command", true, ControlPlaneHTTP, 414, 499},
 }
 
 func TestTablesListEveryRowOnce(t *testing.T) {
@@ -89,15 +86,67 @@ func TestEveryRowIsCheckedWhereItsTableSays(t *testing.T) {
 	}
 }
 
-func TestRowsNamePackagesThatExist(t *testing.T) {
-	for _, row := range slices.Concat(DataPlane, ControlPlane, ControlPlaneHTTP) {
-		if row.Place != ByUnitTest {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join("..", "..", row.Where)); err != nil {
-			t.Errorf("rows %s/%d-%d: %v", row.Section, row.First, row.Last, err)
+// TestUnitTestsNameTheirRows: what a table leaves to a package is named there, in a test or in its data, as A.2/43, A.2/43
+// and 44, or A.2/43 to 48.
+func TestUnitTestsNameTheirRows(t *testing.T) {
+	packages := map[string]map[ref]bool{}
+	for _, table := range tables {
+		for _, row := range table.rows {
+			if row.Place != ByUnitTest && row.Place != ByClient || row.Where == "" || strings.HasPrefix(row.Where, "SDK") {
+				continue
+			}
+			if packages[row.Where] == nil {
+				packages[row.Where] = rowsNamedIn(t, filepath.Join("..", "..", row.Where))
+			}
+			for n := row.First; n <= row.Last; n++ {
+				if !packages[row.Where][ref{section: row.Section, number: n}] {
+					t.Errorf("%s: no test of %s names row %s/%d", table.name, row.Where, row.Section, n)
+				}
+			}
 		}
 	}
+}
+
+var (
+	rowNames = regexp.MustCompile(`(A\.\d+)/(\d+(?:(?:, ?| and | to |-)\d+)*)`)
+	oneRange = regexp.MustCompile(`(\d+)(?:(?: to |-)(\d+))?`)
+)
+
+// rowsNamedIn reads the tests below a folder, and their data.
+func rowsNamedIn(t *testing.T, dir string) map[ref]bool {
+	t.Helper()
+	named := map[ref]bool{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".transcript") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range rowNames.FindAllStringSubmatch(string(text), -1) {
+			for _, r := range oneRange.FindAllStringSubmatch(m[2], -1) {
+				first, err := strconv.Atoi(r[1])
+				if err != nil {
+					return err
+				}
+				last := first
+				if r[2] != "" {
+					if last, err = strconv.Atoi(r[2]); err != nil {
+						return err
+					}
+				}
+				for n := first; n <= last; n++ {
+					named[ref{section: m[1], number: n}] = true
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return named
 }
 
 func TestTitlesAreUnique(t *testing.T) {

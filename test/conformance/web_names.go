@@ -56,6 +56,23 @@ var webNameCases = []WebCase{
 		}
 		b.Holds()
 	}},
+	{Row: "cp A.26/497", Name: "a stream's name is one segment of the path, escaped", Run: func(t *testing.T, e *WebEnv) {
+		b := e.Basin()
+		for segment, name := range map[string]string{
+			"a%2Fb": "a/b", "a%20b": "a b", "100%25": "100%", "%E6%B5%81": "\u6d41", "a%2520b": "a%20b", "%2E%2E%2F": "../",
+		} {
+			e.ask("PUT", "/v1/streams/"+segment, "", b.in()).is(201)
+			e.get("/v1/streams/"+segment, b.in()).ok()
+			if _, err := e.Service.GetStreamConfig(e.ctx, protocol.StreamRef{Basin: b.Name, Stream: protocol.StreamName(name)}); err != nil {
+				t.Errorf("%s is not %q: %v", segment, name, err)
+			}
+		}
+	}},
+	{Row: "cp A.26/499", Name: "a basin is ready when it was created", Run: func(t *testing.T, e *WebEnv) {
+		name := e.freeBasinName()
+		e.post("/v1/basins", fmt.Sprintf(`{"basin":%q}`, name), jsonBody).is(201)
+		e.get("/v1/basins/" + string(name)).ok()
+	}},
 	{Row: "cp A.2/41", Name: "limits that cannot be read", Run: func(t *testing.T, e *WebEnv) {
 		b := e.Basin()
 		for _, limit := range []string{"-1", "x", "", "1.5", "18446744073709551616", "%201"} {

@@ -216,10 +216,19 @@ type fakeBroker struct {
 	closed  bool
 	// closing is how long Close takes unless its context ends.
 	closing time.Duration
+	// plain makes the HTTP door one without TLS.
+	plain bool
 }
 
-func (b *fakeBroker) ClientURL() string  { return "nats://127.0.0.1:4222" }
-func (b *fakeBroker) HTTPURL() string    { return "https://127.0.0.1:8080" }
+func (b *fakeBroker) ClientURL() string { return "nats://127.0.0.1:4222" }
+
+func (b *fakeBroker) HTTPURL() string {
+	if b.plain {
+		return "http://127.0.0.1:8080"
+	}
+	return "https://127.0.0.1:8080"
+}
+
 func (b *fakeBroker) Done() <-chan error { return b.done }
 func (b *fakeBroker) Reload() error {
 	b.reloads++
@@ -246,6 +255,7 @@ func serve(b *fakeBroker, k *keyboard, r *run, args ...string) <-chan *run {
 	return background(e, r, append([]string{"serve"}, args...)...)
 }
 
+// TestServe: the hint is that of control plane A.24/438 and 440.
 func TestServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, k, r := &fakeBroker{done: make(chan error)}, &keyboard{}, &run{}
@@ -273,6 +283,21 @@ func TestServe(t *testing.T) {
 		if r := <-done; r.code != 0 || !b.closed {
 			t.Errorf("exit %d, closed %t, %s", r.code, b.closed, r.stderr.String())
 		}
+	})
+}
+
+// TestHintWithoutTLS: control plane A.24/439, three exports.
+func TestHintWithoutTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k, r := &fakeBroker{done: make(chan error), plain: true}, &keyboard{}, &run{}
+		done := serve(b, k, r, "--store-dir", "/data")
+		synctest.Wait()
+		want := "export S2_ACCOUNT_ENDPOINT=http://127.0.0.1:8080\n  export S2_BASIN_ENDPOINT=http://127.0.0.1:8080\n  export S2_ACCESS_TOKEN=ignored\n"
+		if got := r.stdout.String(); !strings.Contains(got, want) || strings.Contains(got, "S2_SSL_NO_VERIFY") {
+			t.Errorf("%q is not in, or S2_SSL_NO_VERIFY is in\n%s", want, got)
+		}
+		k.press(syscall.SIGTERM)
+		<-done
 	})
 }
 
