@@ -216,22 +216,23 @@ func (a *Adapter) checkMarks(ctx context.Context) error {
 		return err
 	}
 	var lost losses
+	var unneeded []string // marks of logs that are going with their basin, or went when a crash came
 	for name, mark := range a.marks.all() {
-		last, there := stored[name]
+		last := stored[name] // 0 if it is not there
 		switch {
-		case there && last >= mark:
-		case !there && name != a.opts.catalogStream() && !a.needs(name):
-			a.marks.remove(name) // a crash came while it was deleted
+		case last >= mark:
+		case name != a.opts.catalogStream() && !a.needs(name):
+			unneeded = append(unneeded, name)
 		default:
 			lost = append(lost, loss{name, last, mark})
 		}
 	}
-	if len(lost) == 0 {
-		return nil
-	}
 	lost.sort()
-	if a.opts.AcceptLoss != lost.code() {
-		return lost
+	if len(lost) > 0 && a.opts.AcceptLoss != lost.code() {
+		return lost // with the marks as they are, for the next start
+	}
+	for _, name := range unneeded {
+		a.marks.remove(name)
 	}
 	for _, l := range lost {
 		a.logger.Warn("going on without acknowledged records that are lost, as accept_loss says",

@@ -162,6 +162,86 @@ func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
 	h.reopen()
 }
 
+// crash goes on with a copy of the store as it is at this moment, which is what a killed process leaves.
+func (h *harness) crash() {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(h.dir)); err != nil {
+		h.t.Fatal(err)
+	}
+	h.restart(func(string) {})
+	h.srv.Shutdown()
+	h.srv.WaitForShutdown()
+	h.dir, h.opts.StoreDir = dir, dir
+	h.srv = startServer(h.t, dir)
+}
+
+func (h *harness) deleteAll(refs ...protocol.StreamRef) {
+	h.t.Helper()
+	for _, ref := range refs {
+		if err := h.DeleteStream(h.t.Context(), ref); err != nil {
+			h.t.Fatal(err)
+		}
+		eventually(h.t, "the stream is gone", func() bool {
+			_, err := h.GetStreamConfig(h.t.Context(), ref)
+			return protocol.CodeOf(err) == protocol.CodeStreamNotFound
+		})
+	}
+}
+
+func TestAcceptedLossOfALogIsOver(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(ref, body("x"))
+	h.deleteAll(ref) // so that nothing opens the log
+	name := h.logName(ref.Basin, 0)
+	h.restart(func(dir string) {
+		if err := os.RemoveAll(filepath.Dir(filepath.Dir(newestBlock(t, dir, name)))); err != nil {
+			t.Fatal(err)
+		}
+	})
+	h.opts.AcceptLoss = openFails(t, h).code()
+	h.open()
+	h.opts.AcceptLoss = ""
+	h.restart(func(string) {})
+	h.open()
+	h.mustAppend(h.stream(ref.Basin, "t", protocol.StreamConfig{}), body("y"))
+	h.reopen()
+}
+
+func TestNoLossIsSeenAfterAllStreamsAreGone(t *testing.T) {
+	h := newHarness(t)
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	for range 3 {
+		ref := h.stream(b, "s", protocol.StreamConfig{})
+		for i := range 50 {
+			h.mustAppend(ref, body("%d", i))
+		}
+		h.deleteAll(ref)
+		h.crash()
+		h.open()
+	}
+}
+
+func TestLossInADeletedBasinIsNone(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	for i := range 50 {
+		h.mustAppend(ref, body("%d", i))
+	}
+	h.stopJanitor()
+	if err := h.DeleteBasin(t.Context(), ref.Basin); err != nil {
+		t.Fatal(err)
+	}
+	name := h.logName(ref.Basin, 0)
+	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.5) })
+	h.open()
+	eventually(t, "the basin is gone", func() bool {
+		_, err := h.GetBasinConfig(t.Context(), ref.Basin)
+		return protocol.CodeOf(err) == protocol.CodeBasinNotFound
+	})
+}
+
 func TestMarksFile(t *testing.T) {
 	dir := t.TempDir()
 	var logged bytes.Buffer
