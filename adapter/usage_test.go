@@ -230,6 +230,24 @@ func TestSizes(t *testing.T) {
 	})
 }
 
+// A stream that does not answer is not an empty one: a day would be rolled up without what it has.
+func TestUsageStoreThatDoesNotAnswer(t *testing.T) {
+	h := newHarness(t)
+	u := h.UsageStore()
+	_, err := h.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: u.general.name, Subjects: u.general.subjects})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Put(t.Context(), "h.alpha-basin.1.me", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	// It was made without direct gets, so nobody listens for them, as while a cluster elects a leader.
+	err = u.Scan(t.Context(), "h.>", func(string, []byte) {})
+	if protocol.CodeOf(err) != protocol.CodeStorage && protocol.CodeOf(err) != protocol.CodeUnavailable {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestStats(t *testing.T) {
 	var heard sized
 	h := newHarness(t, func(o *Options) { o.Observer = heard.observer() })

@@ -154,6 +154,21 @@ func (u *UsageStore) Scan(ctx context.Context, pattern string, yield func(name s
 	}
 }
 
+// missing is nil if there is no such JetStream stream: then nothing is stored. One that is there and does not answer must
+// not pass for one that has nothing, or a day would be rolled up without it.
+func (u *UsageStore) missing(ctx context.Context, s *usageStream) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	_, err := u.a.js.Stream(ctx, s.name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil
+	case err == nil:
+		err = errors.New("nobody answers for it")
+	}
+	return errNoStore(fmt.Errorf("read %s: %w", s.name, err))
+}
+
 // usageBatch bounds one batched get; see maxGetBytes.
 const usageBatch = 256
 
@@ -184,8 +199,10 @@ func (u *UsageStore) batch(ctx context.Context, s *usageStream, pattern string, 
 			switch status := m.Header.Get("Status"); {
 			case status == "204":
 				return last, n, nil
-			case status == "404", status == "503": // nothing there, or not even the stream
+			case status == "404":
 				return last, n, nil
+			case status == "503": // nobody listens: the stream is not there, or does not answer now
+				return last, n, u.missing(ctx, s)
 			case status != "":
 				return last, n, errNoStore(fmt.Errorf("direct get answered with status %s %s", status, m.Header.Get("Description")))
 			}
