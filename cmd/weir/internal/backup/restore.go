@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +55,7 @@ type Restored struct {
 	Chunks  uint64   `json:"chunks"`
 	Records uint64   `json:"records"`
 	Metered uint64   `json:"metered_bytes"`
-	Skipped []string `json:"skipped"` // catalog keys of what was there already
+	Skipped []string `json:"skipped"` // what was there already, such as "basin demo-basin"
 }
 
 // restorer is a restore under way.
@@ -181,7 +182,17 @@ func called(e *entry) string {
 	case e.basin != "":
 		return "basin " + string(e.basin)
 	case strings.HasPrefix(e.Key, "t."):
-		return "access token " + strings.TrimPrefix(e.Key, "t.")
+		var value struct {
+			Token struct {
+				ID string `json:"id"`
+			} `json:"token"`
+		}
+		if err := json.Unmarshal(e.Value, &value); err != nil || value.Token.ID == "" {
+			return "access token " + strings.TrimPrefix(e.Key, "t.") // the id, escaped
+		}
+		return "access token " + value.Token.ID
+	case strings.HasPrefix(e.Key, "l."):
+		return "the default location"
 	}
 	return e.Key
 }
@@ -193,7 +204,7 @@ func (r *restorer) all(ctx context.Context) error {
 		case e.basin == "":
 			return nil
 		case r.existing[e.Key]:
-			r.done.Skipped = append(r.done.Skipped, e.Key)
+			r.done.Skipped = append(r.done.Skipped, called(e))
 			return nil
 		}
 		if err := r.basin(ctx, c, e); err != nil {
@@ -205,13 +216,17 @@ func (r *restorer) all(ctx context.Context) error {
 		return err
 	}
 	return r.each(func(_ *catalogReader, e *entry) error {
-		if e.basin != "" {
+		switch {
+		case e.basin != "":
+			return nil
+		case r.existing[e.Key]:
+			r.done.Skipped = append(r.done.Skipped, called(e)) // the default location of a broker that has one stays
 			return nil
 		}
 		err := again(ctx, func(ctx context.Context) error { return r.dst.ImportEntry(ctx, e.CatalogEntry) })
 		switch {
 		case errors.Is(err, &protocol.Error{Code: protocol.CodeResourceAlreadyExists}) && (r.opts.SkipExisting || strings.HasPrefix(e.Key, "l.")):
-			r.done.Skipped = append(r.done.Skipped, e.Key) // the default location of a broker that has one stays
+			r.done.Skipped = append(r.done.Skipped, called(e)) // it came meanwhile
 			return nil
 		case err != nil:
 			return fmt.Errorf("%s: %w", called(e), err)
