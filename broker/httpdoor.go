@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/weirstream/weir/broker/httpapi"
@@ -36,6 +37,9 @@ func (d *httpDoor) listen(ctx context.Context, cfg conf.HTTP, log *slog.Logger, 
 		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}
 	ln, err := lc.Listen(ctx, "tcp", cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("a port is in use already (%w): stop what listens there (another weir?) or choose another address, such as http.listen 127.0.0.1:0 for a free one, or none", err)
+	}
 	if err != nil {
 		return fmt.Errorf("open the HTTP port (http.listen; none opens no port): %w", err)
 	}

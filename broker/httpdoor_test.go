@@ -156,3 +156,22 @@ func TestHTTPCloseEndsFollowers(t *testing.T) {
 		t.Errorf("%q, %v", body, err)
 	}
 }
+
+// TestHTTPPortInUse: it is told as for the NATS port, in words that docs/operations.md lists.
+func TestHTTPPortInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	b, err := broker.Start(t.Context(), withHTTP(func(c *conf.HTTP) { c.Listen = ln.Addr().String() }))
+	if err == nil {
+		b.Close(t.Context())
+		t.Fatal("the broker started")
+	}
+	for _, want := range []string{"a port is in use already", ln.Addr().String(), "http.listen"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+}
