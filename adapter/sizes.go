@@ -101,12 +101,16 @@ func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef
 		}
 		e.checks.size.changed.Store(false) // what changes from now on is seen the next time
 		bytes, err := z.update(ctx, e)
+		if damaged(err) {
+			z.report(ctx, e, err)
+			continue
+		}
 		if err != nil {
 			e.checks.size.changed.Store(true)
 			z.mu.Lock()
 			z.changed = append(z.changed, now[i:]...)
 			z.mu.Unlock()
-			z.report(ctx, err)
+			z.report(ctx, e, err)
 			return
 		}
 		if f := z.a.opts.Observer.StreamSized; f != nil && !e.deleting() {
@@ -115,28 +119,32 @@ func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef
 	}
 }
 
-func (z *sizes) report(ctx context.Context, err error) {
+func (z *sizes) report(ctx context.Context, e *streamEntry, err error) {
 	if ctx.Err() == nil {
-		z.a.logger.Warn("the size of a stream could not be measured", slog.Any("error", err))
+		z.a.logger.Warn("the size of a stream could not be measured", slog.String("basin", string(e.Basin)),
+			slog.String("stream", string(e.Name)), slog.Any("error", err))
 	}
 }
+
+// damaged tells that a stream cannot be measured, while the store answers: the others can. It is tried again when it
+// changes.
+func damaged(err error) bool { return err != nil && protocol.CodeOf(err) == protocol.CodeStorage }
 
 // survey measures the streams among the next of the catalog whose size is not known.
 func (z *sizes) survey(ctx context.Context) {
 	entries, done := z.a.catalog.view.some(z.at, surveyStreams)
-	if n := len(entries); n > 0 {
-		z.at = entries[n-1].ref()
-	}
 	for _, e := range entries {
 		at := e.checks.size.measured.Load()
 		again := z.a.opts.Shared && time.Since(time.Unix(int64(at)*60, 0)) > resurveyAfter
-		if at != 0 && !again {
-			continue
+		if at == 0 || again {
+			if _, err := z.update(ctx, e); err != nil {
+				z.report(ctx, e, err)
+				if !damaged(err) {
+					return // the next time begins here
+				}
+			}
 		}
-		if _, err := z.update(ctx, e); err != nil {
-			z.report(ctx, err)
-			return // this one and the rest come in the next round
-		}
+		z.at = e.ref()
 	}
 	if done {
 		z.at = protocol.StreamRef{}
@@ -146,12 +154,14 @@ func (z *sizes) survey(ctx context.Context) {
 
 // update measures a stream and puts the result into the view.
 func (z *sizes) update(ctx context.Context, e *streamEntry) (bytes uint64, err error) {
-	if bytes, err = z.measure(ctx, e); err != nil {
+	if bytes, err = z.measure(ctx, e); err != nil && !damaged(err) {
 		return 0, err
 	}
-	z.a.catalog.view.setSize(e, bytes)
+	if err == nil {
+		z.a.catalog.view.setSize(e, bytes)
+	}
 	e.checks.size.measured.Store(uint32(time.Now().Unix() / 60)) //nolint:gosec // good for 8000 years
-	return bytes, nil
+	return bytes, err
 }
 
 // measure returns the metered bytes of a stream's records that are neither trimmed nor expired.

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -228,6 +229,44 @@ func TestSizes(t *testing.T) {
 			t.Fatalf("got %v", names)
 		}
 	})
+}
+
+// TestSizesBesideDamage: a stream that cannot be read keeps no other from being measured.
+func TestSizesBesideDamage(t *testing.T) {
+	h := newHarness(t, inMemory)
+	b := h.basin("alpha-basin", protocol.BasinConfig{})
+	bad, good := h.stream(b, "bad", protocol.StreamConfig{}), h.stream(b, "good", protocol.StreamConfig{})
+	record := protocol.Record{Body: []byte("0123456789")}
+	h.mustAppend(bad, record)
+	h.mustAppend(good, record)
+	if _, err := h.js.Publish(t.Context(), h.logSubjects(b, 0)+h.entry(bad).ID, []byte("no chunk")); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string) {
+		t.Helper()
+		if bytes, known := h.catalog.view.basinSize(b, true); bytes != record.MeteredSize() || !known {
+			t.Fatalf("%s: the basin has %d bytes, %v, want %d", what, bytes, known, record.MeteredSize())
+		}
+	}
+	h.sizes.measureChanged(t.Context(), func(protocol.StreamRef) bool { return true })
+	check("changed")
+	h.reopen()
+	h.tail(good)    // opens the log
+	h.stopJanitor() // the survey as well
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	h.sizes.survey(gone)
+	if h.sizes.known() {
+		t.Fatal("a survey that failed has found all sizes")
+	}
+	h.sizes.survey(t.Context())
+	check("reopened")
+	if !h.sizes.known() {
+		t.Fatal("the sizes are not known")
+	}
+	if at := h.entry(bad).checks.size.measured.Load(); at == 0 {
+		t.Fatal("the damaged stream will be measured for ever")
+	}
 }
 
 // A stream that does not answer is not an empty one: a day would be rolled up without what it has.
