@@ -373,6 +373,37 @@ func TestRetireIsRefusedWhenTheStreamIsInUse(t *testing.T) {
 	}
 }
 
+// What another server has appended since is seen only by JetStream, which refuses the terminal trim.
+func TestRetireIsRefusedAfterAnAppendOfAnotherServer(t *testing.T) {
+	h := newHarness(t, func(o *Options) { o.Shared = true })
+	ref := h.idleStream(0, 60)
+	h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
+	s := h.handle(ref) // with the state of this moment
+	defer s.Close()
+	e, _, _ := h.catalog.view.stream(ref)
+	l, err := h.logOf(t.Context(), e.Basin, e.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, err := l.getLast(t.Context(), l.subjects+e.ID)
+	if err != nil || !newest.emptied() {
+		t.Fatal(newest, err)
+	}
+	other := *h
+	if other.Adapter, err = Open(t.Context(), h.opts); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Adapter.Close(t.Context())
+	other.mustAppend(ref, body("y"))
+	if gone, err := h.emptiness.retire(t.Context(), l, e, &newest); gone || err != nil {
+		t.Fatalf("retired %v, %v", gone, err)
+	}
+	if got := h.read(ref, 0); len(got) != 1 || string(got[0].Body) != "y" {
+		t.Fatalf("%d records are left", len(got))
+	}
+	h.mustAppend(ref, body("z"))
+}
+
 func TestManyStreamsEmptyAtOnce(t *testing.T) {
 	bubble(t, "more than a page", func(t *testing.T, h *harness) {
 		b := h.basin("test-basin", protocol.BasinConfig{})
