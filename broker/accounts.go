@@ -27,6 +27,9 @@ const anybody = "*"
 // Keys rather than passwords, because they also work where users are known by their TLS certificate.
 type keyring map[string]nkeys.KeyPair
 
+// doorOf is the entry in the keyring with which a door enters the account, which may do less than the others.
+func doorOf(account string) string { return "\x00" + account }
+
 // forAccount returns the key for an account, and makes it when asked for the first time.
 func (k keyring) forAccount(account string) (kp nkeys.KeyPair, public string, err error) {
 	kp, ok := k[account]
@@ -110,7 +113,12 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (accountPlan
 	named[PrivateAccount] = o.Accounts[len(o.Accounts)-1]
 
 	for _, name := range slices.Sorted(maps.Keys(named)) {
-		if err := addKey(o, keys, name, named[name]); err != nil {
+		if err := addKey(o, keys, name, named[name], nil); err != nil {
+			return accountPlan{}, err
+		}
+	}
+	for _, name := range services {
+		if err := addKey(o, keys, doorOf(name), named[name], cr.door); err != nil {
 			return accountPlan{}, err
 		}
 	}
@@ -129,8 +137,8 @@ func addAnybody(o *server.Options, keys keyring) error {
 	return nil
 }
 
-// addKey makes the broker a user of an account, nil for the global one.
-func addKey(o *server.Options, keys keyring, name string, account *server.Account) error {
+// addKey makes the broker a user of an account, nil for the global one. Without permissions it may do everything there.
+func addKey(o *server.Options, keys keyring, name string, account *server.Account, p *server.Permissions) error {
 	_, public, err := keys.forAccount(name)
 	if err != nil {
 		return err
@@ -138,6 +146,7 @@ func addKey(o *server.Options, keys keyring, name string, account *server.Accoun
 	o.Nkeys = append(o.Nkeys, &server.NkeyUser{
 		Nkey:                   public,
 		Account:                account,
+		Permissions:            p,
 		AllowedConnectionTypes: map[string]struct{}{jwt.ConnectionTypeInProcess: {}},
 	})
 	if o.AuthCallout != nil {

@@ -25,6 +25,7 @@ import (
 type credentials struct {
 	open    bool
 	all     *server.Permissions // of everybody, when open
+	door    *server.Permissions // of the broker's doors
 	ticket  string              // with which the broker enters; as long as the process, and never written anywhere
 	refused *refusals
 
@@ -38,7 +39,7 @@ type credentials struct {
 var _ server.Authentication = (*credentials)(nil)
 
 func newCredentials(open bool, prefix string, log *slog.Logger) *credentials {
-	return &credentials{open: open, all: everybody(prefix), ticket: rand.Text(), refused: &refusals{log: log},
+	return &credentials{open: open, all: everybody(prefix), door: doorPermissions(prefix), ticket: rand.Text(), refused: &refusals{log: log},
 		ended: make(chan struct{}), ready: make(chan struct{})}
 }
 
@@ -47,7 +48,7 @@ func everybody(prefix string) *server.Permissions {
 	return &server.Permissions{Publish: &server.SubjectPermission{Deny: adapter.StorageSubjects(prefix)}}
 }
 
-// login is the client option with which the broker enters an account.
+// login is the client option with which the broker enters an account, or the account of a door by [doorOf].
 func (cr *credentials) login(account string) nats.Option {
 	return nats.Token(cr.ticket + "." + account)
 }
@@ -70,8 +71,13 @@ func (cr *credentials) Check(c server.ClientAuthentication) bool {
 		secret = opts.Token
 	}
 	if account, ok := cr.own(c, secret); ok {
+		var p *server.Permissions
+		account, isDoor := strings.CutPrefix(account, doorOf(""))
+		if isDoor {
+			p = cr.door
+		}
 		acc, err := cr.srv.LookupAccount(account)
-		return err == nil && enter(c, acc, nil, time.Time{})
+		return err == nil && enter(c, acc, p, time.Time{})
 	}
 	if cr.open {
 		return enter(c, cr.srv.GlobalAccount(), cr.all, time.Time{})

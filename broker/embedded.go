@@ -118,7 +118,7 @@ func (e *embedded) ownUsers() bool {
 	return e.plan.storage != globalAccount
 }
 
-// login is the client option with which the broker enters an account.
+// login is the client option with which the broker enters an account, or as [doorOf] one.
 func (e *embedded) login(account string) (nats.Option, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -284,16 +284,21 @@ func (e *embedded) writeFailure() error {
 	return nil
 }
 
-// connect opens an in-process connection into an account.
+// connect opens an in-process connection for a door into an account.
 func (e *embedded) connect(account, name string) (*nats.Conn, error) {
-	login, err := e.login(account)
+	return e.dial(doorOf(account), name, nats.NoEcho())
+}
+
+// dial opens an in-process connection with an entry of the keyring.
+func (e *embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error) {
+	login, err := e.login(as)
 	if err != nil {
 		return nil, err
 	}
 	opts := append(connOptions(name, e.log), nats.InProcessServer(e.srv), login)
-	nc, err := nats.Connect("", opts...)
+	nc, err := nats.Connect("", append(opts, more...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect in process to the account %s: %w", account, err)
+		return nil, fmt.Errorf("connect in process to the account %s: %w", strings.TrimPrefix(as, doorOf("")), err)
 	}
 	return nc, nil
 }
@@ -302,10 +307,10 @@ func (e *embedded) storage(name string) (*nats.Conn, error) {
 	e.mu.Lock()
 	account := e.plan.storage
 	e.mu.Unlock()
-	return e.connect(account, name)
+	return e.dial(account, name)
 }
 
-func (e *embedded) client(name string) (*nats.Conn, error) { return e.connect(globalAccount, name) }
+func (e *embedded) client(name string) (*nats.Conn, error) { return e.dial(globalAccount, name) }
 
 func (e *embedded) services() []string {
 	e.mu.Lock()

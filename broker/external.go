@@ -64,8 +64,10 @@ func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 	return fmt.Errorf("ask the NATS server at %s for JetStream: %w; weir's user must be allowed to publish to $JS.API.> and to subscribe to _INBOX.>", x.addr, err)
 }
 
-func (x *external) storage(name string) (*nats.Conn, error) {
-	opts := connOptions(name, x.log)
+func (x *external) storage(name string) (*nats.Conn, error) { return x.dial(name) }
+
+func (x *external) dial(name string, more ...nats.Option) (*nats.Conn, error) {
+	opts := append(connOptions(name, x.log), more...)
 	c := x.cfg.External
 	if c.Creds != "" {
 		opts = append(opts, nats.UserCredentials(c.Creds))
@@ -98,8 +100,8 @@ func connectContext(context string, opts []nats.Option) (*nats.Conn, error) {
 
 func (x *external) client(name string) (*nats.Conn, error) { return x.storage(name) }
 
-// connect opens a connection for a door. There is one account, that of the credentials.
-func (x *external) connect(_, name string) (*nats.Conn, error) { return x.storage(name) }
+// connect opens a connection for a door, which does not hear itself. There is one account, that of the credentials.
+func (x *external) connect(_, name string) (*nats.Conn, error) { return x.dial(name, nats.NoEcho()) }
 
 func (x *external) services() []string         { return []string{globalAccount} }
 func (x *external) url() string                { return x.addr }

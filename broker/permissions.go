@@ -11,6 +11,14 @@ import (
 // discovery are the subjects on which NATS services answer who and where they are.
 const discovery = "$SRV.>"
 
+// doorPermissions are what a door may do: answer. Clients choose where an answer goes, so that it must not go where a
+// message does something. The door looks itself at what it publishes, but not at what NATS's library answers to $SRV.
+func doorPermissions(prefix string) *server.Permissions {
+	return &server.Permissions{Publish: &server.SubjectPermission{
+		Deny: []string{"$JS.>", "$KV.>", "$MQTT.>", "$O.>", discovery, "$SYS.>", prefix + ".>"},
+	}}
+}
+
 // subjectRule says who may use a subject of the service.
 type subjectRule struct {
 	verb string

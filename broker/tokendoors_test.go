@@ -136,7 +136,7 @@ func TestPermissionsAreNotAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	login(t, b, secret)
-	nc, err := b.st.connect(b.doors.tokens.accountNames()[0], "test") // as the broker, without permissions
+	nc, err := b.st.(*embedded).dial(b.doors.tokens.accountNames()[0], "test") // as the broker, without permissions
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func (t *tokenDoors) accountNames() (names []string) {
 func TestOnlyTheBrokerEntersTheStorage(t *testing.T) {
 	b := guardedBroker(t, listening(t.TempDir()))
 	e := b.st.(*embedded)
-	for _, account := range []string{globalAccount, "$SYS"} {
+	for _, account := range []string{globalAccount, "$SYS", doorOf(globalAccount)} {
 		if nc, err := nats.Connect(b.ClientURL(), e.cred.login(account)); !errors.Is(err, nats.ErrAuthorization) {
 			nc.Close()
 			t.Errorf("the ticket to %s works over TCP: %v", account, err)
