@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/protocol"
@@ -275,12 +276,17 @@ func (c *catalog) remove(ctx context.Context, key string, revision uint64) error
 func (c *catalog) purge(ctx context.Context, key string, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	err := c.kv.Purge(ctx, key, jetstream.PurgeTTL(deleteMarkerTTL), jetstream.LastRevision(revision))
+	// As the bucket's Purge, which does not tell the revision.
+	m := nats.NewMsg("$KV." + catalogBucket(c.a.opts.Prefix) + "." + key)
+	m.Header.Set("KV-Operation", "PURGE")
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	ack, err := c.a.js.PublishMsg(ctx, m, jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
 	var e *jetstream.APIError
 	if errors.As(err, &e) && (e.ErrorCode == jsWrongLastSequence || e.ErrorCode == jsWrongLastSequenceConstant) {
 		return errConflict
 	}
 	if err == nil {
+		c.a.commit.wroteCatalog(ack.Sequence)
 		err = c.a.commit.wait(ctx)
 	}
 	if err != nil {

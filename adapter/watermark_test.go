@@ -111,6 +111,29 @@ func TestStartNoticesALostCatalogEntry(t *testing.T) {
 	}
 }
 
+// A token that was revoked must not come back with the damage.
+func TestStartNoticesALostRemoval(t *testing.T) {
+	h := newHarness(t)
+	h.basin("test-basin", protocol.BasinConfig{})
+	token := testToken("one", "secret")
+	if err := h.PutToken(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RemoveToken(t.Context(), token.Info.ID); err != nil {
+		t.Fatal(err)
+	}
+	name := h.Adapter.opts.catalogStream()
+	s, err := h.js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last, mark := s.CachedInfo().State.LastSeq, h.marks.all()[name]; uint64(mark) != last {
+		t.Fatalf("the catalog is marked at %d, its last entry is %d", mark, last)
+	}
+	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.9) })
+	openFails(t, h)
+}
+
 func TestStartNoticesALogThatIsMissing(t *testing.T) {
 	h := newHarness(t)
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
