@@ -356,7 +356,8 @@ func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) erro
 	return a.catalog.change(ctx, e.Key, func() error {
 		bounded, cancel := context.WithTimeout(ctx, apiTimeout)
 		defer cancel()
-		_, err := a.catalog.kv.Create(bounded, e.Key, e.Value)
+		revision, err := a.catalog.kv.Create(bounded, e.Key, e.Value)
+		a.commit.wroteCatalog(revision)
 		switch {
 		case errors.Is(err, jetstream.ErrKeyExists):
 			old, err := a.catalog.kv.Get(bounded, e.Key)

@@ -111,6 +111,30 @@ func TestStartNoticesALostCatalogEntry(t *testing.T) {
 	}
 }
 
+// markedCatalog returns the name of the catalog's JetStream stream, which must be marked at its end.
+func (h *harness) markedCatalog() string {
+	h.t.Helper()
+	name := h.Adapter.opts.catalogStream()
+	s, err := h.js.Stream(h.t.Context(), name)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if last, mark := s.CachedInfo().State.LastSeq, h.marks.all()[name]; uint64(mark) != last {
+		h.t.Fatalf("the catalog is marked at %d, its last entry is %d", mark, last)
+	}
+	return name
+}
+
+func TestRestoredEntriesAreMarked(t *testing.T) {
+	h := newHarness(t)
+	h.basin("test-basin", protocol.BasinConfig{})
+	err := h.ImportEntry(t.Context(), protocol.CatalogEntry{Key: defaultLocationKey, Value: []byte(`{"default":"local"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.markedCatalog()
+}
+
 // A token that was revoked must not come back with the damage.
 func TestStartNoticesALostRemoval(t *testing.T) {
 	h := newHarness(t)
@@ -122,14 +146,7 @@ func TestStartNoticesALostRemoval(t *testing.T) {
 	if err := h.RemoveToken(t.Context(), token.Info.ID); err != nil {
 		t.Fatal(err)
 	}
-	name := h.Adapter.opts.catalogStream()
-	s, err := h.js.Stream(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if last, mark := s.CachedInfo().State.LastSeq, h.marks.all()[name]; uint64(mark) != last {
-		t.Fatalf("the catalog is marked at %d, its last entry is %d", mark, last)
-	}
+	name := h.markedCatalog()
 	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.9) })
 	openFails(t, h)
 }
