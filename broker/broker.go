@@ -175,6 +175,10 @@ func (b *Broker) Connect() (*nats.Conn, error) { return b.st.client("weir-embedd
 // ClientURL is where NATS clients connect; "" if the embedded server does not listen.
 func (b *Broker) ClientURL() string { return b.st.url() }
 
+// TokensLogIn reports whether an access token is what NATS clients connect with. Otherwise nothing is checked, or NATS has
+// users of its own and each request carries a token.
+func (b *Broker) TokensLogIn() bool { return b.doors.tokens != nil }
+
 // HTTPURL is where HTTP clients find S2's API; "" if the broker does not listen for them.
 func (b *Broker) HTTPURL() string { return b.http.url }
 

@@ -97,6 +97,9 @@ func TestTokensLogIn(t *testing.T) {
 	}
 	b := start(t, cfg)
 	defer closeBroker(t, b)
+	if !b.TokensLogIn() {
+		t.Error("the broker says that tokens are no logins")
+	}
 	ensureBasin(t, b.Service())
 	secret := issue(t, b, "reader", on(protocol.OpListBasins))
 	at, err := url.Parse(b.ClientURL())

@@ -86,7 +86,7 @@ func (a *app) runServe(ctx context.Context, cfg conf.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := a.greet(cfg, broker.ClientURL(), broker.HTTPURL()); err != nil {
+	if err := a.greet(cfg, broker); err != nil {
 		return errors.Join(err, a.stop(ctx, broker, cfg, signals))
 	}
 	for {
@@ -175,7 +175,8 @@ func (a *app) stop(ctx context.Context, b Broker, cfg conf.Config, signals <-cha
 }
 
 // greet prints where the broker is and what to type next.
-func (a *app) greet(cfg conf.Config, natsURL, httpURL string) error {
+func (a *app) greet(cfg conf.Config, broker Broker) error {
+	natsURL, httpURL := broker.ClientURL(), broker.HTTPURL()
 	var b strings.Builder
 	fmt.Fprintf(&b, "weir %s\n  store       %s\n  durability  %s\n", a.env.Version, storeText(cfg), durabilityText(cfg))
 	fmt.Fprintf(&b, "  NATS        %s\n", cmp.Or(natsURL, "not listening; only this program can connect (--nats-listen opens a port)"))
@@ -185,7 +186,7 @@ func (a *app) greet(cfg conf.Config, natsURL, httpURL string) error {
 		fmt.Fprintf(&b, "\nClients need an access token; with the root token, which may do everything:\n  export S2_ACCESS_TOKEN=%s\n", tokenText(cfg))
 	}
 	if natsURL != "" {
-		a.greetNATS(&b, cfg, natsURL)
+		a.greetNATS(&b, cfg, natsURL, broker.TokensLogIn())
 	}
 	if httpURL != "" {
 		greetHTTP(&b, cfg, httpURL)
@@ -213,7 +214,7 @@ func tokenText(cfg conf.Config) string {
 	return `"$(cat '` + strings.ReplaceAll(path, "'", `'\''`) + `')"`
 }
 
-func (a *app) greetNATS(b *strings.Builder, cfg conf.Config, url string) {
+func (a *app) greetNATS(b *strings.Builder, cfg conf.Config, url string, tokensLogIn bool) {
 	w, p := a.env.Name, cfg.SubjectPrefix
 	prefix := ""
 	if p != conf.Default().SubjectPrefix {
@@ -221,9 +222,9 @@ func (a *app) greetNATS(b *strings.Builder, cfg conf.Config, url string) {
 	}
 	req := "nats req"
 	switch {
-	case cfg.Checked() && cfg.NATS.ConfigFile == "" && !cfg.External.Enabled():
+	case cfg.Checked() && tokensLogIn:
 		req = `nats --user "$S2_ACCESS_TOKEN" req`
-	case cfg.Checked(): // NATS may have users of its own.
+	case cfg.Checked(): // NATS has users of its own, or none.
 		req = `nats req -H "S2-Access-Token:$S2_ACCESS_TOKEN"`
 	}
 	fmt.Fprintf(b, `
@@ -253,7 +254,8 @@ For S2's SDKs and the s2 CLI:
 		b.WriteString("  export S2_ACCESS_TOKEN=ignored\n")
 	}
 	if cfg.HTTP.TLSSelf {
-		b.WriteString("  export S2_SSL_NO_VERIFY=1\n")
+		// The hint of s2-lite. Its own command takes nothing but true and false there.
+		b.WriteString("  export S2_SSL_NO_VERIFY=1\n  # s2 0.43 refuses that 1 and wants: export S2_SSL_NO_VERIFY=true\n")
 	}
 }
 

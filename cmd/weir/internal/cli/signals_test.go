@@ -218,7 +218,11 @@ type fakeBroker struct {
 	closing time.Duration
 	// plain makes the HTTP door one without TLS.
 	plain bool
+	// logins is whether access tokens are what NATS clients log in with.
+	logins bool
 }
+
+func (b *fakeBroker) TokensLogIn() bool { return b.logins }
 
 func (b *fakeBroker) ClientURL() string { return "nats://127.0.0.1:4222" }
 
@@ -265,7 +269,7 @@ func TestServe(t *testing.T) {
 			"weir 1.2.3\n  store       /data\n  durability  always: what is acknowledged is on disk\n  NATS        nats://127.0.0.1:4222\n" +
 				"  HTTP        https://127.0.0.1:8080\n",
 			"export S2_ACCOUNT_ENDPOINT=https://127.0.0.1:8080\n  export S2_BASIN_ENDPOINT=https://127.0.0.1:8080\n" +
-				"  export S2_ACCESS_TOKEN=ignored\n  export S2_SSL_NO_VERIFY=1\n",
+				"  export S2_ACCESS_TOKEN=ignored\n  export S2_SSL_NO_VERIFY=1\n  # s2 0.43 refuses that 1 and wants: export S2_SSL_NO_VERIFY=true\n",
 			"export NATS_URL=nats://127.0.0.1:4222", "weir create-basin demo-basin --create-stream-on-append",
 			`printf 'a\nb\nc\n' | weir append s2://demo-basin/greetings`,
 			"nats req s2.v1.append.demo-basin.greetings 'hello' -H 'lang:en'",

@@ -165,20 +165,23 @@ func TestServeSaysWhoMayCome(t *testing.T) {
 		name       string
 		args       []string
 		environ    []string
+		logins     bool
 		want, wont []string
 	}{
-		{"open", nil, nil,
+		{"open", nil, nil, false,
 			[]string{"  access      open: nothing is checked, whoever reaches these addresses may do everything", "S2_ACCESS_TOKEN=ignored", "  nats req s2.v1"}, nil},
-		{"a file", []string{"--root-token-file", "/etc/weir's/root.token"}, nil,
+		{"a file", []string{"--root-token-file", "/etc/weir's/root.token"}, nil, true,
 			[]string{"  access      checked: every request needs an access token", `export S2_ACCESS_TOKEN="$(cat '/etc/weir'\''s/root.token')"`, `nats --user "$S2_ACCESS_TOKEN" req s2.v1`},
 			[]string{"ignored"}},
-		{"a variable", nil, []string{"WEIR_ROOT_TOKEN=hunter2hunter2hunter2"},
+		{"a variable", nil, []string{"WEIR_ROOT_TOKEN=hunter2hunter2hunter2"}, true,
 			[]string{"checked", "export S2_ACCESS_TOKEN=...\n"}, []string{"ignored"}},
-		{"users of NATS", []string{"--nats-config-file", "nats.conf"}, []string{"WEIR_ROOT_TOKEN=hunter2hunter2hunter2"},
+		{"TLS of NATS", []string{"--nats-config-file", "nats.conf"}, []string{"WEIR_ROOT_TOKEN=hunter2hunter2hunter2"}, true,
+			[]string{`nats --user "$S2_ACCESS_TOKEN" req s2.v1`}, []string{"S2-Access-Token"}},
+		{"users of NATS", []string{"--nats-config-file", "nats.conf"}, []string{"WEIR_ROOT_TOKEN=hunter2hunter2hunter2"}, false,
 			[]string{`nats req -H "S2-Access-Token:$S2_ACCESS_TOKEN" s2.v1`}, []string{"--user"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b, k, r := &fakeBroker{done: make(chan error)}, &keyboard{}, &run{}
+			b, k, r := &fakeBroker{done: make(chan error), logins: tt.logins}, &keyboard{}, &run{}
 			e := env(nil, r, "")
 			e.Environ, e.Signals = tt.environ, k.signals
 			e.Start = func(context.Context, conf.Config, *slog.Logger, string) (cli.Broker, error) { return b, nil }

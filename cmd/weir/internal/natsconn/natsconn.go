@@ -163,6 +163,9 @@ func (e *ConnectError) Error() string {
 // Unauthorized reports whether the server is there and does not let the user in.
 func (e *ConnectError) Unauthorized() bool { return errors.Is(e.Err, nats.ErrAuthorization) }
 
+// TLS reports whether the server is there and the two do not trust each other.
+func (e *ConnectError) TLS() bool { return errors.Is(e.Err, nats.ErrTLS) }
+
 // Unwrap returns the error of nats.go.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
