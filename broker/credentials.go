@@ -39,7 +39,7 @@ type credentials struct {
 var _ server.Authentication = (*credentials)(nil)
 
 func newCredentials(open bool, prefix string, log *slog.Logger) *credentials {
-	return &credentials{open: open, all: everybody(prefix), door: doorPermissions(prefix), ticket: rand.Text(), refused: &refusals{log: log},
+	return &credentials{open: open, all: everybody(prefix), door: doorPermissions(prefix), ticket: rand.Text(), refused: &refusals{log: log, why: "their access token is missing, unknown, revoked or expired"},
 		ended: make(chan struct{}), ready: make(chan struct{})}
 }
 

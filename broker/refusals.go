@@ -10,6 +10,7 @@ import (
 // refusals logs how many connections were refused, one line for many: whoever guesses tokens must not fill the disk.
 type refusals struct {
 	log *slog.Logger
+	why string // follows "nats connections were refused: "
 
 	mu   sync.Mutex // guards the fields below
 	n    int        // refused since the last line
@@ -41,5 +42,5 @@ func (r *refusals) tell(now time.Time) {
 	if from != nil {
 		attrs = append(attrs, slog.String("last_from", from.String()))
 	}
-	r.log.Warn("nats connections were refused: their access token is missing, unknown, revoked or expired", attrs...)
+	r.log.Warn("nats connections were refused: "+r.why, attrs...)
 }

@@ -43,8 +43,10 @@ type tokenDoors struct {
 	opts    natsapi.Options
 	connect func(account, name string) (*nats.Conn, error)
 	refused *refusals
+	crowded *refusals // those that came when there were maxTokenDoors
 	log     *slog.Logger
 	series  string // begins the accounts' names
+	max     int    // of the doors; the root token gets one in any case
 
 	// adding has room for one who makes an account or reloads the server, which drops the accounts that it was not told.
 	// It comes before mu.
@@ -81,8 +83,10 @@ type tokenDoor struct {
 
 func newTokenDoors(srv *server.Server, guard *access.Guard, opts natsapi.Options, connect func(account, name string) (*nats.Conn, error), refused *refusals) *tokenDoors {
 	opts.MaxInflight, opts.MaxInflightBytes, opts.MaxSessions = tokenMaxInflight, tokenMaxInflightBytes, tokenMaxSessions
+	opts.Budget = natsapi.NewBudget(allTokensInflightBytes, allTokensSessions)
 	t := &tokenDoors{srv: srv, guard: guard, opts: opts, connect: connect, refused: refused, log: opts.Logger,
-		series: tokenAccountPrefix + srv.ID()[len(srv.ID())-8:] + "-",
+		crowded: &refusals{log: opts.Logger, why: fmt.Sprintf("%d access tokens are connected already", maxTokenDoors)},
+		max:     maxTokenDoors, series: tokenAccountPrefix + srv.ID()[len(srv.ID())-8:] + "-",
 		adding: make(chan struct{}, 1), open: map[[32]byte]*tokenDoor{}, byConn: map[uint64]*tokenDoor{},
 		asking: map[uint64]struct{}{}, stop: make(chan struct{})}
 	t.workers.Go(t.sweepNowAndThen)
@@ -95,6 +99,15 @@ const (
 	tokenMaxInflightBytes = 64 << 20
 	tokenMaxSessions      = 4096
 )
+
+// What all of them may together, as much as any door for many users may: who may issue tokens could have any number.
+const (
+	allTokensInflightBytes = 256 << 20
+	allTokensSessions      = 16384
+	maxTokenDoors          = 1024
+)
+
+var errCrowded = errors.New("too many access tokens are connected")
 
 // admit lets a connection in if its secret is that of a live token. It waits until the token's door is open.
 func (t *tokenDoors) admit(c server.ClientAuthentication, secret string) bool {
@@ -113,6 +126,10 @@ func (t *tokenDoors) admit(c server.ClientAuthentication, secret string) bool {
 			return false
 		}
 		d, err := t.doorOf(caller)
+		if errors.Is(err, errCrowded) {
+			t.crowded.add(c.RemoteAddress())
+			return false
+		}
 		if err == nil {
 			<-d.opened
 			err = d.err
@@ -194,6 +211,9 @@ func (t *tokenDoors) doorOf(caller *access.Caller) (*tokenDoor, error) {
 	defer t.mu.Unlock()
 	if d := t.open[caller.Key()]; d != nil {
 		return d, nil
+	}
+	if len(t.open) >= t.max && caller != t.guard.Root() {
+		return nil, errCrowded
 	}
 	account, err := t.accountLocked()
 	if err != nil {
@@ -322,6 +342,7 @@ func (t *tokenDoors) sweepNowAndThen() {
 		case now := <-tick.C:
 			t.sweep(now)
 			t.refused.tell(now)
+			t.crowded.tell(now)
 		case <-t.stop:
 			return
 		}

@@ -127,6 +127,27 @@ func TestIdleDoorsClose(t *testing.T) {
 	until(t, "the account is free again", func() bool { td.sweep(now); _, _, _, free, _ := td.counts(); return free == 1 })
 }
 
+// TestTokensAtATime: only so many tokens get a door, since who may issue tokens could connect with any number; the root
+// token always gets one.
+func TestTokensAtATime(t *testing.T) {
+	b := guardedBroker(t, listening(t.TempDir()))
+	td := b.doors.tokens
+	td.mu.Lock()
+	td.max = 1
+	td.mu.Unlock()
+	first, second := issueToken(t, b, "a", protocol.OpListBasins), issueToken(t, b, "c", protocol.OpListBasins)
+	login(t, b, first)
+	login(t, b, first)
+	if nc, err := nats.Connect(b.ClientURL(), nats.Token(second)); !errors.Is(err, nats.ErrAuthorization) {
+		nc.Close()
+		t.Errorf("a token beyond those that fit: %v", err)
+	}
+	login(t, b, testRoot)
+	if open, conns, accounts, _, _ := td.counts(); open != 2 || conns != 3 || accounts != 2 {
+		t.Errorf("%d doors, %d connections, %d accounts", open, conns, accounts)
+	}
+}
+
 // TestPermissionsAreNotAlone: with the subject permissions out of the way, the guard still refuses what is out of scope.
 func TestPermissionsAreNotAlone(t *testing.T) {
 	b := guardedBroker(t, listening(t.TempDir()))

@@ -12,6 +12,7 @@ type admission struct {
 	maxRequests int
 	maxBytes    int64
 	maxSessions int
+	budget      *Budget // shared with other doors; may be nil
 
 	mu       sync.Mutex // guards what follows
 	draining bool
@@ -33,6 +34,8 @@ func (a *admission) request(bytes int) *protocol.Error {
 		return protocol.Errorf(protocol.CodeRateLimited, "this server has %d requests in flight, its limit", a.requests)
 	case a.requests > 0 && a.bytes+int64(bytes) > a.maxBytes:
 		return protocol.Errorf(protocol.CodeRateLimited, "this server has %d bytes of requests in flight, its limit is %d", a.bytes, a.maxBytes)
+	case !a.budget.takeBytes(bytes):
+		return protocol.Errorf(protocol.CodeRateLimited, "this server has as many bytes of requests in flight as it takes at a time")
 	}
 	a.requests++
 	a.bytes += int64(bytes)
@@ -44,6 +47,7 @@ func (a *admission) requestDone(bytes int) {
 	defer a.mu.Unlock()
 	a.requests--
 	a.bytes -= int64(bytes)
+	a.budget.giveBytes(bytes)
 	a.checkIdleLocked()
 }
 
@@ -56,6 +60,8 @@ func (a *admission) session() *protocol.Error {
 		return errDraining()
 	case a.sessions >= a.maxSessions:
 		return protocol.Errorf(protocol.CodeRateLimited, "this server has %d sessions open, its limit", a.sessions)
+	case !a.budget.takeSession():
+		return protocol.Errorf(protocol.CodeRateLimited, "this server has as many sessions open as it takes at a time")
 	}
 	a.sessions++
 	return nil
@@ -65,6 +71,7 @@ func (a *admission) sessionDone() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sessions--
+	a.budget.giveSession()
 	a.checkIdleLocked()
 }
 
@@ -72,7 +79,7 @@ func (a *admission) sessionDone() {
 func (a *admission) input(bytes int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.bytes+int64(bytes) > a.maxBytes {
+	if a.bytes+int64(bytes) > a.maxBytes || !a.budget.takeBytes(bytes) {
 		return false
 	}
 	a.bytes += int64(bytes)
@@ -83,6 +90,7 @@ func (a *admission) inputDone(bytes int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.bytes -= int64(bytes)
+	a.budget.giveBytes(bytes)
 }
 
 // drain refuses everything new from now on. It may be called again.

@@ -58,6 +58,7 @@ func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Option
 		id:       rand.Text(),
 		admit: admission{
 			maxRequests: opts.MaxInflight, maxBytes: opts.MaxInflightBytes, maxSessions: opts.MaxSessions,
+			budget: opts.Budget,
 		},
 		sessions: registry{byID: map[string]session{}},
 		stats:    map[string]*endpointStats{},

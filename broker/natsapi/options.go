@@ -39,6 +39,8 @@ type Options struct {
 	MaxInflightBytes int64
 	// MaxSessions bounds the open sessions; 0 means 16384.
 	MaxSessions int
+	// Budget bounds what this door and others that have it hold together; nil for nothing.
+	Budget *Budget
 	// RequestTimeout bounds a unary request, beside the time that a read asks to wait; 0 means 30 s.
 	RequestTimeout time.Duration
 }
