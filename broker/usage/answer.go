@@ -162,9 +162,10 @@ func (m *Meter) accumulations(ctx context.Context, scope string, q query) ([]pro
 // being rolled up.
 func (m *Meter) buckets(ctx context.Context, scope string, q query, yield func(begin uint32, b *bucket)) error {
 	touches := func(begin, long uint64) bool { return begin < uint64(q.end) && begin+long > uint64(q.start) }
-	hours := m.ownHours(scope)
+	own := m.ownHours(scope)
+	hours := maps.Clone(own)
 	err := m.store.Scan(ctx, HourKind, scope, func(key Key, value []byte) {
-		if _, own := hours[key]; own && key.Writer == m.writer || !touches(uint64(key.Period)*3600, 3600) {
+		if own[key] != nil || !touches(uint64(key.Period)*3600, 3600) {
 			return // what is in memory is newer
 		}
 		if b, ok := m.decode(key, value); ok {
@@ -213,7 +214,7 @@ func (m *Meter) ownHours(scope string) map[Key]*bucket {
 	for n, h := range s.hours {
 		b := &bucket{}
 		b.merge(&h.bucket, 0)
-		hours[Key{HourKind, scope, n, m.writer}] = b
+		hours[Key{HourKind, scope, n, h.writer}] = b
 	}
 	return hours
 }

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,7 @@ type slot struct {
 // hour is what was counted in an hour, as far as it was collected.
 type hour struct {
 	bucket
+	writer  string // in its key; another one when the hour is made again, after the clock was set back
 	changes uint64 // since the start
 	written uint64 // of these are in the store
 }
@@ -119,7 +121,7 @@ func (s *Scope) drainLocked(p *slot) {
 func (s *Scope) hourLocked(n uint32) *hour {
 	h := s.hours[n]
 	if h == nil {
-		h = &hour{}
+		h = &hour{writer: s.m.writer + "-" + strconv.FormatUint(s.m.hours.Add(1), 36)}
 		s.hours[n] = h
 	}
 	return h

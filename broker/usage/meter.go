@@ -46,7 +46,8 @@ type Meter struct {
 	log    *slog.Logger
 	writer string // this process in keys
 
-	scopes  sync.Map // name -> *Scope
+	hours   atomic.Uint64 // made so far
+	scopes  sync.Map      // name -> *Scope
 	account *Scope
 	gone    goneStreams
 	samples samples
@@ -204,6 +205,7 @@ func (m *Meter) flush(ctx context.Context, now time.Time) error {
 func (s *Scope) flush(now time.Time, put func(Key, []byte) bool) {
 	type job struct {
 		n     uint32
+		hour  *hour
 		value []byte
 		upTo  uint64
 	}
@@ -215,18 +217,16 @@ func (s *Scope) flush(now time.Time, put func(Key, []byte) bool) {
 		day := time.Unix(int64(n/24+1)*daySeconds, 0)
 		switch {
 		case h.changes != h.written && now.Sub(day) < lateFor:
-			jobs = append(jobs, job{n, h.encode(), h.changes})
+			jobs = append(jobs, job{n, h, h.encode(), h.changes})
 		case now.Sub(end) > keepFor:
 			delete(s.hours, n)
 		}
 	}
 	s.mu.Unlock()
 	for _, j := range jobs {
-		if put(Key{HourKind, s.name, j.n, s.m.writer}, j.value) {
+		if put(Key{HourKind, s.name, j.n, j.hour.writer}, j.value) {
 			s.mu.Lock()
-			if h := s.hours[j.n]; h != nil {
-				h.written = j.upTo
-			}
+			j.hour.written = j.upTo
 			s.mu.Unlock()
 		}
 	}

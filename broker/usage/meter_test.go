@@ -167,6 +167,28 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestClockSetBack: the clock went ahead, hours were over and forgotten, and then it was set right: what they had stays.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		began := time.Now()
+		var lane Lane
+		r.appended(&lane, 1)
+		for range 2 { // written, and then forgotten
+			if err := r.flush(t.Context(), began.Add(2*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.appended(&lane, 10)
+		q := ask(protocol.MetricAppendThroughput, began, began.Add(time.Minute), "")
+		r.same("in memory", r.points(basin, "express", q), map[int64]float64{began.Unix(): 11})
+		time.Sleep(2 * flushEvery)
+		r.same("written", r.points(basin, "express", q), map[int64]float64{began.Unix(): 11})
+		r.restart()
+		r.same("after a restart", r.points(basin, "express", q), map[int64]float64{began.Unix(): 11})
+	})
+}
+
 // TestRollUp: a day that is over becomes one value, however it is interrupted, and minutes stay right.
 func TestRollUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
