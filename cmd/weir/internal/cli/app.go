@@ -172,6 +172,8 @@ func (a *app) report(cmd *cobra.Command, err error) {
 		fmt.Fprintf(a.env.Stderr, "Run '%s --help' for its arguments and flags.\n", cmd.CommandPath())
 	case errors.As(err, &connect) && connect.Unauthorized():
 		fmt.Fprintln(a.env.Stderr, "It wants an access token that is in force (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN), or a user that it knows.")
+	case e != nil && e.Code == protocol.CodeAuthn:
+		fmt.Fprintln(a.env.Stderr, "It wants an access token that is in force (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN).")
 	case errors.As(err, &connect) && connect.TLS():
 		fmt.Fprintln(a.env.Stderr, "TLS did not come about: name the file of the authority that signed the server's certificate (--tlsca, $NATS_CA), and a certificate of your own if the server wants one (--tlscert, --tlskey).")
 	case errors.As(err, &connect), e != nil && e.Code == protocol.CodeUnavailable && e.RemoteStatus == 0:
