@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 
@@ -92,7 +93,8 @@ func (a *Adapter) bulkLog(basin protocol.BasinName, n int) (*log, error) {
 	if n < 0 || n > maxLogNumber {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "log: is %d, 0 to %d are allowed", n, maxLogNumber)
 	}
-	return &log{a: a, name: a.logName(basin, n), subjects: a.logSubjects(basin, n), get: a.bulk.get}, nil
+	name := a.logName(basin, n)
+	return &log{a: a, name: name, subjects: a.logSubjects(basin, n), logger: a.logger.With(slog.String("log", name)), get: a.bulk.get}, nil
 }
 
 // maxLogNumber is beyond what a basin can have.

@@ -129,6 +129,31 @@ func TestALogFollowsItsClassAtTheNextStart(t *testing.T) {
 	}
 }
 
+// A restore goes on after a restart with other settings: its logs have no sequencer, and follow their class all the same.
+func TestALogThatIsBeingFilledFollowsItsClass(t *testing.T) {
+	h := newHarness(t, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1}))
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	h.mustAppend(h.stream(b, "s", ofClass(protocol.StorageStandard)), body("a"))
+	h.opts.Classes[protocol.StorageStandard] = Class{LogsPerBasin: 1, Compression: CompressionS2}
+	h.reopen()
+	leave, err := h.enterBulk(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	l, err := h.restoredLog(b, classSpan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.ensure(t.Context(), b, classSpan); err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.js.Stream(t.Context(), l.name)
+	if err != nil || s.CachedInfo().Config.Compression != jetstream.S2Compression {
+		t.Fatalf("%+v, %v", s, err)
+	}
+}
+
 func TestDurabilityOfAClass(t *testing.T) {
 	for _, c := range []struct {
 		base, class          Durability
