@@ -213,6 +213,8 @@ func errorBody(err error) []byte {
 	switch {
 	case errors.As(err, &usage):
 		code = protocol.CodeInvalid
+	case errors.As(err, &connect) && connect.Unauthorized():
+		code = protocol.CodeAuthn
 	case errors.As(err, &connect):
 		code = protocol.CodeUnavailable
 	case errors.Is(err, errInterrupted):

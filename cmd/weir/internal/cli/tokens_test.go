@@ -157,6 +157,10 @@ func TestUnauthorizedSaysWhatToDo(t *testing.T) {
 		strings.Contains(r.stderr.String(), "Start a broker") {
 		t.Errorf("exit %d, %s", code, r.stderr.String())
 	}
+	r.stderr.Reset()
+	if code := cli.Main(context.Background(), e, []string{"ls", "--json"}); code != 3 || !strings.Contains(r.stderr.String(), `"code":"authn"`) {
+		t.Errorf("exit %d, %s", code, r.stderr.String())
+	}
 }
 
 // TestServeSaysWhoMayCome: whether access is checked, and how a shell gets the token, which is not shown.
