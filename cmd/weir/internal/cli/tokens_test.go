@@ -157,7 +157,8 @@ func TestUnauthorizedSaysWhatToDo(t *testing.T) {
 		strings.Contains(r.stderr.String(), "Start a broker") {
 		t.Errorf("exit %d, %s", code, r.stderr.String())
 	}
-	r.stderr.Reset()
+	*r = run{}
+	e.Stderr = &r.stderr
 	if code := cli.Main(context.Background(), e, []string{"ls", "--json"}); code != 3 || !strings.Contains(r.stderr.String(), `"code":"authn"`) {
 		t.Errorf("exit %d, %s", code, r.stderr.String())
 	}
