@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,6 +35,29 @@ var (
 	_ store = (*external)(nil)
 )
 
+// doorOptions are those of a connection that a door has, after connOptions. The door does not hear itself, and what clients
+// can make it stumble over as often as they like, broken headers and the errors in quiet, is no warning:
+// they would fill the disk.
+func doorOptions(name string, log *slog.Logger, quiet ...error) []nats.Option {
+	quiet = append(quiet, nats.ErrBadHeaderMsg)
+	log = log.With(slog.String("conn", name))
+	return []nats.Option{nats.NoEcho(), nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+		level := slog.LevelWarn
+		if slices.ContainsFunc(quiet, func(q error) bool { return errors.Is(err, q) }) {
+			level = slog.LevelDebug
+		}
+		tellError(log, level, sub, err)
+	})}
+}
+
+func tellError(log *slog.Logger, level slog.Level, sub *nats.Subscription, err error) {
+	var subject string
+	if sub != nil {
+		subject = sub.Subject
+	}
+	log.Log(context.Background(), level, "nats connection", slog.String("subject", subject), slog.Any("error", err))
+}
+
 // connOptions are those of every connection that the broker opens: it reconnects for ever, and what goes wrong is
 // logged rather than printed.
 func connOptions(name string, log *slog.Logger) []nats.Option {
@@ -42,13 +67,7 @@ func connOptions(name string, log *slog.Logger) []nats.Option {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			var subject string
-			if sub != nil {
-				subject = sub.Subject
-			}
-			log.Warn("nats connection", slog.String("subject", subject), slog.Any("error", err))
-		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { tellError(log, slog.LevelWarn, sub, err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil is a close that was asked for.
 				log.Warn("nats connection lost", slog.Any("error", err))

@@ -286,7 +286,7 @@ func (e *embedded) writeFailure() error {
 
 // connect opens an in-process connection for a door into an account.
 func (e *embedded) connect(account, name string) (*nats.Conn, error) {
-	return e.dial(doorOf(account), name, nats.NoEcho())
+	return e.dial(doorOf(account), name, doorOptions(name, e.log, nats.ErrPermissionViolation)...)
 }
 
 // dial opens an in-process connection with an entry of the keyring.

@@ -101,7 +101,9 @@ func connectContext(context string, opts []nats.Option) (*nats.Conn, error) {
 func (x *external) client(name string) (*nats.Conn, error) { return x.storage(name) }
 
 // connect opens a connection for a door, which does not hear itself. There is one account, that of the credentials.
-func (x *external) connect(_, name string) (*nats.Conn, error) { return x.dial(name, nats.NoEcho()) }
+func (x *external) connect(_, name string) (*nats.Conn, error) {
+	return x.dial(name, doorOptions(name, x.log)...)
+}
 
 func (x *external) services() []string         { return []string{globalAccount} }
 func (x *external) url() string                { return x.addr }

@@ -102,7 +102,11 @@ func (d *Door) subscribe() (err error) {
 			return d.stats[ep.Name].snapshot()
 		},
 		ErrorHandler: func(_ micro.Service, err *micro.NATSError) {
-			d.log.Warn("nats reported an error on a service subject", "subject", err.Subject, "error", err.Description)
+			level := slog.LevelWarn
+			if err.Description == nats.ErrBadHeaderMsg.Error() {
+				level = slog.LevelDebug // Any client can send that as often as it likes.
+			}
+			d.log.Log(context.Background(), level, "nats reported an error on a service subject", "subject", err.Subject, "error", err.Description)
 		},
 	})
 	if err != nil {

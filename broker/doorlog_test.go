@@ -1,0 +1,56 @@
+package broker
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestClientsDoNotFillTheLog: what a client makes its door stumble over, as often as it likes, is no warning.
+func TestClientsDoNotFillTheLog(t *testing.T) {
+	var mu sync.Mutex
+	var lines []string
+	b := guardedBroker(t, listening(t.TempDir()), WithLogger(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines = append(lines, string(p))
+		return len(p), nil
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	b.log.Info("the clients begin")
+	said := func(what string) (warned []string, found bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		begun := false
+		for _, l := range lines {
+			begun = begun || strings.Contains(l, "the clients begin")
+			found = found || strings.Contains(l, what)
+			if begun && (strings.Contains(l, "level=WARN") || strings.Contains(l, "level=ERROR")) {
+				warned = append(warned, l)
+			}
+		}
+		return warned, found
+	}
+	nc := login(t, b, testRoot)
+	if err := nc.PublishRequest("$SRV.PING", "$JS.API.INFO", nil); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := net.DialTimeout("tcp", strings.TrimPrefix(b.ClientURL(), "nats://"), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	const head = "HTTP/1.0\r\na: b\r\n\r\n"
+	if _, err := fmt.Fprintf(raw, "CONNECT {\"auth_token\":%q,\"headers\":true}\r\nHPUB s2.v1.basin.list in %d %d\r\n%s\r\n", testRoot, len(head), len(head), head); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"could not decode headers", `Publish to \"$JS.API.INFO`} {
+		until(t, what, func() bool { _, found := said(what); return found })
+	}
+	if warned, _ := said(""); len(warned) > 0 {
+		t.Errorf("warnings that a client caused: %q", warned)
+	}
+}
