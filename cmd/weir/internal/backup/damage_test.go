@@ -3,6 +3,8 @@ package backup_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,7 +176,12 @@ func TestDirectoryRules(t *testing.T) {
 		_, err := backup.Save(t.Context(), r.Client, dir, backup.SaveOptions{Force: force})
 		return err
 	}
-	dir := filepath.Join(t.TempDir(), "a", "b")
+	unmounted := filepath.Join(t.TempDir(), "a")
+	if err := try(filepath.Join(unmounted, "b"), false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory in one that is not there gave %v", err)
+	}
+	must(t, os.Mkdir(unmounted, 0o700))
+	dir := filepath.Join(unmounted, "b")
 	must(t, try(dir, false))
 	if err := try(dir, false); err == nil || !strings.Contains(err.Error(), "--force") {
 		t.Errorf("a second backup gave %v", err)

@@ -105,9 +105,10 @@ func (m *Manifest) write(dir string) error {
 	return err
 }
 
-// prepare makes the directory, and with force clears it of an earlier backup.
+// prepare makes the directory, and with force clears it of an earlier backup. It makes no directory above: that is where a
+// disk is mounted, or was to be.
 func prepare(dir string, force bool) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	old, err := contents(dir)
