@@ -162,11 +162,11 @@ func errNoStore(err error) error {
 }
 
 // getOne fetches one message; body is the request.
-func (l *log) getOne(ctx context.Context, subject string, body []byte) (stored, error) {
+func (l *log) getOne(ctx context.Context, body []byte) (stored, error) {
 	g := l.get
 	token, ch := g.open(1)
 	defer g.close(token, ch)
-	if err := g.nc.PublishRequest(subject, g.prefix+strconv.FormatUint(token, 36), body); err != nil {
+	if err := g.nc.PublishRequest(apiDirectGet+l.name, g.prefix+strconv.FormatUint(token, 36), body); err != nil {
 		return stored{}, errNoStore(err)
 	}
 	m, err := await(ctx, ch)
@@ -184,33 +184,42 @@ func (l *log) getLast(ctx context.Context, subject string) (stored, error) {
 	if l.a.opts.maxReplicas() > 1 { // a replica may be behind; the leader is not
 		return l.leaderGet(ctx, msgGet{LastFor: subject})
 	}
-	return l.getOne(ctx, apiDirectGet+l.name+"."+subject, nil)
+	return l.getOne(ctx, lastRequest(subject))
 }
 
 // getNext fetches the first chunk of a subject at or after seq; errNotFound when there is none.
 func (l *log) getNext(ctx context.Context, subject string, seq jsSeq) (stored, error) {
-	s, err := l.getOne(ctx, apiDirectGet+l.name, nextRequest(subject, seq, 0, 0))
+	s, err := l.getOne(ctx, nextRequest(subject, seq, 0, 1))
 	if errors.Is(err, errNotFound) && l.a.opts.maxReplicas() > 1 { // as above
 		return l.leaderGet(ctx, msgGet{Seq: max(seq, 1), NextFor: subject})
 	}
 	return s, err
 }
 
-// nextRequest is the body of a direct get by subject. With a batch it asks for several messages.
+// nextRequest is the body of a direct get by subject. With a batch it asks for several messages, until they have maxBytes.
+// Without one maxBytes says nothing, but it is always given: for a request without it the server looks at its options, and
+// does so without their lock (nats-server 2.15), while a reload may be changing them.
 func nextRequest(subject string, seq jsSeq, batch, maxBytes int) []byte {
-	b := make([]byte, 0, 128)
+	b := make([]byte, 0, 160)
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendUint(b, uint64(max(seq, 1)), 10)
 	b = append(b, `,"next_by_subj":"`...)
 	b = append(b, subject...) // ours: nothing in it needs escaping
-	b = append(b, '"')
+	b = append(b, `","max_bytes":`...)
+	b = strconv.AppendInt(b, int64(maxBytes), 10)
 	if batch > 0 {
 		b = append(b, `,"batch":`...)
 		b = strconv.AppendInt(b, int64(batch), 10)
-		b = append(b, `,"max_bytes":`...)
-		b = strconv.AppendInt(b, int64(maxBytes), 10)
 	}
 	return append(b, '}')
+}
+
+// lastRequest is the body of a direct get of a subject's newest message; see nextRequest for max_bytes.
+func lastRequest(subject string) []byte {
+	b := make([]byte, 0, 160)
+	b = append(b, `{"last_by_subj":"`...)
+	b = append(b, subject...)
+	return append(b, `","max_bytes":1}`...)
 }
 
 // decode turns a stored message into a chunk, and verifies its checksum.
