@@ -18,6 +18,10 @@ import (
 // size when it consists of tiny headers, and NATS headers, which NATS bounds to 64 KiB.
 const minMaxPayload = 2*protocol.MaxBatchBytes + 64<<10
 
+// maxTokenSubs bounds the subscriptions of a connection where access tokens are checked, unless the NATS configuration
+// does: a token must not fill the memory. It is twice the sessions that a token may have.
+const maxTokenSubs = 2 * tokenMaxSessions
+
 // natsOptions builds the options of the embedded server: the included NATS configuration file first, then what weir
 // decides. A setting of the file that weir must decide is an error if it says something else, because a start that
 // silently ignored it would surprise. dir is the directory that JetStream stores below.
@@ -44,6 +48,9 @@ func natsOptions(cfg conf.Config, dir string) (*server.Options, error) {
 	o.MaxPayload = int32(cfg.MaxPayload)
 	// A connection may have this much waiting for it; room for eight messages keeps a slow reader of large ones alive.
 	o.MaxPending = max(o.MaxPending, server.MAX_PENDING_SIZE, 8*cfg.MaxPayload)
+	if cfg.Checked() && o.MaxSubs == 0 {
+		o.MaxSubs = maxTokenSubs
+	}
 	o.LameDuckDuration, o.LameDuckGracePeriod = lameDuck(cfg.LameDuck)
 	o.DisableJetStreamBanner = true
 	// The process belongs to the program that embeds us: no signal handlers, and no logger but ours.

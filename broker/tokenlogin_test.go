@@ -615,3 +615,19 @@ func TestSecondConnect(t *testing.T) {
 		t.Errorf("answered %q before CONNECT", got)
 	}
 }
+
+// TestSubscriptionsOfATokenAreBounded: one connection cannot fill the memory with them.
+func TestSubscriptionsOfATokenAreBounded(t *testing.T) {
+	b := start(t, guarded(t.TempDir()))
+	defer closeBroker(t, b)
+	w := dialWire(t, b)
+	w.send(connectLine(issue(t, b, "greedy", on(protocol.OpRead))))
+	lines := make([]string, 9000)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("SUB inbox.%d %d", i, i+1)
+	}
+	w.send(lines...)
+	if got := w.until("-ERR"); !strings.Contains(got, "maximum subscriptions exceeded") {
+		t.Errorf("got %q", got[max(0, len(got)-200):])
+	}
+}
