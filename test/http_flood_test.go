@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -218,8 +219,10 @@ func settles(t *testing.T, before int) {
 	}
 }
 
-// watchHeap samples the heap until the returned function is called, which tells by how much it grew.
+// watchHeap samples the heap until the returned function is called, which tells by how much it grew. Garbage is collected
+// early meanwhile: else there may be as much of it as other tests have left behind, and the growth would tell of them.
 func watchHeap() (peak func() uint64) {
+	percent := debug.SetGCPercent(20)
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -243,6 +246,7 @@ func watchHeap() (peak func() uint64) {
 	return func() uint64 {
 		close(stop)
 		<-done
+		debug.SetGCPercent(percent)
 		return high - base
 	}
 }

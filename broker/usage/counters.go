@@ -22,8 +22,10 @@ const (
 	readBytes
 
 	firstOperation counter = 16 // and the operation's number
-	counters               = 48
 )
+
+// counters is how many numbers there may be.
+const counters = 48
 
 func operationCounter(op protocol.Operation) counter { return firstOperation + counter(op) }
 
