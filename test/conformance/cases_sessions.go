@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,15 +222,18 @@ var appendSessionCases = []Case{
 	}},
 }
 
-// background runs f beside the case, which waits for it at its end and fails if f does.
+// background runs f beside the case, which waits for it at its end and fails if f does. The case's context ends after that,
+// or, if the case was given up, before.
 func (e *Env) background(f func() error) {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
-	e.t.Cleanup(func() {
+	join := sync.OnceFunc(func() {
 		if err := <-done; err != nil {
 			e.t.Errorf("background: %v", err)
 		}
 	})
+	e.joins = append(e.joins, join)
+	e.t.Cleanup(join)
 }
 
 // lifecycleCases: data plane A.7, as far as it shows from outside.

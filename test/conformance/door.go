@@ -63,6 +63,14 @@ func Cases() []Case {
 	return all
 }
 
+// run runs the case, and waits for what it has begun.
+func (c Case) run(t *testing.T, e *Env) {
+	c.Run(t, e)
+	for _, join := range e.joins {
+		join()
+	}
+}
+
 // Run puts every case to the door, each as a subtest.
 func Run(t *testing.T, door Door) {
 	svc := door.Open(t, false)
@@ -72,14 +80,14 @@ func Run(t *testing.T, door Door) {
 			if !c.Timed {
 				ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 				defer cancel()
-				c.Run(t, newEnv(ctx, t, svc, door))
+				c.run(t, newEnv(ctx, t, svc, door))
 				return
 			}
 			synctest.Test(t, func(t *testing.T) {
 				svc := door.Open(t, true)
 				ctx, cancel := context.WithTimeout(t.Context(), timedCaseTimeout)
 				defer cancel()
-				c.Run(t, newEnv(ctx, t, svc, door))
+				c.run(t, newEnv(ctx, t, svc, door))
 			})
 		})
 	}

@@ -19,6 +19,8 @@ type Env struct {
 
 	t   *testing.T
 	ctx context.Context // of the case; an Env lives no longer
+	// joins wait for what runs beside the case.
+	joins []func()
 }
 
 func newEnv(ctx context.Context, t *testing.T, svc protocol.Service, door Door) *Env {
