@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirstream/weir/broker/admission"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -18,7 +19,7 @@ type Handler struct {
 	whole   protocol.Service // answers all requests when nothing is authenticated; calls use call.svc
 	opts    Options
 	log     *slog.Logger
-	admit   admission
+	admit   *admission.Desk
 	metrics *metrics
 
 	// drained ends when the handler begins to drain, and stopped when what is left is cut off.
@@ -34,7 +35,7 @@ func New(svc protocol.Service, opts Options) *Handler {
 	opts = opts.withDefaults()
 	h := &Handler{
 		whole: svc, opts: opts, log: opts.Logger,
-		admit:   admission{maxRequests: opts.MaxInflight, maxBytes: opts.MaxInflightBytes, maxSessions: opts.MaxSessions},
+		admit:   admission.New(admission.Limits{Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions}),
 		metrics: newMetrics(opts.Registry),
 	}
 	h.drained, h.drain = context.WithCancel(context.Background())
@@ -45,7 +46,7 @@ func New(svc protocol.Service, opts Options) *Handler {
 // Drain makes the handler refuse every new request with server_draining, and ends sessions with it: read sessions at
 // once, append sessions after the acks of the inputs that were taken. It does not wait, and may be called again.
 func (h *Handler) Drain() {
-	h.admit.drain()
+	h.admit.Drain()
 	h.drain()
 }
 
@@ -53,7 +54,7 @@ func (h *Handler) Drain() {
 // returns its error. It may be called again.
 func (h *Handler) Close(ctx context.Context) error {
 	h.Drain()
-	err := h.admit.wait(ctx)
+	err := h.admit.Wait(ctx)
 	h.stop()
 	return err
 }
@@ -70,6 +71,7 @@ type call struct {
 	status  int               // of the head that was written; 0 before
 	sent    int               // bytes of the response's body
 	session bool              // a session was opened
+	lasting bool              // it has the place of a session
 	failed  protocol.Code     // of the failure that was told
 }
 
@@ -115,11 +117,27 @@ func (c *call) serve() error {
 			"content-encoding: only gzip, zstd and identity are supported"))
 		return nil
 	}
-	if err := c.h.admit.request(); err != nil {
+	if err := c.h.admit.Request(0); err != nil { // its bytes are counted as they come
 		return err
 	}
-	defer c.h.admit.requestDone()
+	defer func() {
+		if c.lasting {
+			c.h.admit.SessionDone()
+		} else {
+			c.h.admit.RequestDone(0)
+		}
+	}()
 	return c.route.serve(c)
+}
+
+// becomeSession exchanges the request's place for one among the sessions, until the call ends.
+func (c *call) becomeSession() error {
+	if err := c.h.admit.Session(); err != nil {
+		return err
+	}
+	c.lasting = true
+	c.h.admit.RequestDone(0)
+	return nil
 }
 
 // recover answers a panic in a handler, or cuts the connection if the answer has begun: it must not look complete.
@@ -217,7 +235,7 @@ func (c *call) unary(wait time.Duration, drains bool) (context.Context, context.
 // bind returns a context that ends with ctx, and with the cause server_draining when the door drains.
 func (c *call) bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	unhook := context.AfterFunc(c.h.drained, func() { cancel(errDraining()) })
+	unhook := context.AfterFunc(c.h.drained, func() { cancel(admission.ErrDraining()) })
 	return ctx, func() { unhook(); cancel(nil) }
 }
 

@@ -38,11 +38,8 @@ type Options struct {
 }
 
 const (
-	defaultMaxInflight      = 4096
-	defaultMaxInflightBytes = 256 << 20
-	defaultMaxSessions      = 16384
-	defaultRequestTimeout   = 30 * time.Second
-	defaultBodyTimeout      = 30 * time.Second
+	defaultRequestTimeout = 30 * time.Second
+	defaultBodyTimeout    = 30 * time.Second
 )
 
 func (o Options) withDefaults() Options {
@@ -54,15 +51,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
-	}
-	if o.MaxInflight <= 0 {
-		o.MaxInflight = defaultMaxInflight
-	}
-	if o.MaxInflightBytes <= 0 {
-		o.MaxInflightBytes = defaultMaxInflightBytes
-	}
-	if o.MaxSessions <= 0 {
-		o.MaxSessions = defaultMaxSessions
 	}
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = defaultRequestTimeout

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirstream/weir/broker/admission"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -27,7 +28,6 @@ func (c *call) s2sAppend(ref protocol.StreamRef) error {
 	if err != nil {
 		return err
 	}
-	defer c.h.admit.sessionDone()
 	defer c.h.metrics.session("s2s_append")()
 	s := &appendSession{call: c, dst: dst, deadline: newReadDeadline(c.rc)}
 	s.out = frames{call: c, compression: protocol.NegotiateS2S(c.r.Header["Accept-Encoding"])}
@@ -42,14 +42,13 @@ func (c *call) s2sAppend(ref protocol.StreamRef) error {
 }
 
 func (c *call) openAppend(ref protocol.StreamRef) (protocol.AppendSession, error) {
-	if err := c.h.admit.session(); err != nil {
+	if err := c.becomeSession(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout)
 	defer cancel()
 	dst, err := c.svc.OpenAppendSession(ctx, ref)
 	if err != nil {
-		c.h.admit.sessionDone()
 		return nil, causeOf(ctx, err)
 	}
 	return dst, nil
@@ -116,14 +115,14 @@ func (s *appendSession) feed(ctx context.Context) (err error) {
 	defer in.free()
 	for {
 		if s.call.h.drained.Err() != nil {
-			return errDraining()
+			return admission.ErrDraining()
 		}
 		msg, buf, err := in.next()
 		switch {
 		case err == io.EOF: //nolint:errorlint // the reader gives io.EOF itself
 			return nil
 		case err != nil && s.call.h.drained.Err() != nil:
-			return errDraining()
+			return admission.ErrDraining()
 		case err != nil:
 			return err
 		}

@@ -10,7 +10,6 @@ func (c *call) s2sRead(ref protocol.StreamRef, req protocol.ReadRequest) error {
 	if err != nil {
 		return err
 	}
-	defer c.h.admit.sessionDone()
 	if err := c.openSession(contentS2S); err != nil {
 		return src.Close()
 	}

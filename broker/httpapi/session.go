@@ -105,16 +105,15 @@ func (c *call) recoverInto(err *error) {
 	}
 }
 
-// openRead admits and opens a read session; the caller must call admit.sessionDone if there is no error.
+// openRead admits and opens a read session.
 func (c *call) openRead(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	if err := c.h.admit.session(); err != nil {
+	if err := c.becomeSession(); err != nil {
 		return nil, err
 	}
 	open, cancel := context.WithTimeout(ctx, c.h.opts.RequestTimeout)
 	defer cancel()
 	src, err := c.svc.OpenReadSession(open, ref, req)
 	if err != nil {
-		c.h.admit.sessionDone()
 		return nil, err
 	}
 	return src, nil

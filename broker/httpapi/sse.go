@@ -13,7 +13,6 @@ func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format 
 	if err != nil {
 		return err
 	}
-	defer c.h.admit.sessionDone()
 	if err := c.openSession(contentEventStream); err != nil {
 		return src.Close()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/broker/admission"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -62,12 +63,12 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef) (re
 	if c.inbox == "" {
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "a session needs a reply subject")
 	}
-	if err := d.admit.session(); err != nil {
+	if err := d.admit.Session(); err != nil {
 		return reply{}, err
 	}
 	dst, err := c.svc.OpenAppendSession(ctx, ref)
 	if err != nil {
-		d.admit.sessionDone()
+		d.admit.SessionDone()
 		return reply{}, err
 	}
 	s := &appendSession{
@@ -89,7 +90,7 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef) (re
 	return reply{head: head, body: body}, err
 }
 
-func (s *appendSession) drain()             { s.finish(errDraining()) }
+func (s *appendSession) drain()             { s.finish(admission.ErrDraining()) }
 func (s *appendSession) cancel(cause error) { s.stop(cause) }
 
 // message files what the client sent. It runs in the door's callback.
@@ -141,7 +142,7 @@ func (s *appendSession) inputLocked(m *nats.Msg, ctl controls) {
 		s.finishLocked(protocol.Errorf(protocol.CodeBadFrame, "expected input %d, got %d: one was lost or came twice", s.received+1, *ctl.seq))
 	case s.bytes > 0 && s.bytes+size > appendWindow:
 		s.finishLocked(protocol.Errorf(protocol.CodeRateLimited, "input %d goes beyond the session's window of %d bytes", *ctl.seq, appendWindow))
-	case !s.door.admit.input(size):
+	case s.door.admit.Grow(size) != nil:
 		s.finishLocked(protocol.Errorf(protocol.CodeRateLimited, "input %d goes beyond the bytes that this server takes at a time", *ctl.seq))
 	default:
 		s.received++
@@ -212,7 +213,7 @@ func (s *appendSession) take() (input, error) {
 }
 
 func (s *appendSession) run() {
-	defer s.door.admit.sessionDone()
+	defer s.door.admit.SessionDone()
 	defer s.door.sessions.remove(s.id)
 	defer s.giveBack()
 
@@ -293,7 +294,7 @@ func (s *appendSession) acknowledge(ack protocol.AppendAck) {
 	size := s.sizes[0]
 	s.sizes = s.sizes[1:]
 	s.bytes -= size
-	s.door.admit.inputDone(size)
+	s.door.admit.Shrink(size)
 	head := contentType(s.enc.contentType())
 	head[protocol.HeaderFrame] = []string{protocol.FrameAck}
 	head[protocol.HeaderSeq] = []string{strconv.FormatUint(s.answered, 10)}
@@ -307,7 +308,7 @@ func (s *appendSession) giveBack() {
 	s.over = true // nothing is filed any more
 	s.silence.Stop()
 	s.stop(nil)
-	s.door.admit.inputDone(s.bytes)
+	s.door.admit.Shrink(s.bytes)
 	s.bytes, s.sizes, s.queue = 0, nil, nil
 }
 

@@ -47,9 +47,9 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 		return // nobody to tell
 	}
 	stats := d.stats[ep.name]
-	if err := d.admit.request(len(body)); err != nil {
+	if err := d.admit.Request(len(body)); err != nil {
 		stats.refused.Add(1)
-		d.respondError(inbox, err)
+		d.respondError(inbox, protocol.AsError(err))
 		return
 	}
 	c := &call{door: d, ep: ep, inbox: inbox, head: nats.Header(req.Headers()), body: body}
@@ -57,7 +57,7 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 	c.rest = strings.TrimPrefix(strings.TrimPrefix(req.Subject(), d.subjects.Root()+"."+verb), ".")
 	stats.inflight.Add(1)
 	go func() {
-		defer d.admit.requestDone(len(body))
+		defer d.admit.RequestDone(len(body))
 		c.run(stats)
 	}()
 }

@@ -93,32 +93,3 @@ func FuzzFitBatch(f *testing.F) {
 		}
 	})
 }
-
-func TestAdmissionIsGivenBack(t *testing.T) {
-	a := admission{maxRequests: 2, maxBytes: 10, maxSessions: 1}
-	if err := a.request(100); err != nil {
-		t.Fatalf("a single request passes whatever its size: %v", err)
-	}
-	if err := a.request(1); err == nil || err.Code != protocol.CodeRateLimited {
-		t.Fatalf("beyond the bytes: %v", err)
-	}
-	a.requestDone(100)
-	if a.input(11) || !a.input(10) {
-		t.Fatal("inputs go beyond the bytes")
-	}
-	a.inputDone(10)
-	if err := a.session(); err != nil {
-		t.Fatal(err)
-	}
-	a.drain()
-	if err := a.request(1); err == nil || err.Code != protocol.CodeServerDraining {
-		t.Fatalf("while draining: %v", err)
-	}
-	select {
-	case <-a.idle:
-		t.Fatal("idle with a session open")
-	default:
-	}
-	a.sessionDone()
-	<-a.idle
-}

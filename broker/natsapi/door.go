@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/weirstream/weir/broker/admission"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -31,7 +32,7 @@ type Door struct {
 	subjects protocol.NATSSubjects
 	id       string // unguessable, part of the subjects of this door's sessions
 
-	admit    admission
+	admit    *admission.Desk
 	sessions registry
 
 	// base is the context of all unary requests; stop ends it when a draining door's time is up.
@@ -56,10 +57,9 @@ func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Option
 		nc: nc, whole: opts.measured(svc), opts: opts, log: opts.Logger,
 		subjects: protocol.NATSSubjects(opts.Prefix),
 		id:       rand.Text(),
-		admit: admission{
-			maxRequests: opts.MaxInflight, maxBytes: opts.MaxInflightBytes, maxSessions: opts.MaxSessions,
-			budget: opts.Budget,
-		},
+		admit: admission.New(admission.Limits{
+			Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions, Budget: opts.Budget,
+		}),
 		sessions: registry{byID: map[string]session{}},
 		stats:    map[string]*endpointStats{},
 		closed:   make(chan struct{}),
@@ -132,7 +132,7 @@ func (d *Door) subscribe() (err error) {
 // It drains subscriptions, which nats.go does with timers that do not survive a synctest bubble: in one, close the
 // connection first.
 func (d *Door) Close(ctx context.Context) error {
-	d.admit.drain()
+	d.admit.Drain()
 	var err error
 	d.closeOnce.Do(func() {
 		defer close(d.closed)
@@ -147,12 +147,12 @@ func (d *Door) Expel(cause *protocol.Error) { d.sessions.cancel(cause) }
 
 func (d *Door) shutDown(ctx context.Context) error {
 	d.sessions.drain()
-	waitErr := d.admit.wait(ctx)
+	waitErr := d.admit.Wait(ctx)
 	if waitErr != nil {
 		waitErr = fmt.Errorf("cancelling what did not settle in time: %w", waitErr)
 		d.stop(errStopped)
 		d.sessions.cancel(errStopped)
-		_ = d.admit.wait(context.Background()) // cannot fail; everything selects on its context
+		_ = d.admit.Wait(context.Background()) // cannot fail; everything selects on its context
 	}
 	d.stop(errStopped)
 	if d.opts.OwnConn {

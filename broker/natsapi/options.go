@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/weirstream/weir/broker/admission"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -40,16 +41,13 @@ type Options struct {
 	// MaxSessions bounds the open sessions; 0 means 16384.
 	MaxSessions int
 	// Budget bounds what this door and others that have it hold together; nil for nothing.
-	Budget *Budget
+	Budget *admission.Budget
 	// RequestTimeout bounds a unary request, beside the time that a read asks to wait; 0 means 30 s.
 	RequestTimeout time.Duration
 }
 
 const (
-	defaultMaxInflight      = 4096
-	defaultMaxInflightBytes = 256 << 20
-	defaultMaxSessions      = 16384
-	defaultRequestTimeout   = 30 * time.Second
+	defaultRequestTimeout = 30 * time.Second
 )
 
 // measured is what the door uses in the place of svc.
@@ -72,15 +70,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.MaxInflight <= 0 {
-		o.MaxInflight = defaultMaxInflight
-	}
-	if o.MaxInflightBytes <= 0 {
-		o.MaxInflightBytes = defaultMaxInflightBytes
-	}
-	if o.MaxSessions <= 0 {
-		o.MaxSessions = defaultMaxSessions
 	}
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = defaultRequestTimeout

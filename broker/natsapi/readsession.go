@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/broker/admission"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -34,12 +35,12 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 	if c.inbox == "" {
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "a session needs a reply subject")
 	}
-	if err := d.admit.session(); err != nil {
+	if err := d.admit.Session(); err != nil {
 		return reply{}, err
 	}
 	src, err := c.svc.OpenReadSession(ctx, ref, req)
 	if err != nil {
-		d.admit.sessionDone()
+		d.admit.SessionDone()
 		return reply{}, err
 	}
 	s := &readSession{door: d, id: rand.Text(), ref: ref, inbox: c.inbox, enc: c.encoding(), src: src}
@@ -53,7 +54,7 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 	return reply{sent: true}, nil
 }
 
-func (s *readSession) drain()             { s.stop(errDraining()) }
+func (s *readSession) drain()             { s.stop(admission.ErrDraining()) }
 func (s *readSession) cancel(cause error) { s.stop(cause) }
 
 // message takes an acknowledgement, whose token is the frame's number, or a message with the frame header cancel. The
@@ -86,7 +87,7 @@ var errVanished = protocol.Errorf(protocol.CodeClientHangup, "nobody listens on 
 var errCancelled = protocol.Errorf(protocol.CodeClientHangup, "the client cancelled the session")
 
 func (s *readSession) run() {
-	defer s.door.admit.sessionDone()
+	defer s.door.admit.SessionDone()
 	defer s.door.sessions.remove(s.id)
 	defer s.win.close()
 	defer s.stop(nil)

@@ -241,12 +241,17 @@ func TestReaderSurvivesReconnectsAndDoors(t *testing.T) {
 	rc := must[*nats.Conn](t)(nats.Connect("", nats.InProcessServer(e.srv), nats.ReconnectWait(time.Millisecond), nats.MaxReconnects(-1)))
 	defer rc.Close()
 	const records = 300
+	ahead := make(chan struct{}, 5) // how far the appends are ahead of the reader: it is a follower all the way
 	go func() {
 		for i := range records {
+			select {
+			case ahead <- struct{}{}:
+			case <-t.Context().Done():
+				return
+			}
 			if _, err := e.svc.Append(context.Background(), greetings, body(fmt.Sprint(i))); err != nil {
 				t.Error(err)
 			}
-			time.Sleep(time.Millisecond)
 		}
 	}()
 	door := e.door
@@ -258,6 +263,7 @@ func TestReaderSurvivesReconnectsAndDoors(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "seq_num", rec.SeqNum, next)
+		<-ahead
 		switch next++; {
 		case next == 50 || next == 51 || next == 150:
 			if err := rc.ForceReconnect(); err != nil {

@@ -1,4 +1,4 @@
-package natsapi
+package admission
 
 import "sync/atomic"
 
