@@ -116,9 +116,10 @@ func (c *recordCipher) decrypt(stored protocol.Records) (plain protocol.Records,
 	count, metered := 0, uint64(0)
 	var last protocol.Position
 	for rec := range stored.All() {
-		size := rec.MeteredSize()
+		var size uint64
 		pos := protocol.Position{SeqNum: rec.SeqNum, Timestamp: rec.Timestamp}
 		if rec.Command() != protocol.NoCommand {
+			size = rec.MeteredSize()
 			wire = protocol.AppendSequenced(wire, pos.SeqNum, pos.Timestamp, rec.Headers, rec.Body)
 		} else if wire, size, err = c.decryptRecord(wire, pos, &rec); err != nil {
 			break

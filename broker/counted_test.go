@@ -54,7 +54,7 @@ func BenchmarkCountedAppend(b *testing.B) {
 			s.open.at = s
 			meter := usage.New(slog.New(slog.DiscardHandler))
 			var lane sessions.Appender
-			st, err := counted{s, meter, newAppendMetrics(prometheus.NewRegistry())}.OpenRecords(b.Context(), ref, true)
+			st, err := counted{s, meter, newAppendMetrics(prometheus.NewRegistry())}.OpenRecords(context.WithValue(b.Context(), inSession{}, true), ref, true)
 			if err != nil {
 				b.Fatal(err)
 			}

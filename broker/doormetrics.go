@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,7 +153,7 @@ type doorAppends struct {
 	fail  sync.Once
 
 	mu      sync.Mutex
-	waiting []submitted // inputs without an answer, in their order; the session bounds them
+	waiting []*submitted // inputs without an answer, in their order; the session bounds them
 }
 
 type submitted struct {
@@ -161,21 +162,37 @@ type submitted struct {
 }
 
 func (a *doorAppends) Submit(ctx context.Context, in protocol.AppendInput) error {
+	s := &submitted{time.Now(), in.MeteredSize()}
 	a.mu.Lock() // the ack may come before Submit returns
-	a.waiting = append(a.waiting, submitted{time.Now(), in.MeteredSize()})
+	a.waiting = append(a.waiting, s)
 	a.mu.Unlock()
-	return a.AppendSession.Submit(ctx, in)
+	err := a.AppendSession.Submit(ctx, in)
+	if err != nil { // it was not handed over, and the session may go on
+		a.mu.Lock()
+		a.waiting = slices.DeleteFunc(a.waiting, func(w *submitted) bool { return w == s })
+		a.mu.Unlock()
+	}
+	return err
+}
+
+// answered takes the input that the next ack is for; false if it is not known, because its Submit has failed after all.
+func (a *doorAppends) answered() (s *submitted, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.waiting) == 0 {
+		return nil, false
+	}
+	s, a.waiting = a.waiting[0], a.waiting[1:]
+	return s, true
 }
 
 func (a *doorAppends) Recv(ctx context.Context) (protocol.AppendAck, error) {
 	ack, err := a.AppendSession.Recv(ctx)
 	switch {
 	case err == nil:
-		a.mu.Lock()
-		in := a.waiting[0]
-		a.waiting = a.waiting[1:]
-		a.mu.Unlock()
-		a.d.appended(ack, in.bytes, in.began)
+		if in, ok := a.answered(); ok {
+			a.d.appended(ack, in.bytes, in.began)
+		}
 	case !errors.Is(err, io.EOF) && ctx.Err() == nil:
 		a.fail.Do(func() { a.d.failed("append_session", err) }) // the failure is told for ever
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // notSettings are WEIR_* variables that something else reads: the path of the file, which the command takes, and the
-// access token of clients.
-var notSettings = []string{"WEIR_CONFIG", "WEIR_ACCESS_TOKEN", "WEIR_ACCESS_TOKEN_FILE"}
+// access token and encryption key of clients.
+var notSettings = []string{"WEIR_CONFIG", "WEIR_ACCESS_TOKEN", "WEIR_ACCESS_TOKEN_FILE", "WEIR_ENCRYPTION_KEY"}
 
 // aliases are variables that S2's own server knows. Those of weir go over them.
 var aliases = map[string]string{"S2LITE_INIT_FILE": "init_file"}

@@ -23,7 +23,7 @@ const (
 	// lateFor is how long after the end of a day the meter tries to write what was counted in it. After that the day may be
 	// rolled up and would not be looked at again.
 	lateFor = 2 * time.Hour
-	// idleHours is how long a basin is not used before its counters are given back.
+	// idleHours is how long a basin that stores nothing is not used before its counters are given back.
 	idleHours = 24
 	// writeTimeout bounds one access to the store.
 	writeTimeout = 5 * time.Second
@@ -161,6 +161,9 @@ func (m *Meter) recordSizes(now time.Time) {
 	minute := minuteOf(now)
 	second := uint32(now.Unix() % 3600)
 	m.sizes.EachBasin(func(name protocol.BasinName, bytes uint64) {
+		if _, counted := m.scopes.Load(string(name)); !counted && bytes == 0 {
+			return // nothing is stored, and nothing was used
+		}
 		s := m.scope(string(name))
 		s.mu.Lock()
 		defer s.mu.Unlock()

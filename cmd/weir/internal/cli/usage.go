@@ -15,8 +15,9 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-const usageHelp = `The time is from a start, inclusive, to an end, exclusive, at most 30 days apart. Values are added up in
-buckets by the minute, the hour or the day of UTC; a bucket belongs to the time if its beginning does.`
+const usageHelp = `The time is from a start, inclusive, to an end, exclusive, at most 30 days apart. Operations and
+throughput are added up in buckets by the minute, the hour or the day of UTC; a bucket belongs to the time if its
+beginning does. Storage is told as points in time, each the size at that moment.`
 
 // usageFlags are the time and the interval of a query of usage metrics.
 type usageFlags struct {
