@@ -162,10 +162,14 @@ func (d *readDeadline) ended() bool {
 
 func (d *readDeadline) clear() { d.set(time.Time{}) }
 
-// kick ends the read under way and all that follow.
+// kick ends the read under way and all that follow. Only the first has an effect: one that a draining door sends may come
+// when the session, which kicks at its end, is over, and net/http panics when the deadline of a call that is over is set.
 func (d *readDeadline) kick() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.kicked {
+		return
+	}
 	d.kicked = true
 	_ = d.rc.SetReadDeadline(time.Unix(1, 0))
 }

@@ -49,6 +49,15 @@ func (m *memory) stream(ref protocol.StreamRef) *memStream {
 	return s
 }
 
+// configure changes a stream's configuration and returns the new one.
+func (m *memory) configure(ref protocol.StreamRef, change func(protocol.ResolvedStreamConfig) protocol.ResolvedStreamConfig) protocol.ResolvedStreamConfig {
+	s := m.stream(ref)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.config = change(s.config)
+	return s.config
+}
+
 func (m *memory) ListBasins(_ context.Context, req protocol.ListRequest) (protocol.BasinPage, error) {
 	if err := m.check("ListBasins"); err != nil {
 		return protocol.BasinPage{}, err
@@ -152,7 +161,9 @@ func (m *memory) CreateStream(_ context.Context, basin protocol.BasinName, req p
 	if err := m.check("CreateStream"); err != nil {
 		return protocol.StreamInfo{}, "", err
 	}
-	m.stream(protocol.StreamRef{Basin: basin, Stream: req.Stream}).config = req.Config.Resolve(protocol.StreamConfig{})
+	m.configure(protocol.StreamRef{Basin: basin, Stream: req.Stream}, func(protocol.ResolvedStreamConfig) protocol.ResolvedStreamConfig {
+		return req.Config.Resolve(protocol.StreamConfig{})
+	})
 	return protocol.StreamInfo{Name: req.Stream, CreatedAt: created}, protocol.ProvisionCreated, nil
 }
 
@@ -160,7 +171,9 @@ func (m *memory) EnsureStream(_ context.Context, ref protocol.StreamRef, config 
 	if err := m.check("EnsureStream"); err != nil {
 		return protocol.StreamInfo{}, "", err
 	}
-	m.stream(ref).config = config.Resolve(protocol.StreamConfig{})
+	m.configure(ref, func(protocol.ResolvedStreamConfig) protocol.ResolvedStreamConfig {
+		return config.Resolve(protocol.StreamConfig{})
+	})
 	return protocol.StreamInfo{Name: ref.Stream, CreatedAt: created}, protocol.ProvisionNoop, nil
 }
 
@@ -168,16 +181,16 @@ func (m *memory) GetStreamConfig(_ context.Context, ref protocol.StreamRef) (pro
 	if err := m.check("GetStreamConfig"); err != nil {
 		return protocol.ResolvedStreamConfig{}, err
 	}
-	return m.stream(ref).config, nil
+	return m.configure(ref, func(old protocol.ResolvedStreamConfig) protocol.ResolvedStreamConfig { return old }), nil
 }
 
 func (m *memory) ReconfigureStream(_ context.Context, ref protocol.StreamRef, change protocol.StreamReconfiguration) (protocol.ResolvedStreamConfig, error) {
 	if err := m.check("ReconfigureStream"); err != nil {
 		return protocol.ResolvedStreamConfig{}, err
 	}
-	s := m.stream(ref)
-	s.config = change.ApplyResolved(s.config, protocol.StreamConfig{})
-	return s.config, nil
+	return m.configure(ref, func(old protocol.ResolvedStreamConfig) protocol.ResolvedStreamConfig {
+		return change.ApplyResolved(old, protocol.StreamConfig{})
+	}), nil
 }
 
 func (m *memory) DeleteStream(_ context.Context, ref protocol.StreamRef) error {
