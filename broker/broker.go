@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter"
-	"github.com/weirstream/weir/broker/access"
-	"github.com/weirstream/weir/broker/httpapi"
-	"github.com/weirstream/weir/broker/natsapi"
-	"github.com/weirstream/weir/broker/usage"
+	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/httpapi"
+	"github.com/weirstream/weir/broker/internal/metering"
+	"github.com/weirstream/weir/broker/internal/natsapi"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -31,7 +31,7 @@ type Broker struct {
 
 	st    store
 	ad    *adapter.Adapter
-	meter *usage.Meter
+	meter *metering.Meter
 	gate  *gate
 	shown *metrics
 	svc   *service
@@ -91,7 +91,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		}
 		b.st = e
 	}
-	b.meter = usage.New(b.log)
+	b.meter = metering.New(b.log)
 	b.shown = newMetrics(o.version)
 	ad, err := adapter.Open(ctx, b.adapterOptions())
 	if err != nil {
@@ -101,7 +101,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.startUsage()
 	b.showMetrics(b.shown)
 	b.svc = &service{st: counted{adapterStorage{b.ad}, b.meter, b.shown.appends}, meter: b.meter, gate: b.gate, log: b.log}
-	b.guard = access.New(usage.Counted{Core: b.svc, Meter: b.meter}, countedTokens{tokenStore{b.ad, b.svc}, b.meter}, access.Options{RootSecret: root, Logger: b.log})
+	b.guard = access.New(metering.Counted{Core: b.svc, Meter: b.meter}, countedTokens{tokenStore{b.ad, b.svc}, b.meter}, access.Options{RootSecret: root, Logger: b.log})
 	b.doors = newDoors(b.st, b.guard, natsapi.Options{
 		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor,
 		Measure: b.shown.doors[natsDoor].through, Backup: b.backup})
@@ -185,6 +185,10 @@ func (b *Broker) HTTPURL() string { return b.http.url }
 // HTTPHandler serves S2's HTTP API, whether the broker listens or not: for tests, and for programs that have a server of
 // their own. After Close it answers server_draining.
 func (b *Broker) HTTPHandler() http.Handler { return b.http.handler }
+
+// NewHTTPServer returns a server of S2's HTTP API, for a listener of the caller's own: it has the bounds of the broker's own HTTP
+// port on slow and idle connections. The caller stops it.
+func (b *Broker) NewHTTPServer() *http.Server { return httpapi.NewServer(b.http.handler, b.log) }
 
 // health is why the broker should get no requests; nil while it should.
 func (b *Broker) health() error {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter"
-	"github.com/weirstream/weir/broker/usage"
+	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/sessions"
 )
@@ -23,8 +23,8 @@ var _ used = (*adapter.Stream)(nil)
 // streamUsage is attached to a stream: the counters of its basin, and the one connection that all its unary appends
 // count as.
 type streamUsage struct {
-	scope *usage.Scope
-	unary usage.Lane
+	scope *metering.Scope
+	unary metering.Lane
 }
 
 // inSession marks the context in which a stream is opened for an append session, which is a connection of its own.
@@ -34,7 +34,7 @@ type inSession struct{}
 // class is known, and the stream keeps the counters at hand, so that an append looks nothing up.
 type counted struct {
 	storage
-	meter *usage.Meter
+	meter *metering.Meter
 	m     *appendMetrics
 }
 
@@ -75,8 +75,8 @@ type countedAppender struct {
 	used used
 	at   *streamUsage
 	m    *appendMetrics
-	lane *usage.Lane
-	own  usage.Lane // of a session
+	lane *metering.Lane
+	own  metering.Lane // of a session
 }
 
 func (a *countedAppender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {

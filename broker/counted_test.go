@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/weirstream/weir/broker/usage"
+	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/sessions"
 )
@@ -52,14 +52,14 @@ func BenchmarkCountedAppend(b *testing.B) {
 		b.Run(fmt.Sprintf("counted=%s", what), func(b *testing.B) {
 			s := &instant{}
 			s.open.at = s
-			meter := usage.New(slog.New(slog.DiscardHandler))
+			meter := metering.New(slog.New(slog.DiscardHandler))
 			var lane sessions.Appender
 			st, err := counted{s, meter, newAppendMetrics(prometheus.NewRegistry())}.OpenRecords(context.WithValue(b.Context(), inSession{}, true), ref, true)
 			if err != nil {
 				b.Fatal(err)
 			}
 			lane = st.Appender()
-			var own usage.Lane
+			var own metering.Lane
 			scope := meter.Of(ref.Basin)
 			if what != "all" {
 				lane = &s.open

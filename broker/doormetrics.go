@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/weirstream/weir/broker/metric"
+	"github.com/weirstream/weir/broker/internal/metric"
 	"github.com/weirstream/weir/protocol"
 )
 

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/weirstream/weir/broker/access"
-	"github.com/weirstream/weir/broker/natsapi"
+	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/natsapi"
 	"github.com/weirstream/weir/protocol"
 )
 

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/weirstream/weir/broker/httpapi"
+	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/conf"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/weirstream/weir/broker"
-	"github.com/weirstream/weir/broker/metric"
+	"github.com/weirstream/weir/broker/internal/metric"
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/protocol"
 )

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/weirstream/weir/broker/access"
-	"github.com/weirstream/weir/broker/usage"
+	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/sessions"
 )
@@ -28,7 +28,7 @@ type storage interface {
 // streams behind sessions. It gives every failure its code, and refuses all calls once its gate is shut.
 type service struct {
 	st    storage
-	meter *usage.Meter
+	meter *metering.Meter
 	gate  *gate
 	log   *slog.Logger
 }

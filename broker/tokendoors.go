@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"github.com/weirstream/weir/broker/access"
-	"github.com/weirstream/weir/broker/admission"
-	"github.com/weirstream/weir/broker/natsapi"
+	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/broker/internal/natsapi"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -84,7 +84,7 @@ type tokenDoor struct {
 
 func newTokenDoors(srv *server.Server, guard *access.Guard, opts natsapi.Options, connect func(account, name string) (*nats.Conn, error), refused *refusals) *tokenDoors {
 	opts.MaxInflight, opts.MaxInflightBytes, opts.MaxSessions = tokenMaxInflight, tokenMaxInflightBytes, tokenMaxSessions
-	opts.Budget = admission.NewBudget(allTokensInflightBytes, allTokensSessions)
+	opts.Budget = door.NewBudget(allTokensInflightBytes, allTokensSessions)
 	t := &tokenDoors{srv: srv, guard: guard, opts: opts, connect: connect, refused: refused, log: opts.Logger,
 		crowded: &refusals{log: opts.Logger, why: fmt.Sprintf("%d access tokens are connected already", maxTokenDoors)},
 		max:     maxTokenDoors, series: tokenAccountPrefix + srv.ID()[len(srv.ID())-8:] + "-",

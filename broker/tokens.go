@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/weirstream/weir/adapter"
-	"github.com/weirstream/weir/broker/access"
+	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/protocol"
 )
 

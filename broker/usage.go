@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter"
-	"github.com/weirstream/weir/broker/access"
-	"github.com/weirstream/weir/broker/usage"
+	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/protocol"
 )
 
 var (
-	_ usage.Sizes = (*adapter.Adapter)(nil)
-	_ usage.Store = usageStore{}
+	_ metering.Sizes = (*adapter.Adapter)(nil)
+	_ metering.Store = usageStore{}
 )
 
 func (s *service) AccountMetrics(ctx context.Context, q protocol.MetricsQuery) ([]protocol.Metric, error) {
@@ -34,43 +34,43 @@ func (s *service) StreamMetrics(ctx context.Context, ref protocol.StreamRef, q p
 // usageStore spells the keys of usage as the names that the adapter stores under: <kind>.<scope>.<period>.<writer>.
 type usageStore struct{ *adapter.UsageStore }
 
-func usageName(key usage.Key) string {
+func usageName(key metering.Key) string {
 	return usagePeriod(key.Kind, key.Scope, key.Period) + "." + key.Writer
 }
 
-func usagePeriod(kind usage.Kind, scope string, period uint32) string {
+func usagePeriod(kind metering.Kind, scope string, period uint32) string {
 	return string(kind) + "." + scope + "." + strconv.FormatUint(uint64(period), 10)
 }
 
 // parseUsageName is the inverse of usageName. A scope may have several tokens.
-func parseUsageName(name string) (key usage.Key, ok bool) {
+func parseUsageName(name string) (key metering.Key, ok bool) {
 	tokens := strings.Split(name, ".")
 	n := len(tokens)
 	if n < 4 || len(tokens[0]) != 1 {
 		return key, false
 	}
 	period, err := strconv.ParseUint(tokens[n-2], 10, 32)
-	return usage.Key{Kind: usage.Kind(tokens[0][0]), Scope: strings.Join(tokens[1:n-2], "."), Period: uint32(period),
+	return metering.Key{Kind: metering.Kind(tokens[0][0]), Scope: strings.Join(tokens[1:n-2], "."), Period: uint32(period),
 		Writer: tokens[n-1]}, err == nil
 }
 
-func (u usageStore) Put(ctx context.Context, key usage.Key, value []byte) error {
+func (u usageStore) Put(ctx context.Context, key metering.Key, value []byte) error {
 	return u.UsageStore.Put(ctx, usageName(key), value)
 }
 
-func (u usageStore) Create(ctx context.Context, key usage.Key, value []byte) error {
+func (u usageStore) Create(ctx context.Context, key metering.Key, value []byte) error {
 	err := u.UsageStore.Create(ctx, usageName(key), value)
 	if errors.Is(err, adapter.ErrUsageExists) {
-		return usage.ErrExists
+		return metering.ErrExists
 	}
 	return err
 }
 
-func (u usageStore) Remove(ctx context.Context, kind usage.Kind, scope string, period uint32) error {
+func (u usageStore) Remove(ctx context.Context, kind metering.Kind, scope string, period uint32) error {
 	return u.UsageStore.Remove(ctx, usagePeriod(kind, scope, period)+".>")
 }
 
-func (u usageStore) Scan(ctx context.Context, kind usage.Kind, scope string, yield func(usage.Key, []byte)) error {
+func (u usageStore) Scan(ctx context.Context, kind metering.Kind, scope string, yield func(metering.Key, []byte)) error {
 	pattern := string(kind) + ".>"
 	if scope != "" {
 		pattern = string(kind) + "." + scope + ".>"
@@ -85,7 +85,7 @@ func (u usageStore) Scan(ctx context.Context, kind usage.Kind, scope string, yie
 // countedTokens counts the operations on access tokens.
 type countedTokens struct {
 	access.Tokens
-	meter *usage.Meter
+	meter *metering.Meter
 }
 
 func (t countedTokens) count(op protocol.Operation, err error) error {

@@ -7,7 +7,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/broker"
-	"github.com/weirstream/weir/broker/httpapi"
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
@@ -90,7 +89,7 @@ func startCheckedWeb(t testing.TB, bubble bool, wire httpVersion) (*broker.Broke
 	if bubble {
 		b := startBroker(t, true, withRoot)
 		ln := memnet.Listen()
-		serveWeb(t, httpapi.NewServer(b.HTTPHandler(), nil), ln)
+		serveWeb(t, b.NewHTTPServer(), ln)
 		return b, webOf(t, "http://weir.test", wire, ln.Dial)
 	}
 	b := startBroker(t, false, withRoot, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/weirstream/weir/broker"
-	"github.com/weirstream/weir/broker/httpapi"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/conformance"
@@ -55,7 +54,7 @@ func startWeb(t testing.TB, bubble bool, wire httpVersion) (*broker.Broker, conf
 	if bubble {
 		b := startBroker(t, true)
 		ln := memnet.Listen()
-		serveWeb(t, httpapi.NewServer(b.HTTPHandler(), nil), ln)
+		serveWeb(t, b.NewHTTPServer(), ln)
 		return b, webOf(t, "http://weir.test", wire, ln.Dial)
 	}
 	b := startBroker(t, false, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })

@@ -1,0 +1,255 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/protocol"
+)
+
+// Handler serves the API; make one with [New].
+type Handler struct {
+	whole   protocol.Service // answers all requests when nothing is authenticated; calls use call.svc
+	opts    Options
+	log     *slog.Logger
+	admit   *door.Limiter
+	metrics *metrics
+
+	// drained ends when the handler begins to drain, and stopped when what is left is cut off.
+	drained context.Context //nolint:containedctx // both live as long as the handler
+	drain   context.CancelFunc
+	stopped context.Context //nolint:containedctx // see drained
+	stop    context.CancelFunc
+}
+
+// New returns a handler that answers with svc, or with what [Options].Authenticate returns. It works in any server, best in one from [NewServer], and without
+// HTTP/2 except that s2s sessions over HTTP/1.1 need a server that supports full duplex.
+func New(svc protocol.Service, opts Options) *Handler {
+	opts = opts.withDefaults()
+	h := &Handler{
+		whole: svc, opts: opts, log: opts.Logger,
+		admit:   door.New(door.Limits{Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions}),
+		metrics: newMetrics(opts.Registry),
+	}
+	h.drained, h.drain = context.WithCancel(context.Background())
+	h.stopped, h.stop = context.WithCancel(context.Background())
+	return h
+}
+
+// Drain makes the handler refuse every new request with server_draining, and ends sessions with it: read sessions at
+// once, append sessions after the acks of the inputs that were taken. It does not wait, and may be called again.
+func (h *Handler) Drain() {
+	h.admit.Drain()
+	h.drain()
+}
+
+// Close drains and waits until every request and session has ended. When ctx ends it cuts off what is left, and
+// returns its error. It may be called again.
+func (h *Handler) Close(ctx context.Context) error {
+	h.Drain()
+	err := h.admit.Wait(ctx)
+	h.stop()
+	return err
+}
+
+// call is one request being served.
+type call struct {
+	h       *Handler
+	svc     protocol.Service // of whoever asks; set once that is known
+	w       http.ResponseWriter
+	r       *http.Request
+	rc      *http.ResponseController
+	route   *route
+	params  [maxParams]string // raw
+	status  int               // of the head that was written; 0 before
+	sent    int               // bytes of the response's body
+	session bool              // a session was opened
+	lasting bool              // it has the place of a session
+	failed  protocol.Code     // of the failure that was told
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	c := &call{h: h, w: w, r: r, rc: http.NewResponseController(w)}
+	if !h.opts.NoCORS && c.cors() {
+		return
+	}
+	var allowed []string
+	c.route, c.params, allowed = match(r.Method, r.URL.EscapedPath())
+	if c.route == nil {
+		c.unrouted(allowed)
+		h.metrics.done(unroutedName, c, time.Since(began))
+		return
+	}
+	defer func() {
+		h.metrics.done(c.route.name, c, time.Since(began))
+		if h.log.Enabled(r.Context(), slog.LevelDebug) {
+			h.log.LogAttrs(r.Context(), slog.LevelDebug, "http request", slog.String("route", c.route.name),
+				slog.Int("status", c.status), slog.String("code", string(c.failed)), slog.Int("bytes", c.sent),
+				slog.Duration("took", time.Since(began)))
+		}
+	}()
+	defer c.recover()
+	if err := c.serve(); err != nil {
+		c.fail(err)
+	}
+}
+
+// serve finds out who asks, admits the request and calls its handler.
+func (c *call) serve() error {
+	if c.route.probe {
+		return c.route.serve(c)
+	}
+	if err := c.authenticate(); err != nil {
+		return err
+	}
+	if _, ok := c.contentEncoding(); !ok {
+		c.w.Header()["Accept-Encoding"] = []string{"gzip, zstd, identity"}
+		c.failStatus(http.StatusUnsupportedMediaType, protocol.Errorf(protocol.CodeBadHeader,
+			"content-encoding: only gzip, zstd and identity are supported"))
+		return nil
+	}
+	if err := c.h.admit.Request(0); err != nil { // its bytes are counted as they come
+		return err
+	}
+	defer func() {
+		if c.lasting {
+			c.h.admit.SessionDone()
+		} else {
+			c.h.admit.RequestDone(0)
+		}
+	}()
+	return c.route.serve(c)
+}
+
+// becomeSession exchanges the request's place for one among the sessions, until the call ends.
+func (c *call) becomeSession() error {
+	if err := c.h.admit.Session(); err != nil {
+		return err
+	}
+	c.lasting = true
+	c.h.admit.RequestDone(0)
+	return nil
+}
+
+// recover answers a panic in a handler, or cuts the connection if the answer has begun: it must not look complete.
+func (c *call) recover() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+		panic(p)
+	}
+	err := c.panicked(p)
+	if c.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	c.fail(err)
+}
+
+// panicked logs a panic and returns the failure that the client sees.
+func (c *call) panicked(p any) error {
+	c.h.log.Error("recovered from a panic", slog.String("route", c.route.name), slog.Any("panic", p),
+		slog.String("stack", string(debug.Stack())))
+	return protocol.Errorf(protocol.CodeOther, "internal error")
+}
+
+// unrouted answers what no route takes (control plane 8.4).
+func (c *call) unrouted(allowed []string) {
+	if len(allowed) == 0 {
+		c.failStatus(http.StatusNotFound, protocol.Errorf(protocol.CodeBadPath, "there is nothing at this path"))
+		return
+	}
+	c.w.Header()["Allow"] = []string{strings.Join(allowed, ", ")}
+	c.failStatus(http.StatusMethodNotAllowed, protocol.Errorf(protocol.CodeBadPath, "this path takes %s only",
+		strings.Join(allowed, ", ")))
+}
+
+// fail answers with the failure, with the status of its code.
+func (c *call) fail(err error) {
+	e := c.clientError(err)
+	c.failStatus(e.Status(), e)
+}
+
+func (c *call) failStatus(status int, e *protocol.Error) {
+	if c.status != 0 {
+		return // too late to say anything
+	}
+	c.failed = e.Code
+	c.unread()
+	c.respond(status, contentJSON, e.Body())
+}
+
+// unread prepares a refusal for a request over HTTP/1.1 whose body may not have come to its end. net/http reads on, up to
+// a bound but for any time, before it sends the head; a client that waits for the head before it goes on, as one of an
+// append session does, would never see it.
+func (c *call) unread() {
+	if c.r.ProtoMajor != 1 || c.r.Body == http.NoBody {
+		return
+	}
+	if c.r.Method == http.MethodPost && c.media("Content-Type") == protocol.KindS2S && c.rc.EnableFullDuplex() == nil {
+		c.w.Header()["Connection"] = []string{"close"}
+	}
+	_ = c.rc.SetReadDeadline(time.Now().Add(lingerTime))
+}
+
+// clientError turns any failure into one fit for a client. What the client must not see is logged under an id that
+// the client does see.
+func (c *call) clientError(err error) *protocol.Error {
+	var known *protocol.Error
+	e := protocol.AsError(err)
+	if e.Code == protocol.CodeOther && !errors.As(err, &known) {
+		id := rand.Text()
+		c.h.log.Error("a request failed unexpectedly", slog.String("route", c.route.name), slog.String("request", id),
+			slog.Any("error", err))
+		return protocol.Errorf(protocol.CodeOther, "internal error, see request %s in the server's log", id)
+	}
+	if cause := e.Unwrap(); cause != nil && e.Status() >= http.StatusInternalServerError {
+		c.h.log.Warn("a request failed", slog.String("route", c.route.name), slog.String("code", string(e.Code)),
+			slog.Any("error", e))
+	}
+	return e
+}
+
+// unary returns the context of a unary request: it ends with the request, when the door stops, and after the request
+// timeout and wait. With drains it ends when the door drains too, which is for requests that may wait for something
+// new to happen. Pass errors of calls under it through causeOf.
+func (c *call) unary(wait time.Duration, drains bool) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout+wait)
+	if !drains {
+		return ctx, cancel
+	}
+	bound, unbind := c.bind(ctx)
+	return bound, func() { unbind(); cancel() }
+}
+
+// bind returns a context that ends with ctx, and with the cause server_draining when the door drains.
+func (c *call) bind(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unhook := context.AfterFunc(c.h.drained, func() { cancel(door.ErrDraining()) })
+	return ctx, func() { unhook(); cancel(nil) }
+}
+
+// causeOf puts the reason for which the door ended ctx in the place of a bare context error.
+func causeOf(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	var cause *protocol.Error
+	if code := protocol.CodeOf(err); code != protocol.CodeClientHangup && code != protocol.CodeRequestTimeout {
+		return err // a failure of its own
+	}
+	if errors.As(context.Cause(ctx), &cause) {
+		return cause
+	}
+	return err
+}

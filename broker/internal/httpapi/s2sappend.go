@@ -1,0 +1,196 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/protocol"
+)
+
+// lingerTime is how long the end of an append session over HTTP/1.1 reads on: a connection that is closed with bytes
+// unread is reset, which may destroy the terminal frame on its way.
+const lingerTime = 500 * time.Millisecond
+
+// s2sAppend takes a client's inputs in s2s frames and answers in their order (data plane 3.8, 8.9).
+//
+// Two goroutines meet here: feed reads the request's body and submits, and this one receives the acks and writes them.
+// The end of the input, clean or not, is told behind the acks of everything before it.
+func (c *call) s2sAppend(ref protocol.StreamRef) error {
+	if coding, _ := c.contentEncoding(); coding != protocol.NoCompression {
+		return protocol.Errorf(protocol.CodeBadHeader, "content-encoding: the frames of a session are compressed one by one, not the body")
+	}
+	dst, err := c.openAppend(ref)
+	if err != nil {
+		return err
+	}
+	defer c.h.metrics.session("s2s_append")()
+	s := &appendSession{call: c, dst: dst, deadline: newReadDeadline(c.rc)}
+	s.out = frames{call: c, compression: protocol.NegotiateS2S(c.r.Header["Accept-Encoding"])}
+	if err := c.openDuplex(); err != nil {
+		return dst.Close()
+	}
+	if err = s.run(); err != nil {
+		s.out.terminal(err) // nobody hears it if the client is gone
+	}
+	s.linger()
+	return nil
+}
+
+func (c *call) openAppend(ref protocol.StreamRef) (protocol.AppendSession, error) {
+	if err := c.becomeSession(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout)
+	defer cancel()
+	dst, err := c.svc.OpenAppendSession(ctx, ref)
+	if err != nil {
+		return nil, causeOf(ctx, err)
+	}
+	return dst, nil
+}
+
+// openDuplex begins an answer that goes out while the request comes in.
+func (c *call) openDuplex() error {
+	// Servers that have no such switch are either always in full duplex, as HTTP/2 is, or recorders in tests.
+	if err := c.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if c.r.Header.Get("Expect") != "" {
+		c.w.WriteHeader(http.StatusContinue) // the head of the answer would keep the server from saying it later
+	}
+	if c.r.ProtoMajor == 1 {
+		// The session may end before the request's body does, and then the connection cannot be used again.
+		c.w.Header()["Connection"] = []string{"close"}
+	}
+	return c.openSession(contentS2S)
+}
+
+// appendSession is one append session.
+type appendSession struct {
+	call     *call
+	dst      protocol.AppendSession
+	out      frames
+	deadline *readDeadline
+	inputs   inputs
+}
+
+// run serves the session until its end; nil is a clean one.
+func (s *appendSession) run() error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(s.call.r.Context()))
+	defer stop()
+	// The request's context also ends when the deadline ends a read: then the acks and the reason are still to be told.
+	forget := context.AfterFunc(s.call.r.Context(), func() {
+		if !s.deadline.ended() {
+			stop()
+		}
+	})
+	defer forget()
+	// A draining door ends the input, and its reason is told behind the acks of what was taken.
+	unhook := context.AfterFunc(s.call.h.drained, s.deadline.kick)
+	defer unhook()
+
+	fed := make(chan error, 1)
+	go func() { fed <- s.feed(ctx) }()
+	err := s.answer(ctx)
+	// A failure that the service told ends the session whatever the input does; on a clean end of the answers the
+	// input has ended before, and says why.
+	stop()
+	s.deadline.kick()
+	if inputErr := <-fed; err == nil {
+		err = inputErr
+	}
+	return errors.Join(err, s.dst.Close())
+}
+
+// feed submits inputs until they end. It returns why they ended: nil for the client's end.
+func (s *appendSession) feed(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.dst.CloseSend()) }()
+	defer s.call.recoverInto(&err)
+	in := newFrameReader(s.call.r.Body, s.deadline, s.call.h.opts.BodyTimeout)
+	defer in.free()
+	for {
+		if s.call.h.drained.Err() != nil {
+			return door.ErrDraining()
+		}
+		msg, buf, err := in.next()
+		switch {
+		case err == io.EOF: //nolint:errorlint // the reader gives io.EOF itself
+			return nil
+		case err != nil && s.call.h.drained.Err() != nil:
+			return door.ErrDraining()
+		case err != nil:
+			return err
+		}
+		input, err := protocol.UnmarshalAppendInput(msg)
+		if err != nil {
+			return protocol.Wrap(protocol.CodeBadFrame, err, protocol.AsError(err).Message)
+		}
+		s.inputs.add(buf)
+		if err := s.dst.Submit(ctx, input); err != nil {
+			return causeOf(ctx, err)
+		}
+	}
+}
+
+// answer writes acks until the service has no more: nil stands for the end of the inputs.
+func (s *appendSession) answer(ctx context.Context) (err error) {
+	defer s.call.recoverInto(&err)
+	var msg []byte
+	for {
+		ack, err := s.dst.Recv(ctx)
+		if err == io.EOF { //nolint:errorlint // the contract says io.EOF itself
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.inputs.answered()
+		msg = protocol.AppendAppendAck(msg[:0], ack)
+		if err := s.out.message(msg); err != nil {
+			return err
+		}
+	}
+}
+
+// linger leaves net/http a moment for what the client still sends over HTTP/1.1. It reads that after the end of the answer
+// has left, so that a client gets to see the end, and one that waits for it before it ends its own side does not wait.
+func (s *appendSession) linger() {
+	if s.call.r.ProtoMajor == 1 {
+		_ = s.call.rc.SetReadDeadline(time.Now().Add(lingerTime))
+	}
+}
+
+// inputs holds the memory of inputs until they are answered, in their order.
+type inputs struct {
+	mu   sync.Mutex // guards what follows
+	bufs []*[]byte
+	head int // the first that is not answered
+}
+
+func (q *inputs) add(b *[]byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.head > 64 && 2*q.head > len(q.bufs) {
+		n := copy(q.bufs, q.bufs[q.head:])
+		clear(q.bufs[n:])
+		q.bufs, q.head = q.bufs[:n], 0
+	}
+	q.bufs = append(q.bufs, b)
+}
+
+// answered gives the memory of the first input back. What is never answered is left to the collector: the service may
+// still use it.
+func (q *inputs) answered() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.head < len(q.bufs) {
+		putBuffer(q.bufs[q.head])
+		q.bufs[q.head] = nil
+		q.head++
+	}
+}

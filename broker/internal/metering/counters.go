@@ -1,0 +1,178 @@
+package metering
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// counter numbers what is counted. The numbers are stored: they must not change.
+type counter uint8
+
+const (
+	appendOpsStandard counter = iota
+	appendOpsExpress
+	appendBytesStandard
+	appendBytesExpress
+	readOpsUnary
+	readOpsStreaming
+	readBytes
+
+	firstOperation counter = 16 // and the operation's number
+)
+
+// counters is how many numbers there may be.
+const counters = 48
+
+func operationCounter(op protocol.Operation) counter { return firstOperation + counter(op) }
+
+// values are the counts of one minute.
+type values [counters]uint64
+
+func (v *values) add(w *values) {
+	for i := range w {
+		v[i] += w[i]
+	}
+}
+
+// slots is how many minutes can be counted before what the first one holds must be collected; three are far more than
+// any addition is late.
+const slots = 3
+
+// Scope counts what is used of one basin, or of the account. It stays good for as long as anybody holds it.
+type Scope struct {
+	m     *Meter
+	name  string
+	slots [slots]slot
+
+	mu     sync.Mutex
+	hours  map[uint32]*hour // by number
+	stored stored           // the basin's size as recorded last
+	used   uint32           // hour in which something was last counted
+	gone   bool             // taken out of the meter because nothing was counted for long
+}
+
+// slot holds the counters of one minute. What counts adds to it; the collector swaps zeros in.
+type slot struct {
+	minute atomic.Uint32
+	values [counters]atomic.Uint64
+}
+
+// hour is what was counted in an hour, as far as it was collected.
+type hour struct {
+	bucket
+	writer  string // in its key; another one when the hour is made again, after the clock was set back
+	changes uint64 // since the start
+	written uint64 // of these are in the store
+}
+
+// stored is a size that was recorded.
+type stored struct {
+	bytes uint64
+	day   uint32
+	known bool
+}
+
+func minuteOf(t time.Time) uint32 { return uint32(max(0, t.Unix()) / 60) } //nolint:gosec // good for 8000 years
+
+// at returns the slot of a minute.
+func (s *Scope) at(minute uint32) *slot {
+	if p := &s.slots[minute%slots]; p.minute.Load() == minute {
+		return p
+	}
+	return s.turn(minute)
+}
+
+// turn makes the slot of a new minute. An addition that is late by as much as a whole round counts for the newer minute.
+func (s *Scope) turn(minute uint32) *slot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return s.m.scope(s.name).at(minute)
+	}
+	p := &s.slots[minute%slots]
+	if p.minute.Load() < minute {
+		s.drainLocked(p)
+		p.minute.Store(minute)
+	}
+	return p
+}
+
+// drainLocked moves what a slot holds to its hour.
+func (s *Scope) drainLocked(p *slot) {
+	var got values
+	any := false
+	for i := range p.values {
+		if p.values[i].Load() != 0 {
+			got[i] = p.values[i].Swap(0)
+			any = true
+		}
+	}
+	if any {
+		minute := p.minute.Load()
+		s.used = max(s.used, minute/60)
+		h := s.hourLocked(minute / 60)
+		h.minute(minute % 60).add(&got)
+		h.changes++
+	}
+}
+
+func (s *Scope) hourLocked(n uint32) *hour {
+	h := s.hours[n]
+	if h == nil {
+		h = &hour{writer: s.m.writer + "-" + strconv.FormatUint(s.m.hours.Add(1), 36)}
+		s.hours[n] = h
+	}
+	return h
+}
+
+// collectLocked brings the hours up to date.
+func (s *Scope) collectLocked() {
+	for i := range s.slots {
+		s.drainLocked(&s.slots[i])
+	}
+}
+
+// operation counts an operation.
+func (s *Scope) operation(op protocol.Operation) {
+	s.at(minuteOf(time.Now())).values[operationCounter(op)].Add(1)
+}
+
+// Lane counts appends that come over one connection. Their order does not matter.
+type Lane struct{ minute atomic.Uint32 } // in which an append operation was last counted
+
+// Appended counts a batch of so many metered bytes that was acknowledged at now. One minute of appends to a stream on
+// one connection is one operation (control plane 6.5).
+func (s *Scope) Appended(lane *Lane, class protocol.StorageClass, bytes uint64, now time.Time) {
+	minute := minuteOf(now)
+	p := s.at(minute)
+	ops, volume := appendOpsExpress, appendBytesExpress
+	if class == protocol.StorageStandard {
+		ops, volume = appendOpsStandard, appendBytesStandard
+	}
+	p.values[volume].Add(bytes)
+	if lane.minute.Load() != minute && lane.minute.Swap(minute) != minute {
+		p.values[ops].Add(1)
+	}
+}
+
+// read counts a unary read that delivered so many metered bytes.
+func (s *Scope) read(bytes uint64) {
+	p := s.at(minuteOf(time.Now()))
+	p.values[readOpsUnary].Add(1)
+	p.values[readBytes].Add(bytes)
+}
+
+// delivered counts a batch of a read session. Each minute in which a session delivers something is one operation, and so
+// is its opening, with no bytes.
+func (s *Scope) delivered(lane *Lane, bytes uint64) {
+	minute := minuteOf(time.Now())
+	p := s.at(minute)
+	p.values[readBytes].Add(bytes)
+	if lane.minute.Load() != minute && lane.minute.Swap(minute) != minute {
+		p.values[readOpsStreaming].Add(1)
+	}
+}

@@ -1,0 +1,11 @@
+// Package metering counts what is used and answers queries of it (control plane section 6).
+//
+// Counting is a few atomic additions into the counters of the basin's current minute: no lock, no allocation. Every ten
+// seconds the counters are collected into hours of minutes, and what has changed is written to the [Store] whole, under a
+// key that holds this process's name. So a write may be repeated, several brokers on one store do not know of each other,
+// and a restart needs to load nothing: a query adds up what all of them have written. What a crash loses are the last
+// ten seconds.
+//
+// A day that is over is rolled up into one value, see rollup.go. docs/adr/0010 tells why it is kept like this and how
+// large it becomes; docs/metrics.md tells users what the figures mean.
+package metering

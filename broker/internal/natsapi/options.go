@@ -1,0 +1,78 @@
+package natsapi
+
+import (
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/protocol"
+)
+
+// Options configure a door. The zero value works.
+type Options struct {
+	// Prefix is the first token, or tokens, of every subject; "" means s2.
+	Prefix string
+	// Version is shown by service discovery; anything but a semantic version is shown as 0.0.0.
+	Version string
+	// Logger takes what the door has to say; nil discards it.
+	Logger *slog.Logger
+
+	// Authenticate returns the service of whoever presents a token in the header S2-Access-Token; an error with code authn
+	// ends the request before anything else of it is decoded. A nil function ignores the header.
+	Authenticate func(token string) (protocol.Service, error)
+
+	// Measure wraps the service of each request, to count what comes through the door; nil for nothing. It
+	// is what Backup gets.
+	Measure func(protocol.Service) protocol.Service
+
+	// OwnConn says that the connection is the door's alone: closing the door closes it too.
+	OwnConn bool
+
+	// Backup returns what backs up and restores for the owner of a service that the door was opened with or that
+	// Authenticate returned; nil if that may not. Without the function the verbs are not served.
+	Backup func(svc protocol.Service) protocol.BackupService
+
+	// MaxInflight bounds the unary requests being served; 0 means 4096.
+	MaxInflight int
+	// MaxInflightBytes bounds the bodies of the unary requests being served and of the session inputs not yet
+	// answered; 0 means 256 MiB.
+	MaxInflightBytes int64
+	// MaxSessions bounds the open sessions; 0 means 16384.
+	MaxSessions int
+	// Budget bounds what this door and others that have it hold together; nil for nothing.
+	Budget *door.Budget
+	// RequestTimeout bounds a unary request, beside the time that a read asks to wait; 0 means 30 s.
+	RequestTimeout time.Duration
+}
+
+const (
+	defaultRequestTimeout = 30 * time.Second
+)
+
+// measured is what the door uses in the place of svc.
+func (o Options) measured(svc protocol.Service) protocol.Service {
+	if o.Measure == nil || svc == nil {
+		return svc
+	}
+	return o.Measure(svc)
+}
+
+// The shape of a semantic version, which service discovery insists on (semver.org, section 2 and following).
+var semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
+func (o Options) withDefaults() Options {
+	if o.Prefix == "" {
+		o.Prefix = protocol.NATSPrefix
+	}
+	if !semver.MatchString(o.Version) {
+		o.Version = "0.0.0"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.RequestTimeout <= 0 {
+		o.RequestTimeout = defaultRequestTimeout
+	}
+	return o
+}

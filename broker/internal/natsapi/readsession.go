@@ -1,0 +1,163 @@
+package natsapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/protocol"
+)
+
+// readSession sends a session's batches to its client's inbox, as fast as the client acknowledges them.
+type readSession struct {
+	door    *Door
+	id      string
+	ref     protocol.StreamRef
+	inbox   string
+	subject string // of the session; acknowledgements go one token below
+	enc     encoding
+	src     protocol.ReadSession
+	win     *window
+
+	ctx  context.Context // the session's life; this object lives no longer
+	stop context.CancelCauseFunc
+}
+
+// openReadSession opens the stream and leaves a goroutine behind that sends. What fails until then is answered like a
+// failure of a unary read.
+func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req protocol.ReadRequest) (reply, error) {
+	d := c.door
+	if c.inbox == "" {
+		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "a session needs a reply subject")
+	}
+	if err := d.admit.Session(); err != nil {
+		return reply{}, err
+	}
+	src, err := c.svc.OpenReadSession(ctx, ref, req)
+	if err != nil {
+		d.admit.SessionDone()
+		return reply{}, err
+	}
+	s := &readSession{door: d, id: rand.Text(), ref: ref, inbox: c.inbox, enc: c.encoding(), src: src}
+	s.subject = d.subjects.Session(d.id, s.id)
+	s.ctx, s.stop = context.WithCancelCause(context.Background())
+	s.win = newWindow(windowSize(c.ctl.window), func() { s.stop(errNoAcks()) })
+	if !d.sessions.add(s.id, s) {
+		s.drain()
+	}
+	go s.run()
+	return reply{sent: true}, nil
+}
+
+func (s *readSession) drain()             { s.stop(door.ErrDraining()) }
+func (s *readSession) cancel(cause error) { s.stop(cause) }
+
+// message takes an acknowledgement, whose token is the frame's number, or a message with the frame header cancel. The
+// NATS server itself replies to a frame when its inbox is gone: that frame is lost for sure, so the session is over. A
+// client that only lost its connection opens another.
+func (s *readSession) message(token string, m *nats.Msg) {
+	switch {
+	case m.Header.Get(protocol.HeaderFrame) == protocol.FrameCancel:
+		s.stop(errCancelled)
+		return
+	case len(m.Data) == 0 && m.Header.Get(statusHeader) == noResponders:
+		s.stop(errVanished)
+		return
+	}
+	if n, err := strconv.ParseUint(token, 10, 64); err == nil {
+		s.win.ack(n)
+	}
+}
+
+// What the NATS server sends to the reply subject of a message that nobody is there to receive.
+const (
+	statusHeader = "Status"
+	noResponders = "503"
+)
+
+// errVanished is the cause that ends a session whose inbox is gone.
+var errVanished = protocol.Errorf(protocol.CodeClientHangup, "nobody listens on the session's inbox")
+
+// errCancelled is the cause that ends a session whose client asked for it.
+var errCancelled = protocol.Errorf(protocol.CodeClientHangup, "the client cancelled the session")
+
+func (s *readSession) run() {
+	defer s.door.admit.SessionDone()
+	defer s.door.sessions.remove(s.id)
+	defer s.win.close()
+	defer s.stop(nil)
+	err := s.send()
+	if closeErr := s.src.Close(); closeErr != nil {
+		s.door.log.Warn("closing a read session", "stream", s.ref, "session", s.id, "error", closeErr)
+	}
+	s.end(err)
+}
+
+// send sends until the session ends; nil stands for its clean end.
+func (s *readSession) send() (err error) {
+	defer recoverTo(s.door.log, &err)
+	s.publish(protocol.FrameOpen, 0, nil)
+	for {
+		batch, err := s.src.Next(s.ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return causeOf(s.ctx, err)
+		}
+		if err := s.sendBatch(batch); err != nil {
+			return err
+		}
+	}
+}
+
+// sendBatch sends a batch in as many frames as it takes.
+func (s *readSession) sendBatch(batch protocol.ReadBatch) error {
+	kind := protocol.FrameBatch
+	if batch.Heartbeat() {
+		kind = protocol.FrameHeartbeat
+	}
+	for {
+		for s.win.full() {
+			select {
+			case <-s.win.room:
+			case <-s.ctx.Done():
+				return context.Cause(s.ctx)
+			}
+		}
+		body, rest, err := s.enc.fitBatch(batch, s.door.room())
+		if err != nil {
+			return err
+		}
+		s.publish(kind, s.win.next(len(body)), body)
+		if rest.Len() == 0 {
+			return nil
+		}
+		batch.Records = rest
+	}
+}
+
+// publish sends a frame whose reply subject takes its acknowledgement.
+func (s *readSession) publish(kind string, n uint64, body []byte) {
+	num := strconv.FormatUint(n, 10)
+	head := contentType(s.enc.contentType())
+	head[protocol.HeaderFrame] = []string{kind}
+	head[protocol.HeaderSeq] = []string{num}
+	s.door.publish(&nats.Msg{Subject: s.inbox, Reply: s.subject + "." + num, Header: head, Data: body})
+}
+
+// end tells the client why the session is over.
+func (s *readSession) end(err error) {
+	m := &nats.Msg{Subject: s.inbox, Header: nats.Header{}}
+	if err != nil {
+		m = errorMsg(s.inbox, s.door.clientError(err, "stream", s.ref, "session", s.id))
+	}
+	m.Header[protocol.HeaderFrame] = []string{protocol.FrameEnd}
+	m.Header[protocol.HeaderSeq] = []string{strconv.FormatUint(s.win.last()+1, 10)}
+	s.door.publish(m)
+}
