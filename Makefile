@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint fmt fuzz bench microbench conformance crash faults test-sdk cover clean
+.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults test-sdk cover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ lint: ## check formatting, go vet, staticcheck, and the modules' checksums
 	$(GO) vet $(PKG)
 	$(GO) tool staticcheck $(PKG)
 	$(GO) mod verify
+
+row: ## print a row of the specification and the tests that cite it (ROW='A.2/49', ROW='cp A.20/368')
+	@$(GO) run ./test/spec/row '$(ROW)'
 
 fmt: ## format the code
 	gofmt -w $$(git ls-files '*.go')

@@ -13,7 +13,7 @@ import (
 const ChunkHeader = "Weir-Chunk"
 
 // Chunk is one stored message: consecutive records of one stream and the stream's state after them, so that the
-// newest chunk of a stream is its checkpoint (docs/chunk-format.md, docs/adr/0001-chunks.md). A chunk without records
+// newest chunk of a stream is its checkpoint (docs/chunk-format.md, docs/adr/0001-chunk-per-batch.md). A chunk without records
 // is a state chunk: it carries state only.
 //
 // Stored form: the payload is Records.Wire(); the header [ChunkHeader] holds, separated by spaces, the format version

@@ -4,10 +4,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/weirstream/weir/test/spec"
 )
 
 // tables are the tables of rows, and the first and last row of each.
@@ -107,11 +107,6 @@ func TestUnitTestsNameTheirRows(t *testing.T) {
 	}
 }
 
-var (
-	rowNames = regexp.MustCompile(`(A\.\d+)/(\d+(?:(?:, ?| and | to |-)\d+)*)`)
-	oneRange = regexp.MustCompile(`(\d+)(?:(?: to |-)(\d+))?`)
-)
-
 // rowsNamedIn reads the tests below a folder, and their data.
 func rowsNamedIn(t *testing.T, dir string) map[ref]bool {
 	t.Helper()
@@ -121,32 +116,89 @@ func rowsNamedIn(t *testing.T, dir string) map[ref]bool {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for _, m := range rowNames.FindAllStringSubmatch(string(text), -1) {
-			for _, r := range oneRange.FindAllStringSubmatch(m[2], -1) {
-				first, err := strconv.Atoi(r[1])
-				if err != nil {
-					return err
-				}
-				last := first
-				if r[2] != "" {
-					if last, err = strconv.Atoi(r[2]); err != nil {
-						return err
-					}
-				}
-				for n := first; n <= last; n++ {
-					named[ref{section: m[1], number: n}] = true
-				}
+		for _, c := range spec.Citations(string(text)) {
+			if c.Row != 0 {
+				named[ref{section: c.Section, number: c.Row}] = true
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return named
+}
+
+// TestTablesListTheRowsOfTheSpecification: each row of docs/spec is in a table, in its section, and no other row is.
+func TestTablesListTheRowsOfTheSpecification(t *testing.T) {
+	listed := map[spec.Plane]map[ref]bool{spec.Data: {}, spec.Control: {}}
+	for _, table := range tables {
+		plane := spec.Data
+		if table.control {
+			plane = spec.Control
+		}
+		for _, row := range table.rows {
+			for n := row.First; n <= row.Last; n++ {
+				listed[plane][ref{section: row.Section, number: n}] = true
+			}
+		}
+	}
+	for _, row := range pages(t).Rows {
+		r := ref{section: row.Section, number: row.Number}
+		if !listed[row.Plane][r] {
+			t.Errorf("%s: no table lists row %s/%d", row.Plane, row.Section, row.Number)
+		}
+		delete(listed[row.Plane], r)
+	}
+	for plane, rows := range listed {
+		for r := range rows {
+			t.Errorf("a table lists row %s/%d, which %s does not have", r.section, r.number, plane)
+		}
+	}
+}
+
+// TestCitationsExist: the sections, rows and decisions that code, tests and documents cite are in docs/spec.
+func TestCitationsExist(t *testing.T) {
+	pages, root, cited := pages(t), filepath.Join("..", ".."), 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			switch {
+			case d.Name() == ".git", d.Name() == "node_modules", path == filepath.Join(root, "test", "spec"):
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		switch filepath.Ext(path) {
+		case ".go", ".ts", ".md", ".transcript":
+		default:
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		for _, c := range spec.Citations(string(text)) {
+			if cited++; !pages.Has(c) {
+				t.Errorf("%s:%d cites %s, which docs/spec does not have", strings.TrimPrefix(filepath.ToSlash(path), "../../"), c.Line, c)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cited < 1000 {
+		t.Errorf("found only %d citations", cited)
+	}
+}
+
+func pages(t *testing.T) *spec.Pages {
+	t.Helper()
+	pages, err := spec.Load(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
 }
 
 func TestTitlesAreUnique(t *testing.T) {

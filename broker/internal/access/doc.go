@@ -3,7 +3,7 @@
 // section 5).
 //
 // The doors authenticate and then use the caller's service; they have no rules of their own. So a rule stands in one
-// place whatever door a request comes through: restrict.go for basins, streams and the rest, records.go for what moves
+// place whatever door a request comes through: resources.go for basins, streams and the rest, records.go for what moves
 // records, tokens.go for the tokens themselves.
 //
 // # Promises
