@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // restoredLog is a log that is being filled. Nobody else writes to it, so its last sequence is how many chunks it has got,
@@ -36,7 +37,7 @@ func (a *Adapter) ImportChunks(ctx context.Context, req protocol.ImportChunksReq
 		if err := checkStreamID(c.Stream); err != nil {
 			return err
 		}
-		if _, err := protocol.DecodeChunk(c.Header, c.Payload); err != nil {
+		if _, err := chunk.Decode(c.Header, c.Payload); err != nil {
 			return protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("chunks: number %d, of the stream with id %q, is damaged", i, c.Stream))
 		}
 	}
@@ -164,7 +165,7 @@ func (l *restoredLog) fill(ctx context.Context, before jsSeq, chunks []protocol.
 	for i := range chunks {
 		c := &chunks[i]
 		ack, err := l.a.bulk.js.PublishMsgAsync(&nats.Msg{Subject: l.subjects + c.Stream, Data: c.Payload, Header: nats.Header{
-			protocol.ChunkHeader:    {c.Header},
+			chunk.Header:            {c.Header},
 			nats.ExpectedLastSeqHdr: {strconv.FormatUint(uint64(last)+uint64(i), 10)},
 		}}, importOptions...)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // ExportChunks implements [protocol.BackupService]. A log is read once, in order, whatever the number of its streams.
@@ -143,10 +144,10 @@ func (l *log) exported(m *nats.Msg) (c protocol.StoredChunk, seq uint64, err err
 	if err != nil {
 		return c, 0, errStoredChunk(l, 0, fmt.Errorf("sequence: %w", err))
 	}
-	c = protocol.StoredChunk{Header: m.Header.Get(protocol.ChunkHeader), Payload: m.Data,
+	c = protocol.StoredChunk{Header: m.Header.Get(chunk.Header), Payload: m.Data,
 		Stream: strings.TrimPrefix(lastValue(m.Header, "Nats-Subject"), l.subjects)}
 	if err = checkStreamID(c.Stream); err == nil {
-		_, err = protocol.DecodeChunk(c.Header, c.Payload)
+		_, err = chunk.Decode(c.Header, c.Payload)
 	}
 	if err != nil {
 		return c, 0, protocol.Wrap(protocol.CodeStorage, err, fmt.Sprintf("message %d of %s, of the stream with id %.40q, is damaged", seq, l.name, c.Stream))

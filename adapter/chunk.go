@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // jsSeq is a JetStream sequence: from 1, one numbering for all streams of a log, with gaps. Never a seq_num.
@@ -86,8 +87,8 @@ func (p *pending) records() protocol.Records {
 }
 
 // chunk is the stored form.
-func (p *pending) chunk() protocol.Chunk {
-	c := protocol.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
+func (p *pending) chunk() chunk.Chunk {
+	c := chunk.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
 		Trim: p.after.trim, Cipher: p.st.cipher, Fence: p.after.fence}
 	if p.count == 0 || p.settings.minAge > 0 {
 		c.LastAppend = p.after.wrote

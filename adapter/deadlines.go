@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // idleSlackSecs is what every deadline of delete-on-empty has on top (control plane 4.9).
@@ -89,7 +89,7 @@ func (r *idleRecord) doneBy(now uint64) idleRecord {
 
 // deadlines returns all that are armed and not dealt with. wrote and emptied come from the stream's newest chunk: its
 // last append, and whether a trim has left no record.
-func (e *streamEntry) deadlines(wrote protocol.LastAppend, emptied bool) []deadline {
+func (e *streamEntry) deadlines(wrote chunk.LastAppend, emptied bool) []deadline {
 	var done uint64
 	var all []deadline
 	if e.idle != nil {
@@ -110,7 +110,7 @@ func (e *streamEntry) deadlines(wrote protocol.LastAppend, emptied bool) []deadl
 
 // appendDeadline is the time of the deadline that follows from the last append: A4 if it was a trim that left no record,
 // or else A3 if retention is by age; 0: none. A trim arms A3 as well, but that one is later and has nothing left to do.
-func appendDeadline(wrote protocol.LastAppend, emptied bool) (at uint64) {
+func appendDeadline(wrote chunk.LastAppend, emptied bool) (at uint64) {
 	age := wrote.AgeSecs
 	switch {
 	case wrote.MinAgeSecs == 0, age == 0 && !emptied:

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // barrier returns once the sequencer has taken in everything that was posted before.
@@ -208,8 +209,8 @@ func startAt(t *testing.T, h *harness, ref protocol.StreamRef, next uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := protocol.Chunk{ID: "start", Next: next, Last: 7}
-	m := &nats.Msg{Subject: l.subjects + e.ID, Header: nats.Header{protocol.ChunkHeader: {c.EncodeHeader()}}}
+	c := chunk.Chunk{ID: "start", Next: next, Last: 7}
+	m := &nats.Msg{Subject: l.subjects + e.ID, Header: nats.Header{chunk.Header: {c.EncodeHeader()}}}
 	if _, err := h.js.PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}

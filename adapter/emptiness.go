@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 const (
@@ -56,7 +57,7 @@ func (m *emptiness) watch(e *streamEntry) {
 	}
 	at := uint64(1)
 	if e.checks.fresh.Load() { // nothing is stored, so the record tells all deadlines
-		at = max(at, earliest(e.deadlines(protocol.LastAppend{}, false)))
+		at = max(at, earliest(e.deadlines(chunk.LastAppend{}, false)))
 	}
 	m.schedule(waiting{at, e.ref(), e.ID, e.checks})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // writeForeign stores a chunk with one record as another server would, behind the sequencer's back.
@@ -28,9 +29,9 @@ func writeForeign(t *testing.T, h *harness, ref protocol.StreamRef) {
 	}
 	at := protocol.Position{SeqNum: before.Next, Timestamp: before.Last + 1}
 	wire := protocol.AppendSequenced(nil, at.SeqNum, at.Timestamp, nil, []byte("foreign"))
-	c := protocol.Chunk{ID: "foreign-" + fmt.Sprint(at.SeqNum), Records: protocol.MakeRecords(wire, 1, 15, at, at), Next: at.SeqNum + 1,
+	c := chunk.Chunk{ID: "foreign-" + fmt.Sprint(at.SeqNum), Records: protocol.MakeRecords(wire, 1, 15, at, at), Next: at.SeqNum + 1,
 		Last: at.Timestamp, Trim: before.Trim, Fence: before.Fence}
-	m := &nats.Msg{Subject: s.st.subject, Data: wire, Header: nats.Header{protocol.ChunkHeader: {c.EncodeHeader()}}}
+	m := &nats.Msg{Subject: s.st.subject, Data: wire, Header: nats.Header{chunk.Header: {c.EncodeHeader()}}}
 	if _, err := h.js.PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 const (
@@ -28,21 +29,21 @@ const (
 // stored is a chunk with its place in the log.
 type stored struct {
 	seq jsSeq
-	protocol.Chunk
+	chunk.Chunk
 	at string // when JetStream stored it, RFC 3339; read only when it is asked for
 }
 
 // lastAppend is the last append of the stream as of this chunk. A chunk that does not tell it has records, which came
 // when it was stored.
-func (c *stored) lastAppend() protocol.LastAppend {
+func (c *stored) lastAppend() chunk.LastAppend {
 	if c.LastAppend.At != 0 {
 		return c.LastAppend
 	}
 	at, err := time.Parse(time.RFC3339Nano, c.at)
 	if err != nil {
-		return protocol.LastAppend{}
+		return chunk.LastAppend{}
 	}
-	return protocol.LastAppend{At: millis(at)}
+	return chunk.LastAppend{At: millis(at)}
 }
 
 // errStoredChunk says that the store returned something that is no intact chunk.
@@ -228,7 +229,7 @@ func (l *log) decode(m *nats.Msg) (stored, error) {
 	if err != nil {
 		return stored{}, errStoredChunk(l, 0, fmt.Errorf("sequence: %w", err))
 	}
-	c, err := protocol.DecodeChunk(m.Header.Get(protocol.ChunkHeader), m.Data)
+	c, err := chunk.Decode(m.Header.Get(chunk.Header), m.Data)
 	if err != nil {
 		return stored{}, errStoredChunk(l, jsSeq(seq), err)
 	}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // mark remembers where a chunk is: its JetStream sequence, the seq_nums [first, next) of its records, and the
@@ -17,7 +17,7 @@ type mark struct {
 	lastTS  uint64
 }
 
-func markOf(seq jsSeq, c *protocol.Chunk) mark {
+func markOf(seq jsSeq, c *chunk.Chunk) mark {
 	return mark{seq, c.FirstSeqNum(), c.Next, c.Records.First().Timestamp, c.Last}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // The JetStream API subjects that are used directly, because the client library's forms of them cost more or ask a
@@ -193,7 +193,7 @@ func (l *log) leaderGet(ctx context.Context, what msgGet) (stored, error) {
 	if err != nil {
 		return stored{}, errStoredChunk(l, m.Seq, err)
 	}
-	c, err := protocol.DecodeChunk(h.Get(protocol.ChunkHeader), m.Data)
+	c, err := chunk.Decode(h.Get(chunk.Header), m.Data)
 	if err != nil {
 		return stored{}, errStoredChunk(l, m.Seq, err)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // inlineBytes is up to which payload size the sequencer publishes by itself: handing over would cost more.
@@ -40,7 +40,7 @@ type publication struct {
 
 func newPublisher(conn *nats.Conn, prefix string, onFail func(uint64, error)) *publisher {
 	return &publisher{conn: conn, prefix: prefix, onFail: onFail, queue: make(chan publication, 2*maxUnansweredChunks),
-		msg: &nats.Msg{Header: nats.Header{protocol.ChunkHeader: {""}, nats.ExpectedLastSeqHdr: {""}}}}
+		msg: &nats.Msg{Header: nats.Header{chunk.Header: {""}, nats.ExpectedLastSeqHdr: {""}}}}
 }
 
 // run sends what is handed over until stop.
@@ -70,7 +70,7 @@ func (p *publisher) idle() bool { return p.sent.Load() == p.handed }
 func (p *publisher) write(pub publication) {
 	p.msg.Subject = pub.subject
 	p.msg.Reply = p.prefix + strconv.FormatUint(pub.token, 36)
-	p.msg.Header[protocol.ChunkHeader][0] = pub.header
+	p.msg.Header[chunk.Header][0] = pub.header
 	p.msg.Header[nats.ExpectedLastSeqHdr][0] = strconv.FormatUint(uint64(pub.expected), 10)
 	if pub.checkSubject {
 		p.msg.Header[nats.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(uint64(pub.subjectLast), 10)}

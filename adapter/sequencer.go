@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // What a sequencer has published and JetStream has not answered is bounded: behind it appends wait in the queue, where
@@ -207,7 +208,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		p.add(rec, ts)
 		p.after.apply(rec, ts)
 	}
-	p.after.wrote = protocol.LastAppend{At: p.arrived, AgeSecs: set.ageSecs, MinAgeSecs: set.minAge}
+	p.after.wrote = chunk.LastAppend{At: p.arrived, AgeSecs: set.ageSecs, MinAgeSecs: set.minAge}
 	p.after.total += uint64(r.cost)
 	st.spec = p.after
 	end := st.spec.tail()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // state is a stream's state after some record: what conditions are checked against and what a chunk carries.
@@ -20,7 +21,7 @@ type state struct {
 	// terminal is set by the terminal trim: no append follows.
 	terminal bool
 	// wrote is the last append, from which delete-on-empty counts.
-	wrote protocol.LastAppend
+	wrote chunk.LastAppend
 }
 
 func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.next, Timestamp: s.last} }

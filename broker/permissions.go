@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 // discovery are the subjects on which NATS services answer who and where they are.
@@ -86,7 +87,7 @@ var subjectRules = []subjectRule{
 // tokenPermissions are what a connection with the token may do on NATS: ask what its scope allows and talk to its own
 // sessions, and hear everything in its account but what others ask the service.
 func tokenPermissions(info protocol.AccessTokenInfo, prefix string) *server.Permissions {
-	root := protocol.NATSSubjects(prefix).Root()
+	root := subject.Prefix(prefix).Root()
 	allow, rules := []string{discovery, root + ".session.>"}, subjectRules
 	if info.ID == protocol.RootTokenID {
 		allow, rules = []string{discovery, root + ".>"}, nil
@@ -152,13 +153,13 @@ func nameToken(set protocol.ResourceSet) (token string, ok bool) {
 func namePath(set protocol.ResourceSet) (path string, ok bool) {
 	switch set = set.Normal(); set.Kind {
 	case protocol.MatchExact:
-		return protocol.EncodeStreamSubject(protocol.StreamName(set.Name)), true
+		return subject.Encode(protocol.StreamName(set.Name)), true
 	case protocol.MatchPrefix:
 		whole := strings.LastIndexByte(set.Name, '/')
 		if whole < 0 {
 			return ">", true
 		}
-		return protocol.EncodeStreamSubject(protocol.StreamName(set.Name[:whole])) + ".>", true
+		return subject.Encode(protocol.StreamName(set.Name[:whole])) + ".>", true
 	}
 	return "", false
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 const testRoot = "root-token-of-the-tests"
@@ -389,7 +390,7 @@ func FuzzPrefixSubject(f *testing.F) {
 			t.Skip()
 		}
 		allowed, ok := namePath(protocol.ResourceSet{Kind: protocol.MatchPrefix, Name: prefix})
-		if subject := protocol.EncodeStreamSubject(name); !ok || !server.SubjectsCollide("x."+subject, "x."+allowed) {
+		if subject := subject.Encode(name); !ok || !server.SubjectsCollide("x."+subject, "x."+allowed) {
 			t.Fatalf("%q of %q is %s, allowed is %s", name, prefix, subject, allowed)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 var _ protocol.BackupService = (*Client)(nil)
@@ -54,7 +55,7 @@ func (c *Client) ExportChunks(ctx context.Context, req protocol.ExportChunksRequ
 		return page, badAnswer("answer", err)
 	}
 	for r := bytes.NewReader(m.Data); ; {
-		f, err := protocol.ReadBackupFrame(r)
+		f, err := chunk.ReadFrame(r)
 		if errors.Is(err, io.EOF) {
 			return page, nil
 		}
@@ -90,11 +91,11 @@ func (c *Client) ImportChunks(ctx context.Context, req protocol.ImportChunksRequ
 	}
 	size := 0
 	for i := range req.Chunks {
-		size += protocol.BackupFrameSize(&req.Chunks[i])
+		size += chunk.FrameSize(&req.Chunks[i])
 	}
 	body := make([]byte, 0, size)
 	for i := range req.Chunks {
-		body = protocol.AppendBackupFrame(body, &protocol.BackupFrame{Kind: protocol.BackupChunk, StoredChunk: req.Chunks[i]})
+		body = chunk.AppendFrame(body, &chunk.Frame{Kind: chunk.FrameChunk, StoredChunk: req.Chunks[i]})
 	}
 	ctx, cancel := c.bound(ctx, 0)
 	defer cancel()

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 // Options configure a client. The zero value works.
@@ -34,7 +35,7 @@ const (
 type Client struct {
 	nc       *nats.Conn
 	opts     Options
-	subjects protocol.NATSSubjects
+	subjects subject.Prefix
 	refused  *refusals
 	readers  atomic.Int64 // open read sessions, which share what may be on its way to the connection
 }
@@ -50,7 +51,7 @@ func New(nc *nats.Conn, opts Options) *Client {
 	if opts.ResumeFor <= 0 {
 		opts.ResumeFor = defaultResumeFor
 	}
-	return &Client{nc: nc, opts: opts, subjects: protocol.NATSSubjects(opts.Prefix), refused: watch(nc)}
+	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix), refused: watch(nc)}
 }
 
 // bound gives ctx a deadline if it has none, extra beyond the usual.

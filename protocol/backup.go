@@ -149,8 +149,5 @@ type EndRestoreRequest struct {
 // [ImportChunksRequest].
 const HeaderBackup = "Weir-Backup"
 
-// Backup is the subject of a verb of backups and restores, such as "backup.chunks".
-func (s NATSSubjects) Backup(verb string) string { return s.Root() + "." + verb }
-
 // RestoreLapse is how long a restore that asks for nothing holds its basin against another restore.
 const RestoreLapse = 30 * time.Second

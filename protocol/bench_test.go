@@ -125,13 +125,3 @@ func BenchmarkUnmarshalAppendInput(b *testing.B) {
 		}
 	})
 }
-
-func BenchmarkStreamSubject(b *testing.B) {
-	b.ReportAllocs()
-	name := protocol.StreamName("user/42/chat.room with space")
-	for b.Loop() {
-		if _, err := protocol.DecodeStreamSubject(protocol.EncodeStreamSubject(name)); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -205,33 +205,6 @@ func tailOf(all []protocol.SequencedRecord, i int) []protocol.SequencedRecord {
 	return all[i:]
 }
 
-func FuzzStreamSubject(f *testing.F) {
-	for _, s := range []string{"user/42/chat", "/", "%", "a.b*>$", "$SYS", "漢\u00a0", "%2E", "a..b", "\xff"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if name, err := protocol.ParseStreamName(s); err == nil {
-			subject := protocol.EncodeStreamSubject(name)
-			for tok := range strings.SplitSeq(subject, ".") {
-				if tok == "" || tok[0] == '$' || strings.ContainsAny(tok, "*> \t\r\n\x00\x7f") || !utf8.ValidString(tok) {
-					t.Fatalf("%q: bad token %q", s, tok)
-				}
-			}
-			if back, err := protocol.DecodeStreamSubject(subject); err != nil || back != name {
-				t.Fatalf("%q: %q gives %q, %v", s, subject, back, err)
-			}
-		}
-		name, err := protocol.DecodeStreamSubject(s)
-		if err == nil && protocol.EncodeStreamSubject(name) != s {
-			t.Fatalf("%q is not what %q encodes to", s, name)
-		}
-		var e *protocol.NameError
-		if err != nil && !errors.As(err, &e) {
-			t.Fatal(err)
-		}
-	})
-}
-
 func FuzzNames(f *testing.F) {
 	for _, s := range []string{"demo-basin", "", ".", "s2://demo-basin/a/b", "-", "s2://", "漢", "\x00"} {
 		f.Add(s)

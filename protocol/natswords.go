@@ -1,9 +1,7 @@
 package protocol
 
-// The words of the service over NATS, shared by the door and the client; docs/nats-api.md tells how they are used.
-
-// NATSPrefix is the default first token of the service's subjects.
-const NATSPrefix = "s2"
+// The words of the service over NATS, shared by the door and the client; docs/nats-api.md tells how they are used. Package
+// subject makes the subjects.
 
 // Control headers of a message to or from the door. Their names compare without regard to ASCII case when they arrive
 // at the door.
@@ -73,53 +71,3 @@ type SessionOpened struct {
 	// Window is how many bytes of inputs may be unanswered.
 	Window int `json:"window"`
 }
-
-// NATSSubjects makes the subjects of the service; its value is the prefix, and "" means [NATSPrefix].
-type NATSSubjects string
-
-// Root is what every subject of the service begins with, without the last dot.
-func (s NATSSubjects) Root() string {
-	if s == "" {
-		s = NATSPrefix
-	}
-	return string(s) + ".v1"
-}
-
-// Basin is the subject of a basin verb; basin "" leaves the name out.
-func (s NATSSubjects) Basin(verb string, basin BasinName) string {
-	if basin == "" {
-		return s.Root() + ".basin." + verb
-	}
-	return s.Root() + ".basin." + verb + "." + string(basin)
-}
-
-// Stream is the subject of a stream verb; stream "" leaves the name out.
-func (s NATSSubjects) Stream(verb string, basin BasinName, stream StreamName) string {
-	subject := s.Root() + ".stream." + verb + "." + string(basin)
-	if stream == "" {
-		return subject
-	}
-	return subject + "." + EncodeStreamSubject(stream)
-}
-
-// Records is the subject of append, read or tail.
-func (s NATSSubjects) Records(verb string, ref StreamRef) string {
-	return s.Root() + "." + verb + "." + string(ref.Basin) + "." + EncodeStreamSubject(ref.Stream)
-}
-
-// Token is the subject of a token verb; id "" leaves the id out.
-func (s NATSSubjects) Token(verb string, id AccessTokenID) string {
-	subject := s.Root() + ".token." + verb
-	if id == "" {
-		return subject
-	}
-	return subject + "." + EncodeStreamSubject(StreamName(id))
-}
-
-// Session is the subject under which one server takes the messages of its session id.
-func (s NATSSubjects) Session(door, id string) string {
-	return s.Root() + ".session." + door + "." + id
-}
-
-// Location is the subject of a location verb: list, default.get or default.set.
-func (s NATSSubjects) Location(verb string) string { return s.Root() + ".location." + verb }

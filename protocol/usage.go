@@ -70,16 +70,3 @@ type MetricPoint struct {
 	At    time.Time
 	Value float64
 }
-
-// Metrics is the subject of a query of usage metrics over NATS: of the account if basin is "", of a basin if stream is
-// "", or of a stream.
-func (s NATSSubjects) Metrics(basin BasinName, stream StreamName) string {
-	root := s.Root() + ".metrics."
-	switch {
-	case basin == "":
-		return root + "account"
-	case stream == "":
-		return root + "basin." + string(basin)
-	}
-	return root + "stream." + string(basin) + "." + EncodeStreamSubject(stream)
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // httpBroker starts a broker as env.broker does, with the HTTP API on a loopback port.
@@ -67,16 +68,16 @@ type frames struct {
 
 // next returns the message of the next frame, good until the next call; io.EOF stands for a clean end.
 func (f *frames) next() ([]byte, error) {
-	var head [protocol.S2SHeadBytes]byte
+	var head [s2s.HeadBytes]byte
 	if _, err := io.ReadFull(f.r, head[:]); err != nil {
 		return nil, err
 	}
-	h, err := protocol.DecodeS2SHead(head[:])
+	h, err := s2s.DecodeHead(head[:])
 	if err != nil {
 		return nil, err
 	}
 	if cap(f.buf) < h.Payload {
-		f.buf = make([]byte, protocol.MaxS2SPayload)
+		f.buf = make([]byte, s2s.MaxPayload)
 	}
 	payload := f.buf[:h.Payload]
 	if _, err := io.ReadFull(f.r, payload); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // httpCatchUp compares an s2s read session over HTTP/2 and the loopback, from the first record to the tail, to the same
@@ -125,7 +126,7 @@ func frameRate(ctx context.Context, b *broker.Broker, recs []protocol.Record, ba
 			var err error
 			// Each input is encoded, as a client has to.
 			msg := protocol.MarshalAppendInput(&protocol.AppendInput{Records: recs})
-			if frame, err = protocol.AppendS2SFrame(frame[:0], msg, protocol.NoCompression, false); err == nil {
+			if frame, err = s2s.AppendFrame(frame[:0], msg, s2s.NoCompression, false); err == nil {
 				_, err = body.Write(frame)
 			}
 			if err != nil {

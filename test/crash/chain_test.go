@@ -5,11 +5,12 @@ import (
 	"fmt"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // chains checks that a chunk follows from the one before it: seq_nums without a gap, timestamps that do not fall, and the
 // state that its own commands lead to. If nothing is before it, because that was purged, its state is taken as it is.
-func chains(before, c *protocol.Chunk, follows bool) error {
+func chains(before, c *chunk.Chunk, follows bool) error {
 	if c.FirstSeqNum() != before.Next {
 		return fmt.Errorf("expected the first seq_num %d, found %d", before.Next, c.FirstSeqNum())
 	}
@@ -73,7 +74,7 @@ func (e *episode) checkChunks() *shelf {
 func (e *episode) compareChunks() {
 	e.t.Helper()
 	s := e.checkChunks()
-	bySubject := map[protocol.StreamRef]protocol.Chunk{}
+	bySubject := map[protocol.StreamRef]chunk.Chunk{}
 	for subject, c := range s.newest {
 		_, id := subjectParts(subject)
 		bySubject[s.refs[id]] = c

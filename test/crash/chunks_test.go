@@ -16,12 +16,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // A shelf is what a NATS server alone, without weir, finds in a store: the chunks of every log, each decoded and
 // compared with the one before it.
 type shelf struct {
-	newest  map[string]protocol.Chunk            // by subject
+	newest  map[string]chunk.Chunk               // by subject
 	gaps    map[string]uint64                    // end of the last gap, by subject
 	count   int                                  // of chunks
 	records map[protocol.StreamRef]catalogRecord // from the catalog
@@ -67,7 +68,7 @@ func takeStock(t *testing.T, dir string) (*shelf, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
-	s := &shelf{newest: map[string]protocol.Chunk{}, gaps: map[string]uint64{}, records: map[protocol.StreamRef]catalogRecord{},
+	s := &shelf{newest: map[string]chunk.Chunk{}, gaps: map[string]uint64{}, records: map[protocol.StreamRef]catalogRecord{},
 		refs: map[string]protocol.StreamRef{}, deleted: map[protocol.BasinName]struct{}{}}
 	if err := s.readCatalog(ctx, js); err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func (s *shelf) take(m jetstream.Msg, ids map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	c, err := protocol.DecodeChunk(m.Headers().Get(protocol.ChunkHeader), m.Data())
+	c, err := chunk.Decode(m.Headers().Get(chunk.Header), m.Data())
 	if err != nil {
 		return fmt.Errorf("message %d: %w", meta.Sequence.Stream, err)
 	}
@@ -186,9 +187,9 @@ func (s *shelf) take(m jetstream.Msg, ids map[string]bool) error {
 	before, follows := s.newest[subject]
 	if follows && before.Next < c.FirstSeqNum() {
 		s.gaps[subject], follows = c.FirstSeqNum(), false
-		before = protocol.Chunk{Next: c.FirstSeqNum()}
+		before = chunk.Chunk{Next: c.FirstSeqNum()}
 	} else if !follows {
-		before = protocol.Chunk{Next: c.FirstSeqNum()}
+		before = chunk.Chunk{Next: c.FirstSeqNum()}
 	}
 	if ids[c.ID] {
 		return fmt.Errorf("message %d: a second chunk with the id %s", meta.Sequence.Stream, c.ID)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // storedSubjects returns the subject of every message in the basin's logs, newest last, by name of the log.
@@ -66,14 +67,14 @@ func TestFaultForeignMessage(t *testing.T) {
 		{"no header", func(*testing.T, *jetstream.RawStreamMsg) *nats.Msg { return &nats.Msg{Data: []byte("garbage")} }},
 		{"no header and no body", func(*testing.T, *jetstream.RawStreamMsg) *nats.Msg { return &nats.Msg{} }},
 		{"a header that is none", func(*testing.T, *jetstream.RawStreamMsg) *nats.Msg {
-			return &nats.Msg{Header: nats.Header{protocol.ChunkHeader: {"1 first=-1 n=99999999999999999999 crc=0"}}, Data: []byte("x")}
+			return &nats.Msg{Header: nats.Header{chunk.Header: {"1 first=-1 n=99999999999999999999 crc=0"}}, Data: []byte("x")}
 		}},
 		{"the header of a chunk around another payload", func(_ *testing.T, m *jetstream.RawStreamMsg) *nats.Msg {
-			return &nats.Msg{Header: nats.Header{protocol.ChunkHeader: m.Header[protocol.ChunkHeader]}, Data: append([]byte("x"), m.Data...)}
+			return &nats.Msg{Header: nats.Header{chunk.Header: m.Header[chunk.Header]}, Data: append([]byte("x"), m.Data...)}
 		}},
 		{"a chunk whose checksum was left alone", func(t *testing.T, m *jetstream.RawStreamMsg) *nats.Msg {
-			h := strings.Replace(m.Header.Get(protocol.ChunkHeader), "first=", "first=7", 1)
-			return &nats.Msg{Header: nats.Header{protocol.ChunkHeader: {h}}, Data: m.Data}
+			h := strings.Replace(m.Header.Get(chunk.Header), "first=", "first=7", 1)
+			return &nats.Msg{Header: nats.Header{chunk.Header: {h}}, Data: m.Data}
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

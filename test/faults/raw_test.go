@@ -8,10 +8,11 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 // subjects of the service with its default prefix.
-const subjects = protocol.NATSSubjects("")
+const subjects = subject.Prefix("")
 
 // raw is a session over NATS without a client in between: what the door sends, as it comes.
 type raw struct {

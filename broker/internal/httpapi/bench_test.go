@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // listen serves the handler on a loopback port.
@@ -174,7 +175,7 @@ func BenchmarkAppendSession(b *testing.B) {
 			b.Fatal(err)
 		}
 	})
-	frame, err := protocol.AppendS2SFrame(nil, protocol.MarshalAppendInput(&in), protocol.NoCompression, false)
+	frame, err := s2s.AppendFrame(nil, protocol.MarshalAppendInput(&in), s2s.NoCompression, false)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func BenchmarkAppendSession(b *testing.B) {
 				data, _ := io.ReadAll(resp.Body)
 				frames := 0
 				for len(data) > 0 {
-					f, n, err := protocol.DecodeS2SFrame(data)
+					f, n, err := s2s.DecodeFrame(data)
 					if err != nil || n == 0 || f.Terminal {
 						b.Errorf("%v %q", err, data)
 						break

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // packedSlack is how much longer than [protocol.MaxRequestBytes] a compressed body may be: what does not compress
@@ -50,7 +51,7 @@ func (c *call) body(tooLarge protocol.Code) (*received, error) {
 	b.free()
 	var known *protocol.Error
 	switch {
-	case errors.Is(err, protocol.ErrTooLarge):
+	case errors.Is(err, s2s.ErrDecompressedTooLarge):
 		return nil, protocol.Errorf(tooLarge, "the body has more than %d bytes", protocol.MaxRequestBytes)
 	case errors.As(err, &known):
 		return nil, err
@@ -61,7 +62,7 @@ func (c *call) body(tooLarge protocol.Code) (*received, error) {
 func (c *call) receive(b *received) (err error) {
 	coding, _ := c.contentEncoding()
 	limit := protocol.MaxRequestBytes
-	if coding != protocol.NoCompression {
+	if coding != s2s.NoCompression {
 		limit += packedSlack
 	}
 	b.buf = getBuffer(int(min(max(c.r.ContentLength, 0), protocol.MaxRequestBytes)))
@@ -76,7 +77,7 @@ func (c *call) receive(b *received) (err error) {
 // readAll appends the body to buf, at most limit bytes. claimed is what it took of the room for bodies.
 func (c *call) readAll(buf []byte, limit int, claimed *int) ([]byte, error) {
 	if c.r.ContentLength > int64(limit) {
-		return buf, protocol.ErrTooLarge
+		return buf, s2s.ErrDecompressedTooLarge
 	}
 	deadline := newReadDeadline(c.rc)
 	defer deadline.clear()
@@ -103,7 +104,7 @@ func (c *call) readAll(buf []byte, limit int, claimed *int) ([]byte, error) {
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) > limit:
-			return buf, protocol.ErrTooLarge
+			return buf, s2s.ErrDecompressedTooLarge
 		case errors.Is(err, io.EOF), int64(len(buf)) == c.r.ContentLength:
 			return buf, nil
 		case err != nil:

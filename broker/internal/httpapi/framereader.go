@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // frameReader reads the frames of an append session. Between frames it waits as long as it takes; a frame that has begun
@@ -56,25 +57,25 @@ func (f *frameReader) next() (msg []byte, buf *[]byte, err error) {
 	return msg, buf, nil
 }
 
-func (f *frameReader) head() (h protocol.S2SHead, err error) {
+func (f *frameReader) head() (h s2s.Head, err error) {
 	if _, err := f.in.Peek(1); err != nil {
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return h, io.EOF
 		}
 		return h, f.failed(err)
 	}
-	if f.in.Buffered() < protocol.S2SHeadBytes {
+	if f.in.Buffered() < s2s.HeadBytes {
 		f.deadline.set(time.Now().Add(f.progress))
 		defer f.deadline.clear()
 	}
-	b, err := f.in.Peek(protocol.S2SHeadBytes)
+	b, err := f.in.Peek(s2s.HeadBytes)
 	if err != nil {
 		return h, f.failed(err)
 	}
-	if h, err = protocol.DecodeS2SHead(b); err != nil {
+	if h, err = s2s.DecodeHead(b); err != nil {
 		return h, err
 	}
-	_, err = f.in.Discard(protocol.S2SHeadBytes)
+	_, err = f.in.Discard(s2s.HeadBytes)
 	return h, err
 }
 

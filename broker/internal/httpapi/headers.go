@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // Request headers, in the form that net/http gives their names.
@@ -40,14 +41,14 @@ func (c *call) media(name string) protocol.MediaKind {
 }
 
 // contentEncoding is how the request's body is compressed; ok is false if in a way that is not supported.
-func (c *call) contentEncoding() (protocol.Compression, bool) {
+func (c *call) contentEncoding() (s2s.Compression, bool) {
 	switch values := c.r.Header["Content-Encoding"]; len(values) {
 	case 0:
-		return protocol.NoCompression, true
+		return s2s.NoCompression, true
 	case 1:
-		return protocol.ParseContentEncoding(values[0])
+		return s2s.ParseContentEncoding(values[0])
 	}
-	return protocol.NoCompression, false
+	return s2s.NoCompression, false
 }
 
 // basinHeader returns the basin that a stream's request names. The error has code bad_header.

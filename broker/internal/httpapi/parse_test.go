@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // TestMatch: routing is by the raw path, nothing is cleaned (data plane 8.1, control plane 8.4).
@@ -149,28 +150,28 @@ func TestListQuery(t *testing.T) {
 
 // TestAcceptedCoding: data plane 8.10.
 func TestAcceptedCoding(t *testing.T) {
-	for in, want := range map[string]protocol.Compression{
-		"":                           protocol.NoCompression,
-		"gzip":                       protocol.Gzip,
-		"gzip, zstd":                 protocol.Zstd,
-		"zstd;q=0.5, gzip;q=0.5":     protocol.Zstd,
-		"zstd;q=0.5, gzip;q=0.501":   protocol.Gzip,
-		"GZIP ; Q=1.0":               protocol.Gzip,
-		"zstd;q=0, gzip;q=0":         protocol.NoCompression,
-		"br, deflate, *":             protocol.NoCompression,
-		"identity, gzip;q=0.5":       protocol.NoCompression,
-		"identity;q=0.1, gzip;q=0.5": protocol.Gzip,
-		"gzip, identity":             protocol.Gzip,
-		"gzip;q=nan":                 protocol.NoCompression,
-		"gzip;q=2":                   protocol.NoCompression,
-		"gzip;level=1":               protocol.NoCompression,
-		", ,gzip,":                   protocol.Gzip,
+	for in, want := range map[string]s2s.Compression{
+		"":                           s2s.NoCompression,
+		"gzip":                       s2s.Gzip,
+		"gzip, zstd":                 s2s.Zstd,
+		"zstd;q=0.5, gzip;q=0.5":     s2s.Zstd,
+		"zstd;q=0.5, gzip;q=0.501":   s2s.Gzip,
+		"GZIP ; Q=1.0":               s2s.Gzip,
+		"zstd;q=0, gzip;q=0":         s2s.NoCompression,
+		"br, deflate, *":             s2s.NoCompression,
+		"identity, gzip;q=0.5":       s2s.NoCompression,
+		"identity;q=0.1, gzip;q=0.5": s2s.Gzip,
+		"gzip, identity":             s2s.Gzip,
+		"gzip;q=nan":                 s2s.NoCompression,
+		"gzip;q=2":                   s2s.NoCompression,
+		"gzip;level=1":               s2s.NoCompression,
+		", ,gzip,":                   s2s.Gzip,
 	} {
 		if got := acceptedCoding([]string{in}); got != want {
 			t.Errorf("%q: got %v, want %v", in, got, want)
 		}
 	}
-	if got := acceptedCoding([]string{"gzip", "zstd"}); got != protocol.Zstd {
+	if got := acceptedCoding([]string{"gzip", "zstd"}); got != s2s.Zstd {
 		t.Errorf("two headers: got %v", got)
 	}
 }
@@ -251,7 +252,7 @@ func FuzzHeaders(f *testing.F) {
 			call.media("Content-Type")
 			call.contentEncoding()
 			acceptedCoding(call.r.Header["Accept-Encoding"])
-			protocol.NegotiateS2S(call.r.Header["Accept-Encoding"])
+			s2s.Negotiate(call.r.Header["Accept-Encoding"])
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // The values of Content-Type that the door sends, shared by all answers: nobody writes to them.
@@ -53,9 +54,9 @@ func (c *call) respond(status int, contentType []string, body ...[]byte) {
 	for _, piece := range body {
 		size += len(piece)
 	}
-	if size >= protocol.CompressionThreshold {
+	if size >= s2s.CompressionThreshold {
 		head["Vary"] = append(varyEncoding[:1:1], head["Vary"]...)
-		if coding := acceptedCoding(c.r.Header["Accept-Encoding"]); coding != protocol.NoCompression {
+		if coding := acceptedCoding(c.r.Header["Accept-Encoding"]); coding != s2s.NoCompression {
 			buf := getBuffer(size)
 			defer putBuffer(buf)
 			*buf = coding.Append((*buf)[:0], joined(body, size))
@@ -94,17 +95,17 @@ func joined(pieces [][]byte, size int) []byte {
 
 // acceptedCoding chooses the compression of an answer by weight; zstd, then gzip, then identity among equals. What is
 // not named, a wildcard included, is not chosen.
-func acceptedCoding(values []string) protocol.Compression {
-	best, bestWeight := protocol.NoCompression, 0
+func acceptedCoding(values []string) s2s.Compression {
+	best, bestWeight := s2s.NoCompression, 0
 	for _, v := range values {
 		for item := range strings.SplitSeq(v, ",") {
 			name, params, _ := strings.Cut(item, ";")
-			var coding protocol.Compression
+			var coding s2s.Compression
 			switch name = strings.TrimSpace(name); {
 			case strings.EqualFold(name, "zstd"):
-				coding = protocol.Zstd
+				coding = s2s.Zstd
 			case strings.EqualFold(name, "gzip"):
-				coding = protocol.Gzip
+				coding = s2s.Gzip
 			case strings.EqualFold(name, "identity"):
 			default:
 				continue
@@ -118,8 +119,8 @@ func acceptedCoding(values []string) protocol.Compression {
 	return best
 }
 
-func preferred(c protocol.Compression) int {
-	return map[protocol.Compression]int{protocol.Zstd: 2, protocol.Gzip: 1}[c]
+func preferred(c s2s.Compression) int {
+	return map[s2s.Compression]int{s2s.Zstd: 2, s2s.Gzip: 1}[c]
 }
 
 // weight reads "q=0.5" as thousandths; what is malformed counts as 0, what is missing as 1000.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // lingerTime is how long the end of an append session over HTTP/1.1 reads on: a connection that is closed with bytes
@@ -21,7 +22,7 @@ const lingerTime = 500 * time.Millisecond
 // Two goroutines meet here: feed reads the request's body and submits, and this one receives the acks and writes them.
 // The end of the input, clean or not, is told behind the acks of everything before it.
 func (c *call) s2sAppend(ref protocol.StreamRef) error {
-	if coding, _ := c.contentEncoding(); coding != protocol.NoCompression {
+	if coding, _ := c.contentEncoding(); coding != s2s.NoCompression {
 		return protocol.Errorf(protocol.CodeBadHeader, "content-encoding: the frames of a session are compressed one by one, not the body")
 	}
 	dst, err := c.openAppend(ref)
@@ -30,7 +31,7 @@ func (c *call) s2sAppend(ref protocol.StreamRef) error {
 	}
 	defer c.h.metrics.session("s2s_append")()
 	s := &appendSession{call: c, dst: dst, deadline: newReadDeadline(c.rc)}
-	s.out = frames{call: c, compression: protocol.NegotiateS2S(c.r.Header["Accept-Encoding"])}
+	s.out = frames{call: c, compression: s2s.Negotiate(c.r.Header["Accept-Encoding"])}
 	if err := c.openDuplex(); err != nil {
 		return dst.Close()
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // s2sRead follows a stream in s2s frames (data plane 8.9).
@@ -13,7 +14,7 @@ func (c *call) s2sRead(ref protocol.StreamRef, req protocol.ReadRequest) error {
 	if err := c.openSession(contentS2S); err != nil {
 		return src.Close()
 	}
-	f := &frames{call: c, compression: protocol.NegotiateS2S(c.r.Header["Accept-Encoding"])}
+	f := &frames{call: c, compression: s2s.Negotiate(c.r.Header["Accept-Encoding"])}
 	if err := c.readLoop(src, "s2s_read", f.batch); err != nil {
 		f.terminal(err)
 	}
@@ -23,8 +24,8 @@ func (c *call) s2sRead(ref protocol.StreamRef, req protocol.ReadRequest) error {
 // frames writes the frames of one response. It is for one goroutine.
 type frames struct {
 	call        *call
-	compression protocol.Compression
-	head        [protocol.S2SHeadBytes]byte
+	compression s2s.Compression
+	head        [s2s.HeadBytes]byte
 }
 
 // copyLimit is the size up to which a batch is copied into one write rather than written in pieces.
@@ -55,7 +56,7 @@ func (f *frames) whole(b protocol.ReadBatch) error {
 	*buf = protocol.AppendReadBatch((*buf)[:0], &protocol.ReadBatch{Tail: b.Tail})
 	wire, tail := b.Records.Wire(), *buf
 	size := len(wire) + len(tail)
-	if size <= copyLimit || f.compression != protocol.NoCompression {
+	if size <= copyLimit || f.compression != s2s.NoCompression {
 		msg := wire
 		if len(tail) > 0 {
 			tailSize := len(tail)
@@ -64,7 +65,7 @@ func (f *frames) whole(b protocol.ReadBatch) error {
 		}
 		return f.message(msg)
 	}
-	head := protocol.S2SHead{Payload: size, Reconnect: f.reconnect()}.Append(f.head[:0])
+	head := s2s.Head{Payload: size, Reconnect: f.reconnect()}.Append(f.head[:0])
 	if err := f.call.write(head, wire, tail); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (f *frames) whole(b protocol.ReadBatch) error {
 func (f *frames) message(msg []byte) error {
 	buf := getBuffer(len(msg))
 	defer putBuffer(buf)
-	out, err := protocol.AppendS2SFrame((*buf)[:0], msg, f.compression, f.reconnect())
+	out, err := s2s.AppendFrame((*buf)[:0], msg, f.compression, f.reconnect())
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (f *frames) message(msg []byte) error {
 func (f *frames) terminal(err error) {
 	e := f.call.clientError(err)
 	f.call.failed = e.Code
-	if f.call.write(protocol.AppendS2STerminal(nil, e)) == nil {
+	if f.call.write(s2s.AppendTerminal(nil, e)) == nil {
 		_ = f.flush()
 	}
 }
@@ -109,7 +110,7 @@ func (f *frames) reconnect() bool { return f.call.h.drained.Err() != nil }
 // its tail, which the rest keeps: only with its last record is a reader caught up. The code of the error is invalid: not
 // even one record fits.
 func fitFrame(b protocol.ReadBatch) (part protocol.ReadBatch, rest protocol.Records, err error) {
-	const room = protocol.MaxS2SPayload - 32 // for the tail
+	const room = s2s.MaxPayload - 32 // for the tail
 	part = b
 	for len(part.Records.Wire()) > room {
 		n := part.Records.Len()

@@ -16,11 +16,12 @@ import (
 
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 const records = "/v1/streams/events/records"
 
-var s2s = []string{"s2-basin", "test-basin", "content-type", protocol.MediaS2S}
+var asS2S = []string{"s2-basin", "test-basin", "content-type", protocol.MediaS2S}
 
 // frameStream reads the frames of an answer.
 type frameStream struct {
@@ -31,16 +32,16 @@ type frameStream struct {
 func frames(t testing.TB, r io.Reader) *frameStream { return &frameStream{t, bufio.NewReader(r)} }
 
 // next returns the next frame; ok is false at the end of the body.
-func (f *frameStream) next() (frame protocol.S2SFrame, ok bool) {
+func (f *frameStream) next() (frame s2s.Frame, ok bool) {
 	f.t.Helper()
-	var head [protocol.S2SHeadBytes]byte
+	var head [s2s.HeadBytes]byte
 	if _, err := io.ReadFull(f.in, head[:]); errors.Is(err, io.EOF) {
 		return frame, false
 	} else if err != nil {
 		f.t.Fatal(err)
 	}
 	var err error
-	if frame.S2SHead, err = protocol.DecodeS2SHead(head[:]); err != nil {
+	if frame.Head, err = s2s.DecodeHead(head[:]); err != nil {
 		f.t.Fatal(err)
 	}
 	frame.Body = make([]byte, frame.Payload)
@@ -55,7 +56,7 @@ func (f *frameStream) regular() []byte {
 	f.t.Helper()
 	frame, ok := f.next()
 	if !ok || frame.Terminal {
-		f.t.Fatalf("want a regular frame, got %+v %q", frame.S2SHead, frame.Body)
+		f.t.Fatalf("want a regular frame, got %+v %q", frame.Head, frame.Body)
 	}
 	msg, err := frame.Message(frame.Body)
 	if err != nil {
@@ -87,9 +88,9 @@ func (f *frameStream) terminal(status int, text string) {
 	f.t.Helper()
 	frame, ok := f.next()
 	if !ok || !frame.Terminal {
-		f.t.Fatalf("want a terminal frame, got %+v, %t", frame.S2SHead, ok)
+		f.t.Fatalf("want a terminal frame, got %+v, %t", frame.Head, ok)
 	}
-	got, body, err := protocol.DecodeS2STerminal(frame.Body)
+	got, body, err := s2s.DecodeTerminal(frame.Body)
 	if err != nil || got != status || !strings.Contains(string(body), text) {
 		f.t.Errorf("got %d %s, %v, want %d %s", got, body, err, status, text)
 	}
@@ -99,7 +100,7 @@ func (f *frameStream) terminal(status int, text string) {
 func (f *frameStream) end() {
 	f.t.Helper()
 	if frame, ok := f.next(); ok {
-		f.t.Errorf("a frame after the end: %+v %q", frame.S2SHead, frame.Body)
+		f.t.Errorf("a frame after the end: %+v %q", frame.Head, frame.Body)
 	}
 }
 
@@ -108,11 +109,11 @@ func input(bodies ...string) []byte {
 	for _, b := range bodies {
 		in.Records = append(in.Records, protocol.Record{Body: []byte(b)})
 	}
-	return frame(protocol.MarshalAppendInput(&in), protocol.NoCompression)
+	return frame(protocol.MarshalAppendInput(&in), s2s.NoCompression)
 }
 
-func frame(msg []byte, c protocol.Compression) []byte {
-	out, err := protocol.AppendS2SFrame(nil, msg, c, false)
+func frame(msg []byte, c s2s.Compression) []byte {
+	out, err := s2s.AppendFrame(nil, msg, c, false)
 	if err != nil {
 		panic(err)
 	}
@@ -130,7 +131,7 @@ func duplex(t *testing.T, c *http.Client, url string, head ...string) (*io.PipeW
 	t.Helper()
 	r, w := io.Pipe()
 	t.Cleanup(func() { _ = w.Close() })
-	resp := send(t, c, "POST", url+records, r, append(head, s2s...)...)
+	resp := send(t, c, "POST", url+records, r, append(head, asS2S...)...)
 	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != protocol.MediaS2S || resp.Header.Get("X-Accel-Buffering") != "no" ||
 		resp.Header.Get("Cache-Control") != "no-cache, no-transform" || resp.Header.Get("Content-Encoding") != "" {
 		t.Fatalf("%d %v", resp.StatusCode, resp.Header)
@@ -152,8 +153,8 @@ func TestAppendSession(t *testing.T) {
 		w, _, f := duplex(t, c, url, "accept-encoding", "gzip")
 		for i, in := range [][]byte{
 			input("a"), input("b", "c"),
-			frame(protocol.MarshalAppendInput(&protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 20480)}}}), protocol.Gzip),
-			frame(protocol.MarshalAppendInput(&protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 20480)}}}), protocol.Zstd),
+			frame(protocol.MarshalAppendInput(&protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 20480)}}}), s2s.Gzip),
+			frame(protocol.MarshalAppendInput(&protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 20480)}}}), s2s.Zstd),
 		} {
 			write(t, w, in[:3])
 			write(t, w, in[3:])
@@ -176,21 +177,21 @@ func TestAppendSessionFailures(t *testing.T) {
 		status int
 		text   string
 	}{
-		"condition":           {frame(conditional, protocol.NoCompression), 412, `{"seq_num_mismatch":2}`},
+		"condition":           {frame(conditional, s2s.NoCompression), 412, `{"seq_num_mismatch":2}`},
 		"empty input":         {[]byte{0, 0, 1, 0}, 422, `"invalid"`},
 		"length 0":            {[]byte{0, 0, 0, 0}, 400, `"bad_frame"`},
 		"too long":            {[]byte{0x20, 0, 1, 0}, 400, `"bad_frame"`},
 		"unknown compression": {[]byte{0, 0, 2, 0x60, 1}, 400, `"bad_frame"`},
 		"bad compression":     {[]byte{0, 0, 2, 0x20, 1}, 400, `"bad_frame"`},
 		"bomb":                {frame(nil, 0)[:0], 400, `"bad_frame"`},
-		"bad protobuf":        {frame([]byte{0xff}, protocol.NoCompression), 400, `"bad_frame"`},
-		"terminal frame":      {protocol.AppendS2STerminal(nil, protocol.SeqNumMismatch(1)), 400, `"bad_frame"`},
+		"bad protobuf":        {frame([]byte{0xff}, s2s.NoCompression), 400, `"bad_frame"`},
+		"terminal frame":      {s2s.AppendTerminal(nil, protocol.SeqNumMismatch(1)), 400, `"bad_frame"`},
 		"cut in the head":     {[]byte{0, 0}, 400, `"bad_frame"`},
 		"cut in the payload":  {[]byte{0, 0, 9, 0, 1}, 400, `"bad_frame"`},
 	} {
 		if name == "bomb" {
-			packed := protocol.Zstd.Append(nil, make([]byte, 64<<20))
-			c.bad = append(protocol.S2SHead{Compression: protocol.Zstd, Payload: len(packed)}.Append(nil), packed...)
+			packed := s2s.Zstd.Append(nil, make([]byte, 64<<20))
+			c.bad = append(s2s.Head{Compression: s2s.Zstd, Payload: len(packed)}.Append(nil), packed...)
 		}
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			eachVersion(t, func(t *testing.T, client *http.Client) {
@@ -222,9 +223,9 @@ func TestSessionsThatDoNotOpen(t *testing.T) {
 		missing := []string{"s2-basin", "never-there", "content-type", protocol.MediaS2S}
 		want{404, []string{"basin_not_found"}}.check(t, "append", send(t, c, "POST", url+records, strings.NewReader("junk"), missing...))
 		want{404, []string{"basin_not_found"}}.check(t, "read", send(t, c, "GET", url+records, nil, missing...))
-		want{400, []string{"bad_header"}}.check(t, "packed", send(t, c, "POST", url+records, nil, append(s2s, "content-encoding", "gzip")...))
-		want{200, nil}.check(t, "no input", send(t, c, "POST", url+records, http.NoBody, s2s...))
-		want{416, []string{`{"tail":{"seq_num":0,"timestamp":0}}`}}.check(t, "416", send(t, c, "GET", url+records+"?count=1", nil, s2s...))
+		want{400, []string{"bad_header"}}.check(t, "packed", send(t, c, "POST", url+records, nil, append(asS2S, "content-encoding", "gzip")...))
+		want{200, nil}.check(t, "no input", send(t, c, "POST", url+records, http.NoBody, asS2S...))
+		want{416, []string{`{"tail":{"seq_num":0,"timestamp":0}}`}}.check(t, "416", send(t, c, "GET", url+records+"?count=1", nil, asS2S...))
 	})
 }
 
@@ -244,7 +245,7 @@ func TestReadSession(t *testing.T) {
 		store("a")
 		store(big)
 		for _, encoding := range []string{"", "gzip", "gzip, zstd"} {
-			resp := send(t, c, "GET", url+records+"?tail_offset=2&count=3&wait=60", nil, append(s2s, "accept-encoding", encoding)...)
+			resp := send(t, c, "GET", url+records+"?tail_offset=2&count=3&wait=60", nil, append(asS2S, "accept-encoding", encoding)...)
 			f := frames(t, resp.Body)
 			for got := 0; got < 2; {
 				batch := f.batch()
@@ -325,7 +326,7 @@ func TestDrain(t *testing.T) {
 		w, _, appends := duplex(t, c, url)
 		write(t, w, input("a"))
 		appends.ack()
-		reads := frames(t, send(t, c, "GET", url+records, nil, s2s...).Body)
+		reads := frames(t, send(t, c, "GET", url+records, nil, asS2S...).Body)
 		if b := reads.batch(); !b.Heartbeat() {
 			t.Errorf("got %+v", b)
 		}
@@ -348,7 +349,7 @@ func TestDrain(t *testing.T) {
 		}
 		want{503, []string{"server_draining"}}.check(t, "waiting", <-waiting)
 		want{503, []string{"server_draining"}}.check(t, "new request", send(t, c, "GET", url+"/v1/basins", nil))
-		want{503, []string{"server_draining"}}.check(t, "new session", send(t, c, "GET", url+records, nil, s2s...))
+		want{503, []string{"server_draining"}}.check(t, "new session", send(t, c, "GET", url+records, nil, asS2S...))
 		if resp := send(t, c, "GET", url+"/health", nil); resp.StatusCode != 503 {
 			t.Errorf("health: %d", resp.StatusCode)
 		}
@@ -364,7 +365,7 @@ func TestVanishedReader(t *testing.T) {
 		write(t, w, input("a"))
 		appends.ack()
 		ctx, cancel := context.WithCancel(t.Context())
-		for _, kind := range [][]string{s2s, {"s2-basin", "test-basin", "accept", protocol.MediaEventStream}} {
+		for _, kind := range [][]string{asS2S, {"s2-basin", "test-basin", "accept", protocol.MediaEventStream}} {
 			req, err := http.NewRequestWithContext(ctx, "GET", url+records, nil)
 			if err != nil {
 				t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/s2s"
 )
 
 // want is what an answer must be: its status, and texts that its body or a header ("name: value") must hold.
@@ -183,7 +184,7 @@ func TestCompression(t *testing.T) {
 	url := listen(t, startBroker(t).HTTPHandler()) + "/v1/streams/s/records"
 	c := http1(t)
 	in := `{"records":[{"body":"` + strings.Repeat("x", 2048) + `"},{"body":"` + strings.Repeat("y", 2048) + `"}]}`
-	for _, coding := range []protocol.Compression{protocol.Gzip, protocol.Zstd} {
+	for _, coding := range []s2s.Compression{s2s.Gzip, s2s.Zstd} {
 		head := []string{"s2-basin", "test-basin", "content-type", "application/json", "content-encoding", coding.String()}
 		post := func(body []byte) *http.Response { return send(t, c, "POST", url, bytes.NewReader(body), head...) }
 		want{200, nil}.check(t, "compressed", post(coding.Append(nil, []byte(in))))

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // backupEndpoints are served where [Options].Backup is set. Their subjects hold no names: who may use one may use all,
@@ -132,7 +133,7 @@ func exportChunks(ctx context.Context, c *call) (reply, error) {
 		}
 		size := 0
 		for i := range page.Chunks {
-			size += protocol.BackupFrameSize(&page.Chunks[i])
+			size += chunk.FrameSize(&page.Chunks[i])
 		}
 		if size > room && limit > 1 {
 			continue
@@ -146,7 +147,7 @@ func exportChunks(ctx context.Context, c *call) (reply, error) {
 		}
 		body := make([]byte, 0, size)
 		for i := range page.Chunks {
-			body = protocol.AppendBackupFrame(body, &protocol.BackupFrame{Kind: protocol.BackupChunk, StoredChunk: page.Chunks[i]})
+			body = chunk.AppendFrame(body, &chunk.Frame{Kind: chunk.FrameChunk, StoredChunk: page.Chunks[i]})
 		}
 		return reply{head: nats.Header{protocol.HeaderBackup: {string(head)}, protocol.HeaderContentType: {protocol.MediaRaw}}, body: body}, nil
 	}
@@ -162,11 +163,11 @@ func importChunks(ctx context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	for r := bytes.NewReader(c.body); ; {
-		f, err := protocol.ReadBackupFrame(r)
+		f, err := chunk.ReadFrame(r)
 		if errors.Is(err, io.EOF) && r.Len() == 0 {
 			break
 		}
-		if err == nil && f.Kind != protocol.BackupChunk {
+		if err == nil && f.Kind != chunk.FrameChunk {
 			err = fmt.Errorf("a frame of kind %d", f.Kind)
 		}
 		if err != nil {

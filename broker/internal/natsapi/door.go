@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 // serviceName is the name that service discovery shows.
@@ -29,7 +30,7 @@ type Door struct {
 	whole    protocol.Service // of requests without a token; nil if there must be one. Calls use call.svc.
 	opts     Options
 	log      *slog.Logger
-	subjects protocol.NATSSubjects
+	subjects subject.Prefix
 	id       string // unguessable, part of the subjects of this door's sessions
 
 	admit    *door.Limiter
@@ -55,7 +56,7 @@ func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Option
 	opts = opts.withDefaults()
 	d := &Door{
 		nc: nc, whole: opts.measured(svc), opts: opts, log: opts.Logger,
-		subjects: protocol.NATSSubjects(opts.Prefix),
+		subjects: subject.Prefix(opts.Prefix),
 		id:       rand.Text(),
 		admit: door.New(door.Limits{
 			Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions, Budget: opts.Budget,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 // Options configure a door. The zero value works.
@@ -63,7 +64,7 @@ var semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9
 
 func (o Options) withDefaults() Options {
 	if o.Prefix == "" {
-		o.Prefix = protocol.NATSPrefix
+		o.Prefix = subject.DefaultPrefix
 	}
 	if !semver.MatchString(o.Version) {
 		o.Version = "0.0.0"

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 // basin reads the one token of a basin verb's subject. The code of the error is bad_path.
@@ -25,7 +26,7 @@ func (c *call) stream() (protocol.StreamRef, error) {
 	if !found {
 		return protocol.StreamRef{}, protocol.Errorf(protocol.CodeBadPath, "the subject names no stream: %s.%s", c.ep.usage, "<stream> is missing")
 	}
-	stream, err := protocol.DecodeStreamSubject(rest)
+	stream, err := subject.Decode(rest)
 	if err != nil {
 		return protocol.StreamRef{}, badPath(err)
 	}

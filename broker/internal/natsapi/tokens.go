@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
 func listTokens(ctx context.Context, c *call) (reply, error) {
@@ -45,7 +46,7 @@ func (c *call) tokenID() (protocol.AccessTokenID, error) {
 	if c.rest == "" {
 		return decodeBody(c, protocol.DecodeRevokeJSON)
 	}
-	name, err := protocol.DecodeStreamSubject(c.rest)
+	name, err := subject.Decode(c.rest)
 	if err != nil {
 		return "", badPath(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // id is a stream's id, as short as it can be: there may be millions in memory.
@@ -38,7 +39,7 @@ type chain struct {
 }
 
 // add takes in the next chunk, as of a time in milliseconds. The error says what cannot be.
-func (c *chain) add(k *protocol.Chunk, now uint64) error {
+func (c *chain) add(k *chunk.Chunk, now uint64) error {
 	first := k.FirstSeqNum()
 	if c.chunks > 0 {
 		firstTime := k.Last

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirstream/weir/cmd/weir/internal/backup"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // small is a backup of two basins with little in them.
@@ -86,9 +87,9 @@ func TestDamagedBackups(t *testing.T) {
 			f := logs(dir)[1]
 			raw, err := os.ReadFile(f)
 			must(t, err)
-			frame, err := protocol.ReadBackupFrame(bytes.NewReader(raw))
+			frame, err := chunk.ReadFrame(bytes.NewReader(raw))
 			must(t, err)
-			write(t, f, raw[:len(protocol.AppendBackupFrame(nil, &frame))])
+			write(t, f, raw[:len(chunk.AppendFrame(nil, &frame))])
 			return f
 		},
 		"a file is empty": func(t *testing.T, dir string) string {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // writer writes one file of a backup under a temporary name, and gives it its own once it is on disk.
@@ -161,10 +161,10 @@ func (r *reader) check() error {
 }
 
 // frames yields the frames of a log up to its end, with their numbers from 0.
-func (r *reader) frames(yield func(i uint64, f *protocol.BackupFrame) error) error {
+func (r *reader) frames(yield func(i uint64, f *chunk.Frame) error) error {
 	var chunks, restarts uint64
 	for i := uint64(0); ; i++ {
-		f, err := protocol.ReadBackupFrame(r.from)
+		f, err := chunk.ReadFrame(r.from)
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
@@ -172,14 +172,14 @@ func (r *reader) frames(yield func(i uint64, f *protocol.BackupFrame) error) err
 			return damaged(r.path, fmt.Errorf("frame %d: %w", i, err))
 		}
 		switch f.Kind {
-		case protocol.BackupEnd:
+		case chunk.FrameEnd:
 			if f.Count != chunks || chunks != r.want.Chunks || restarts != r.want.Restarts {
 				return damaged(r.path, fmt.Errorf("it holds %d chunks, not %d", chunks, r.want.Chunks))
 			}
 			return nil
-		case protocol.BackupChunk:
+		case chunk.FrameChunk:
 			chunks++
-		case protocol.BackupRestart:
+		case chunk.FrameRestart:
 			restarts++
 		}
 		if err := yield(i, &f); err != nil {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 const (
@@ -53,7 +54,7 @@ func (b *basinRestorer) readLogs(ctx context.Context, s *sender) error {
 		if err != nil {
 			return err
 		}
-		err = r.frames(func(i uint64, frame *protocol.BackupFrame) error {
+		err = r.frames(func(i uint64, frame *chunk.Frame) error {
 			return b.frame(ctx, s, r, f, valid, i, frame)
 		})
 		if err == nil {
@@ -78,8 +79,8 @@ func (b *basinRestorer) restarts(f logFile) (map[string]uint64, error) {
 	}
 	defer r.close()
 	valid := map[string]uint64{}
-	return valid, r.frames(func(i uint64, frame *protocol.BackupFrame) error {
-		if frame.Kind == protocol.BackupRestart {
+	return valid, r.frames(func(i uint64, frame *chunk.Frame) error {
+		if frame.Kind == chunk.FrameRestart {
 			valid[frame.Stream] = i
 		}
 		return nil
@@ -87,8 +88,8 @@ func (b *basinRestorer) restarts(f logFile) (map[string]uint64, error) {
 }
 
 // frame sends a chunk on its way, if it counts.
-func (b *basinRestorer) frame(ctx context.Context, s *sender, r *reader, f logFile, valid map[string]uint64, i uint64, frame *protocol.BackupFrame) error {
-	if frame.Kind != protocol.BackupChunk || i < valid[frame.Stream] {
+func (b *basinRestorer) frame(ctx context.Context, s *sender, r *reader, f logFile, valid map[string]uint64, i uint64, frame *chunk.Frame) error {
+	if frame.Kind != chunk.FrameChunk || i < valid[frame.Stream] {
 		return nil
 	}
 	key, err := parseID(frame.Stream)
@@ -99,7 +100,7 @@ func (b *basinRestorer) frame(ctx context.Context, s *sender, r *reader, f logFi
 	if !ok || st.from != f.n {
 		return nil
 	}
-	chunk, err := protocol.DecodeChunk(frame.Header, frame.Payload)
+	chunk, err := chunk.Decode(frame.Header, frame.Payload)
 	if err == nil {
 		err = st.add(&chunk, f.Time)
 	}
@@ -136,7 +137,7 @@ func (s *sender) add(log int, c protocol.StoredChunk) error {
 		l = &sendingLog{ahead: make(chan struct{}, batchesAhead)}
 		s.logs[log] = l
 	}
-	n := protocol.BackupFrameSize(&c)
+	n := chunk.FrameSize(&c)
 	if l.bytes+n > s.b.opts.BatchBytes || len(l.chunks) == batchChunks {
 		if err := s.flush(log, l); err != nil {
 			return err

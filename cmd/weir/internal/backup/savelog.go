@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 const (
@@ -83,7 +84,7 @@ func (l *logSaver) run(ctx context.Context) (f File, err error) {
 	if l.w == nil {
 		return File{}, nil
 	}
-	if err := l.put(&protocol.BackupFrame{Kind: protocol.BackupEnd, Count: l.file.Chunks}); err != nil {
+	if err := l.put(&chunk.Frame{Kind: chunk.FrameEnd, Count: l.file.Chunks}); err != nil {
 		return f, err
 	}
 	counts := l.file
@@ -154,7 +155,7 @@ func (l *logSaver) purged(ctx context.Context, end uint64) error {
 // stream copies one stream again, until that comes to its newest chunk before that is purged.
 func (l *logSaver) stream(ctx context.Context, i id) error {
 	for range streamTries {
-		if err := l.put(&protocol.BackupFrame{Kind: protocol.BackupRestart, StoredChunk: protocol.StoredChunk{Stream: i.String()}}); err != nil {
+		if err := l.put(&chunk.Frame{Kind: chunk.FrameRestart, StoredChunk: protocol.StoredChunk{Stream: i.String()}}); err != nil {
 			return err
 		}
 		l.file.Restarts++
@@ -189,7 +190,7 @@ func (l *logSaver) chunk(k *protocol.StoredChunk, now uint64) error {
 	if !ok {
 		return nil
 	}
-	decoded, err := protocol.DecodeChunk(k.Header, k.Payload)
+	decoded, err := chunk.Decode(k.Header, k.Payload)
 	if err == nil {
 		err = c.add(&decoded, now)
 	}
@@ -198,16 +199,16 @@ func (l *logSaver) chunk(k *protocol.StoredChunk, now uint64) error {
 	}
 	l.file.Time = max(l.file.Time, now)
 	l.file.Chunks++
-	return l.put(&protocol.BackupFrame{Kind: protocol.BackupChunk, StoredChunk: *k})
+	return l.put(&chunk.Frame{Kind: chunk.FrameChunk, StoredChunk: *k})
 }
 
-func (l *logSaver) put(f *protocol.BackupFrame) (err error) {
+func (l *logSaver) put(f *chunk.Frame) (err error) {
 	if l.w == nil {
 		if l.w, err = create(l.dir, logName(l.basin, l.n), l.opts.Compress); err != nil {
 			return err
 		}
 	}
-	l.frame = protocol.AppendBackupFrame(l.frame[:0], f)
+	l.frame = chunk.AppendFrame(l.frame[:0], f)
 	_, err = l.w.Write(l.frame)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // Verify reads a whole backup and reports the first thing in it that is not as it was written: a file that is missing,
@@ -181,7 +182,7 @@ func (c *checker) log(ctx context.Context, basin protocol.BasinName, f File, str
 	}
 	defer r.close()
 	bytes := 0
-	err = r.frames(func(i uint64, frame *protocol.BackupFrame) error {
+	err = r.frames(func(i uint64, frame *chunk.Frame) error {
 		if bytes += len(frame.Payload) + len(frame.Header); bytes >= 1<<20 {
 			c.progress.add(basin, bytes)
 			bytes = 0
@@ -197,11 +198,11 @@ func (c *checker) log(ctx context.Context, basin protocol.BasinName, f File, str
 		if !ok {
 			return nil // a stream that was deleted before the backup ended
 		}
-		if frame.Kind == protocol.BackupRestart {
+		if frame.Kind == chunk.FrameRestart {
 			*at = chain{}
 			return nil
 		}
-		chunk, err := protocol.DecodeChunk(frame.Header, frame.Payload)
+		chunk, err := chunk.Decode(frame.Header, frame.Payload)
 		if err == nil {
 			err = at.add(&chunk, f.Time)
 		}

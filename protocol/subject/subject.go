@@ -1,12 +1,16 @@
-package protocol
+// Package subject makes and reads the NATS subjects of the service: the names of streams as tokens of a subject, and the
+// subjects of its operations (docs/nats-api.md). Everything in it is a pure function.
+package subject
 
 import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/weirstream/weir/protocol"
 )
 
-// EncodeStreamSubject spells a stream's name as the tail of a NATS subject: "/" separates tokens, so that NATS
+// Encode spells a stream's name as the tail of a NATS subject: "/" separates tokens, so that NATS
 // wildcards and permissions work on prefixes of names, as in user/42/chat -> user.42.chat.
 //
 // An empty segment is a lone "%". Within a segment the bytes of these are escaped as %XX, upper-case hex:
@@ -17,8 +21,8 @@ import (
 //   - "$" at the start of a segment, where NATS gives it a meaning ($SYS, $JS, and $1 in subject mappings)
 //   - bytes that are not UTF-8; no valid name has them
 //
-// Everything else stands for itself. The mapping is one to one; [DecodeStreamSubject] is its inverse.
-func EncodeStreamSubject(name StreamName) string {
+// Everything else stands for itself. The mapping is one to one; [Decode] is its inverse.
+func Encode(name protocol.StreamName) string {
 	s := string(name)
 	var b strings.Builder
 	b.Grow(len(s) + len(s)/4)
@@ -65,10 +69,10 @@ func subjectSafe(r rune, n int) bool {
 	return !unicode.IsSpace(r) && !unicode.IsControl(r)
 }
 
-// DecodeStreamSubject is the inverse of [EncodeStreamSubject]. Only what that function produces is accepted, so that
-// two subjects never name one stream. The error is a [*NameError].
-func DecodeStreamSubject(s string) (StreamName, error) {
-	if len(s) > 3*MaxStreamNameBytes {
+// Decode is the inverse of [Encode]. Only what that function produces is accepted, so that
+// two subjects never name one stream. The error is a [*protocol.NameError].
+func Decode(s string) (protocol.StreamName, error) {
+	if len(s) > 3*protocol.MaxStreamNameBytes {
 		return "", subjectError("is longer than that of any stream name")
 	}
 	buf := make([]byte, 0, len(s))
@@ -98,16 +102,18 @@ func DecodeStreamSubject(s string) (StreamName, error) {
 			buf = append(buf, c)
 		}
 	}
-	name, err := ParseStreamName(string(buf))
+	name, err := protocol.ParseStreamName(string(buf))
 	if err != nil {
 		return "", err
 	}
-	if EncodeStreamSubject(name) != s {
-		return "", subjectError("is not in canonical form; that would be " + EncodeStreamSubject(name))
+	if Encode(name) != s {
+		return "", subjectError("is not in canonical form; that would be " + Encode(name))
 	}
 	return name, nil
 }
 
 func unhex(c byte) int { return strings.IndexByte(upperHex, c) }
 
-func subjectError(reason string) error { return &NameError{"stream subject", reason} }
+func subjectError(reason string) error {
+	return &protocol.NameError{Field: "stream subject", Reason: reason}
+}

@@ -1,4 +1,4 @@
-package protocol
+package chunk
 
 import (
 	"encoding/binary"
@@ -6,52 +6,54 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/weirstream/weir/protocol"
 )
 
-// BackupFrame is the form in which chunks travel and lie in files of a backup (docs/backup-format.md):
+// Frame is the form in which chunks travel and lie in files of a backup (docs/backup-format.md):
 //
 //	4  length of the body, little-endian
 //	4  CRC-32C of the body, little-endian
 //	   body: 1 kind, 1 length of the stream's id, the id, 2 length of the header, the header, the payload
-type BackupFrame struct {
-	Kind BackupFrameKind
-	StoredChunk
+type Frame struct {
+	Kind FrameKind
+	protocol.StoredChunk
 	// Count is, in an end, how many chunks came before it; it stands as 8 bytes in the place of the payload.
 	Count uint64
 }
 
-// BackupFrameKind tells what a frame holds.
-type BackupFrameKind uint8
+// FrameKind tells what a frame holds.
+type FrameKind uint8
 
 // The kinds of frames.
 const (
-	// BackupChunk is a chunk.
-	BackupChunk BackupFrameKind = 1
-	// BackupRestart says that the chunks of a stream that came before do not count: they come again.
-	BackupRestart BackupFrameKind = 2
-	// BackupEnd is the last frame of a file.
-	BackupEnd BackupFrameKind = 3
+	// FrameChunk is a chunk.
+	FrameChunk FrameKind = 1
+	// FrameRestart says that the chunks of a stream that came before do not count: they come again.
+	FrameRestart FrameKind = 2
+	// FrameEnd is the last frame of a file.
+	FrameEnd FrameKind = 3
 )
 
 const (
 	backupFrameHead = 8
-	// MaxBackupFrame bounds the body of a frame: JetStream's largest message, and some room.
-	MaxBackupFrame = 65 << 20
+	// MaxFrame bounds the body of a frame: JetStream's largest message, and some room.
+	MaxFrame = 65 << 20
 )
 
 var (
-	errBackupFrame    = errors.New("malformed frame")
-	errBackupChecksum = errors.New("the checksum of a frame does not hold")
+	errFrame    = errors.New("malformed frame")
+	errChecksum = errors.New("the checksum of a frame does not hold")
 )
 
-// AppendBackupFrame appends the encoding of f to b.
-func AppendBackupFrame(b []byte, f *BackupFrame) []byte {
+// AppendFrame appends the encoding of f to b.
+func AppendFrame(b []byte, f *Frame) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, byte(f.Kind), byte(len(f.Stream)))
 	b = append(b, f.Stream...)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(f.Header)))
 	b = append(b, f.Header...)
-	if f.Kind == BackupEnd {
+	if f.Kind == FrameEnd {
 		b = binary.LittleEndian.AppendUint64(b, f.Count)
 	} else {
 		b = append(b, f.Payload...)
@@ -62,14 +64,14 @@ func AppendBackupFrame(b []byte, f *BackupFrame) []byte {
 	return b
 }
 
-// BackupFrameSize is the length of the encoding of a chunk.
-func BackupFrameSize(c *StoredChunk) int {
+// FrameSize is the length of the encoding of a chunk.
+func FrameSize(c *protocol.StoredChunk) int {
 	return backupFrameHead + 4 + len(c.Stream) + len(c.Header) + len(c.Payload)
 }
 
-// ReadBackupFrame reads one frame. io.EOF means that there is none; any other error, that the bytes are damaged or end
+// ReadFrame reads one frame. io.EOF means that there is none; any other error, that the bytes are damaged or end
 // within one. The frame has memory of its own.
-func ReadBackupFrame(r io.Reader) (f BackupFrame, err error) {
+func ReadFrame(r io.Reader) (f Frame, err error) {
 	var head [backupFrameHead]byte
 	if n, err := io.ReadFull(r, head[:]); err != nil {
 		if n == 0 {
@@ -78,15 +80,15 @@ func ReadBackupFrame(r io.Reader) (f BackupFrame, err error) {
 		return f, truncated(err)
 	}
 	size := binary.LittleEndian.Uint32(head[:])
-	if size > MaxBackupFrame {
-		return f, fmt.Errorf("%w: of %d bytes", errBackupFrame, size)
+	if size > MaxFrame {
+		return f, fmt.Errorf("%w: of %d bytes", errFrame, size)
 	}
 	body, err := readBody(r, int(size))
 	if err != nil {
 		return f, err
 	}
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
-		return f, errBackupChecksum
+		return f, errChecksum
 	}
 	return parseBackupBody(body)
 }
@@ -113,35 +115,35 @@ func truncated(err error) error {
 	return err
 }
 
-func parseBackupBody(b []byte) (f BackupFrame, err error) {
+func parseBackupBody(b []byte) (f Frame, err error) {
 	if len(b) < 2 {
-		return f, errBackupFrame
+		return f, errFrame
 	}
-	f.Kind = BackupFrameKind(b[0])
+	f.Kind = FrameKind(b[0])
 	n := 2 + int(b[1])
 	if len(b) < n+2 {
-		return f, errBackupFrame
+		return f, errFrame
 	}
 	f.Stream = string(b[2:n])
 	header := n + 2 + int(binary.LittleEndian.Uint16(b[n:]))
 	if len(b) < header {
-		return f, errBackupFrame
+		return f, errFrame
 	}
 	f.Header = string(b[n+2 : header])
 	rest := b[header:]
 	switch f.Kind {
-	case BackupChunk:
+	case FrameChunk:
 		f.Payload = rest
 		return f, nil
-	case BackupRestart:
+	case FrameRestart:
 		if len(rest) == 0 && f.Header == "" && f.Stream != "" {
 			return f, nil
 		}
-	case BackupEnd:
+	case FrameEnd:
 		if len(rest) == 8 && f.Header == "" && f.Stream == "" {
 			f.Count = binary.LittleEndian.Uint64(rest)
 			return f, nil
 		}
 	}
-	return f, fmt.Errorf("%w of kind %d", errBackupFrame, f.Kind)
+	return f, fmt.Errorf("%w of kind %d", errFrame, f.Kind)
 }

@@ -1,4 +1,6 @@
-package protocol
+// Package chunk encodes the messages in which records are stored (docs/chunk-format.md), and the frames in which such
+// messages travel and lie in backups (docs/backup-format.md).
+package chunk
 
 import (
 	"encoding/base64"
@@ -6,17 +8,19 @@ import (
 	"hash/crc32"
 	"strconv"
 	"strings"
+
+	"github.com/weirstream/weir/protocol"
 )
 
-// ChunkHeader is the NATS header of a stored chunk. It stands beside no header of a client: those are data inside
+// Header is the NATS header of a stored chunk. It stands beside no header of a client: those are data inside
 // the payload (jetstream-notes, rule 3).
-const ChunkHeader = "Weir-Chunk"
+const Header = "Weir-Chunk"
 
 // Chunk is one stored message: consecutive records of one stream and the stream's state after them, so that the
 // newest chunk of a stream is its checkpoint (docs/chunk-format.md, docs/adr/0001-chunk-per-batch.md). A chunk without records
 // is a state chunk: it carries state only.
 //
-// Stored form: the payload is Records.Wire(); the header [ChunkHeader] holds, separated by spaces, the format version
+// Stored form: the payload is Records.Wire(); the header [Header] holds, separated by spaces, the format version
 // and key=value pairs:
 //
 //	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
@@ -27,7 +31,7 @@ type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
 	ID string
 	// Records are the chunk's records; none in a state chunk.
-	Records Records
+	Records protocol.Records
 	// Next is the seq_num that follows the chunk, and Last the timestamp of the last record ever appended: together
 	// the stream's tail after the chunk.
 	Next uint64
@@ -45,7 +49,7 @@ type Chunk struct {
 	// the chunks of streams that have it enabled, and in every state chunk; the zero value otherwise.
 	LastAppend LastAppend
 	// Cipher is what the records are encrypted with, commands excepted. Sizes are those of the records as they were before.
-	Cipher Cipher
+	Cipher protocol.Cipher
 }
 
 // LastAppend is the latest append of a stream: what deadlines of delete-on-empty follow from (control plane 4.9).
@@ -59,14 +63,14 @@ type LastAppend struct {
 }
 
 // Tail is the stream's tail after the chunk.
-func (c *Chunk) Tail() Position { return Position{c.Next, c.Last} }
+func (c *Chunk) Tail() protocol.Position { return protocol.Position{SeqNum: c.Next, Timestamp: c.Last} }
 
 // FirstSeqNum is the seq_num of the first record, or Next in a state chunk.
 func (c *Chunk) FirstSeqNum() uint64 { return c.Next - uint64(c.Records.Len()) }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// EncodeHeader returns the value of [ChunkHeader].
+// EncodeHeader returns the value of [Header].
 func (c *Chunk) EncodeHeader() string {
 	b := make([]byte, 0, 160)
 	b = append(b, "1 first="...)
@@ -107,7 +111,7 @@ func (c *Chunk) EncodeHeader() string {
 		b = append(b, '-')
 		b = strconv.AppendUint(b, c.LastAppend.MinAgeSecs, 10)
 	}
-	if c.Cipher != CipherNone {
+	if c.Cipher != protocol.CipherNone {
 		b = append(b, " enc="...)
 		b = append(b, c.Cipher...)
 	}
@@ -119,9 +123,9 @@ func (c *Chunk) EncodeHeader() string {
 	return string(b)
 }
 
-// DecodeChunk reads a stored chunk and verifies its checksum. The result shares payload's memory. An error means
+// Decode reads a stored chunk and verifies its checksum. The result shares payload's memory. An error means
 // that the stored bytes are damaged or not a chunk.
-func DecodeChunk(header string, payload []byte) (Chunk, error) {
+func Decode(header string, payload []byte) (Chunk, error) {
 	c, count, firstTS, metered, err := decodeChunkHeader(header)
 	if err != nil {
 		return Chunk{}, err
@@ -141,8 +145,9 @@ func DecodeChunk(header string, payload []byte) (Chunk, error) {
 		return Chunk{}, fmt.Errorf("chunk %q: %d payload bytes do not fit its record count", header, len(payload))
 	}
 	if count > 0 {
-		first := Position{c.Next - count, firstTS}
-		c.Records = MakeRecords(payload, int(count), metered, first, Position{c.Next - 1, c.Last})
+		first := protocol.Position{SeqNum: c.Next - count, Timestamp: firstTS}
+		last := protocol.Position{SeqNum: c.Next - 1, Timestamp: c.Last}
+		c.Records = protocol.MakeRecords(payload, int(count), metered, first, last)
 	}
 	return c, nil
 }
@@ -182,7 +187,7 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 		case "idle":
 			c.LastAppend, err = parseLastAppend(value)
 		case "enc":
-			c.Cipher = Cipher(value)
+			c.Cipher = protocol.Cipher(value)
 		case "id":
 			c.ID = value
 		}

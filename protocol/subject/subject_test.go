@@ -1,13 +1,16 @@
-package protocol_test
+package subject_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/subject"
 )
 
-func TestStreamSubject(t *testing.T) {
+func TestEncode(t *testing.T) {
 	for name, want := range map[protocol.StreamName]string{
 		"user/42/chat":         "user.42.chat",
 		"greetings":            "greetings",
@@ -31,16 +34,16 @@ func TestStreamSubject(t *testing.T) {
 		"$JS/$1/a$b":           "%24JS.%241.a$b",
 		"a\\b\"c{d}[e]|f#g&h+": "a\\b\"c{d}[e]|f#g&h+",
 	} {
-		if got := protocol.EncodeStreamSubject(name); got != want {
+		if got := subject.Encode(name); got != want {
 			t.Errorf("%q: got %s, want %s", name, got, want)
 		}
-		if back, err := protocol.DecodeStreamSubject(want); err != nil || back != name {
+		if back, err := subject.Decode(want); err != nil || back != name {
 			t.Errorf("%s: got %q, %v", want, back, err)
 		}
 	}
 	for _, worst := range []string{strings.Repeat("%", 512), strings.Repeat("/", 512), strings.Repeat("\x01", 512)} {
-		s := protocol.EncodeStreamSubject(protocol.StreamName(worst))
-		if back, err := protocol.DecodeStreamSubject(s); err != nil || string(back) != worst {
+		s := subject.Encode(protocol.StreamName(worst))
+		if back, err := subject.Decode(s); err != nil || string(back) != worst {
 			t.Errorf("a name of 512 bytes: %v", err)
 		}
 		if len(s) > 3*512 {
@@ -49,7 +52,7 @@ func TestStreamSubject(t *testing.T) {
 	}
 }
 
-func TestStreamSubjectRefusals(t *testing.T) {
+func TestEncodeRefusals(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                        "empty token",
 		".":                       "empty token",
@@ -78,7 +81,47 @@ func TestStreamSubjectRefusals(t *testing.T) {
 		strings.Repeat("a", 513):  "at most 512",
 		strings.Repeat("a", 4000): "longer than",
 	} {
-		_, err := protocol.DecodeStreamSubject(in)
-		wantName(t, err, want)
+		_, err := subject.Decode(in)
+		var e *protocol.NameError
+		if !errors.As(err, &e) || !strings.Contains(e.Error(), want) {
+			t.Errorf("%q: got %v, want %q", in, err, want)
+		}
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	for _, s := range []string{"user/42/chat", "/", "%", "a.b*>$", "$SYS", "漢\u00a0", "%2E", "a..b", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if name, err := protocol.ParseStreamName(s); err == nil {
+			encoded := subject.Encode(name)
+			for tok := range strings.SplitSeq(encoded, ".") {
+				if tok == "" || tok[0] == '$' || strings.ContainsAny(tok, "*> \t\r\n\x00\x7f") || !utf8.ValidString(tok) {
+					t.Fatalf("%q: bad token %q", s, tok)
+				}
+			}
+			if back, err := subject.Decode(encoded); err != nil || back != name {
+				t.Fatalf("%q: %q gives %q, %v", s, encoded, back, err)
+			}
+		}
+		name, err := subject.Decode(s)
+		if err == nil && subject.Encode(name) != s {
+			t.Fatalf("%q is not what %q encodes to", s, name)
+		}
+		var e *protocol.NameError
+		if err != nil && !errors.As(err, &e) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkEncodeDecode(b *testing.B) {
+	b.ReportAllocs()
+	name := protocol.StreamName("user/42/chat.room with space")
+	for b.Loop() {
+		if _, err := subject.Decode(subject.Encode(name)); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -1,25 +1,26 @@
-package protocol_test
+package chunk_test
 
 import (
 	"testing"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
-func sampleChunk() protocol.Chunk {
+func sampleChunk() chunk.Chunk {
 	recs := protocol.RecordsOf(
 		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
 		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
 	)
-	return protocol.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Fence: "tök en",
-		LastAppend: protocol.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
+	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Fence: "tök en",
+		LastAppend: chunk.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
 }
 
 func TestChunkRoundTrip(t *testing.T) {
-	state := protocol.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9, LastAppend: protocol.LastAppend{At: 1}}
-	for name, c := range map[string]protocol.Chunk{"records": sampleChunk(), "state": state, "empty stream": {ID: "y-0"}} {
+	state := chunk.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9, LastAppend: chunk.LastAppend{At: 1}}
+	for name, c := range map[string]chunk.Chunk{"records": sampleChunk(), "state": state, "empty stream": {ID: "y-0"}} {
 		t.Run(name, func(t *testing.T) {
-			got, err := protocol.DecodeChunk(c.EncodeHeader(), c.Records.Wire())
+			got, err := chunk.Decode(c.EncodeHeader(), c.Records.Wire())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,18 +40,18 @@ func TestChunkDamageIsFound(t *testing.T) {
 	for i := range wire {
 		bad := append([]byte(nil), wire...)
 		bad[i] ^= 0x10
-		if _, err := protocol.DecodeChunk(header, bad); err == nil {
+		if _, err := chunk.Decode(header, bad); err == nil {
 			t.Fatalf("flipped payload byte %d was not noticed", i)
 		}
 	}
 	for i := range header {
 		bad := []byte(header)
 		bad[i] ^= 0x01
-		if _, err := protocol.DecodeChunk(string(bad), wire); err == nil {
+		if _, err := chunk.Decode(string(bad), wire); err == nil {
 			t.Fatalf("flipped header byte %d (%q) was not noticed", i, bad)
 		}
 	}
-	if _, err := protocol.DecodeChunk(header, wire[:len(wire)-1]); err == nil {
+	if _, err := chunk.Decode(header, wire[:len(wire)-1]); err == nil {
 		t.Fatal("cut payload was not noticed")
 	}
 }
@@ -59,11 +60,11 @@ func FuzzDecodeChunk(f *testing.F) {
 	c := sampleChunk()
 	f.Add(c.EncodeHeader(), c.Records.Wire())
 	f.Fuzz(func(t *testing.T, header string, payload []byte) {
-		c, err := protocol.DecodeChunk(header, payload)
+		c, err := chunk.Decode(header, payload)
 		if err != nil {
 			return
 		}
-		again, err := protocol.DecodeChunk(c.EncodeHeader(), c.Records.Wire())
+		again, err := chunk.Decode(c.EncodeHeader(), c.Records.Wire())
 		if err != nil || again.Tail() != c.Tail() {
 			t.Fatalf("%q: decoded to %+v, which does not round trip: %v", header, c, err)
 		}

@@ -1,4 +1,4 @@
-package protocol
+package s2s
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // Compression is a way to shrink bytes on the wire. The values are those of an s2s frame's flag (data plane 8.9).
@@ -54,12 +56,12 @@ func ParseContentEncoding(v string) (c Compression, ok bool) {
 	return NoCompression, false
 }
 
-// ErrTooLarge is the failure to decompress something that is larger than allowed.
-var ErrTooLarge = errors.New("larger than allowed after decompression")
+// ErrDecompressedTooLarge is the failure to decompress something that is larger than allowed.
+var ErrDecompressedTooLarge = errors.New("larger than allowed after decompression")
 
 const (
 	// maxDecompressed bounds every decompression, whatever the caller's limit.
-	maxDecompressed = MaxRequestBytes
+	maxDecompressed = protocol.MaxRequestBytes
 	// maxZstdWindow is the largest window that a zstd frame may announce. Every decoder should take 8 MiB (RFC 8878,
 	// 3.1.1.1.2); it bounds what is decoded before the limit is looked at.
 	maxZstdWindow = 8 << 20
@@ -106,18 +108,18 @@ func (c Compression) Append(dst, src []byte) []byte {
 }
 
 // Decode returns what src stands for, at most limit bytes (and never more than 2 MiB); without compression that is
-// src itself. The error is [ErrTooLarge], or says how src is damaged.
+// src itself. The error is [ErrDecompressedTooLarge], or says how src is damaged.
 func (c Compression) Decode(src []byte, limit int) (out []byte, err error) {
 	limit = min(limit, maxDecompressed)
 	switch c {
 	case Zstd:
 		var head zstd.Header
 		if head.Decode(src) == nil && head.HasFCS && head.FrameContentSize > uint64(limit) {
-			return nil, ErrTooLarge // before that much is allocated
+			return nil, ErrDecompressedTooLarge // before that much is allocated
 		}
 		out, err = zstdDecoder.DecodeAll(src, nil)
 		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
-			return nil, ErrTooLarge
+			return nil, ErrDecompressedTooLarge
 		}
 	case Gzip:
 		out, err = gunzip(src, limit)
@@ -128,7 +130,7 @@ func (c Compression) Decode(src []byte, limit int) (out []byte, err error) {
 	case err != nil:
 		return nil, err
 	case len(out) > limit:
-		return nil, ErrTooLarge
+		return nil, ErrDecompressedTooLarge
 	}
 	return out, nil
 }
