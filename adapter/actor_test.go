@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -362,7 +363,7 @@ func TestRowsTrimSweep(t *testing.T) {
 		}
 		synctest.Wait()
 		l := h.openedLog(ref.Basin, e.Log)
-		if _, err := l.getLast(t.Context(), l.subjects+e.ID); !errors.Is(err, errNotFound) || l.loaded(e.ID) {
+		if _, err := l.getLast(t.Context(), l.subjects+e.ID); !errors.Is(err, js.ErrNotFound) || l.loaded(e.ID) {
 			t.Fatalf("a chunk is left: %v", err)
 		}
 		if _, err := h.catalog.kv.Get(t.Context(), streamKey(ref)); err == nil {

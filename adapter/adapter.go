@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nuid"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/weirstream/weir/adapter/internal/durable"
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -31,20 +33,20 @@ type Adapter struct {
 	manage   *nats.Conn
 	js       jetstream.JetStream
 	pubs     []*nats.Conn // order is kept within one connection, so a log stays on one
-	gets     []*getter
+	gets     []*js.Getter
 	nextConn atomic.Int64
 
-	bulk      bulk                // the connection of backups and restores
-	budget    *semaphore.Weighted // bytes of appends that are not answered
-	commit    *committer
-	closeSync func()
-	marks     *marks // nil: no log is synced
-	catalog   *catalog
-	janitor   *janitor
-	sizes     *sizes
-	live      liveStats
-	unsynced  atomic.Uint64 // chunks stored since the last sync began
-	emptiness *emptiness
+	bulk       bulk                // the connection of backups and restores
+	budget     *semaphore.Weighted // bytes of appends that are not answered
+	commit     *durable.Committer
+	closeSync  func()
+	watermarks *durable.Watermarks // nil: no log is synced
+	catalog    *catalog
+	janitor    *janitor
+	sizes      *sizes
+	live       liveStats
+	unsynced   atomic.Uint64 // chunks stored since the last sync began
+	emptiness  *emptiness
 
 	mu       sync.Mutex
 	logs     map[string]*logSlot             // by name of the JetStream stream
@@ -99,17 +101,16 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	var sync func() error
 	if opts.syncs() {
-		if sync, a.closeSync, err = newSyncFS(opts.StoreDir); err != nil {
+		if sync, a.closeSync, err = durable.NewSyncFS(opts.StoreDir); err != nil {
 			a.closeSync = func() {}
 			return nil, err
 		}
 	}
 	a.sizes = newSizes(a)
-	if err := a.openMarks(); err != nil {
+	if err := a.openWatermarks(); err != nil {
 		return nil, err
 	}
-	a.commit = newCommitter(a.observed(sync), opts.Fatal)
-	a.commit.marks, a.commit.catalogName = a.marks, opts.catalogStream()
+	a.commit = durable.NewCommitter(durable.Config{Sync: a.observed(sync), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: opts.catalogStream()})
 	a.emptiness = newEmptiness(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
@@ -119,11 +120,11 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 			return nil, err
 		}
 	}
-	if err := a.checkMarks(ctx); err != nil {
+	if err := a.checkWatermarks(ctx); err != nil {
 		return nil, err
 	}
-	a.marks.begin(a.opts.catalogStream())
-	if err := a.commit.wait(ctx); err != nil {
+	a.watermarks.Begin(a.opts.catalogStream())
+	if err := a.commit.Wait(ctx); err != nil {
 		return nil, err
 	}
 	a.janitor = newJanitor(a)
@@ -153,7 +154,7 @@ func (a *Adapter) connect() (err error) {
 		if err != nil {
 			return fmt.Errorf("connect to the store: %w", err)
 		}
-		g, err := newGetter(get)
+		g, err := js.NewGetter(get)
 		if err != nil {
 			get.Close()
 			return err
@@ -290,16 +291,16 @@ func (a *Adapter) closeAll() {
 	a.cancel()
 	a.tasks.Wait()
 	if a.commit != nil {
-		a.commit.close()
+		a.commit.Close()
 	}
 	a.closeSync()
-	a.marks.close()
+	a.watermarks.Close()
 	for _, c := range a.pubs {
 		c.Close()
 	}
 	a.senders.Wait()
 	for _, g := range a.gets {
-		g.nc.Close()
+		g.Close()
 	}
 	a.bulk.close()
 	if a.manage != nil {

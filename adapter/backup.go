@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -30,7 +31,7 @@ const (
 // opened when it is first needed.
 type bulk struct {
 	mu       sync.Mutex // guards the rest
-	get      *getter
+	get      *js.Getter
 	js       jetstream.JetStream
 	running  chan struct{}
 	restores map[string]*restoredLog // logs that are being filled, by name
@@ -63,7 +64,7 @@ func (a *Adapter) openBulkLocked() error {
 	if err != nil {
 		return errNoStore(fmt.Errorf("connect to the store: %w", err))
 	}
-	get, err := newGetter(nc)
+	get, err := js.NewGetter(nc)
 	if err == nil {
 		b.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxUnansweredChunks),
 			jetstream.WithPublishAsyncTimeout(publishTimeout))
@@ -81,7 +82,7 @@ func (b *bulk) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.get != nil {
-		b.get.nc.Close()
+		b.get.Close()
 	}
 }
 
@@ -138,7 +139,7 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 	purged := make([]bool, len(req.Streams))
 	err = each(ctx, len(req.Streams), func(i int) error {
 		oldest, err := l.getNext(ctx, l.subjects+req.Streams[i], 1)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			return nil // never written, or deleted
 		}
 		purged[i] = err == nil && uint64(oldest.seq) > req.End

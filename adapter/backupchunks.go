@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -22,7 +23,7 @@ type restoredLog struct {
 	basin protocol.BasinName
 
 	mu    sync.Mutex    // guards the rest
-	last  jsSeq         // valid if known
+	last  js.Seq        // valid if known
 	known bool          // the JetStream stream is there and last is right
 	gone  bool          // the restore is over
 	busy  chan struct{} // holds a token while chunks are being stored
@@ -64,14 +65,14 @@ func (a *Adapter) ImportChunks(ctx context.Context, req protocol.ImportChunksReq
 	}
 	leave()
 	entered = false // who waits for a turn must not keep out the one it waits for
-	if err := l.turn(ctx, req.Basin, req.Log, jsSeq(req.Before)); err != nil {
+	if err := l.turn(ctx, req.Basin, req.Log, js.Seq(req.Before)); err != nil {
 		return err
 	}
 	defer func() { <-l.busy }()
 	if _, _, err := a.held(req.Basin, req.Restore); err != nil {
 		return err // lost while it waited
 	}
-	return l.fill(ctx, jsSeq(req.Before), req.Chunks)
+	return l.fill(ctx, js.Seq(req.Before), req.Chunks)
 }
 
 // restoredLog returns the one object for a log that is being filled.
@@ -94,7 +95,7 @@ func (a *Adapter) restoredLog(basin protocol.BasinName, n int) (*restoredLog, er
 const turnPatience = 2 * time.Second
 
 // turn waits until the log has got as many chunks as come before, and takes it.
-func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int, before jsSeq) error {
+func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int, before js.Seq) error {
 	late := time.NewTimer(turnPatience)
 	defer late.Stop()
 	for {
@@ -144,7 +145,7 @@ func (l *restoredLog) end() {
 	l.moved = make(chan struct{})
 }
 
-func (l *restoredLog) set(last jsSeq, known bool) {
+func (l *restoredLog) set(last js.Seq, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last, l.known = last, known
@@ -153,7 +154,7 @@ func (l *restoredLog) set(last jsSeq, known bool) {
 }
 
 // fill stores the chunks that are not there yet, durably.
-func (l *restoredLog) fill(ctx context.Context, before jsSeq, chunks []protocol.StoredChunk) (err error) {
+func (l *restoredLog) fill(ctx context.Context, before js.Seq, chunks []protocol.StoredChunk) (err error) {
 	last := l.last // nobody else moves it
 	if have := uint64(last - before); have < uint64(len(chunks)) {
 		chunks = chunks[have:]
@@ -178,6 +179,6 @@ func (l *restoredLog) fill(ctx context.Context, before jsSeq, chunks []protocol.
 			return err
 		}
 	}
-	last += jsSeq(len(chunks))
-	return l.a.commit.wait(ctx)
+	last += js.Seq(len(chunks))
+	return l.a.commit.Wait(ctx)
 }

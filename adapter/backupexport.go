@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -54,35 +54,29 @@ func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksReq
 func (l *log) exportEnd(ctx context.Context, subject string) (end, messages uint64, err error) {
 	if subject != "" {
 		newest, err := l.getLast(ctx, subject)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			return 0, 0, nil
 		}
 		if err != nil {
 			return 0, 0, err
 		}
-		return uint64(newest.seq), 0, l.a.commit.wait(ctx)
+		return uint64(newest.seq), 0, l.a.commit.Wait(ctx)
 	}
-	var info struct {
-		State struct {
-			Messages uint64 `json:"messages"`
-			LastSeq  uint64 `json:"last_seq"`
-		} `json:"state"`
-	}
-	err = call(ctx, l.a.manage, apiStreamInfo+l.name, nil, &info)
-	if streamMissing(err) {
+	state, err := js.StreamState(ctx, l.a.manage, l.name)
+	if js.StreamMissing(err) {
 		return 0, 0, nil // nothing was ever written to it
 	}
 	if err != nil {
 		return 0, 0, errNoStore(err)
 	}
-	return info.State.LastSeq, info.State.Messages, l.a.commit.wait(ctx)
+	return uint64(state.LastSeq), state.Messages, l.a.commit.Wait(ctx)
 }
 
 // exportPage fills the page with what stands from a place on.
 func (l *log) exportPage(ctx context.Context, subject string, from uint64, room int, page *protocol.ExportChunksPage) error {
 	size, stale := 0, 0
 	for from <= page.End {
-		msgs, err := l.getBatch(ctx, subject, jsSeq(from), min(room-size, maxGetBytes))
+		msgs, err := l.getBatch(ctx, subject, js.Seq(from), min(room-size, js.MaxBatchBytes))
 		if err != nil {
 			return err
 		}
@@ -131,8 +125,8 @@ func (l *log) nothingUpTo(ctx context.Context, subject string, from, end uint64)
 	if subject == "" {
 		subject = l.subjects + "*"
 	}
-	next, err := l.leaderGet(ctx, msgGet{Seq: jsSeq(from), NextFor: subject})
-	if errors.Is(err, errNotFound) {
+	next, err := l.leaderGet(ctx, js.Wanted{Seq: js.Seq(from), NextFor: subject})
+	if errors.Is(err, js.ErrNotFound) {
 		return true, nil
 	}
 	return err == nil && uint64(next.seq) > end, err
@@ -140,12 +134,13 @@ func (l *log) nothingUpTo(ctx context.Context, subject string, from, end uint64)
 
 // exported takes a stored message apart, and verifies its checksum.
 func (l *log) exported(m *nats.Msg) (c protocol.StoredChunk, seq uint64, err error) {
-	seq, err = strconv.ParseUint(lastValue(m.Header, "Nats-Sequence"), 10, 64)
+	at, err := js.SeqOf(m)
 	if err != nil {
-		return c, 0, errStoredChunk(l, 0, fmt.Errorf("sequence: %w", err))
+		return c, 0, errStoredChunk(l, 0, err)
 	}
+	seq = uint64(at)
 	c = protocol.StoredChunk{Header: m.Header.Get(chunk.Header), Payload: m.Data,
-		Stream: strings.TrimPrefix(lastValue(m.Header, "Nats-Subject"), l.subjects)}
+		Stream: strings.TrimPrefix(js.SubjectOf(m), l.subjects)}
 	if err = checkStreamID(c.Stream); err == nil {
 		_, err = chunk.Decode(c.Header, c.Payload)
 	}
@@ -155,38 +150,15 @@ func (l *log) exported(m *nats.Msg) (c protocol.StoredChunk, seq uint64, err err
 	return c, seq, nil
 }
 
-// getBatch fetches the next chunks at or after seq: of a subject, or with "" of the whole log, which costs JetStream the
-// same for any number of subjects. None means that there are no more.
-func (l *log) getBatch(ctx context.Context, subject string, seq jsSeq, maxBytes int) (msgs []*nats.Msg, err error) {
-	const count = 1000
-	g := l.get
-	cost := int64(maxBytes) + protocol.MaxBatchBytes
-	if err := g.budget.Acquire(ctx, cost); err != nil {
-		return nil, err
-	}
-	defer g.budget.Release(cost)
-	token, ch := g.open(count + 1)
-	defer func() { g.close(token, ch) }()
-	body := nextRequest(subject, seq, count, maxBytes)
-	if subject == "" {
-		body = fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, max(seq, 1), count, maxBytes)
-	}
-	if err := g.nc.PublishRequest(apiDirectGet+l.name, g.prefix+strconv.FormatUint(token, 36), body); err != nil {
-		return nil, errNoStore(err)
-	}
-	for {
-		m, err := await(ctx, ch)
-		if err != nil {
-			return nil, err
-		}
-		switch err := getStatus(m); {
-		case errors.Is(err, errEndOfBatch), errors.Is(err, errNotFound):
-			return msgs, nil
-		case err != nil:
-			return nil, err
-		}
+// getBatch fetches the next chunks at or after seq: of a subject, or with "" of the whole log. None means that there are no
+// more.
+func (l *log) getBatch(ctx context.Context, subject string, seq js.Seq, maxBytes int) (msgs []*nats.Msg, err error) {
+	r := js.Request{Subject: subject, Seq: seq, Count: 1000, MaxBytes: maxBytes}
+	_, err = l.get.All(ctx, l.name, r, func(m *nats.Msg) error {
 		msgs = append(msgs, m)
-	}
+		return nil
+	})
+	return msgs, readFailure(err)
 }
 
 // ExportCatalog implements [protocol.BackupService].
@@ -292,7 +264,7 @@ func (a *Adapter) exportAccount(ctx context.Context, req protocol.ExportCatalogR
 
 // accountEntries returns what belongs to no stream, in the order of the keys.
 func (a *Adapter) accountEntries(ctx context.Context) (entries []protocol.CatalogEntry, err error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	// The client library writes into the slice that it is given.
 	w, err := a.catalog.kv.WatchFiltered(ctx, slices.Clone(accountKeys), jetstream.IgnoreDeletes())

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -132,7 +133,7 @@ func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore st
 		}
 		last, err := l.lastSeq(ctx)
 		switch {
-		case streamMissing(err):
+		case js.StreamMissing(err):
 		case err != nil:
 			return errNoStore(err)
 		case last > 0:
@@ -255,7 +256,7 @@ func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs
 			return nil, err
 		}
 	}
-	return revisions, a.commit.wait(ctx)
+	return revisions, a.commit.Wait(ctx)
 }
 
 // importOptions make a publication wait for room, and fail at once where it fails: the client makes the call again.
@@ -314,7 +315,7 @@ func (a *Adapter) checkRestored(ctx context.Context, rec *basinRecord, req proto
 			return err
 		}
 		last, err := l.lastSeq(ctx)
-		if err != nil && !streamMissing(err) {
+		if err != nil && !js.StreamMissing(err) {
 			return errNoStore(err)
 		}
 		if uint64(last) != req.Chunks[n] {
@@ -354,10 +355,10 @@ func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) erro
 		return err
 	}
 	return a.catalog.change(ctx, e.Key, func() error {
-		bounded, cancel := context.WithTimeout(ctx, apiTimeout)
+		bounded, cancel := context.WithTimeout(ctx, js.Timeout)
 		defer cancel()
 		revision, err := a.catalog.kv.Create(bounded, e.Key, e.Value)
-		a.commit.wroteCatalog(revision)
+		a.commit.WroteCatalog(revision)
 		switch {
 		case errors.Is(err, jetstream.ErrKeyExists):
 			old, err := a.catalog.kv.Get(bounded, e.Key)
@@ -370,7 +371,7 @@ func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) erro
 		case err != nil:
 			return errNotImported(err)
 		}
-		if err := a.commit.wait(ctx); err != nil {
+		if err := a.commit.Wait(ctx); err != nil {
 			return err
 		}
 		return a.catalog.refresh(ctx, e.Key)

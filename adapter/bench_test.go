@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -20,7 +21,7 @@ func BenchmarkReadOneRecord(b *testing.B) {
 	b.Run("via=jetstream", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := l.a.manage.Request(apiDirectGet+l.name, nextRequest(s.st.subject, 500, 0, 0), time.Second); err != nil {
+			if _, err := l.a.manage.Request("$JS.API.DIRECT.GET."+l.name, js.NextRequest(s.st.subject, 500, 0, 0), time.Second); err != nil {
 				b.Fatal(err)
 			}
 		}

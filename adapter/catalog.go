@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -52,7 +53,7 @@ func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 	if a.opts.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	setup, cancel := context.WithTimeout(ctx, apiTimeout)
+	setup, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	kv, err := a.js.KeyValue(setup, bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -240,7 +241,7 @@ func (c *catalog) write(ctx context.Context, key string, record any, revision ui
 	if err != nil {
 		return 0, fmt.Errorf("encode catalog entry %s: %w", key, err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), js.Timeout)
 	defer cancel()
 	var next uint64
 	if revision == 0 {
@@ -252,8 +253,8 @@ func (c *catalog) write(ctx context.Context, key string, record any, revision ui
 		return 0, errConflict
 	}
 	if err == nil {
-		c.a.commit.wroteCatalog(next)
-		err = c.a.commit.wait(ctx)
+		c.a.commit.WroteCatalog(next)
+		err = c.a.commit.Wait(ctx)
 	}
 	if err != nil {
 		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("write catalog entry %s: %w", key, err),
@@ -274,20 +275,19 @@ func (c *catalog) remove(ctx context.Context, key string, revision uint64) error
 
 // purge deletes a key that is at revision, durably. errConflict means that it is not.
 func (c *catalog) purge(ctx context.Context, key string, revision uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	// As the bucket's Purge, which does not tell the revision.
 	m := nats.NewMsg("$KV." + catalogBucket(c.a.opts.Prefix) + "." + key)
 	m.Header.Set("KV-Operation", "PURGE")
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	ack, err := c.a.js.PublishMsg(ctx, m, jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
-	var e *jetstream.APIError
-	if errors.As(err, &e) && (e.ErrorCode == jsWrongLastSequence || e.ErrorCode == jsWrongLastSequenceConstant) {
+	if js.WrongSequence(err) {
 		return errConflict
 	}
 	if err == nil {
-		c.a.commit.wroteCatalog(ack.Sequence)
-		err = c.a.commit.wait(ctx)
+		c.a.commit.WroteCatalog(ack.Sequence)
+		err = c.a.commit.Wait(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("remove catalog entry %s: %w", key, err)
@@ -297,7 +297,7 @@ func (c *catalog) purge(ctx context.Context, key string, revision uint64) error 
 
 // refresh brings what another server wrote under key into the view, after a conflict.
 func (c *catalog) refresh(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	e, err := c.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {

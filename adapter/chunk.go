@@ -3,12 +3,10 @@ package adapter
 import (
 	"context"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
-
-// jsSeq is a JetStream sequence: from 1, one numbering for all streams of a log, with gaps. Never a seq_num.
-type jsSeq uint64
 
 // request is one append on its way through a sequencer.
 type request struct {
@@ -56,7 +54,7 @@ type pending struct {
 	replies  []reply
 
 	header string
-	seq    jsSeq // where it is, or will be, stored
+	seq    js.Seq // where it is, or will be, stored
 	stored bool
 	gone   bool // what stood at seq was purged: whether it was stored is not known
 	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -146,7 +147,7 @@ func (l *log) conform(ctx context.Context, basin protocol.BasinName, n int) {
 }
 
 func (l *log) update(ctx context.Context, class Class) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	s, err := l.a.js.Stream(ctx, l.name)
 	if err != nil {
@@ -185,7 +186,7 @@ func (a *Adapter) logsOf(ctx context.Context, basin protocol.BasinName) (logs []
 		note(name)
 	}
 	a.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	names := a.js.StreamNames(ctx, jetstream.WithStreamListSubject(a.opts.Prefix+".log."+string(basin)+".>"))
 	for name := range names.Name() {

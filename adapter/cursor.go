@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/internal/recordcipher"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -19,23 +20,16 @@ type Cursor struct {
 	from uint64 // next seq_num to deliver
 	to   uint64 // exclusive
 
-	at       jsSeq   // where the next fetch begins; 0: not known yet
+	at       js.Seq  // where the next fetch begins; 0: not known yet
 	last     passed  // the chunk before it
 	found    *stored // the chunk to begin with, when a seek by timestamp has just fetched it
 	have     []*nats.Msg
 	head     int // of have
 	size     int // bytes to ask for next
 	count    int // messages to ask for next
-	inflight *fetch
+	inflight *js.Batch
 	retries  int
 	done     bool
-}
-
-// fetch is one batched get under way.
-type fetch struct {
-	token uint64
-	ch    chan *nats.Msg
-	bytes int64 // of the budget
 }
 
 const (
@@ -76,7 +70,7 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 		}
 		c.at, c.last = chunk.seq+1, passed{chunk.seq, chunk.Next, chunk.Expiry, chunk.Records.Len()}
 		if chunk.Cipher != c.st.cipher && chunk.Records.Len() > 0 {
-			return protocol.Records{}, errEncryptedCipher
+			return protocol.Records{}, recordcipher.ErrCipher
 		}
 		r := chunk.visible(millis(time.Now())).From(c.from)
 		if chunk.Next > c.to {
@@ -94,7 +88,7 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 
 // passed is what a cursor keeps of the chunk that it left behind.
 type passed struct {
-	seq    jsSeq // 0: none
+	seq    js.Seq // 0: none
 	next   uint64
 	expiry uint64
 	count  int
@@ -107,7 +101,7 @@ func (c *Cursor) checkGap(ctx context.Context, chunk *stored) error {
 	before := c.last
 	if before.seq == 0 {
 		oldest, err := c.st.log.getNext(ctx, c.st.subject, 1)
-		if errors.Is(err, errNotFound) || chunk != nil && err == nil && oldest.seq >= chunk.seq {
+		if errors.Is(err, js.ErrNotFound) || chunk != nil && err == nil && oldest.seq >= chunk.seq {
 			return nil
 		}
 		if err != nil {
@@ -116,7 +110,7 @@ func (c *Cursor) checkGap(ctx context.Context, chunk *stored) error {
 		before = passed{oldest.seq, oldest.Next, oldest.Expiry, oldest.Records.Len()}
 	}
 	newest, err := c.st.log.getLast(ctx, c.st.subject)
-	if errors.Is(err, errNotFound) {
+	if errors.Is(err, js.ErrNotFound) {
 		return nil // the stream was deleted
 	}
 	if err != nil {
@@ -151,7 +145,7 @@ func (c *Cursor) nextChunk(ctx context.Context) (*stored, error) {
 		}
 		// Most reads want no more than this one.
 		s, err := c.st.log.getNext(ctx, c.st.subject, at)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			return nil, nil
 		}
 		return &s, err
@@ -180,86 +174,64 @@ func (c *Cursor) nextChunk(ctx context.Context) (*stored, error) {
 // collect takes in at least one message and all others that have arrived. When the batch is complete it asks for the
 // next one, if the budget has room. again is false when the stream has no chunk there.
 func (c *Cursor) collect(ctx context.Context) (again bool, err error) {
-	f := c.inflight
-	m, err := await(ctx, f.ch)
-	if err != nil {
-		return false, err
-	}
-	for {
-		switch err := getStatus(m); {
-		case errors.Is(err, errEndOfBatch):
-			c.finishFetch()
-			if len(c.have) > 0 {
-				c.prefetch(ctx)
-			}
-			return true, nil
-		case errors.Is(err, errNotFound):
-			c.finishFetch()
-			// With replicas, the one that answered may be behind the durable tail; by itself it is a deleted stream.
-			if c.st.log.a.opts.maxReplicas() > 1 && c.retries < staleRetries {
-				c.retries++
-				sleep(ctx, staleWait)
-				return true, ctx.Err()
-			}
-			return false, nil
-		case err != nil:
-			return false, err
-		}
+	m, err := c.inflight.Next(ctx)
+	for ; err == nil && m != nil; m, err = c.inflight.Ready() {
 		c.retries = 0
 		c.have = append(c.have, m)
-		select {
-		case m = <-f.ch:
-		default:
-			return true, nil
-		}
 	}
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, io.EOF):
+		c.finishFetch()
+		if len(c.have) > 0 {
+			c.prefetch(ctx)
+		}
+		return true, nil
+	case errors.Is(err, js.ErrNotFound):
+		c.finishFetch()
+		// With replicas, the one that answered may be behind the durable tail; by itself it is a deleted stream.
+		if c.st.log.a.opts.maxReplicas() > 1 && c.retries < staleRetries {
+			c.retries++
+			sleep(ctx, staleWait)
+			return true, ctx.Err()
+		}
+		return false, nil
+	}
+	return false, readFailure(err)
 }
 
 // prefetch asks for the batch behind what is at hand, unless that reaches the end of the range.
 func (c *Cursor) prefetch(ctx context.Context) {
-	last := c.have[len(c.have)-1]
-	s, err := strconv.ParseUint(lastValue(last.Header, "Nats-Sequence"), 10, 64)
+	seq, err := js.SeqOf(c.have[len(c.have)-1])
 	if err != nil || c.to-c.from <= uint64(len(c.have)) {
 		return
 	}
-	c.st.live.mu.Lock()
-	newest := c.st.live.last
-	c.st.live.mu.Unlock()
-	if jsSeq(s) < newest {
-		_ = c.request(ctx, jsSeq(s)+1, false) // if it fails now, it is made again, and fails, when it is needed
+	if seq < c.st.live.newest() {
+		_ = c.request(ctx, seq+1, false) // if it fails now, it is made again, and fails, when it is needed
 	}
 }
 
 // request starts a batched get at seq. Without must it does nothing when the budget is used up.
-func (c *Cursor) request(ctx context.Context, seq jsSeq, must bool) error {
+func (c *Cursor) request(ctx context.Context, seq js.Seq, must bool) (err error) {
 	l := c.st.log
-	g := l.get
-	cost := int64(c.size) + protocol.MaxBatchBytes // the message that crosses the limit comes too
-	if !g.budget.TryAcquire(cost) {
-		if !must {
-			return nil
-		}
-		if err := g.budget.Acquire(ctx, cost); err != nil {
-			return err
-		}
+	r := js.Request{Subject: c.st.subject, Seq: seq, Count: c.count, MaxBytes: c.size}
+	if must {
+		c.inflight, err = l.get.Batch(ctx, l.name, r)
+	} else {
+		c.inflight, err = l.get.TryBatch(l.name, r)
 	}
-	token, ch := g.open(c.count + 1)
-	c.inflight = &fetch{token, ch, cost}
-	err := g.nc.PublishRequest(apiDirectGet+l.name, g.prefix+strconv.FormatUint(token, 36),
-		nextRequest(c.st.subject, seq, c.count, c.size))
-	if err != nil {
-		c.finishFetch()
+	if err != nil || c.inflight == nil {
 		return err
 	}
-	c.size = min(4*c.size, maxGetBytes)
-	c.count = min(4*c.count, maxGetMessages)
+	c.size = min(4*c.size, js.MaxBatchBytes)
+	c.count = min(4*c.count, js.MaxBatchMessages)
 	return nil
 }
 
 func (c *Cursor) finishFetch() {
-	if f := c.inflight; f != nil {
-		c.st.log.get.close(f.token, f.ch)
-		c.st.log.get.budget.Release(f.bytes)
+	if c.inflight != nil {
+		c.inflight.Close()
 		c.inflight = nil
 	}
 }

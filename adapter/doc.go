@@ -15,6 +15,6 @@
 //   - The durable tail of a stream and its ring of recent batches are behind a short lock, for readers.
 //   - The janitor is one goroutine. It gives space back: trimmed and expired chunks, deleted streams and basins.
 //
-// JetStream sequences (jsSeq, from 1, one numbering for a log) and seq_nums (uint64, from 0, dense for a stream) never
+// JetStream sequences ([js.Seq], from 1, one numbering for a log) and seq_nums (uint64, from 0, dense for a stream) never
 // mix.
 package adapter

@@ -51,7 +51,7 @@ func newHeld(t *testing.T, appends int) *held {
 }
 
 func (h *held) durable(t *testing.T, n uint64) {
-	h.s.st.log.seq.setDurable(n)
+	h.s.st.log.seq.Durable(n)
 	barrier(t, h.s.st)
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -164,7 +165,7 @@ func (m *emptiness) settle(ctx context.Context, w waiting) (next uint64, err err
 	newest := stored{}
 	if !e.checks.fresh.Load() {
 		newest, err = l.getLast(ctx, l.subjects+e.ID)
-		if err != nil && !errors.Is(err, errNotFound) {
+		if err != nil && !errors.Is(err, js.ErrNotFound) {
 			return 0, err
 		}
 	}
@@ -263,9 +264,9 @@ func (l *log) empty(ctx context.Context, subject string, newest *stored, now uin
 	if shows(newest) {
 		return false, nil
 	}
-	for at := jsSeq(0); at < newest.seq; {
+	for at := js.Seq(0); at < newest.seq; {
 		c, err := l.getNext(ctx, subject, at+1)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			break // purged meanwhile
 		}
 		if err != nil || shows(&c) {

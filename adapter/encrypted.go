@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 
+	"github.com/weirstream/weir/adapter/internal/recordcipher"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -10,13 +11,13 @@ import (
 // done by the caller's goroutine: appends are encrypted before they are queued, and what is read is decrypted as it leaves.
 type EncryptedStream struct {
 	*Stream
-	cipher *recordCipher
+	cipher *recordcipher.Cipher
 }
 
 // WithKey returns the handle of an encrypted stream with the key for its records; closing either closes both. The error has
 // code bad_header.
 func (h *Stream) WithKey(key protocol.EncryptionKey) (*EncryptedStream, error) {
-	c, err := newRecordCipher(h.st.cipher, key, h.st.ref)
+	c, err := recordcipher.New(h.st.cipher, key, h.st.ref)
 	if err != nil {
 		return nil, err
 	}
@@ -45,18 +46,18 @@ func (s *EncryptedStream) Follow(ctx context.Context, from uint64) (*DecryptingF
 // EncryptingAppender is an [Appender] that encrypts.
 type EncryptingAppender struct {
 	lane   *Appender
-	cipher *recordCipher
+	cipher *recordcipher.Cipher
 }
 
 // Submit encrypts the input and queues it for the sequencer. Limits and the budget go by the size that it had before.
 func (a *EncryptingAppender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
-	return a.lane.submit(ctx, in, a.cipher.encrypt, done)
+	return a.lane.submit(ctx, in, a.cipher.Encrypt, done)
 }
 
 // DecryptingCursor is a [Cursor] that decrypts.
 type DecryptingCursor struct {
 	stored *Cursor
-	cipher *recordCipher
+	cipher *recordcipher.Cipher
 	failed error // told once the records before it are delivered, and from then on
 }
 
@@ -69,7 +70,7 @@ func (c *DecryptingCursor) Next(ctx context.Context) (protocol.Records, error) {
 	if err != nil {
 		return stored, err
 	}
-	plain, err := c.cipher.decrypt(stored)
+	plain, err := c.cipher.Decrypt(stored)
 	c.failed = err
 	if plain.Len() > 0 {
 		return plain, nil
@@ -83,7 +84,7 @@ func (c *DecryptingCursor) Close() { c.stored.Close() }
 // DecryptingFeed is a [Feed] that decrypts. What the followers of a stream share stays as it is stored.
 type DecryptingFeed struct {
 	stored *Feed
-	cipher *recordCipher
+	cipher *recordcipher.Cipher
 }
 
 // Poll returns the next batch, or a channel that is closed when there may be one, or an error. A batch of which a record
@@ -93,7 +94,7 @@ func (f *DecryptingFeed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
 	if err != nil || changed != nil {
 		return batch, changed, err
 	}
-	if batch.Records, err = f.cipher.decrypt(batch.Records); err != nil {
+	if batch.Records, err = f.cipher.Decrypt(batch.Records); err != nil {
 		return protocol.ReadBatch{}, nil, err
 	}
 	return batch, nil, nil

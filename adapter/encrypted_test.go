@@ -9,8 +9,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/adapter/internal/recordcipher"
 	"github.com/weirstream/weir/protocol"
 )
+
+var ciphers = []protocol.Cipher{protocol.CipherAEGIS256, protocol.CipherAES256GCM}
+
+func keyOf(b byte) protocol.EncryptionKey {
+	return protocol.NewEncryptionKey([32]byte(bytes.Repeat([]byte{b}, 32)))
+}
+
+func header(name, value string) protocol.Header {
+	return protocol.Header{Name: []byte(name), Value: []byte(value)}
+}
 
 // encrypted makes a basin with the cipher and a stream in it.
 func (h *harness) encrypted(name string, c protocol.Cipher) protocol.StreamRef {
@@ -263,6 +274,39 @@ func TestMeteredSizeOfAPartOfAChunk(t *testing.T) {
 			if got, want := chunk.meteredFrom(from), in.MeteredSize(); got != want {
 				t.Errorf("cipher %q from %d: %d metered bytes, want %d", c, from, got, want)
 			}
+		}
+	}
+}
+
+// TestGCMHasACeiling: data plane A.5/90 to 93.
+func TestGCMHasACeiling(t *testing.T) {
+	envelope, trim, fence := protocol.Record{Body: []byte("x")}, protocol.TrimRecord(0), protocol.FenceRecord("t")
+	for _, tc := range []struct {
+		name    string
+		gcm     bool
+		next    uint64
+		records []protocol.Record
+		refused bool
+	}{
+		{"90: two envelopes from 2^32-1", true, recordcipher.MaxGCMSeqNum, []protocol.Record{envelope, envelope}, true},
+		{"91: an envelope at 2^32-1", true, recordcipher.MaxGCMSeqNum, []protocol.Record{envelope}, false},
+		{"a command behind it", true, recordcipher.MaxGCMSeqNum, []protocol.Record{envelope, trim}, false},
+		{"an envelope behind a command", true, recordcipher.MaxGCMSeqNum, []protocol.Record{trim, envelope}, true},
+		{"92: trim at 2^32", true, recordcipher.MaxGCMSeqNum + 1, []protocol.Record{trim}, false},
+		{"92: fence at 2^32", true, recordcipher.MaxGCMSeqNum + 1, []protocol.Record{fence}, false},
+		{"an envelope at 2^32", true, recordcipher.MaxGCMSeqNum + 1, []protocol.Record{envelope}, true},
+		{"93: without AES-256-GCM", false, recordcipher.MaxGCMSeqNum + 1, []protocol.Record{envelope}, false},
+	} {
+		s := state{next: tc.next}
+		threshold, err := s.check(&protocol.AppendInput{Records: tc.records}, &settings{gcm: tc.gcm})
+		if refused := protocol.CodeOf(err) == protocol.CodeInvalid; refused != tc.refused || threshold != 0 || !tc.refused && err != nil {
+			t.Errorf("%s: %v from %d", tc.name, err, threshold)
+		}
+	}
+	for c, want := range map[protocol.Cipher]bool{"": false, protocol.CipherAEGIS256: false, protocol.CipherAES256GCM: true} {
+		e := newStreamEntry("test-basin", &streamRecord{Cipher: c}, 1, &checkTime{})
+		if got := settingsOf(e).gcm; got != want {
+			t.Errorf("cipher %q: the ceiling is on: %v", c, got)
 		}
 	}
 }

@@ -113,32 +113,3 @@ func BenchmarkEncryptedScan(b *testing.B) {
 		})
 	}
 }
-
-// What encryption alone costs, for a batch of 1000 records of 100 bytes.
-//
-// go test -run '^$' -bench RecordCipher ./adapter -benchmem -count 10 | benchstat -
-func BenchmarkRecordCipher(b *testing.B) {
-	in := batchOf(1000, 100)
-	for _, c := range ciphers {
-		rc := mustCipher(b, c, 1, encryptedRef)
-		b.Run("do=encrypt/cipher="+string(c), func(b *testing.B) {
-			b.SetBytes(int64(in.MeteredSize()))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := rc.encrypt(in.Records); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run("do=decrypt/cipher="+string(c), func(b *testing.B) {
-			run := encryptRun(b, rc, in.Records...)
-			b.SetBytes(int64(in.MeteredSize()))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := rc.decrypt(run); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -10,7 +10,7 @@ func (a *Adapter) Fail(err error) {
 	}
 	a.mu.Unlock()
 	for _, l := range a.openLogs() {
-		l.seq.setFailed(err)
+		l.seq.Failed(err)
 	}
 }
 
@@ -19,6 +19,6 @@ func (a *Adapter) inherit(l *log) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.failed != nil {
-		l.seq.setFailed(a.failed)
+		l.seq.Failed(a.failed)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -24,7 +25,7 @@ func writeForeign(t *testing.T, h *harness, ref protocol.StreamRef) {
 	defer s.Close()
 	l := s.st.log
 	before, err := l.getLast(t.Context(), s.st.subject)
-	if err != nil && !errors.Is(err, errNotFound) {
+	if err != nil && !errors.Is(err, js.ErrNotFound) {
 		t.Fatal(err)
 	}
 	at := protocol.Position{SeqNum: before.Next, Timestamp: before.Last + 1}

@@ -4,31 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"golang.org/x/sync/semaphore"
 
+	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/internal/recordcipher"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-const (
-	// readBudget bounds the payload bytes that one connection's direct gets may have on their way, so that the server's
-	// pending limit for the connection (64 MiB) is never near, and memory stays bounded with any number of readers.
-	readBudget = 32 << 20
-	// maxGetBytes and maxGetMessages bound one batched get. The server includes the message that crosses max_bytes, and
-	// holds a lock that commits of the log wait for (jetstream-notes, "Batched direct get").
-	maxGetBytes    = 1 << 20
-	maxGetMessages = 512
-)
-
 // stored is a chunk with its place in the log.
 type stored struct {
-	seq jsSeq
+	seq js.Seq
 	chunk.Chunk
 	at string // when JetStream stored it, RFC 3339; read only when it is asked for
 }
@@ -46,115 +34,32 @@ func (c *stored) lastAppend() chunk.LastAppend {
 	return chunk.LastAppend{At: millis(at)}
 }
 
+// visible is the chunk's records, none once they have expired.
+func (c *stored) visible(now uint64) protocol.Records {
+	if c.Expiry != 0 && c.Expiry <= now {
+		return protocol.Records{}
+	}
+	return c.Records
+}
+
+// meteredFrom is the metered size of the chunk's records with a seq_num of at least seq, as they were appended.
+func (c *stored) meteredFrom(seq uint64) (metered uint64) {
+	if seq <= c.FirstSeqNum() {
+		return c.Records.MeteredSize()
+	}
+	if c.Cipher == protocol.CipherNone {
+		return c.Records.From(seq).MeteredSize()
+	}
+	for rec := range c.Records.From(seq).All() {
+		metered += recordcipher.StoredMeteredSize(&rec)
+	}
+	return metered
+}
+
 // errStoredChunk says that the store returned something that is no intact chunk.
-func errStoredChunk(l *log, seq jsSeq, err error) error {
+func errStoredChunk(l *log, seq js.Seq, err error) error {
 	return protocol.Wrap(protocol.CodeStorage, fmt.Errorf("message %d of %s: %w", seq, l.name, err),
 		"a stored chunk is damaged")
-}
-
-// A getter makes direct gets over one connection. All answers come to one wildcard inbox; the callback only hands them
-// to whoever waits, and never blocks, because a call's channel holds the largest answer.
-type getter struct {
-	nc     *nats.Conn
-	prefix string // of reply subjects
-	budget *semaphore.Weighted
-
-	mu    sync.Mutex
-	next  uint64
-	calls map[uint64]chan *nats.Msg
-	free  []chan *nats.Msg // of capacity 1, for single gets
-}
-
-func newGetter(nc *nats.Conn) (*getter, error) {
-	g := &getter{nc: nc, prefix: nats.NewInbox() + ".", budget: semaphore.NewWeighted(readBudget),
-		calls: map[uint64]chan *nats.Msg{}}
-	sub, err := nc.Subscribe(g.prefix+"*", g.deliver)
-	if err != nil {
-		return nil, fmt.Errorf("subscribe for direct gets: %w", err)
-	}
-	// The budget bounds what can be pending.
-	if err := sub.SetPendingLimits(-1, -1); err != nil {
-		return nil, fmt.Errorf("set pending limits: %w", err)
-	}
-	return g, nil
-}
-
-func (g *getter) deliver(m *nats.Msg) {
-	token, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, g.prefix), 36, 64)
-	if err != nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	select {
-	case g.calls[token] <- m: // a nil channel, after the caller has gone, is never ready
-	default:
-	}
-}
-
-// open registers a call that gets at most n messages.
-func (g *getter) open(n int) (token uint64, ch chan *nats.Msg) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if k := len(g.free); n == 1 && k > 0 {
-		ch, g.free = g.free[k-1], g.free[:k-1]
-	} else {
-		ch = make(chan *nats.Msg, n)
-	}
-	token = g.next
-	g.next++
-	g.calls[token] = ch
-	return token, ch
-}
-
-func (g *getter) close(token uint64, ch chan *nats.Msg) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.calls, token)
-	if cap(ch) == 1 && len(ch) == 0 && len(g.free) < 64 {
-		g.free = append(g.free, ch)
-	}
-}
-
-var (
-	errNotFound   = errors.New("no such message")
-	errEndOfBatch = errors.New("end of batch")
-)
-
-// getStatus tells a message (nil) from the statuses of a direct get.
-func getStatus(m *nats.Msg) error {
-	if len(m.Data) > 0 {
-		return nil
-	}
-	switch status := m.Header.Get("Status"); status {
-	case "": // a state chunk
-		return nil
-	case "404":
-		return errNotFound
-	case "204":
-		return errEndOfBatch
-	default:
-		return errNoStore(fmt.Errorf("direct get answered with status %s %s", status, m.Header.Get("Description")))
-	}
-}
-
-// await waits for one answer.
-func await(ctx context.Context, ch <-chan *nats.Msg) (*nats.Msg, error) {
-	select { // mostly it is not there yet, but a timer costs more than a look
-	case m := <-ch:
-		return m, nil
-	default:
-	}
-	timeout := time.NewTimer(apiTimeout)
-	defer timeout.Stop()
-	select {
-	case m := <-ch:
-		return m, nil
-	case <-timeout.C:
-		return nil, errNoStore(errors.New("direct get was not answered"))
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // errNoStore is the failure of a read that the store did not answer.
@@ -162,85 +67,78 @@ func errNoStore(err error) error {
 	return protocol.Wrap(protocol.CodeUnavailable, err, "the store does not answer")
 }
 
+// readFailure gives the failure of a direct get its code. That there is no message, and the end of a context, stay as they
+// are.
+func readFailure(err error) error {
+	if err == nil || errors.Is(err, js.ErrNotFound) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errNoStore(err)
+}
+
 // getOne fetches one message; body is the request.
 func (l *log) getOne(ctx context.Context, body []byte) (stored, error) {
-	g := l.get
-	token, ch := g.open(1)
-	defer g.close(token, ch)
-	if err := g.nc.PublishRequest(apiDirectGet+l.name, g.prefix+strconv.FormatUint(token, 36), body); err != nil {
-		return stored{}, errNoStore(err)
-	}
-	m, err := await(ctx, ch)
+	m, err := l.get.One(ctx, l.name, body)
 	if err != nil {
-		return stored{}, err
-	}
-	if err := getStatus(m); err != nil {
-		return stored{}, err
+		return stored{}, readFailure(err)
 	}
 	return l.decode(m)
 }
 
-// getLast fetches the newest chunk of a subject; errNotFound when it has none.
+// getLast fetches the newest chunk of a subject; js.ErrNotFound when it has none.
 func (l *log) getLast(ctx context.Context, subject string) (stored, error) {
 	if l.a.opts.maxReplicas() > 1 { // a replica may be behind; the leader is not
-		return l.leaderGet(ctx, msgGet{LastFor: subject})
+		return l.leaderGet(ctx, js.Wanted{LastFor: subject})
 	}
-	return l.getOne(ctx, lastRequest(subject))
+	return l.getOne(ctx, js.LastRequest(subject))
 }
 
-// getNext fetches the first chunk of a subject at or after seq; errNotFound when there is none.
-func (l *log) getNext(ctx context.Context, subject string, seq jsSeq) (stored, error) {
-	s, err := l.getOne(ctx, nextRequest(subject, seq, 0, 1))
-	if errors.Is(err, errNotFound) && l.a.opts.maxReplicas() > 1 { // as above
-		return l.leaderGet(ctx, msgGet{Seq: max(seq, 1), NextFor: subject})
+// getNext fetches the first chunk of a subject at or after seq; js.ErrNotFound when there is none.
+func (l *log) getNext(ctx context.Context, subject string, seq js.Seq) (stored, error) {
+	s, err := l.getOne(ctx, js.NextRequest(subject, seq, 0, 1))
+	if errors.Is(err, js.ErrNotFound) && l.a.opts.maxReplicas() > 1 { // as above
+		return l.leaderGet(ctx, js.Wanted{Seq: max(seq, 1), NextFor: subject})
 	}
 	return s, err
 }
 
-// nextRequest is the body of a direct get by subject. With a batch it asks for several messages, until they have maxBytes.
-// Without one maxBytes says nothing, but it is always given: for a request without it the server looks at its options, and
-// does so without their lock (nats-server 2.15), while a reload may be changing them.
-func nextRequest(subject string, seq jsSeq, batch, maxBytes int) []byte {
-	b := make([]byte, 0, 160)
-	b = append(b, `{"seq":`...)
-	b = strconv.AppendUint(b, uint64(max(seq, 1)), 10)
-	b = append(b, `,"next_by_subj":"`...)
-	b = append(b, subject...) // ours: nothing in it needs escaping
-	b = append(b, `","max_bytes":`...)
-	b = strconv.AppendInt(b, int64(maxBytes), 10)
-	if batch > 0 {
-		b = append(b, `,"batch":`...)
-		b = strconv.AppendInt(b, int64(batch), 10)
+// leaderGet asks the log's leader for one chunk; js.ErrNotFound when there is no such message.
+func (l *log) leaderGet(ctx context.Context, which js.Wanted) (stored, error) {
+	m, err := js.LeaderGet(ctx, l.a.manage, l.name, which)
+	var unreadable *js.HeaderError
+	if errors.As(err, &unreadable) {
+		return stored{}, errStoredChunk(l, m.Seq, err)
 	}
-	return append(b, '}')
+	if err != nil {
+		return stored{}, err
+	}
+	c, err := chunk.Decode(m.Header.Get(chunk.Header), m.Data)
+	if err != nil {
+		return stored{}, errStoredChunk(l, m.Seq, err)
+	}
+	return stored{m.Seq, c, m.Time}, nil
 }
 
-// lastRequest is the body of a direct get of a subject's newest message; see nextRequest for max_bytes.
-func lastRequest(subject string) []byte {
-	b := make([]byte, 0, 160)
-	b = append(b, `{"last_by_subj":"`...)
-	b = append(b, subject...)
-	return append(b, `","max_bytes":1}`...)
+// lastSeq asks the log's leader for its last sequence.
+func (l *log) lastSeq(ctx context.Context) (js.Seq, error) {
+	state, err := js.StreamState(ctx, l.a.manage, l.name)
+	return state.LastSeq, err
+}
+
+// purge removes the chunks of a subject below seq; with seq 0 all of them.
+func (l *log) purge(ctx context.Context, subject string, seq js.Seq) error {
+	return js.Purge(ctx, l.a.manage, l.name, subject, seq)
 }
 
 // decode turns a stored message into a chunk, and verifies its checksum.
 func (l *log) decode(m *nats.Msg) (stored, error) {
-	seq, err := strconv.ParseUint(lastValue(m.Header, "Nats-Sequence"), 10, 64)
+	seq, err := js.SeqOf(m)
 	if err != nil {
-		return stored{}, errStoredChunk(l, 0, fmt.Errorf("sequence: %w", err))
+		return stored{}, errStoredChunk(l, 0, err)
 	}
 	c, err := chunk.Decode(m.Header.Get(chunk.Header), m.Data)
 	if err != nil {
-		return stored{}, errStoredChunk(l, jsSeq(seq), err)
+		return stored{}, errStoredChunk(l, seq, err)
 	}
-	return stored{jsSeq(seq), c, lastValue(m.Header, "Nats-Time-Stamp")}, nil
-}
-
-// lastValue is the last value of a header: stored headers come before those that JetStream adds.
-func lastValue(h nats.Header, key string) string {
-	v := h[key]
-	if len(v) == 0 {
-		return ""
-	}
-	return v[len(v)-1]
+	return stored{seq, c, js.TimeOf(m)}, nil
 }

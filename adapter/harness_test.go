@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -188,10 +189,10 @@ func (h *harness) chunks(ref protocol.StreamRef) (n int) {
 	h.t.Helper()
 	s := h.handle(ref)
 	defer s.Close()
-	var at jsSeq
+	var at js.Seq
 	for {
 		c, err := s.st.log.getNext(h.t.Context(), s.st.subject, at+1)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			return n
 		}
 		if err != nil {

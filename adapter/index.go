@@ -4,20 +4,21 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // mark remembers where a chunk is: its JetStream sequence, the seq_nums [first, next) of its records, and the
 // timestamps of the first and last one. In a state chunk first equals next.
 type mark struct {
-	seq     jsSeq
+	seq     js.Seq
 	first   uint64
 	next    uint64
 	firstTS uint64
 	lastTS  uint64
 }
 
-func markOf(seq jsSeq, c *chunk.Chunk) mark {
+func markOf(seq js.Seq, c *chunk.Chunk) mark {
 	return mark{seq, c.FirstSeqNum(), c.Next, c.Records.First().Timestamp, c.Last}
 }
 
@@ -37,7 +38,7 @@ func (x *index) add(m mark) {
 	defer x.mu.Unlock()
 	n := len(x.marks)
 	if n > 0 && x.marks[n-1].seq >= m.seq {
-		i, found := slices.BinarySearchFunc(x.marks, m.seq, func(m mark, s jsSeq) int { return int(int64(m.seq) - int64(s)) })
+		i, found := slices.BinarySearchFunc(x.marks, m.seq, func(m mark, s js.Seq) int { return int(int64(m.seq) - int64(s)) })
 		if !found {
 			x.marks = slices.Insert(x.marks, i, m)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -266,7 +267,7 @@ func (a *Adapter) removeLog(ctx context.Context, basin protocol.BasinName, n int
 			return ctx.Err()
 		}
 		if slot.log != nil {
-			settle, cancel := context.WithTimeout(ctx, apiTimeout)
+			settle, cancel := context.WithTimeout(ctx, js.Timeout)
 			slot.log.close(settle, basinDeleting(basin))
 			cancel()
 		}
@@ -274,8 +275,8 @@ func (a *Adapter) removeLog(ctx context.Context, basin protocol.BasinName, n int
 		delete(a.logs, name)
 		a.mu.Unlock()
 	}
-	a.marks.remove(name)
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	a.watermarks.Remove(name)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	if err := a.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
@@ -320,7 +321,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	}
 	subject := l.subjects + e.ID
 	newest, err := l.getLast(ctx, subject)
-	if errors.Is(err, errNotFound) {
+	if errors.Is(err, js.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -332,10 +333,10 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	gone := func(c *stored) bool {
 		return c.Next <= newest.Trim || c.Expiry != 0 && c.Expiry <= now || c.Records.Len() == 0
 	}
-	keep, passed := jsSeq(0), 0
+	keep, passed := js.Seq(0), 0
 	for ; passed < sweepChunks; passed++ {
 		c, err := l.getNext(ctx, subject, keep+1)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			return nil // purged by somebody else meanwhile
 		}
 		if err != nil {
@@ -362,7 +363,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 		return nil
 	}
 	// What stays is the stream's checkpoint from now on: it must not be lost when what it replaces is gone.
-	if err := j.a.commit.wait(ctx); err != nil {
+	if err := j.a.commit.Wait(ctx); err != nil {
 		return err
 	}
 	if err := l.purge(ctx, subject, keep); err != nil {
@@ -373,7 +374,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 }
 
 // seal writes a state chunk behind a stream's records, so that the newest of them can go, and returns its place.
-func (j *janitor) seal(ctx context.Context, l *log, e *streamEntry) (jsSeq, error) {
+func (j *janitor) seal(ctx context.Context, l *log, e *streamEntry) (js.Seq, error) {
 	st, err := l.open(ctx, e, false)
 	if err != nil {
 		return 0, err

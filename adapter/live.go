@@ -3,6 +3,7 @@ package adapter
 import (
 	"sync"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -19,7 +20,7 @@ type live struct {
 	mu   sync.Mutex
 	tail protocol.Position // durable
 	trim uint64
-	last jsSeq // of the newest stored chunk; 0: none
+	last js.Seq // of the newest stored chunk; 0: none
 
 	// followers counts the attached feeds; the ring is kept only while there are any.
 	followers int
@@ -33,7 +34,7 @@ type live struct {
 
 // advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
 // argument once for each; it is not called when nobody follows. kept tells whether the batches' memory is kept.
-func (v *live) advance(tail protocol.Position, trim uint64, last jsSeq, batches func(push func(protocol.Records))) (kept bool) {
+func (v *live) advance(tail protocol.Position, trim uint64, last js.Seq, batches func(push func(protocol.Records))) (kept bool) {
 	v.mu.Lock()
 	v.tail, v.trim, v.last = tail, trim, last
 	if v.followers > 0 {
@@ -76,7 +77,7 @@ func (v *live) waitersLocked() (wake func()) {
 }
 
 // reset forgets the ring after the stream's state was read again from the log: followers lag.
-func (v *live) reset(tail protocol.Position, trim uint64, last jsSeq) {
+func (v *live) reset(tail protocol.Position, trim uint64, last js.Seq) {
 	v.mu.Lock()
 	v.tail, v.trim, v.last = tail, trim, last
 	v.dropRingLocked()
@@ -108,7 +109,7 @@ func (v *live) position() (tail protocol.Position, trim uint64, closed error) {
 }
 
 // newest is where the stream's newest durable chunk stands; 0: it has none.
-func (v *live) newest() jsSeq {
+func (v *live) newest() js.Seq {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.last

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -23,7 +24,7 @@ type log struct {
 	subjects    string // prefix of the streams' subjects, with the dot
 	logger      *slog.Logger
 	pub         *nats.Conn
-	get         *getter
+	get         *js.Getter
 	replyPrefix string // of publications
 	sub         *nats.Subscription
 	seq         *sequencer
@@ -84,7 +85,7 @@ func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) 
 	l.pub = a.pubs[slot%len(a.pubs)]
 	l.get = a.gets[slot%len(a.gets)]
 	if l.synced = a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs(); l.synced {
-		a.marks.begin(l.name)
+		a.watermarks.Begin(l.name)
 	}
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
@@ -106,27 +107,27 @@ func (l *log) onPubAck(m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	seq, err := parsePubAck(m)
+	seq, err := js.ParsePubAck(m)
 	l.seq.in.postAck(pubAck{token, seq, err})
 }
 
 // ensure creates the JetStream stream if it is missing and returns its last sequence.
-func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (jsSeq, error) {
+func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (js.Seq, error) {
 	last, err := l.lastSeq(ctx)
 	if err == nil {
 		l.conform(ctx, basin, n)
 	}
-	if !streamMissing(err) {
+	if !js.StreamMissing(err) {
 		return last, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	_, err = l.a.js.CreateStream(ctx, l.a.logConfig(l.name, basin, n))
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "the basin's log cannot be created")
 	}
-	l.a.marks.remove(l.name) // one of a predecessor
-	if err := l.a.commit.wait(ctx); err != nil {
+	l.a.watermarks.Remove(l.name) // one of a predecessor
+	if err := l.a.commit.Wait(ctx); err != nil {
 		return 0, err
 	}
 	return l.lastSeq(ctx)
@@ -177,7 +178,7 @@ func (st *stream) load(ctx context.Context) {
 		reloads := st.log.reloads
 		st.log.mu.Unlock()
 		last, err := st.log.getLast(ctx, st.subject)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			last, err = stored{}, nil
 		}
 		if st.loaded(last, err, reloads) {
@@ -232,9 +233,9 @@ func (l *log) reload(ctx context.Context) (map[*stream]reloaded, error) {
 		if st.loadErr != nil {
 			continue
 		}
-		last, err := l.leaderGet(ctx, msgGet{LastFor: st.subject})
+		last, err := l.leaderGet(ctx, js.Wanted{LastFor: st.subject})
 		switch {
-		case errors.Is(err, errNotFound):
+		case errors.Is(err, js.ErrNotFound):
 			err = nil
 		case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 			return nil, err

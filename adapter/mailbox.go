@@ -1,6 +1,10 @@
 package adapter
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/weirstream/weir/adapter/internal/js"
+)
 
 // mailbox is how the rest of the process speaks to a sequencer. Senders never wait: what they send is bounded by the
 // budget of bytes in flight and by the number of chunks in the pipeline.
@@ -23,7 +27,7 @@ type mail struct {
 // pubAck is JetStream's answer to a publication.
 type pubAck struct {
 	token uint64
-	seq   jsSeq
+	seq   js.Seq
 	err   error
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
@@ -30,12 +31,12 @@ type publication struct {
 	token    uint64
 	subject  string
 	header   string
-	expected jsSeq // the log's last sequence before it
+	expected js.Seq // the log's last sequence before it
 	wire     []byte
 	// checkSubject asks JetStream to check that the newest message of the subject stands at subjectLast as well (0: there
 	// is none). That costs a look-up, and tells apart what the log's sequence alone does not when others write to it.
 	checkSubject bool
-	subjectLast  jsSeq
+	subjectLast  js.Seq
 }
 
 func newPublisher(conn *nats.Conn, prefix string, onFail func(uint64, error)) *publisher {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -51,7 +52,7 @@ func (s *sequencer) recover(ctx context.Context) {
 			return
 		}
 		if s.failed = s.in.failure(); s.failed == nil {
-			s.failed = s.log.a.commit.failure()
+			s.failed = s.log.a.commit.Failure()
 		}
 		if s.failed != nil || ctx.Err() != nil {
 			return // failAll or abandon answers the rest
@@ -69,7 +70,7 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	}
 	s.awaitAnswers(ctx)
 	last, err := s.log.lastSeq(ctx)
-	if streamMissing(err) {
+	if js.StreamMissing(err) {
 		// Somebody deleted the JetStream stream: nothing that was in flight is stored, nor will be.
 		clear(s.unanswered)
 		s.sentBytes, s.last = 0, 0
@@ -96,11 +97,11 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	clear(s.unanswered)
 	s.sentBytes, s.last = 0, last
 	lost := s.flight[s.stored-s.popped:]
-	if refused(cause) && !late {
+	if js.Refused(cause) && !late {
 		s.refuse(lost, cause)
 		return nil
 	}
-	if wrongSequence(cause) && !late {
+	if js.WrongSequence(cause) && !late {
 		// The log is as the publication expected it, and JetStream refused it all the same.
 		if s.contradictions++; s.contradictions > maxContradictions {
 			s.refuse(lost, fmt.Errorf("JetStream contradicts itself on the last sequence of the log, which is damaged; restart the broker: %w", cause))
@@ -117,13 +118,7 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 // subjectPassed reports whether a publication failed because its stream is not what it was, although nobody wrote to the
 // log: another server has removed it.
 func (s *sequencer) subjectPassed(cause error) bool {
-	return s.log.a.opts.Shared && wrongSequence(cause)
-}
-
-// wrongSequence reports whether err is JetStream's word that an expected last sequence does not hold.
-func wrongSequence(err error) bool {
-	var e *apiError
-	return errors.As(err, &e) && (e.ErrCode == jsWrongLastSequence || e.ErrCode == jsWrongLastSequenceConstant)
+	return s.log.a.opts.Shared && js.WrongSequence(cause)
 }
 
 // awaitAnswers gives the publications under way some time to be answered, which saves work. Correctness does not need
@@ -151,17 +146,17 @@ func (s *sequencer) awaitAnswers(ctx context.Context) {
 // matchStored looks for the chunks in flight where they would stand, up to the log's last sequence. It marks those that
 // are there and moves them to the front; foreign tells whether something else has come between them. A chunk behind a
 // foreign one can be stored: it found the sequence that it expected, and nobody else had written to its stream.
-func (s *sequencer) matchStored(ctx context.Context, last jsSeq) (foreign bool, err error) {
+func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool, err error) {
 	lost := s.flight[s.stored-s.popped:]
-	base, found := s.last, jsSeq(0)
+	base, found := s.last, js.Seq(0)
 	if len(lost) > 0 {
 		base = lost[0].seq - 1
 	}
 	for _, p := range lost {
 		if !p.stored && p.seq <= last {
-			c, err := s.log.leaderGet(ctx, msgGet{Seq: p.seq})
+			c, err := s.log.leaderGet(ctx, js.Wanted{Seq: p.seq})
 			switch {
-			case errors.Is(err, errNotFound):
+			case errors.Is(err, js.ErrNotFound):
 				p.gone = true
 			case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 				return false, err
@@ -188,7 +183,7 @@ func (s *sequencer) matchStored(ctx context.Context, last jsSeq) (foreign bool, 
 
 // redecide puts the requests of lost chunks back to the front of the queue, after the streams' states were read again.
 func (s *sequencer) redecide(ctx context.Context) error {
-	if err := s.log.a.commit.wait(ctx); err != nil {
+	if err := s.log.a.commit.Wait(ctx); err != nil {
 		return err
 	}
 	s.settleDurable(s.stored)

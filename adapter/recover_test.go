@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -252,9 +253,12 @@ func TestFailedSyncIsFatalAndTellsNoLies(t *testing.T) {
 	}
 }
 
-// swapSync replaces the committer's sync while nothing waits for it.
+// swapSync replaces the committer's sync while nothing waits for it, and leaves the watermarks as they are.
 func swapSync(a *Adapter, sync func() error) {
-	a.commit.close()
-	c := newCommitter(sync, a.commit.onFatal)
-	a.commit = c
+	swapCommitter(a, durable.Config{Sync: sync, OnFatal: a.commit.Config().OnFatal})
+}
+
+func swapCommitter(a *Adapter, config durable.Config) {
+	a.commit.Close()
+	a.commit = durable.NewCommitter(config)
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -60,7 +61,7 @@ func TestRingAgreesWithANaiveModel(t *testing.T) {
 				if rng.IntN(3) == 0 {
 					size = 200 << 10
 				}
-				v.advance(protocol.Position{SeqNum: tail, Timestamp: tail}, 0, jsSeq(tail), func(push func(protocol.Records)) {
+				v.advance(protocol.Position{SeqNum: tail, Timestamp: tail}, 0, js.Seq(tail), func(push func(protocol.Records)) {
 					for i := range n {
 						push(ringBatch(first+i, size))
 					}

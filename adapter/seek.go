@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -36,12 +37,12 @@ const nearby = 4
 // if it was fetched on the way. It is 0 when no chunk is. It interpolates over the log's sequences with gets of the
 // stream's next chunk, halves the range whenever that converges badly, and looks right behind the lower end when a
 // guess finds nothing new.
-func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSeq, chunk *stored, err error) {
+func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at js.Seq, chunk *stored, err error) {
 	below, above, haveBelow, haveAbove := st.index.around(target, key.end)
 	if !haveAbove {
 		// The index holds the newest chunk, unless it was reset or the target is not durable.
 		last, err := st.log.getLast(ctx, st.subject)
-		if errors.Is(err, errNotFound) {
+		if errors.Is(err, js.ErrNotFound) {
 			return 0, nil, nil
 		}
 		if err != nil {
@@ -58,13 +59,13 @@ func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSe
 	if key.settles(above, target) {
 		return at, chunk, nil
 	}
-	lo, loKey := jsSeq(0), uint64(0)
+	lo, loKey := js.Seq(0), uint64(0)
 	if haveBelow {
 		lo, loKey = below.seq, key.end(below)
 	}
 	hi, hiKey := above.seq, key.end(above)
 	for halve, same := false, false; hi-lo > 1; {
-		var guess jsSeq
+		var guess js.Seq
 		switch {
 		case same || hi-lo <= nearby:
 			guess = lo + 1
@@ -75,7 +76,7 @@ func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSe
 		}
 		c, err := st.log.getNext(ctx, st.subject, guess)
 		if err != nil {
-			if errors.Is(err, errNotFound) {
+			if errors.Is(err, js.ErrNotFound) {
 				return 0, nil, nil // the stream was deleted meanwhile
 			}
 			return 0, nil, err
@@ -100,7 +101,7 @@ func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at jsSe
 }
 
 // interpolate guesses a sequence strictly between lo and hi where the key reaches target.
-func interpolate(lo, hi jsSeq, loKey, hiKey, target uint64) jsSeq {
+func interpolate(lo, hi js.Seq, loKey, hiKey, target uint64) js.Seq {
 	span := uint64(hi - lo)
 	if hiKey <= loKey || target <= loKey {
 		return lo + 1
@@ -108,7 +109,7 @@ func interpolate(lo, hi jsSeq, loKey, hiKey, target uint64) jsSeq {
 	part, whole := min(target, hiKey)-loKey, hiKey-loKey
 	high, low := bits.Mul64(span, part)
 	step, _ := bits.Div64(high, low, whole) // high < whole, because part <= whole and span < 2^63
-	return lo + jsSeq(min(max(step, 1), span-1))
+	return lo + js.Seq(min(max(step, 1), span-1))
 }
 
 // SeekTimestamp returns the seq_num of the first surviving record below tail with a timestamp of at least ts, and
@@ -124,7 +125,7 @@ func (h *Stream) SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Pos
 	for {
 		if chunk == nil {
 			c, err := st.log.getNext(ctx, st.subject, at)
-			if errors.Is(err, errNotFound) {
+			if errors.Is(err, js.ErrNotFound) {
 				return tail.SeqNum, nil
 			}
 			if err != nil {
@@ -144,12 +145,4 @@ func (h *Stream) SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Pos
 		}
 		at, chunk = chunk.seq+1, nil
 	}
-}
-
-// visible is the chunk's records, none once they have expired.
-func (c *stored) visible(now uint64) protocol.Records {
-	if c.Expiry != 0 && c.Expiry <= now {
-		return protocol.Records{}
-	}
-	return c.Records
 }

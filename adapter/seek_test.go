@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -128,8 +129,8 @@ func TestInterpolationStaysInside(t *testing.T) {
 		return pick(rng, 0, 1, 2, rng.Uint64N(1000), rng.Uint64(), ^uint64(0)-1, ^uint64(0))
 	}
 	for range 200_000 {
-		lo := jsSeq(edge() / 2)
-		hi := lo + 2 + jsSeq(edge()/4)
+		lo := js.Seq(edge() / 2)
+		hi := lo + 2 + js.Seq(edge()/4)
 		if got := interpolate(lo, hi, edge(), edge(), edge()); got <= lo || got >= hi {
 			t.Fatalf("%d is not between %d and %d", got, lo, hi)
 		}
@@ -139,10 +140,10 @@ func TestInterpolationStaysInside(t *testing.T) {
 func TestIndexStaysSparseAndOrdered(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	var x index
-	all := map[jsSeq]mark{}
-	newest := jsSeq(0)
+	all := map[js.Seq]mark{}
+	newest := js.Seq(0)
 	for range 5000 {
-		seq := jsSeq(1 + rng.IntN(20_000))
+		seq := js.Seq(1 + rng.IntN(20_000))
 		m := mark{seq: seq, first: uint64(seq) * 10, next: uint64(seq)*10 + 5, firstTS: uint64(seq), lastTS: uint64(seq)}
 		x.add(m)
 		all[seq] = m

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -33,7 +34,7 @@ type sequencer struct {
 	stored uint64     // chunks stored since the start; those at the head of flight are stored
 	popped uint64     // chunks durable since the start, taken off flight
 
-	last           jsSeq               // the log's last sequence once all of flight is stored
+	last           js.Seq              // the log's last sequence once all of flight is stored
 	unanswered     map[uint64]*pending // by publication token
 	sentBytes      int                 // payload bytes in unanswered
 	token          uint64              // of the next publication
@@ -47,16 +48,18 @@ type sequencer struct {
 	done  chan struct{}
 }
 
-func newSequencer(l *log, last jsSeq) *sequencer {
+func newSequencer(l *log, last js.Seq) *sequencer {
 	s := &sequencer{log: l, in: mailbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
 		done: make(chan struct{})}
 	s.out = newPublisher(l.pub, l.replyPrefix, func(token uint64, err error) { s.in.postAck(pubAck{token: token, err: err}) })
 	return s
 }
 
-// setDurable and setFailed are the committer's replies to stored.
-func (s *sequencer) setDurable(n uint64) { s.in.postDurable(n) }
-func (s *sequencer) setFailed(err error) { s.in.postFailed(err) }
+// Name, Durable and Failed make a sequencer a durable.Log.
+func (s *sequencer) Name() string { return s.log.name }
+
+func (s *sequencer) Durable(n uint64) { s.in.postDurable(n) }
+func (s *sequencer) Failed(err error) { s.in.postFailed(err) }
 
 // run is the sequencer's goroutine. When the door is shut it settles what is in flight and returns; when ctx ends it
 // answers what is left as unknown.
@@ -373,9 +376,9 @@ func (s *sequencer) countStored() {
 	switch {
 	case s.stored == before:
 	case s.log.synced:
-		s.log.a.commit.stored(s, s.stored, s.flight[s.stored-s.popped-1].seq)
+		s.log.a.commit.Stored(s, s.stored, s.flight[s.stored-s.popped-1].seq)
 	default:
-		s.setDurable(s.stored)
+		s.Durable(s.stored)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -180,7 +181,7 @@ func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
 	}
 	now := millis(time.Now())
 	gone := func(c *stored) bool { return c.Next <= newest.Trim || len(c.visible(now).Wire()) == 0 }
-	at := jsSeq(0)
+	at := js.Seq(0)
 	for range expiredChunks {
 		c, err := l.getNext(ctx, subject, at+1)
 		if err != nil {
@@ -208,7 +209,7 @@ func (c *stored) totalBefore(trim uint64) uint64 {
 
 // ignoreGone turns the word that there is nothing, or nothing any more, into none.
 func ignoreGone(err error) error {
-	if errors.Is(err, errNotFound) || protocol.CodeOf(err) == protocol.CodeBasinDeletionPending {
+	if errors.Is(err, js.ErrNotFound) || protocol.CodeOf(err) == protocol.CodeBasinDeletionPending {
 		return nil
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/recordcipher"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -62,7 +63,7 @@ func (s *settings) expiry(now uint64) uint64 {
 var (
 	errMissingTimestamp = protocol.Errorf(protocol.CodeInvalid, "records: a record has no timestamp, and the stream's timestamping mode is client-require")
 	errDeleting         = protocol.Errorf(protocol.CodeStreamDeletionPending, "the stream is being deleted")
-	errGCMExhausted     = protocol.Errorf(protocol.CodeInvalid, "records: a record would get a seq_num above %d, the highest with aes-256-gcm", uint64(maxGCMSeqNum))
+	errGCMExhausted     = protocol.Errorf(protocol.CodeInvalid, "records: a record would get a seq_num above %d, the highest with aes-256-gcm", uint64(recordcipher.MaxGCMSeqNum))
 	errSeqNumsExhausted = protocol.Errorf(protocol.CodeInvalid, "records: no seq_num is left in the stream")
 	// errPoisoned goes to inputs that follow a failed one in their lane; sessions do not pass it on.
 	errPoisoned = errors.New("an earlier append of the session failed")
@@ -81,9 +82,9 @@ func (s *state) check(in *protocol.AppendInput, set *settings) (threshold uint64
 	case s.next+uint64(len(in.Records)) < s.next:
 		return 0, errSeqNumsExhausted
 	}
-	if end := s.next + uint64(len(in.Records)); set.gcm && end > maxGCMSeqNum+1 {
+	if end := s.next + uint64(len(in.Records)); set.gcm && end > recordcipher.MaxGCMSeqNum+1 {
 		for i := range in.Records {
-			if s.next+uint64(i) > maxGCMSeqNum && in.Records[i].Command() == protocol.NoCommand {
+			if s.next+uint64(i) > recordcipher.MaxGCMSeqNum && in.Records[i].Command() == protocol.NoCommand {
 				return 0, errGCMExhausted
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -220,7 +221,7 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id s
 
 // endStream appends the terminal trim, after which no append is accepted.
 func (a *Adapter) endStream(ctx context.Context, e *streamEntry) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), js.Timeout)
 	defer cancel()
 	l, err := a.logOf(ctx, e.Basin, e.Log)
 	if err != nil {

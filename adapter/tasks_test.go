@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -74,7 +75,7 @@ func TestRowsTrimTask(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.getLast(t.Context(), l.subjects+e.ID); err != errNotFound {
+		if _, err := l.getLast(t.Context(), l.subjects+e.ID); err != js.ErrNotFound {
 			t.Fatalf("a chunk is left: %v", err)
 		}
 		if _, err := h.catalog.kv.Get(t.Context(), streamKey(ref)); err == nil {

@@ -2,17 +2,17 @@ package adapter
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/adapter/internal/js"
 )
 
 // UsageStore keeps what was used in two JetStream streams of the store: the samples of single streams, of which there may
@@ -74,7 +74,7 @@ func (u *UsageStore) ensure(ctx context.Context, s *usageStream) error {
 	if u.a.opts.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	for size := int64(usageBytes); ; size /= 4 {
 		_, err := u.a.js.CreateStream(ctx, jetstream.StreamConfig{
@@ -82,21 +82,16 @@ func (u *UsageStore) ensure(ctx context.Context, s *usageStream) error {
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxAge: usageAge, MaxBytes: size, MaxMsgsPerSubject: 1,
 			Replicas: u.a.opts.Replicas, AllowDirect: true,
 		})
-		var e *jetstream.APIError
 		switch {
 		case err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 			s.made = true
 			return nil
-		case errors.As(err, &e) && noRoom(int(e.ErrorCode)) && size > minUsageBytes:
+		case js.NoRoom(err) && size > minUsageBytes:
 			u.a.logger.Debug("the store has no room for so much usage", slog.String("stream", s.name), slog.Int64("bytes", size))
 		default:
 			return fmt.Errorf("create %s: %w", s.name, err)
 		}
 	}
-}
-
-func noRoom(code int) bool {
-	return code == jsInsufficientResources || code == jsMemoryExceeded || code == jsStorageExceeded
 }
 
 // Put stores a value under a name of tokens, in the place of the one before.
@@ -107,8 +102,7 @@ func (u *UsageStore) Put(ctx context.Context, name string, value []byte) error {
 // Create stores a value, or fails with [ErrUsageExists].
 func (u *UsageStore) Create(ctx context.Context, name string, value []byte) error {
 	err := u.publish(ctx, name, value, jetstream.WithExpectLastSequencePerSubject(0))
-	var e *jetstream.APIError
-	if errors.As(err, &e) && (e.ErrorCode == jsWrongLastSequence || e.ErrorCode == jsWrongLastSequenceConstant) {
+	if js.WrongSequence(err) {
 		return ErrUsageExists
 	}
 	return err
@@ -131,8 +125,8 @@ func (u *UsageStore) publish(ctx context.Context, name string, value []byte, opt
 // Remove removes the values whose names a NATS wildcard pattern matches.
 func (u *UsageStore) Remove(ctx context.Context, pattern string) error {
 	s := u.streamOf(pattern)
-	err := call(ctx, u.a.manage, apiPurge+s.name, map[string]any{"filter": u.a.opts.Prefix + ".usage." + pattern}, nil)
-	if streamMissing(err) {
+	err := js.Purge(ctx, u.a.manage, s.name, u.a.opts.Prefix+".usage."+pattern, 0)
+	if js.StreamMissing(err) {
 		return nil
 	}
 	return err
@@ -143,7 +137,7 @@ func (u *UsageStore) Remove(ctx context.Context, pattern string) error {
 func (u *UsageStore) Scan(ctx context.Context, pattern string, yield func(name string, value []byte)) error {
 	s := u.streamOf(pattern)
 	root := u.a.opts.Prefix + ".usage."
-	for next := uint64(1); ; {
+	for next := js.Seq(1); ; {
 		last, n, err := u.batch(ctx, s, root+pattern, next, func(subject string, value []byte) {
 			yield(strings.TrimPrefix(subject, root), value)
 		})
@@ -157,7 +151,7 @@ func (u *UsageStore) Scan(ctx context.Context, pattern string, yield func(name s
 // missing is nil if there is no such JetStream stream: then nothing is stored. One that is there and does not answer must
 // not pass for one that has nothing, or a day would be rolled up without it.
 func (u *UsageStore) missing(ctx context.Context, s *usageStream) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	_, err := u.a.js.Stream(ctx, s.name)
 	switch {
@@ -169,48 +163,21 @@ func (u *UsageStore) missing(ctx context.Context, s *usageStream) error {
 	return errNoStore(fmt.Errorf("read %s: %w", s.name, err))
 }
 
-// usageBatch bounds one batched get; see maxGetBytes.
+// usageBatch bounds the messages of one batched get.
 const usageBatch = 256
 
 // batch fetches the values of a pattern from a sequence on, and returns the last one's sequence and how many came; none
 // means that there is none left.
-func (u *UsageStore) batch(ctx context.Context, s *usageStream, pattern string, seq uint64, yield func(subject string, value []byte)) (last uint64, n int, err error) {
-	body, err := json.Marshal(map[string]any{"seq": seq, "next_by_subj": pattern, "batch": usageBatch, "max_bytes": maxGetBytes})
-	if err != nil {
-		return 0, 0, err
-	}
-	// No more than this comes, and a subscription of its own for each query is cheap beside the query.
-	answers := make(chan *nats.Msg, usageBatch+1)
-	inbox := nats.NewInbox()
-	sub, err := u.a.manage.ChanSubscribe(inbox, answers)
-	if err != nil {
-		return 0, 0, errNoStore(err)
-	}
-	defer sub.Unsubscribe() //nolint:errcheck // nothing more is wanted from it
-	if err := u.a.manage.PublishRequest(apiDirectGet+s.name, inbox, body); err != nil {
-		return 0, 0, errNoStore(err)
-	}
-	for {
-		m, err := await(ctx, answers)
-		if err != nil {
-			return last, n, err
-		}
-		if len(m.Data) == 0 {
-			switch status := m.Header.Get("Status"); {
-			case status == "204":
-				return last, n, nil
-			case status == "404":
-				return last, n, nil
-			case status == "503": // nobody listens: the stream is not there, or does not answer now
-				return last, n, u.missing(ctx, s)
-			case status != "":
-				return last, n, errNoStore(fmt.Errorf("direct get answered with status %s %s", status, m.Header.Get("Description")))
-			}
-		}
-		if last, err = strconv.ParseUint(lastValue(m.Header, "Nats-Sequence"), 10, 64); err != nil {
-			return last, n, errNoStore(fmt.Errorf("sequence of a stored value: %w", err))
-		}
+func (u *UsageStore) batch(ctx context.Context, s *usageStream, pattern string, seq js.Seq, yield func(subject string, value []byte)) (last js.Seq, n int, err error) {
+	r := js.Request{Subject: pattern, Seq: seq, Count: usageBatch, MaxBytes: js.MaxBatchBytes}
+	_, err = u.a.gets[0].All(ctx, s.name, r, func(m *nats.Msg) (err error) {
 		n++
-		yield(lastValue(m.Header, "Nats-Subject"), m.Data)
+		yield(js.SubjectOf(m), m.Data)
+		last, err = js.SeqOf(m)
+		return err
+	})
+	if js.NoResponders(err) {
+		return last, n, u.missing(ctx, s)
 	}
+	return last, n, readFailure(err)
 }

@@ -1,14 +1,13 @@
 package adapter
 
 import (
-	"bytes"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -51,14 +50,14 @@ func rot(t *testing.T, file string, part float64) {
 	}
 }
 
-func openFails(t *testing.T, h *harness) losses {
+func openFails(t *testing.T, h *harness) durable.Losses {
 	t.Helper()
 	a, err := Open(t.Context(), h.opts)
 	if err == nil {
 		h.Adapter = a
 		t.Fatal("the loss went unnoticed")
 	}
-	lost, ok := err.(losses) //nolint:errorlint // it is not wrapped
+	lost, ok := err.(durable.Losses) //nolint:errorlint // it is not wrapped
 	if !ok {
 		t.Fatalf("the start failed with %v", err)
 	}
@@ -74,21 +73,21 @@ func TestStartNoticesLostRecords(t *testing.T) {
 	name := h.logName(ref.Basin, 0)
 	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.5) })
 	lost := openFails(t, h)
-	if len(lost) != 1 || lost[0].log != name || lost[0].mark != 100 || lost[0].last >= 100 {
+	if len(lost) != 1 || lost[0].Log != name || lost[0].Mark != 100 || lost[0].Last >= 100 {
 		t.Fatalf("lost %+v", lost)
 	}
-	for _, say := range []string{name, "100", "accept_loss " + lost.code(), "backup"} {
+	for _, say := range []string{name, "100", "accept_loss " + lost.Code(), "backup"} {
 		if !strings.Contains(lost.Error(), say) {
 			t.Errorf("the error does not say %q: %v", say, lost)
 		}
 	}
 	h.opts.AcceptLoss = "0123456789ab" // some other loss
 	openFails(t, h)
-	h.opts.AcceptLoss = lost.code()
+	h.opts.AcceptLoss = lost.Code()
 	h.open()
 	tail := h.tail(ref)
-	if tail.SeqNum != uint64(lost[0].last) {
-		t.Fatalf("the stream goes on at %d, its log at %d", tail.SeqNum, lost[0].last)
+	if tail.SeqNum != uint64(lost[0].Last) {
+		t.Fatalf("the stream goes on at %d, its log at %d", tail.SeqNum, lost[0].Last)
 	}
 	h.mustAppend(ref, body("new"))
 	h.opts.AcceptLoss = ""
@@ -106,7 +105,7 @@ func TestStartNoticesALostCatalogEntry(t *testing.T) {
 	}
 	name := h.Adapter.opts.catalogStream()
 	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.95) })
-	if lost := openFails(t, h); len(lost) != 1 || lost[0].log != name {
+	if lost := openFails(t, h); len(lost) != 1 || lost[0].Log != name {
 		t.Fatalf("lost %+v", lost)
 	}
 }
@@ -119,7 +118,7 @@ func (h *harness) markedCatalog() string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if last, mark := s.CachedInfo().State.LastSeq, h.marks.all()[name]; uint64(mark) != last {
+	if last, mark := s.CachedInfo().State.LastSeq, h.watermarks.All()[name]; uint64(mark) != last {
 		h.t.Fatalf("the catalog is marked at %d, its last entry is %d", mark, last)
 	}
 	return name
@@ -161,7 +160,7 @@ func TestStartNoticesALogThatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if lost := openFails(t, h); len(lost) != 1 || lost[0].last != 0 {
+	if lost := openFails(t, h); len(lost) != 1 || lost[0].Last != 0 {
 		t.Fatalf("lost %+v", lost)
 	}
 }
@@ -189,14 +188,14 @@ func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
 	h.mustAppend(again, body("x"))
 	h.restart(func(string) {})
 	h.open()
-	if _, ok := h.marks.all()[h.logName(again.Basin, 0)]; !ok {
+	if _, ok := h.watermarks.All()[h.logName(again.Basin, 0)]; !ok {
 		t.Fatal("the successor has no mark")
 	}
 	// Without a sync there is nothing to remember.
 	h.opts.Durability = DurabilityInterval
 	h.reopen()
-	if _, err := os.Stat(filepath.Join(h.dir, marksFile)); !os.IsNotExist(err) {
-		t.Fatalf("the marks are still there: %v", err)
+	if _, err := os.Stat(filepath.Join(h.dir, durable.FileName)); !os.IsNotExist(err) {
+		t.Fatalf("the watermarks are still there: %v", err)
 	}
 	h.opts.Durability = DurabilityGroup
 	h.reopen()
@@ -240,7 +239,7 @@ func TestAcceptedLossOfALogIsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	h.opts.AcceptLoss = openFails(t, h).code()
+	h.opts.AcceptLoss = openFails(t, h).Code()
 	h.open()
 	h.opts.AcceptLoss = ""
 	h.restart(func(string) {})
@@ -282,96 +281,15 @@ func TestLossInADeletedBasinIsNone(t *testing.T) {
 	})
 }
 
-func TestMarksFile(t *testing.T) {
-	dir := t.TempDir()
-	var logged bytes.Buffer
-	open := func() *marks {
-		t.Helper()
-		m, err := openMarks(dir, slog.New(slog.NewTextHandler(&logged, nil)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	m := open()
-	for i, name := range []string{"a", "b", "c"} {
-		m.begin(name)
-		m.set(name, jsSeq(10+i))
-	}
-	m.set("b", 5)       // never back
-	m.set("unknown", 5) // not begun
-	m.remove("a")
-	m.begin("d") // takes its slot
-	m.set("d", 20)
-	m.close()
-
-	file := filepath.Join(dir, marksFile)
-	if info, err := os.Stat(file); err != nil || info.Size() != 3*markSize {
-		t.Fatalf("the file has %v, %v", info, err)
-	}
-	m = open()
-	if got := m.all(); len(got) != 3 || got["b"] != 11 || got["c"] != 12 || got["d"] != 20 {
-		t.Fatal(got)
-	}
-	m.set("c", 99) // no log of that name is open
-	m.close()
-
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data[markSize+6] ^= 1
-	if err := os.WriteFile(file, append(data, "torn"...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m = open()
-	if got := m.all(); len(got) != 2 || got["c"] != 12 || got["d"] != 20 {
-		t.Fatal(got)
-	}
-	if !strings.Contains(logged.String(), "damaged") {
-		t.Fatalf("the damage was not logged: %s", logged.String())
-	}
-	m.begin("b")
-	m.set("b", 30)
-	m.close()
-	if got := open().all(); got["b"] != 30 || len(got) != 3 {
-		t.Fatal(got)
-	}
-}
-
-func FuzzMark(f *testing.F) {
-	f.Add("S2_LOG_b_0", uint64(7))
-	f.Fuzz(func(t *testing.T, name string, seq uint64) {
-		if name == "" || len(name) > maxMarkName {
-			return
-		}
-		var buf [markSize]byte
-		encodeMark(&buf, name, jsSeq(seq))
-		if got, at, err := decodeMark(&buf); err != nil || got != name || at != jsSeq(seq) {
-			t.Fatalf("%q %d, %v", got, at, err)
-		}
-	})
-}
-
-func BenchmarkMark(b *testing.B) {
-	m, err := openMarks(b.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer m.close()
-	m.begin("S2_LOG_test-basin_0")
-	for seq := jsSeq(1); b.Loop(); seq++ {
-		m.set("S2_LOG_test-basin_0", seq)
-	}
-}
-
-// go test -run '^$' -bench AppendMarks ./adapter -count 10 | benchstat -col /marks -
-func BenchmarkAppendMarks(b *testing.B) {
+// go test -run '^$' -bench AppendWatermarks ./adapter -count 10 | benchstat -col /watermarks -
+func BenchmarkAppendWatermarks(b *testing.B) {
 	for _, on := range []bool{false, true} {
-		b.Run(fmt.Sprintf("marks=%v", on), func(b *testing.B) {
+		b.Run(fmt.Sprintf("watermarks=%v", on), func(b *testing.B) {
 			h := newHarness(b)
 			if !on {
-				h.commit.marks = nil
+				config := h.commit.Config()
+				config.Watermarks = nil
+				swapCommitter(h.Adapter, config)
 			}
 			s := h.handle(h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{}))
 			defer s.Close()

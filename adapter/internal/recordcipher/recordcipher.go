@@ -1,4 +1,6 @@
-package adapter
+// Package recordcipher encrypts the records of a stream with a client's key, in the form in which they are stored
+// (docs/encryption.md; data plane section 7).
+package recordcipher
 
 import (
 	"crypto/aes"
@@ -18,18 +20,20 @@ const (
 	formatAES256GCM = 0x02
 )
 
-// maxGCMSeqNum is the highest seq_num of a record under AES-256-GCM (data plane 3.10): random nonces of 96 bits are safe
+// MaxGCMSeqNum is the highest seq_num of a record under AES-256-GCM (data plane 3.10): random nonces of 96 bits are safe
 // for so many under one key.
-const maxGCMSeqNum = 1<<32 - 1
+const MaxGCMSeqNum = 1<<32 - 1
+
+// ErrCipher says that a stored record is encrypted in another way than its stream.
+var ErrCipher = protocol.Errorf(protocol.CodeStorage, "the store is damaged: a stored record does not have the cipher of its stream")
 
 var (
-	errDecryption      = protocol.Errorf(protocol.CodeDecryptionFailed, "record decryption failed: the key is not the one that the record was appended with, or the record was altered")
-	errEncryptedFormat = protocol.Errorf(protocol.CodeStorage, "the store is damaged: a stored record does not have the form of an encrypted one")
-	errEncryptedCipher = protocol.Errorf(protocol.CodeStorage, "the store is damaged: a stored record does not have the cipher of its stream")
-	errEncryptedSize   = protocol.Errorf(protocol.CodeStorage, "the store is damaged: the size of a decrypted record is not the one that is stored with it")
+	errDecryption = protocol.Errorf(protocol.CodeDecryptionFailed, "record decryption failed: the key is not the one that the record was appended with, or the record was altered")
+	errFormat     = protocol.Errorf(protocol.CodeStorage, "the store is damaged: a stored record does not have the form of an encrypted one")
+	errSize       = protocol.Errorf(protocol.CodeStorage, "the store is damaged: the size of a decrypted record is not the one that is stored with it")
 )
 
-// recordCipher encrypts the records of one stream with one client's key. It may be used by many goroutines at once.
+// Cipher encrypts the records of one stream with one client's key. It may be used by many goroutines at once.
 //
 // A stored encrypted record has no headers, and its body is
 //
@@ -41,19 +45,19 @@ var (
 //
 // The associated data is the SHA-256 of the basin's name, 0, the stream's name, 0: a record that is copied to another
 // stream does not decrypt. Commands are stored as they are (data plane 7.1).
-type recordCipher struct {
+type Cipher struct {
 	aead   cipher.AEAD
 	format byte
 	bound  [sha256.Size]byte // the associated data
 }
 
-// newRecordCipher resolves the key for a stream. The error has code bad_header.
-func newRecordCipher(c protocol.Cipher, key protocol.EncryptionKey, ref protocol.StreamRef) (*recordCipher, error) {
+// New resolves the key for a stream. The error has code bad_header.
+func New(c protocol.Cipher, key protocol.EncryptionKey, ref protocol.StreamRef) (*Cipher, error) {
 	raw, err := key.Resolve()
 	if err != nil {
 		return nil, err
 	}
-	rc := &recordCipher{bound: sha256.Sum256([]byte(string(ref.Basin) + "\x00" + string(ref.Stream) + "\x00"))}
+	rc := &Cipher{bound: sha256.Sum256([]byte(string(ref.Basin) + "\x00" + string(ref.Stream) + "\x00"))}
 	switch c {
 	case protocol.CipherAEGIS256:
 		rc.format, rc.aead = formatAEGIS256, aegis.New(&raw)
@@ -72,8 +76,8 @@ func newRecordCipher(c protocol.Cipher, key protocol.EncryptionKey, ref protocol
 	return rc, nil
 }
 
-// encrypt returns the records as they are stored. The memory is new, but for commands and timestamps.
-func (c *recordCipher) encrypt(records []protocol.Record) ([]protocol.Record, error) {
+// Encrypt returns the records as they are stored. The memory is new, but for commands and timestamps.
+func (c *Cipher) Encrypt(records []protocol.Record) ([]protocol.Record, error) {
 	fixed := c.aead.NonceSize() + c.aead.Overhead() + 1
 	nonces, size := 0, 0
 	for i := range records {
@@ -109,9 +113,9 @@ func (c *recordCipher) encrypt(records []protocol.Record) ([]protocol.Record, er
 	return out, nil
 }
 
-// decrypt returns stored records as they were appended, in new memory. If one cannot be decrypted it returns those before
-// it, and the error. Codes: decryption_failed; storage, if what is stored is not what encrypt made (data plane 7.4).
-func (c *recordCipher) decrypt(stored protocol.Records) (plain protocol.Records, err error) {
+// Decrypt returns stored records as they were appended, in new memory. If one cannot be decrypted it returns those before
+// it, and the error. Codes: decryption_failed; storage, if what is stored is not what Encrypt made (data plane 7.4).
+func (c *Cipher) Decrypt(stored protocol.Records) (plain protocol.Records, err error) {
 	wire := make([]byte, 0, len(stored.Wire()))
 	count, metered := 0, uint64(0)
 	var last protocol.Position
@@ -129,7 +133,7 @@ func (c *recordCipher) decrypt(stored protocol.Records) (plain protocol.Records,
 		last = pos
 	}
 	if err == nil && count != stored.Len() {
-		err = errEncryptedFormat
+		err = errFormat
 	}
 	if count == 0 {
 		return protocol.Records{}, err
@@ -138,19 +142,19 @@ func (c *recordCipher) decrypt(stored protocol.Records) (plain protocol.Records,
 }
 
 // decryptRecord appends a stored record to dst as it was appended, and returns its metered size.
-func (c *recordCipher) decryptRecord(dst []byte, pos protocol.Position, rec *protocol.SequencedRecord) (_ []byte, metered uint64, err error) {
+func (c *Cipher) decryptRecord(dst []byte, pos protocol.Position, rec *protocol.SequencedRecord) (_ []byte, metered uint64, err error) {
 	metered, n := binary.Uvarint(rec.Body)
 	if n <= 0 || len(rec.Headers) != 0 || len(rec.Body) == n {
-		return dst, 0, errEncryptedFormat
+		return dst, 0, errFormat
 	}
 	format, rest := rec.Body[n], rec.Body[n+1:]
 	switch {
 	case format != formatAEGIS256 && format != formatAES256GCM:
-		return dst, 0, errEncryptedFormat
+		return dst, 0, errFormat
 	case format != c.format:
-		return dst, 0, errEncryptedCipher
+		return dst, 0, ErrCipher
 	case len(rest) < c.aead.NonceSize()+c.aead.Overhead():
-		return dst, 0, errEncryptedFormat
+		return dst, 0, errFormat
 	}
 	nonce, sealed := rest[:c.aead.NonceSize()], rest[c.aead.NonceSize():]
 	start := len(dst)
@@ -163,29 +167,18 @@ func (c *recordCipher) decryptRecord(dst []byte, pos protocol.Position, rec *pro
 	size, err := protocol.MeasureEnvelope(open[text:])
 	switch {
 	case err != nil:
-		return dst[:start], 0, errEncryptedFormat
+		return dst[:start], 0, errFormat
 	case size != metered:
-		return dst[:start], 0, errEncryptedSize
+		return dst[:start], 0, errSize
 	}
 	return open, size, nil
 }
 
-// meteredFrom is the metered size of the chunk's records with a seq_num of at least seq, as they were appended. It needs no
-// key.
-func (c *stored) meteredFrom(seq uint64) (metered uint64) {
-	if seq <= c.FirstSeqNum() {
-		return c.Records.MeteredSize()
+// StoredMeteredSize is the metered size of a stored encrypted record, as it was appended. It needs no key.
+func StoredMeteredSize(rec *protocol.SequencedRecord) uint64 {
+	if rec.Command() != protocol.NoCommand {
+		return rec.MeteredSize()
 	}
-	if c.Cipher == protocol.CipherNone {
-		return c.Records.From(seq).MeteredSize()
-	}
-	for rec := range c.Records.From(seq).All() {
-		if rec.Command() != protocol.NoCommand {
-			metered += rec.MeteredSize()
-			continue
-		}
-		size, _ := binary.Uvarint(rec.Body)
-		metered += size
-	}
-	return metered
+	size, _ := binary.Uvarint(rec.Body)
+	return size
 }

@@ -1,4 +1,4 @@
-package adapter
+package durable
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newSyncFS returns a function that puts everything written to the file system of dir on disk, and one that frees it.
+// NewSyncFS returns a function that puts everything written to the file system of dir on disk, and one that frees it.
 // The descriptor stays open: the kernel reports write-back errors that happened since it was opened (Linux 5.8).
-func newSyncFS(dir string) (sync func() error, closeFS func(), err error) {
+func NewSyncFS(dir string) (sync func() error, closeFS func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open store directory to sync it: %w", err)

@@ -1,12 +1,13 @@
 //go:build !linux
 
-package adapter
+package durable
 
 import (
 	"errors"
 	"runtime"
 )
 
-func newSyncFS(string) (func() error, func(), error) {
+// NewSyncFS fails: the operating system has no syncfs.
+func NewSyncFS(string) (func() error, func(), error) {
 	return nil, nil, errors.New(`durability "group" needs syncfs, which ` + runtime.GOOS + ` does not have; use "always"`)
 }

@@ -1,0 +1,136 @@
+package js
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+)
+
+// A Batch is a batched direct get under way. It is for one goroutine, which must close it.
+type Batch struct {
+	g     *Getter
+	token uint64
+	ch    chan *nats.Msg
+	cost  int64
+	end   error // io.EOF, ErrNotFound or a failure, once the answer is complete
+}
+
+// Batch asks a stream for messages, as soon as the budget of the getter has room for them.
+func (g *Getter) Batch(ctx context.Context, stream string, r Request) (*Batch, error) {
+	if err := g.budget.Acquire(ctx, r.cost()); err != nil {
+		return nil, err
+	}
+	return g.begin(stream, &r)
+}
+
+// TryBatch is Batch for a caller that does not wait: nil when the budget has no room now.
+func (g *Getter) TryBatch(stream string, r Request) (*Batch, error) {
+	if !g.budget.TryAcquire(r.cost()) {
+		return nil, nil
+	}
+	return g.begin(stream, &r)
+}
+
+func (g *Getter) begin(stream string, r *Request) (*Batch, error) {
+	b := &Batch{g: g, cost: r.cost()}
+	b.token, b.ch = g.open(r.Count + 1)
+	if err := g.request(stream, b.token, NextRequest(r.Subject, r.Seq, r.Count, r.MaxBytes)); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// Next returns the next message. It fails with io.EOF after the last one, and with [ErrNotFound] when there was none.
+func (b *Batch) Next(ctx context.Context) (*nats.Msg, error) {
+	if b.end != nil {
+		return nil, b.end
+	}
+	m, err := await(ctx, b.ch)
+	if err != nil {
+		return nil, err
+	}
+	return b.take(m)
+}
+
+// Ready is Next for a caller that does not wait: nil and no error when the next message has not come yet.
+func (b *Batch) Ready() (*nats.Msg, error) {
+	if b.end != nil {
+		return nil, b.end
+	}
+	select {
+	case m := <-b.ch:
+		return b.take(m)
+	default:
+		return nil, nil
+	}
+}
+
+func (b *Batch) take(m *nats.Msg) (*nats.Msg, error) {
+	end, err := answerStatus(m)
+	if !end {
+		return m, nil
+	}
+	if b.end = err; err == nil {
+		b.end = io.EOF
+	}
+	return nil, b.end
+}
+
+// Close gives up what is under way.
+func (b *Batch) Close() {
+	b.g.close(b.token, b.ch)
+	b.g.budget.Release(b.cost)
+	b.cost = 0
+}
+
+// All makes a batched get and yields all its messages. none says that there is no message at or after the place asked for.
+func (g *Getter) All(ctx context.Context, stream string, r Request, yield func(*nats.Msg) error) (none bool, err error) {
+	b, err := g.Batch(ctx, stream, r)
+	if err != nil {
+		return false, err
+	}
+	defer b.Close()
+	for {
+		m, err := b.Next(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			return false, nil
+		case errors.Is(err, ErrNotFound):
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+		if err := yield(m); err != nil {
+			return false, err
+		}
+	}
+}
+
+// LastValue is the last value of a header: stored headers come before those that JetStream adds.
+func LastValue(h nats.Header, key string) string {
+	v := h[key]
+	if len(v) == 0 {
+		return ""
+	}
+	return v[len(v)-1]
+}
+
+// SeqOf is the sequence of a message that a direct get returned.
+func SeqOf(m *nats.Msg) (Seq, error) {
+	seq, err := strconv.ParseUint(LastValue(m.Header, "Nats-Sequence"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("sequence: %w", err)
+	}
+	return Seq(seq), nil
+}
+
+// SubjectOf is the subject of a message that a direct get returned.
+func SubjectOf(m *nats.Msg) string { return LastValue(m.Header, "Nats-Subject") }
+
+// TimeOf is when JetStream stored a message that a direct get returned, RFC 3339.
+func TimeOf(m *nats.Msg) string { return LastValue(m.Header, "Nats-Time-Stamp") }

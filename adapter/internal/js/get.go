@@ -1,0 +1,195 @@
+package js
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// getBudget bounds the payload bytes that one connection's direct gets may have on their way, so that the server's
+	// pending limit for the connection (64 MiB) is never near, and memory stays bounded with any number of readers.
+	getBudget = 32 << 20
+	// MaxBatchBytes and MaxBatchMessages bound one batched get of a reader. The server includes the message that crosses
+	// max_bytes, and holds a lock that commits of the stream wait for (docs/spec/jetstream-notes.md, "Batched direct get").
+	MaxBatchBytes    = 1 << 20
+	MaxBatchMessages = 512
+	// maxMessageBytes is the largest message of weir's: a batch of a megabyte and what is around it.
+	maxMessageBytes = 1 << 20
+)
+
+// A Getter makes direct gets over one connection. All answers come to one wildcard inbox; the callback hands them to the
+// call that waits, and never blocks, because a call's channel holds the largest answer.
+type Getter struct {
+	nc     *nats.Conn
+	prefix string // of reply subjects
+	budget *semaphore.Weighted
+
+	mu    sync.Mutex
+	next  uint64
+	calls map[uint64]chan *nats.Msg
+	free  []chan *nats.Msg // of capacity 1, for single gets
+}
+
+// NewGetter makes a getter that uses nc, which Close closes.
+func NewGetter(nc *nats.Conn) (*Getter, error) {
+	g := &Getter{nc: nc, prefix: nats.NewInbox() + ".", budget: semaphore.NewWeighted(getBudget),
+		calls: map[uint64]chan *nats.Msg{}}
+	sub, err := nc.Subscribe(g.prefix+"*", g.deliver)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe for direct gets: %w", err)
+	}
+	// The budget bounds what can be pending.
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return nil, fmt.Errorf("set pending limits: %w", err)
+	}
+	return g, nil
+}
+
+// Close closes the connection. Calls that wait fail with [ErrNoAnswer] in time.
+func (g *Getter) Close() { g.nc.Close() }
+
+func (g *Getter) deliver(m *nats.Msg) {
+	token, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, g.prefix), 36, 64)
+	if err != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case g.calls[token] <- m: // a nil channel, after the caller has left, is never ready
+	default:
+	}
+}
+
+// open registers a call that gets at most n messages.
+func (g *Getter) open(n int) (token uint64, ch chan *nats.Msg) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if k := len(g.free); n == 1 && k > 0 {
+		ch, g.free = g.free[k-1], g.free[:k-1]
+	} else {
+		ch = make(chan *nats.Msg, n)
+	}
+	token = g.next
+	g.next++
+	g.calls[token] = ch
+	return token, ch
+}
+
+func (g *Getter) close(token uint64, ch chan *nats.Msg) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.calls, token)
+	if cap(ch) == 1 && len(ch) == 0 && len(g.free) < 64 {
+		g.free = append(g.free, ch)
+	}
+}
+
+func (g *Getter) request(stream string, token uint64, body []byte) error {
+	return g.nc.PublishRequest(apiDirectGet+stream, g.prefix+strconv.FormatUint(token, 36), body)
+}
+
+// One fetches one message of a stream; body is [NextRequest] or [LastRequest]. It fails with [ErrNotFound] when there is
+// none.
+func (g *Getter) One(ctx context.Context, stream string, body []byte) (*nats.Msg, error) {
+	token, ch := g.open(1)
+	defer g.close(token, ch)
+	if err := g.request(stream, token, body); err != nil {
+		return nil, err
+	}
+	m, err := await(ctx, ch)
+	if err != nil {
+		return nil, err
+	}
+	switch end, err := answerStatus(m); {
+	case err != nil:
+		return nil, err
+	case end:
+		return nil, ErrNotFound
+	}
+	return m, nil
+}
+
+// answerStatus tells a message from the statuses of a direct get. end says that the answer is complete.
+func answerStatus(m *nats.Msg) (end bool, err error) {
+	if len(m.Data) > 0 {
+		return false, nil
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "": // a message without a payload
+		return false, nil
+	case "404":
+		return true, ErrNotFound
+	case "204":
+		return true, nil
+	default:
+		return true, &StatusError{status, m.Header.Get("Description")}
+	}
+}
+
+// await waits for one answer.
+func await(ctx context.Context, ch <-chan *nats.Msg) (*nats.Msg, error) {
+	select { // mostly it is not there yet, but a timer costs more than a look
+	case m := <-ch:
+		return m, nil
+	default:
+	}
+	timeout := time.NewTimer(Timeout)
+	defer timeout.Stop()
+	select {
+	case m := <-ch:
+		return m, nil
+	case <-timeout.C:
+		return nil, ErrNoAnswer
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Request says what a batched get asks for: the messages at or after Seq, of a subject or wildcard, or with "" of the whole
+// stream, which costs JetStream the same for any number of subjects. At most Count come, and none after MaxBytes are
+// reached.
+type Request struct {
+	Subject  string
+	Seq      Seq
+	Count    int
+	MaxBytes int
+}
+
+func (r *Request) cost() int64 { return int64(r.MaxBytes) + maxMessageBytes } // the message that crosses the limit comes too
+
+// NextRequest is the body of a direct get by subject. With a count it asks for several messages, until they have maxBytes.
+// Without one maxBytes says nothing, but it is always given: for a request without it the server looks at its options, and
+// does so without their lock (nats-server 2.15), while a reload may be changing them.
+func NextRequest(subject string, seq Seq, count, maxBytes int) []byte {
+	b := make([]byte, 0, 160)
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendUint(b, uint64(max(seq, 1)), 10)
+	if subject != "" {
+		b = append(b, `,"next_by_subj":"`...)
+		b = append(b, subject...) // ours: nothing in it needs escaping
+		b = append(b, '"')
+	}
+	b = append(b, `,"max_bytes":`...)
+	b = strconv.AppendInt(b, int64(maxBytes), 10)
+	if count > 0 {
+		b = append(b, `,"batch":`...)
+		b = strconv.AppendInt(b, int64(count), 10)
+	}
+	return append(b, '}')
+}
+
+// LastRequest is the body of a direct get of a subject's newest message; see [NextRequest] for max_bytes.
+func LastRequest(subject string) []byte {
+	b := make([]byte, 0, 160)
+	b = append(b, `{"last_by_subj":"`...)
+	b = append(b, subject...)
+	return append(b, `","max_bytes":1}`...)
+}
