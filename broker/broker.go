@@ -16,6 +16,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/broker/internal/natsapi"
+	"github.com/weirstream/weir/broker/internal/natsd"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -29,14 +30,14 @@ type Broker struct {
 	life    context.Context //nolint:containedctx // lives as long as the broker
 	endLife context.CancelFunc
 
-	st    store
+	st    natsd.Store
 	ad    *adapter.Adapter
 	meter *metering.Meter
 	gate  *gate
 	shown *metrics
 	svc   *service
 	guard *access.Guard
-	doors *doors
+	doors *natsd.Doors
 	http  *httpDoor
 
 	fatalMu sync.Mutex // guards failed, ended, the closing of done, and ad until Start returns
@@ -78,18 +79,8 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		}
 	}()
 
-	if cfg.External.Enabled() {
-		x, err := openExternal(ctx, cfg, b.log)
-		if err != nil {
-			return nil, err
-		}
-		b.st = x
-	} else {
-		e, err := startEmbedded(ctx, cfg, b.log, b.fatal)
-		if err != nil {
-			return nil, err
-		}
-		b.st = e
+	if b.st, err = natsd.Open(ctx, cfg, b.log, b.fatal); err != nil {
+		return nil, err
 	}
 	b.meter = metering.New(b.log)
 	b.shown = newMetrics(o.version)
@@ -102,23 +93,23 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.showMetrics(b.shown)
 	b.svc = &service{st: counted{adapterStorage{b.ad}, b.meter, b.shown.appends}, meter: b.meter, gate: b.gate, log: b.log}
 	b.guard = access.New(metering.Counted{Core: b.svc, Meter: b.meter}, countedTokens{tokenStore{b.ad, b.svc}, b.meter}, access.Options{RootSecret: root, Logger: b.log})
-	b.doors = newDoors(b.st, b.guard, natsapi.Options{
+	b.doors = natsd.NewDoors(b.st, b.guard, natsapi.Options{
 		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor,
 		Measure: b.shown.doors[natsDoor].through, Backup: b.backup})
 	if err := b.applyInitFile(ctx, resources); err != nil {
 		return nil, err
 	}
-	if err := b.doors.sync(ctx); err != nil {
+	if err := b.doors.Sync(ctx); err != nil {
 		return nil, err
 	}
-	b.doors.letIn()
+	b.doors.LetIn()
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
 		Authenticate: b.shown.doors[httpDoorName].authenticated(b.guard.ServiceFor), Logger: b.log, NoCORS: !cfg.HTTP.CORS,
 		Health: b.health, Registry: b.shown.reg})}
 	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
 		return nil, err
 	}
-	b.log.Info("broker started", slog.String("access", accessText(cfg)), slog.String("url", b.st.url()), slog.String("http", b.http.url), slog.String("durability", string(b.durability())),
+	b.log.Info("broker started", slog.String("access", accessText(cfg)), slog.String("url", b.st.URL()), slog.String("http", b.http.url), slog.String("durability", string(b.durability())),
 		slog.Duration("took", time.Since(began)))
 	return b, nil
 }
@@ -135,9 +126,9 @@ func (b *Broker) durability() conf.Durability { return b.cfg.DurabilityClass() }
 
 func (b *Broker) adapterOptions() adapter.Options {
 	return adapter.Options{
-		Connect:       b.st.storage,
+		Connect:       b.st.Storage,
 		Durability:    adapter.Durability(b.durability()),
-		StoreDir:      b.st.storeDir(),
+		StoreDir:      b.st.Dir(),
 		Memory:        b.cfg.Memory,
 		Replicas:      b.cfg.Replicas,
 		LogsPerBasin:  b.cfg.LogsPerBasin,
@@ -145,7 +136,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		AcceptLoss:    b.cfg.AcceptLoss,
 		InflightBytes: b.cfg.InflightBytes,
 		Shared:        b.cfg.External.Enabled(),
-		Check:         b.st.checkLogs,
+		Check:         b.st.CheckLogs,
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.fatal,
 		Locations:     b.locations(),
@@ -170,14 +161,14 @@ func (b *Broker) Authenticate(token string) (protocol.Service, error) {
 // account, where the S2 subjects are served and nothing is checked; with users or accounts in the NATS configuration the
 // storage is out of reach there. With those, or an external NATS, and a root token, requests need an access token as
 // everybody's do. The caller closes it.
-func (b *Broker) Connect() (*nats.Conn, error) { return b.st.client("weir-embedder") }
+func (b *Broker) Connect() (*nats.Conn, error) { return b.st.Client("weir-embedder") }
 
 // ClientURL is where NATS clients connect; "" if the embedded server does not listen.
-func (b *Broker) ClientURL() string { return b.st.url() }
+func (b *Broker) ClientURL() string { return b.st.URL() }
 
 // TokensLogIn reports whether an access token is what NATS clients connect with. Otherwise nothing is checked, or NATS has
 // users of its own and each request carries a token.
-func (b *Broker) TokensLogIn() bool { return b.doors.tokens != nil }
+func (b *Broker) TokensLogIn() bool { return b.doors.TokensLogIn() }
 
 // HTTPURL is where HTTP clients find S2's API; "" if the broker does not listen for them.
 func (b *Broker) HTTPURL() string { return b.http.url }
@@ -247,12 +238,12 @@ func (b *Broker) Reload() error {
 	if b.life.Err() != nil {
 		return errDraining()
 	}
-	if err := b.st.reload(); err != nil {
+	if err := b.st.Reload(); err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(b.life, 10*time.Second)
 	defer cancel()
-	if err := b.doors.sync(ctx); err != nil {
+	if err := b.doors.Sync(ctx); err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	b.log.Info("configuration reloaded")
@@ -302,7 +293,7 @@ func (b *Broker) stop(ctx context.Context) error {
 		polite.Go(func() { httpErr = b.http.close(ctx) })
 	}
 	if b.doors != nil {
-		step("drain the NATS doors", b.doors.close(ctx))
+		step("drain the NATS doors", b.doors.Close(ctx))
 	}
 	polite.Wait()
 	step("drain the HTTP door", httpErr)
@@ -316,7 +307,7 @@ func (b *Broker) stop(ctx context.Context) error {
 		step("close the store", b.ad.Close(ctx))
 	}
 	if b.st != nil {
-		step("stop NATS", b.st.stop(ctx))
+		step("stop NATS", b.st.Stop(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/weirstream/weir/broker/internal/metric"
+	"github.com/weirstream/weir/broker/internal/natsd"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -114,13 +115,11 @@ func (b *Broker) showJetStream(show func(string, float64)) {
 		show("weir_jetstream_api_requests_total", float64(js.APIRequests))
 		show("weir_jetstream_api_errors_total", float64(js.APIErrors))
 	}
-	if e, ok := b.st.(*embedded); ok {
-		if c := e.srv.JetStreamConfig(); c != nil {
-			show("weir_store_limit_bytes", float64(c.MaxStore))
-		}
+	if limit, ok := b.st.Limit(); ok {
+		show("weir_store_limit_bytes", float64(limit))
 	}
-	if dir := b.st.storeDir(); dir != "" {
-		if free, ok := freeBytes(dir); ok {
+	if dir := b.st.Dir(); dir != "" {
+		if free, ok := natsd.FreeBytes(dir); ok {
 			show("weir_disk_free_bytes", float64(free))
 		}
 	}

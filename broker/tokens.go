@@ -16,8 +16,8 @@ type tokenStore struct {
 
 var _ access.Tokens = tokenStore{}
 
-func (t tokenStore) PutToken(ctx context.Context, token access.StoredToken) error {
-	_, err := do(t.s, func() (struct{}, error) { return struct{}{}, t.Adapter.PutToken(ctx, adapter.Token(token)) })
+func (t tokenStore) PutToken(ctx context.Context, token adapter.Token) error {
+	_, err := do(t.s, func() (struct{}, error) { return struct{}{}, t.Adapter.PutToken(ctx, token) })
 	return err
 }
 
@@ -26,19 +26,10 @@ func (t tokenStore) RemoveToken(ctx context.Context, id protocol.AccessTokenID) 
 	return err
 }
 
-func (t tokenStore) ListTokens(_ context.Context, req protocol.ListRequest) (page []access.StoredToken, more bool, err error) {
-	page, err = do(t.s, func() (page []access.StoredToken, err error) {
-		var tokens []adapter.Token
-		tokens, more = t.Adapter.ListTokens(req)
-		for _, token := range tokens {
-			page = append(page, access.StoredToken(token))
-		}
+func (t tokenStore) ListTokens(_ context.Context, req protocol.ListRequest) (page []adapter.Token, more bool, err error) {
+	page, err = do(t.s, func() (page []adapter.Token, err error) {
+		page, more = t.Adapter.ListTokens(req)
 		return page, nil
 	})
 	return page, more, err
-}
-
-func (t tokenStore) TokenByHash(hash [32]byte) (access.StoredToken, bool) {
-	token, ok := t.Adapter.TokenByHash(hash)
-	return access.StoredToken(token), ok
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/protocol"
 )
@@ -15,15 +16,15 @@ import (
 // store keeps tokens in memory.
 type store struct {
 	mu      sync.Mutex
-	byID    map[protocol.AccessTokenID]access.StoredToken
+	byID    map[protocol.AccessTokenID]adapter.Token
 	removed func([32]byte)
 }
 
-func newStore() *store { return &store{byID: map[protocol.AccessTokenID]access.StoredToken{}} }
+func newStore() *store { return &store{byID: map[protocol.AccessTokenID]adapter.Token{}} }
 
 func (s *store) OnTokenRemoved(f func([32]byte)) { s.removed = f }
 
-func (s *store) PutToken(_ context.Context, t access.StoredToken) error {
+func (s *store) PutToken(_ context.Context, t adapter.Token) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.byID[t.Info.ID]; ok {
@@ -45,7 +46,7 @@ func (s *store) RemoveToken(_ context.Context, id protocol.AccessTokenID) error 
 	return nil
 }
 
-func (s *store) TokenByHash(hash [32]byte) (access.StoredToken, bool) {
+func (s *store) TokenByHash(hash [32]byte) (adapter.Token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.byID {
@@ -53,10 +54,10 @@ func (s *store) TokenByHash(hash [32]byte) (access.StoredToken, bool) {
 			return t, true
 		}
 	}
-	return access.StoredToken{}, false
+	return adapter.Token{}, false
 }
 
-func (s *store) ListTokens(_ context.Context, req protocol.ListRequest) (page []access.StoredToken, more bool, err error) {
+func (s *store) ListTokens(_ context.Context, req protocol.ListRequest) (page []adapter.Token, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []string

@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"fmt"
@@ -96,8 +96,8 @@ func TestExternalChecks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if x.url() == "" || strings.Contains(x.url(), "a:b") {
-					t.Errorf("address %q", x.url())
+				if x.URL() == "" || strings.Contains(x.URL(), "a:b") {
+					t.Errorf("address %q", x.URL())
 				}
 				return
 			}

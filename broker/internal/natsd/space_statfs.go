@@ -1,11 +1,11 @@
 //go:build darwin || freebsd || linux
 
-package broker
+package natsd
 
 import "golang.org/x/sys/unix"
 
-// freeBytes is how much this user may still write to the file system of dir; ok tells whether it is known.
-func freeBytes(dir string) (free int64, ok bool) {
+// FreeBytes is how much this user may still write to the file system of dir; ok tells whether it is known.
+func FreeBytes(dir string) (free int64, ok bool) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, false

@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func streamsDir(dir, account string) string {
 // limit refuses writes, each with an error; filling the disk instead makes JetStream turn itself off. JetStream's own
 // default leaves a quarter of the disk unused. 0 means unknown.
 func storeLimit(dir string) (int64, error) {
-	free, ok := freeBytes(dir)
+	free, ok := FreeBytes(dir)
 	if !ok {
 		return 0, nil
 	}

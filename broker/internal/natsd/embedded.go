@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
-// embedded is a NATS server in this process, and its store directory.
-type embedded struct {
+// Embedded is a NATS server in this process, and its store directory.
+type Embedded struct {
 	cfg  conf.Config
 	log  *slog.Logger
 	srv  *server.Server
@@ -31,7 +31,7 @@ type embedded struct {
 	lock   *storeLock
 	remove bool
 
-	headless []string // logs without a description; until checkLogs
+	headless []string // logs without a description; until CheckLogs
 
 	mu   sync.Mutex // guards the fields below, which a reload changes
 	keys keyring
@@ -43,8 +43,8 @@ type embedded struct {
 
 // startEmbedded brings a NATS server up on the store directory and returns once it serves. fatal is called at most
 // once, if the server stops or JetStream turns itself off by itself later.
-func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal func(error)) (_ *embedded, err error) {
-	e := &embedded{cfg: cfg, log: log, slog: newNATSLogger(log), keys: keyring{},
+func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal func(error)) (_ *Embedded, err error) {
+	e := &Embedded{cfg: cfg, log: log, slog: newNATSLogger(log), keys: keyring{},
 		cred:     newCredentials(!cfg.Checked(), cfg.SubjectPrefix, log),
 		stopping: make(chan struct{}), watchDone: make(chan struct{})}
 	defer func() {
@@ -83,7 +83,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	return e, nil
 }
 
-func (e *embedded) openDir() (err error) {
+func (e *Embedded) openDir() (err error) {
 	if e.cfg.Memory {
 		// JetStream wants a directory even if all streams are in memory.
 		e.dir, err = os.MkdirTemp("", "weir-memory-")
@@ -99,7 +99,7 @@ func (e *embedded) openDir() (err error) {
 }
 
 // options reads the configuration. It adds a key to keys for every account that has none yet.
-func (e *embedded) options(keys keyring) (*server.Options, accountPlan, error) {
+func (e *Embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 	opts, err := natsOptions(e.cfg, e.dir)
 	if err != nil {
 		return nil, accountPlan{}, err
@@ -112,14 +112,14 @@ func (e *embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 }
 
 // ownUsers reports whether the NATS configuration says who may connect. It stays so as long as the server runs.
-func (e *embedded) ownUsers() bool {
+func (e *Embedded) ownUsers() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.plan.storage != globalAccount
 }
 
 // login is the client option with which the broker enters an account, or as [doorOf] one.
-func (e *embedded) login(account string) (nats.Option, error) {
+func (e *Embedded) login(account string) (nats.Option, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.plan.storage == globalAccount {
@@ -130,7 +130,7 @@ func (e *embedded) login(account string) (nats.Option, error) {
 
 // run starts the server. Start blocks while JetStream reads its files, which takes as long as it takes: only ctx
 // bounds it.
-func (e *embedded) run(ctx context.Context, opts *server.Options) error {
+func (e *Embedded) run(ctx context.Context, opts *server.Options) error {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
@@ -166,7 +166,7 @@ func (e *embedded) run(ctx context.Context, opts *server.Options) error {
 }
 
 // explain turns the server's last words into what an operator can act on.
-func (e *embedded) explain(opts *server.Options) error {
+func (e *Embedded) explain(opts *server.Options) error {
 	said := e.slog.fatal
 	switch {
 	case strings.Contains(said, "address already in use"):
@@ -181,8 +181,8 @@ func (e *embedded) explain(opts *server.Options) error {
 
 // checkStore makes sure that everything on disk is there in JetStream too, but for headless logs: the server deletes a
 // stream's description first and its records later, so these may be what a crash left of a deletion. It remembers them
-// for checkLogs.
-func (e *embedded) checkStore() error {
+// for CheckLogs.
+func (e *Embedded) checkStore() error {
 	if e.cfg.Memory {
 		return nil
 	}
@@ -207,9 +207,9 @@ func (e *embedded) checkStore() error {
 	return e.checkCatalog()
 }
 
-// checkLogs judges the headless logs when the catalog can be asked: one that it needs is damaged, any other was being
+// CheckLogs judges the headless logs when the catalog can be asked: one that it needs is damaged, any other was being
 // deleted and is removed.
-func (e *embedded) checkLogs(needed func(log string) bool) error {
+func (e *Embedded) CheckLogs(needed func(log string) bool) error {
 	if lost := slices.DeleteFunc(slices.Clone(e.headless), func(name string) bool { return !needed(name) }); len(lost) > 0 {
 		return errDamaged(e.dir, e.plan.storage, lost)
 	}
@@ -223,7 +223,7 @@ func (e *embedded) checkLogs(needed func(log string) bool) error {
 	return nil
 }
 
-func (e *embedded) streams(account string) ([]string, error) {
+func (e *Embedded) streams(account string) ([]string, error) {
 	d, err := e.srv.JszAccount(&server.JSzOptions{Account: account, Streams: true})
 	if err != nil {
 		return nil, fmt.Errorf("JetStream is not available in the account %s: %w", account, err)
@@ -236,7 +236,7 @@ func (e *embedded) streams(account string) ([]string, error) {
 }
 
 // watch reports a server that is gone, or that has turned JetStream off: it does so when the disk is full or fails.
-func (e *embedded) watch(fatal func(error)) {
+func (e *Embedded) watch(fatal func(error)) {
 	defer close(e.watchDone)
 	const period = time.Second
 	t := time.NewTicker(period)
@@ -267,7 +267,7 @@ func (e *embedded) watch(fatal func(error)) {
 
 // writeFailure returns the failed write that has ended one of the storage's streams, if any. After one, the server takes
 // nothing more for the stream and leaves publications unanswered until it is started again; it tells its health alone.
-func (e *embedded) writeFailure() error {
+func (e *Embedded) writeFailure() error {
 	if e.cfg.Memory || e.srv.JetStreamIsClustered() {
 		return nil // Nothing is written, or another server takes over.
 	}
@@ -284,13 +284,13 @@ func (e *embedded) writeFailure() error {
 	return nil
 }
 
-// connect opens an in-process connection for a door into an account.
-func (e *embedded) connect(account, name string) (*nats.Conn, error) {
+// Connect opens an in-process connection for a door into an account.
+func (e *Embedded) Connect(account, name string) (*nats.Conn, error) {
 	return e.dial(doorOf(account), name, doorOptions(name, e.log, nats.ErrPermissionViolation)...)
 }
 
 // dial opens an in-process connection with an entry of the keyring.
-func (e *embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error) {
+func (e *Embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error) {
 	login, err := e.login(as)
 	if err != nil {
 		return nil, err
@@ -303,32 +303,45 @@ func (e *embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error
 	return nc, nil
 }
 
-func (e *embedded) storage(name string) (*nats.Conn, error) {
+func (e *Embedded) Storage(name string) (*nats.Conn, error) {
 	e.mu.Lock()
 	account := e.plan.storage
 	e.mu.Unlock()
 	return e.dial(account, name)
 }
 
-func (e *embedded) client(name string) (*nats.Conn, error) { return e.dial(globalAccount, name) }
+func (e *Embedded) Client(name string) (*nats.Conn, error) { return e.dial(globalAccount, name) }
 
-func (e *embedded) services() []string {
+func (e *Embedded) Services() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.plan.services)
 }
 
-func (e *embedded) url() string {
+func (e *Embedded) URL() string {
 	if e.srv.Addr() == nil {
 		return ""
 	}
 	return e.srv.ClientURL()
 }
 
-func (e *embedded) storeDir() string { return e.dir }
+// Dir is the store directory.
+func (e *Embedded) Dir() string { return e.dir }
 
-// reload reads the NATS configuration again and applies what the server can change while it runs.
-func (e *embedded) reload() error {
+// Server is the embedded server, for tests that make it fail.
+func (e *Embedded) Server() *server.Server { return e.srv }
+
+// Limit is how many bytes JetStream may store.
+func (e *Embedded) Limit() (bytes int64, ok bool) {
+	c := e.srv.JetStreamConfig()
+	if c == nil {
+		return 0, false
+	}
+	return c.MaxStore, true
+}
+
+// Reload reads the NATS configuration again and applies what the server can change while it runs.
+func (e *Embedded) Reload() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	keys := maps.Clone(e.keys)
@@ -356,7 +369,7 @@ func (e *embedded) reload() error {
 
 // raisedLimit measures the disk again. A full store gets what has become free since, and its reserve at the least:
 // even a trim has to be written before it can make room. JetStream refuses to lower the limit.
-func (e *embedded) raisedLimit() (limit int64) {
+func (e *Embedded) raisedLimit() (limit int64) {
 	if js := e.srv.JetStreamConfig(); js != nil {
 		limit = js.MaxStore
 	}
@@ -366,19 +379,19 @@ func (e *embedded) raisedLimit() (limit int64) {
 	return limit
 }
 
-// stop ends the server. If it has a listener and the configuration grants the time, clients are told first and then
+// Stop ends the server. If it has a listener and the configuration grants the time, clients are told first and then
 // disconnected one by one, so that they move to another server; when ctx ends all are cut off.
-func (e *embedded) stop(ctx context.Context) error {
+func (e *Embedded) Stop(ctx context.Context) error {
 	e.cred.end()
 	close(e.stopping)
 	<-e.watchDone
-	if e.url() != "" && e.cfg.LameDuck > 0 && ctx.Err() == nil {
+	if e.URL() != "" && e.cfg.LameDuck > 0 && ctx.Err() == nil {
 		e.lameDuck(ctx)
 	}
 	return e.giveUp()
 }
 
-func (e *embedded) lameDuck(ctx context.Context) {
+func (e *Embedded) lameDuck(ctx context.Context) {
 	if e.deserted(ctx) {
 		return
 	}
@@ -397,7 +410,7 @@ func (e *embedded) lameDuck(ctx context.Context) {
 
 // deserted reports whether no client is connected. The broker's own connections were closed a moment ago; the server
 // takes another to notice, and would spend the lame duck time on them.
-func (e *embedded) deserted(ctx context.Context) bool {
+func (e *Embedded) deserted(ctx context.Context) bool {
 	const moment, step = 100 * time.Millisecond, 2 * time.Millisecond
 	t := time.NewTicker(step)
 	defer t.Stop()
@@ -416,7 +429,7 @@ func (e *embedded) deserted(ctx context.Context) bool {
 
 // giveUp frees everything that was acquired so far. Waiting for the server is not bounded: it is what flushes the
 // store, and leaving early would free the lock under a server that still writes.
-func (e *embedded) giveUp() error {
+func (e *Embedded) giveUp() error {
 	e.cred.end()
 	if e.srv != nil {
 		e.srv.Shutdown()

@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"strings"
@@ -65,14 +65,14 @@ func TestOpenTakesAnyCredential(t *testing.T) {
 	e := open(t, c)
 	t.Cleanup(func() { stop(t, e) })
 	for _, o := range [][]nats.Option{nil, {nats.Token("ignored")}, {nats.UserInfo("a", "b")}} {
-		nc, err := nats.Connect(e.url(), o...)
+		nc, err := nats.Connect(e.URL(), o...)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		nc.Close()
 	}
-	if err := e.reload(); err != nil {
+	if err := e.Reload(); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func open(t *testing.T, c conf.Config) *embedded {
+func open(t *testing.T, c conf.Config) *Embedded {
 	t.Helper()
 	e, err := startEmbedded(t.Context(), c, slog.New(slog.DiscardHandler), func(error) {})
 	if err != nil {
@@ -59,17 +59,17 @@ func open(t *testing.T, c conf.Config) *embedded {
 	return e
 }
 
-func stop(t *testing.T, e *embedded) {
+func stop(t *testing.T, e *Embedded) {
 	t.Helper()
-	if err := e.stop(context.Background()); err != nil {
+	if err := e.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // storeOne stores a message in a stream of the storage account, made if needed.
-func storeOne(t *testing.T, e *embedded, stream string) {
+func storeOne(t *testing.T, e *Embedded, stream string) {
 	t.Helper()
-	nc, err := e.storage("test")
+	nc, err := e.Storage("test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestEmbeddedKeepsItsStreams(t *testing.T) {
 	for range 2 {
 		e := open(t, quiet(dir))
 		storeOne(t, e, "S2_A")
-		if got := e.url(); got != "" {
+		if got := e.URL(); got != "" {
 			t.Errorf("a server without a listener has the address %q", got)
 		}
 		stop(t, e)
@@ -119,7 +119,7 @@ func TestEmbeddedServerIsSetUpForWeir(t *testing.T) {
 	c.NATS.ServerName = "gate-1"
 	e := open(t, c)
 	defer stop(t, e)
-	nc, err := nats.Connect(e.url())
+	nc, err := nats.Connect(e.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +368,7 @@ func TestClientsAreToldToMove(t *testing.T) {
 	c.LameDuck = 2 * time.Second
 	e := open(t, c)
 	told, gone := make(chan struct{}), make(chan struct{})
-	nc, err := nats.Connect(e.url(), nats.NoReconnect(),
+	nc, err := nats.Connect(e.URL(), nats.NoReconnect(),
 		nats.LameDuckModeHandler(func(*nats.Conn) { close(told) }),
 		nats.ClosedHandler(func(*nats.Conn) {
 			select {
@@ -394,7 +394,7 @@ func TestStopObeysItsContext(t *testing.T) {
 	c := listening(t.TempDir())
 	c.LameDuck = 10 * time.Minute
 	e := open(t, c)
-	nc, err := nats.Connect(e.url(), nats.NoReconnect())
+	nc, err := nats.Connect(e.URL(), nats.NoReconnect())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +402,7 @@ func TestStopObeysItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if err := e.stop(ctx); err != nil {
+	if err := e.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > 5*time.Second {

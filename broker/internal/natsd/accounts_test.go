@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 )
 
 // answer serves a subject in every service account, as the doors do, and says which account answered.
-func answer(t *testing.T, e *embedded, subject string) {
+func answer(t *testing.T, e *Embedded, subject string) {
 	t.Helper()
-	for _, account := range e.services() {
-		nc, err := e.connect(account, "test-door")
+	for _, account := range e.Services() {
+		nc, err := e.Connect(account, "test-door")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestAccounts(t *testing.T) {
 			storeOne(t, e, "S2_A")
 			answer(t, e, "s2.who")
 
-			nc, err := nats.Connect(e.url(), tc.login...)
+			nc, err := nats.Connect(e.URL(), tc.login...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func TestAccounts(t *testing.T) {
 				checkOutOfReach(t, e, nc)
 			}
 			if tc.wrong != nil {
-				if nc, err := nats.Connect(e.url(), tc.wrong...); err == nil {
+				if nc, err := nats.Connect(e.URL(), tc.wrong...); err == nil {
 					nc.Close()
 					t.Error("a stranger was let in")
 				}
@@ -108,7 +108,7 @@ func TestAccounts(t *testing.T) {
 }
 
 // checkOutOfReach: neither the streams nor their subjects can be seen from nc's account.
-func checkOutOfReach(t *testing.T, e *embedded, nc *nats.Conn) {
+func checkOutOfReach(t *testing.T, e *Embedded, nc *nats.Conn) {
 	t.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -146,7 +146,7 @@ func TestBrokerKeysStayInProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if nc, err := nats.Connect(e.url(), login); err == nil {
+	if nc, err := nats.Connect(e.URL(), login); err == nil {
 		nc.Close()
 		t.Error("the key of the private account works over TCP")
 	} else if !errors.Is(err, nats.ErrAuthorization) {
@@ -175,15 +175,15 @@ func TestReload(t *testing.T) {
 	}
 	for _, s := range steps {
 		write(t, c.NATS.ConfigFile, s.nats)
-		if err := e.reload(); (err == nil) != s.ok {
+		if err := e.Reload(); (err == nil) != s.ok {
 			t.Fatalf("%s: %v", s.name, err)
 		}
-		if got := e.services(); !slices.Equal(got, s.services) {
+		if got := e.Services(); !slices.Equal(got, s.services) {
 			t.Errorf("%s: doors in %v, want %v", s.name, got, s.services)
 		}
 		storeOne(t, e, "S2_A")
-		for _, account := range e.services() {
-			nc, err := e.connect(account, "test")
+		for _, account := range e.Services() {
+			nc, err := e.Connect(account, "test")
 			if err != nil {
 				t.Errorf("%s: %v", s.name, err)
 				continue

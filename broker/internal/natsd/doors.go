@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// doors are the NATS doors, one in each account that is to see the service.
-type doors struct {
-	st   store
+// Doors are the NATS doors, one in each account that is to see the service.
+type Doors struct {
+	st   Store
 	svc  protocol.Service // of requests without an access token; nil if there must be one
 	opts natsapi.Options
 	log  *slog.Logger
@@ -26,33 +26,36 @@ type doors struct {
 	open map[string]*natsapi.Door
 }
 
-// newDoors makes the doors, none of which is open. Where NATS says who its users are, weir cannot know whose token they
+// NewDoors makes the doors, none of which is open. Where NATS says who its users are, weir cannot know whose token they
 // have, so that each request must carry one, unless nothing is checked at all.
-func newDoors(st store, guard *access.Guard, opts natsapi.Options) *doors {
-	ds := &doors{st: st, opts: opts, log: opts.Logger, open: map[string]*natsapi.Door{}}
-	e, embedded := st.(*embedded)
-	ours := embedded && !e.ownUsers() // Only this program enters the accounts in which sync opens doors, or everybody may.
+func NewDoors(st Store, guard *access.Guard, opts natsapi.Options) *Doors {
+	ds := &Doors{st: st, opts: opts, log: opts.Logger, open: map[string]*natsapi.Door{}}
+	e, embedded := st.(*Embedded)
+	ours := embedded && !e.ownUsers() // Only this program enters the accounts in which Sync opens doors, or everybody may.
 	if ours || guard.Open() {
 		ds.svc = guard.Root().Service()
 	}
 	if ours && !guard.Open() {
-		ds.tokens = newTokenDoors(e.srv, guard, opts, e.connect, e.cred.refused)
+		ds.tokens = newTokenDoors(e.srv, guard, opts, e.Connect, e.cred.refused)
 	}
 	return ds
 }
 
-// letIn begins to let those in who connect with an access token.
-func (ds *doors) letIn() {
+// TokensLogIn reports whether an access token is what clients connect with.
+func (ds *Doors) TokensLogIn() bool { return ds.tokens != nil }
+
+// LetIn begins to let those in who connect with an access token.
+func (ds *Doors) LetIn() {
 	if ds.tokens != nil {
-		ds.st.(*embedded).cred.letIn(ds.tokens)
+		ds.st.(*Embedded).cred.letIn(ds.tokens)
 	}
 }
 
-// sync opens the doors of accounts that are new and closes those of accounts that are gone.
-func (ds *doors) sync(ctx context.Context) error {
+// Sync opens the doors of accounts that are new and closes those of accounts that are gone.
+func (ds *Doors) Sync(ctx context.Context) error {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	want := ds.st.services()
+	want := ds.st.Services()
 	var errs []error
 	for account, d := range ds.open {
 		if !slices.Contains(want, account) {
@@ -75,8 +78,8 @@ func (ds *doors) sync(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (ds *doors) openDoor(ctx context.Context, account string) (*natsapi.Door, error) {
-	nc, err := ds.st.connect(account, "weir-door")
+func (ds *Doors) openDoor(ctx context.Context, account string) (*natsapi.Door, error) {
+	nc, err := ds.st.Connect(account, "weir-door")
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +91,8 @@ func (ds *doors) openDoor(ctx context.Context, account string) (*natsapi.Door, e
 	return d, nil
 }
 
-// close drains all doors at once.
-func (ds *doors) close(ctx context.Context) error {
+// Close drains all doors at once.
+func (ds *Doors) Close(ctx context.Context) error {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	var closers []func(context.Context) error

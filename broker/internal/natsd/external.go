@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func openExternal(ctx context.Context, cfg conf.Config, log *slog.Logger) (*exte
 			"use always (with sync_interval: always in that NATS) or interval")
 	}
 	x := &external{cfg: cfg, log: log}
-	nc, err := x.storage("weir-check")
+	nc, err := x.Storage("weir-check")
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 	return fmt.Errorf("ask the NATS server at %s for JetStream: %w; weir's user must be allowed to publish to $JS.API.> and to subscribe to _INBOX.>", x.addr, err)
 }
 
-func (x *external) storage(name string) (*nats.Conn, error) { return x.dial(name) }
+func (x *external) Storage(name string) (*nats.Conn, error) { return x.dial(name) }
 
 func (x *external) dial(name string, more ...nats.Option) (*nats.Conn, error) {
 	opts := append(connOptions(name, x.log), more...)
@@ -98,21 +98,24 @@ func connectContext(context string, opts []nats.Option) (*nats.Conn, error) {
 	return c.Connect(opts...)
 }
 
-func (x *external) client(name string) (*nats.Conn, error) { return x.storage(name) }
+func (x *external) Client(name string) (*nats.Conn, error) { return x.Storage(name) }
 
 // connect opens a connection for a door, which does not hear itself. There is one account, that of the credentials.
-func (x *external) connect(_, name string) (*nats.Conn, error) {
+func (x *external) Connect(_, name string) (*nats.Conn, error) {
 	return x.dial(name, doorOptions(name, x.log)...)
 }
 
-func (x *external) services() []string         { return []string{globalAccount} }
-func (x *external) url() string                { return x.addr }
-func (x *external) storeDir() string           { return "" }
-func (x *external) stop(context.Context) error { return nil }
+func (x *external) Services() []string         { return []string{globalAccount} }
+func (x *external) URL() string                { return x.addr }
+func (x *external) Dir() string                { return "" }
+func (x *external) Stop(context.Context) error { return nil }
 
-// checkLogs finds nothing wrong: the files are not here.
-func (x *external) checkLogs(func(string) bool) error { return nil }
+// Limit is not known: it is that of another process.
+func (x *external) Limit() (int64, bool) { return 0, false }
 
-func (x *external) reload() error {
-	return errors.New("an external NATS is reloaded by itself: nats-server --signal reload")
+// CheckLogs finds nothing wrong: the files are not here.
+func (x *external) CheckLogs(func(string) bool) error { return nil }
+
+func (x *external) Reload() error {
+	return errors.New("weir does not reload an external NATS server; use nats-server --signal reload")
 }

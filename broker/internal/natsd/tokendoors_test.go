@@ -1,13 +1,10 @@
-package broker
+package natsd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,42 +22,6 @@ import (
 )
 
 const testRoot = "root-token-of-the-tests"
-
-func guardedBroker(t *testing.T, c conf.Config, opts ...Option) *Broker {
-	t.Helper()
-	c.RootToken, c.LameDuck = testRoot, 0
-	b, err := Start(t.Context(), c, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
-func issueToken(t *testing.T, b *Broker, id string, ops ...protocol.Operation) (secret string) {
-	t.Helper()
-	everything := protocol.ResourceSet{Kind: protocol.MatchPrefix}
-	secret, err := b.Service().IssueAccessToken(t.Context(), protocol.IssueAccessTokenRequest{ID: protocol.AccessTokenID(id),
-		Scope: protocol.AccessTokenScope{Basins: everything, Streams: everything, Ops: protocol.Operations(ops...)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return secret
-}
-
-func login(t *testing.T, b *Broker, secret string) *nats.Conn {
-	t.Helper()
-	nc, err := nats.Connect(b.ClientURL(), nats.Token(secret), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
-}
 
 // until waits for something that the server does in its own time.
 func until(t *testing.T, what string, ok func() bool) {
@@ -85,7 +46,7 @@ func (t *tokenDoors) counts() (open, conns, accounts, free, leaving int) {
 
 // TestIdleDoorsClose: a door stays for a minute after its last connection, and its account serves another token then.
 func TestIdleDoorsClose(t *testing.T) {
-	b := guardedBroker(t, listening(t.TempDir()))
+	b := startGuarded(t, listening(t.TempDir()))
 	td := b.doors.tokens
 	a, c := issueToken(t, b, "a", protocol.OpListBasins), issueToken(t, b, "c", protocol.OpListBasins)
 	nc, twin := login(t, b, a), login(t, b, a)
@@ -122,7 +83,7 @@ func TestIdleDoorsClose(t *testing.T) {
 	if _, err := client.New(other, client.Options{}).ListBasins(t.Context(), protocol.ListRequest{}); err != nil {
 		t.Error(err)
 	}
-	if err := b.Service().RevokeAccessToken(t.Context(), "c"); err != nil {
+	if err := b.root().RevokeAccessToken(t.Context(), "c"); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the account is free again", func() bool { td.sweep(now); _, _, _, free, _ := td.counts(); return free == 1 })
@@ -131,7 +92,7 @@ func TestIdleDoorsClose(t *testing.T) {
 // TestTokensAtATime: only so many tokens get a door, since who may issue tokens could connect with any number; the root
 // token always gets one.
 func TestTokensAtATime(t *testing.T) {
-	b := guardedBroker(t, listening(t.TempDir()))
+	b := startGuarded(t, listening(t.TempDir()))
 	td := b.doors.tokens
 	td.mu.Lock()
 	td.max = 1
@@ -139,7 +100,7 @@ func TestTokensAtATime(t *testing.T) {
 	first, second := issueToken(t, b, "a", protocol.OpListBasins), issueToken(t, b, "c", protocol.OpListBasins)
 	login(t, b, first)
 	login(t, b, first)
-	if nc, err := nats.Connect(b.ClientURL(), nats.Token(second)); !errors.Is(err, nats.ErrAuthorization) {
+	if nc, err := nats.Connect(b.st.URL(), nats.Token(second)); !errors.Is(err, nats.ErrAuthorization) {
 		nc.Close()
 		t.Errorf("a token beyond those that fit: %v", err)
 	}
@@ -151,14 +112,14 @@ func TestTokensAtATime(t *testing.T) {
 
 // TestPermissionsAreNotAlone: with the subject permissions out of the way, the guard still refuses what is out of scope.
 func TestPermissionsAreNotAlone(t *testing.T) {
-	b := guardedBroker(t, listening(t.TempDir()))
-	secret, err := b.Service().IssueAccessToken(t.Context(), protocol.IssueAccessTokenRequest{ID: "a", Scope: protocol.AccessTokenScope{
+	b := startGuarded(t, listening(t.TempDir()))
+	secret, err := b.root().IssueAccessToken(t.Context(), protocol.IssueAccessTokenRequest{ID: "a", Scope: protocol.AccessTokenScope{
 		Basins: protocol.ResourceSet{Kind: protocol.MatchExact, Name: "test-basin"}, Ops: protocol.Operations(protocol.OpGetBasinConfig)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	login(t, b, secret)
-	nc, err := b.st.(*embedded).dial(b.doors.tokens.accountNames()[0], "test") // as the broker, without permissions
+	nc, err := b.st.(*Embedded).dial(b.doors.tokens.accountNames()[0], "test") // as the broker, without permissions
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,10 +148,10 @@ func (t *tokenDoors) accountNames() (names []string) {
 // TestOnlyTheBrokerEntersTheStorage: what the broker says to enter accounts opens nothing over the network, and names
 // nobody else's account.
 func TestOnlyTheBrokerEntersTheStorage(t *testing.T) {
-	b := guardedBroker(t, listening(t.TempDir()))
-	e := b.st.(*embedded)
+	b := startGuarded(t, listening(t.TempDir()))
+	e := b.st.(*Embedded)
 	for _, account := range []string{globalAccount, "$SYS", doorOf(globalAccount)} {
-		if nc, err := nats.Connect(b.ClientURL(), e.cred.login(account)); !errors.Is(err, nats.ErrAuthorization) {
+		if nc, err := nats.Connect(b.st.URL(), e.cred.login(account)); !errors.Is(err, nats.ErrAuthorization) {
 			nc.Close()
 			t.Errorf("the ticket to %s works over TCP: %v", account, err)
 		}
@@ -231,14 +192,14 @@ func (pipeAddr) String() string  { return "pipe" }
 
 // TestEarlyConnectionsWait: who comes before the catalog is read is neither refused nor let in yet.
 func TestEarlyConnectionsWait(t *testing.T) {
-	b := guardedBroker(t, listening(t.TempDir()))
+	b := startGuarded(t, listening(t.TempDir()))
 	c := listening(t.TempDir())
 	c.RootToken, c.LameDuck = testRoot, 0
 	e := open(t, c)
 	t.Cleanup(func() { stop(t, e) })
 	connected := make(chan error, 1)
 	go func() {
-		nc, err := nats.Connect(e.url(), nats.Token(testRoot), nats.Timeout(20*time.Second))
+		nc, err := nats.Connect(e.URL(), nats.Token(testRoot), nats.Timeout(20*time.Second))
 		if err == nil {
 			nc.Close()
 		}
@@ -250,7 +211,7 @@ func TestEarlyConnectionsWait(t *testing.T) {
 		t.Fatalf("did not wait: %v", err)
 	default:
 	}
-	td := newTokenDoors(e.srv, b.guard, b.doors.opts, e.connect, e.cred.refused)
+	td := newTokenDoors(e.srv, b.guard, b.opts, e.Connect, e.cred.refused)
 	e.cred.letIn(td)
 	if err := <-connected; err != nil {
 		t.Error(err)
@@ -267,7 +228,7 @@ func TestStopDoesNotWaitForEarlyConnections(t *testing.T) {
 	e := open(t, c)
 	refused := make(chan error, 1)
 	go func() {
-		_, err := nats.Connect(e.url(), nats.Token(testRoot), nats.Timeout(20*time.Second))
+		_, err := nats.Connect(e.URL(), nats.Token(testRoot), nats.Timeout(20*time.Second))
 		refused <- err
 	}()
 	until(t, "the connection waits", func() bool { return e.srv.NumClients() == 1 })
@@ -281,7 +242,7 @@ func TestStopDoesNotWaitForEarlyConnections(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	c := withNATS(t, listening(t.TempDir()), "debug: false")
 	c.NATS.Listen = "127.0.0.1:0"
-	b := guardedBroker(t, c)
+	b := startGuarded(t, c)
 	td := b.doors.tokens
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -293,7 +254,7 @@ func TestManyAtOnce(t *testing.T) {
 				for range 3 {
 					conns.Go(func() {
 						// A reload cuts off who has not said who he is yet.
-						nc, err := nats.Connect(b.ClientURL(), nats.Token(secret), nats.RetryOnFailedConnect(true), nats.ReconnectWait(time.Millisecond))
+						nc, err := nats.Connect(b.st.URL(), nats.Token(secret), nats.RetryOnFailedConnect(true), nats.ReconnectWait(time.Millisecond))
 						if err != nil {
 							t.Error(err)
 							return
@@ -305,7 +266,7 @@ func TestManyAtOnce(t *testing.T) {
 					})
 				}
 				conns.Wait()
-				if err := b.Service().RevokeAccessToken(t.Context(), protocol.AccessTokenID(id)); err != nil {
+				if err := b.root().RevokeAccessToken(t.Context(), protocol.AccessTokenID(id)); err != nil {
 					t.Error(err)
 				}
 				td.sweep(time.Now())
@@ -313,7 +274,7 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	for range 5 {
-		if err := b.Reload(); err != nil {
+		if err := b.st.Reload(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -400,14 +361,14 @@ func FuzzPrefixSubject(f *testing.F) {
 func TestRefusalsAreCounted(t *testing.T) {
 	var mu sync.Mutex
 	var log strings.Builder
-	b := guardedBroker(t, listening(t.TempDir()), WithLogger(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+	b := startGuardedLogging(t, listening(t.TempDir()), slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		return log.Write(p)
-	}), &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	}), &slog.HandlerOptions{Level: slog.LevelDebug})))
 	for i := range 20 {
 		for _, o := range []nats.Option{nats.Token("hunter2hunter2"), nats.UserInfo("me", "hunter2hunter2"), nats.UserInfo("hunter2hunter2", "x")} {
-			if _, err := nats.Connect(b.ClientURL(), o); !errors.Is(err, nats.ErrAuthorization) {
+			if _, err := nats.Connect(b.st.URL(), o); !errors.Is(err, nats.ErrAuthorization) {
 				t.Fatal(i, err)
 			}
 		}
@@ -432,9 +393,6 @@ func TestRefusalsAreCounted(t *testing.T) {
 	if strings.Contains(text, "level=ERROR") || !strings.Contains(text, "Publish Violation") {
 		t.Errorf("what a client may not publish is no error of the broker:\n%s", text)
 	}
-	if !strings.Contains(text, "access=checked") {
-		t.Error("the start does not say that access is checked")
-	}
 }
 
 type writerFunc func([]byte) (int, error)
@@ -445,19 +403,19 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestUsersOfNATSNeedATokenEach(t *testing.T) {
 	c := withNATS(t, listening(t.TempDir()), "listen: \"127.0.0.1:-1\"\naccounts { TEAM { users: [{user: a, password: b}] } }")
 	c.NATS.Listen = conf.Default().NATS.Listen
-	b := guardedBroker(t, c)
+	b := startGuarded(t, c)
 	secret := issueToken(t, b, "t", protocol.OpListBasins)
-	nc, err := nats.Connect(b.ClientURL(), nats.UserInfo("a", "b"))
+	nc, err := nats.Connect(b.st.URL(), nats.UserInfo("a", "b"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
 	checkHeaderTokens(t, nc, secret)
-	if nc, err := nats.Connect(b.ClientURL(), nats.Token(secret)); err == nil {
+	if nc, err := nats.Connect(b.st.URL(), nats.Token(secret)); err == nil {
 		nc.Close()
 		t.Error("NATS knows a token that it was not told")
 	}
-	own, err := b.Connect()
+	own, err := b.st.Client("test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -479,7 +437,7 @@ func TestExternalNATSNeedsATokenEach(t *testing.T) {
 	c := conf.Default()
 	c.HTTP.Listen = ""
 	c.External.URL = srv.ClientURL()
-	b := guardedBroker(t, c)
+	b := startGuarded(t, c)
 	nc, err := nats.Connect(srv.ClientURL())
 	if err != nil {
 		t.Fatal(err)
@@ -502,43 +460,17 @@ func checkHeaderTokens(t *testing.T, nc *nats.Conn, secret string) {
 	}
 }
 
-func TestStartReadsTheRootTokenFile(t *testing.T) {
-	c := listening(t.TempDir())
-	c.RootTokenFile = filepath.Join(t.TempDir(), "root.token")
-	if _, err := Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "root_token_file: cannot be read") {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(c.RootTokenFile, []byte(testRoot+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b, err := Start(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close(context.Background())
-	login(t, b, testRoot)
-	if nc, err := nats.Connect(b.ClientURL()); err == nil {
-		nc.Close()
-		t.Error("let in without a token")
-	}
-}
-
 // BenchmarkTokenDoor measures what a connected token costs, beside its connections:
 //
-//	go test ./broker -run '^$' -bench TokenDoor -benchtime 500x
+//	go test ./broker/internal/natsd -run '^$' -bench TokenDoor -benchtime 500x
 func BenchmarkTokenDoor(b *testing.B) {
-	c := conf.Default().WithMemory()
-	c.RootToken = testRoot
-	br, err := Start(b.Context(), c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer br.Close(context.Background())
+	g := startGuarded(b, conf.Default().WithMemory())
 	everything := protocol.ResourceSet{Kind: protocol.MatchPrefix}
-	e := br.st.(*embedded)
+	e := g.st.(*Embedded)
 	secrets := make([]string, b.N)
 	for i := range secrets {
-		if secrets[i], err = br.Service().IssueAccessToken(b.Context(), protocol.IssueAccessTokenRequest{ID: protocol.AccessTokenID(fmt.Sprint("t", i)),
+		var err error
+		if secrets[i], err = g.root().IssueAccessToken(b.Context(), protocol.IssueAccessTokenRequest{ID: protocol.AccessTokenID(fmt.Sprint("t", i)),
 			Scope: protocol.AccessTokenScope{Basins: everything, Streams: everything, Ops: protocol.AllOperations}}); err != nil {
 			b.Fatal(err)
 		}

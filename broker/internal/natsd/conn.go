@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"context"
@@ -8,32 +8,54 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/conf"
 )
 
-// store is the NATS that holds the storage and the doors: embedded or external.
-type store interface {
-	// storage opens a connection to the account of the storage.
-	storage(name string) (*nats.Conn, error)
-	// services are the accounts that get a door, and connect opens a connection into one.
-	services() []string
-	connect(account, name string) (*nats.Conn, error)
-	// client opens a connection for the embedding program.
-	client(name string) (*nats.Conn, error)
-	// storeDir is the directory whose file system holds the records, "" if it is not this process that writes them.
-	storeDir() string
-	// url is where clients connect, "" if they cannot.
-	url() string
-	// checkLogs fails if JetStream has lost a log; needed tells which the catalog needs.
-	checkLogs(needed func(log string) bool) error
-	reload() error
-	// stop is the last call; connections are closed before it or cut by it.
-	stop(ctx context.Context) error
+// Store is the NATS that holds the storage and the doors: embedded or external.
+type Store interface {
+	// Storage opens a connection to the account of the storage.
+	Storage(name string) (*nats.Conn, error)
+	// Services are the accounts that get a door, and Connect opens a connection into one.
+	Services() []string
+	Connect(account, name string) (*nats.Conn, error)
+	// Client opens a connection for the embedding program.
+	Client(name string) (*nats.Conn, error)
+	// Dir is the directory whose file system holds the records, "" if it is not this process that writes them.
+	Dir() string
+	// Limit is how many bytes JetStream may store; ok tells whether it is known.
+	Limit() (bytes int64, ok bool)
+	// URL is where clients connect, "" if they cannot.
+	URL() string
+	// CheckLogs fails if JetStream has lost a log; needed tells which the catalog needs.
+	CheckLogs(needed func(log string) bool) error
+	// Reload reads the NATS configuration again and applies what NATS can change while it runs.
+	Reload() error
+	// Stop is the last call; connections are closed before it or cut by it.
+	Stop(ctx context.Context) error
 }
 
 var (
-	_ store = (*embedded)(nil)
-	_ store = (*external)(nil)
+	_ Store = (*Embedded)(nil)
+	_ Store = (*external)(nil)
 )
+
+// Open starts the embedded server, or connects to the external one, as the configuration says. ctx bounds the opening
+// only. fatal is called at most once, if an embedded server stops or turns JetStream off by itself later.
+func Open(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal func(error)) (Store, error) {
+	if !cfg.External.Enabled() {
+		e, err := startEmbedded(ctx, cfg, log, fatal)
+		if err != nil {
+			return nil, err // A nil *Embedded would not be a nil Store.
+		}
+		return e, nil
+	}
+	x, err := openExternal(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
 
 // doorOptions are those of a connection that a door has, after connOptions. The door does not hear itself, and what clients
 // can make it stumble over as often as they like, broken headers and the errors in quiet, is no warning:

@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"fmt"
@@ -14,13 +14,14 @@ import (
 func TestClientsDoNotFillTheLog(t *testing.T) {
 	var mu sync.Mutex
 	var lines []string
-	b := guardedBroker(t, listening(t.TempDir()), WithLogger(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+	log := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		lines = append(lines, string(p))
 		return len(p), nil
-	}), &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	b.log.Info("the clients begin")
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b := startGuardedLogging(t, listening(t.TempDir()), log)
+	log.Info("the clients begin")
 	said := func(what string) (warned []string, found bool) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -38,7 +39,7 @@ func TestClientsDoNotFillTheLog(t *testing.T) {
 	if err := nc.PublishRequest("$SRV.PING", "$JS.API.INFO", nil); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := net.DialTimeout("tcp", strings.TrimPrefix(b.ClientURL(), "nats://"), 5*time.Second)
+	raw, err := net.DialTimeout("tcp", strings.TrimPrefix(b.st.URL(), "nats://"), 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

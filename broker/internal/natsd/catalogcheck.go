@@ -1,4 +1,4 @@
-package broker
+package natsd
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // checkCatalog refuses a store that has records and no catalog. The server drops a block of the catalog that it cannot
 // read with a warning, and a broker that went on would tell everybody that their basins do not exist. A deletion removes
 // records first and names last, so there is no other way to get there.
-func (e *embedded) checkCatalog() error {
+func (e *Embedded) checkCatalog() error {
 	d, err := e.srv.JszAccount(&server.JSzOptions{Account: e.plan.storage, Streams: true})
 	if err != nil {
 		return fmt.Errorf("JetStream is not available in the account %s: %w", e.plan.storage, err)
