@@ -48,18 +48,7 @@ type Adapter struct {
 	unsynced   atomic.Uint64 // chunks stored since the last sync began
 	emptiness  *emptiness
 
-	mu       sync.Mutex
-	logs     map[string]*logSlot             // by name of the JetStream stream
-	removing map[protocol.BasinName]struct{} // no log of these is opened any more
-	closed   bool
-	failed   error // see Fail
-}
-
-// logSlot is a log that is open or being opened.
-type logSlot struct {
-	ready chan struct{}
-	log   *log
-	err   error // read after ready
+	logs logs
 }
 
 const defaultInflightBytes = 128 << 20
@@ -88,9 +77,11 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if opts.Fatal == nil {
 		opts.Fatal = func(error) {}
 	}
-	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-", logs: map[string]*logSlot{},
-		removing: map[protocol.BasinName]struct{}{}, budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
+	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-",
+		budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.logs = logs{ctx: a.ctx, tasks: &a.tasks, slots: map[string]*logSlot{}, removing: map[protocol.BasinName]struct{}{}}
+	a.logs.open = a.openLog
 	defer func() {
 		if err != nil {
 			a.closeAll()
@@ -175,7 +166,7 @@ func (a *Adapter) watchReconnects(pub *nats.Conn) {
 			if !ok {
 				return
 			}
-			for _, l := range a.openLogs() {
+			for _, l := range a.logs.all() {
 				if l.pub == pub {
 					l.seq.in.postResumed()
 				}
@@ -186,100 +177,26 @@ func (a *Adapter) watchReconnects(pub *nats.Conn) {
 	}
 }
 
-// logOf returns the log, opening it if needed. The caller has made sure that its basin exists.
+// logOf returns a basin's log, opening it if needed. The caller has made sure that the basin exists.
 func (a *Adapter) logOf(ctx context.Context, basin protocol.BasinName, n int) (*log, error) {
-	name := a.logName(basin, n)
-	a.mu.Lock()
-	slot, ok := a.logs[name]
-	if !ok {
-		if _, removing := a.removing[basin]; removing || a.closed {
-			a.mu.Unlock()
-			if removing {
-				return nil, basinDeleting(basin)
-			}
-			return nil, errDraining
-		}
-		slot = &logSlot{ready: make(chan struct{})}
-		a.logs[name] = slot
-		a.tasks.Go(func() {
-			slot.log, slot.err = a.openLog(a.ctx, basin, n)
-			if slot.err != nil {
-				a.mu.Lock()
-				delete(a.logs, name) // the next one to ask tries again
-				a.mu.Unlock()
-			}
-			close(slot.ready)
-			if slot.err == nil {
-				a.inherit(slot.log)
-			}
-		})
-	}
-	a.mu.Unlock()
-	select {
-	case <-slot.ready:
-		return slot.log, slot.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return a.logs.get(ctx, basin, a.logName(basin, n))
 }
 
-// spawn starts a task that ends with the adapter's context; false when the adapter is closed.
-func (a *Adapter) spawn(task func()) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.closed {
-		a.tasks.Go(task)
-	}
-	return !a.closed
-}
-
-// openedLog returns the log if it is open, or nil.
+// openedLog returns a basin's log if it is open, or nil.
 func (a *Adapter) openedLog(basin protocol.BasinName, n int) *log {
-	a.mu.Lock()
-	slot := a.logs[a.logName(basin, n)]
-	a.mu.Unlock()
-	if slot == nil {
-		return nil
-	}
-	select {
-	case <-slot.ready:
-		return slot.log
-	default:
-		return nil
-	}
-}
-
-// openLogs returns all logs that are open.
-func (a *Adapter) openLogs() []*log {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	logs := make([]*log, 0, len(a.logs))
-	for _, slot := range a.logs {
-		select {
-		case <-slot.ready:
-			if slot.log != nil {
-				logs = append(logs, slot.log)
-			}
-		default:
-		}
-	}
-	return logs
+	return a.logs.opened(a.logName(basin, n))
 }
 
 // Close refuses new appends, settles those in flight until ctx ends, and closes the connections. Appends that cannot be
 // settled in time are answered as unknown. Feeds end with code server_draining.
 func (a *Adapter) Close(ctx context.Context) error {
-	a.mu.Lock()
-	if a.closed {
-		a.mu.Unlock()
+	if !a.logs.shut() {
 		return nil
 	}
-	a.closed = true
-	a.mu.Unlock()
 	a.cancel()
 	a.tasks.Wait()
 	var closing sync.WaitGroup
-	for _, l := range a.openLogs() {
+	for _, l := range a.logs.all() {
 		closing.Go(func() { l.close(ctx, errDraining) })
 	}
 	closing.Wait()
@@ -307,3 +224,8 @@ func (a *Adapter) closeAll() {
 		a.manage.Close()
 	}
 }
+
+// Fail tells the adapter that the store does not work any more, although it still answers reads: every append that waits
+// is answered with code storage, as unknown, and so is every one that comes. Without it they would wait for a JetStream
+// that never answers. It is final, and may be called at any time and more than once.
+func (a *Adapter) Fail(err error) { a.logs.fail(err) }

@@ -181,11 +181,9 @@ func (a *Adapter) logsOf(ctx context.Context, basin protocol.BasinName) (logs []
 			logs = append(logs, n)
 		}
 	}
-	a.mu.Lock()
-	for name := range a.logs {
+	for _, name := range a.logs.names() {
 		note(name)
 	}
-	a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	names := a.js.StreamNames(ctx, jetstream.WithStreamListSubject(a.opts.Prefix+".log."+string(basin)+".>"))

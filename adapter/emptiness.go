@@ -208,18 +208,6 @@ func (m *emptiness) next(ds []deadline) uint64 {
 	return at
 }
 
-// emptied reports whether the stream's last append was a trim that left nothing.
-func (c *stored) emptied() bool { return c.Trim > 0 && c.Trim >= c.Next }
-
-// lastWrite is when the stream was last appended to, or else created, in seconds, rounded up.
-func (e *streamEntry) lastWrite(newest *stored) uint64 {
-	at := newest.lastAppend().At
-	if newest.seq == 0 {
-		at = millis(e.createdAt)
-	}
-	return (at + 999) / 1000
-}
-
 // retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,
 // because the sequencer can refuse it; then follows what every deletion does.
 func (m *emptiness) retire(ctx context.Context, l *log, e *streamEntry, newest *stored) (gone bool, err error) {
@@ -251,30 +239,6 @@ func (m *emptiness) retire(ctx context.Context, l *log, e *streamEntry, newest *
 	m.a.logger.Info("deleting a stream that has been empty for long enough",
 		slog.String("basin", string(e.Basin)), slog.String("stream", string(e.Name)))
 	return true, m.a.deleteStream(ctx, e.ref(), e.ID)
-}
-
-// empty reports whether no chunk of a stream holds a record that a reader could see at now, in milliseconds.
-func (l *log) empty(ctx context.Context, subject string, newest *stored, now uint64) (bool, error) {
-	shows := func(c *stored) bool {
-		return c.Records.Len() > 0 && c.Next > newest.Trim && (c.Expiry == 0 || c.Expiry > now)
-	}
-	if newest.seq == 0 || newest.emptied() {
-		return true, nil
-	}
-	if shows(newest) {
-		return false, nil
-	}
-	for at := js.Seq(0); at < newest.seq; {
-		c, err := l.getNext(ctx, subject, at+1)
-		if errors.Is(err, js.ErrNotFound) {
-			break // purged meanwhile
-		}
-		if err != nil || shows(&c) {
-			return false, err
-		}
-		at = c.seq
-	}
-	return true, nil
 }
 
 // done notes in the catalog that the deadlines up to now were dealt with, and returns the stream's new entry; nil when

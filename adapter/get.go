@@ -42,6 +42,9 @@ func (c *stored) visible(now uint64) protocol.Records {
 	return c.Records
 }
 
+// emptied reports whether the stream's last append was a trim that left nothing.
+func (c *stored) emptied() bool { return c.Trim > 0 && c.Trim >= c.Next }
+
 // meteredFrom is the metered size of the chunk's records with a seq_num of at least seq, as they were appended.
 func (c *stored) meteredFrom(seq uint64) (metered uint64) {
 	if seq <= c.FirstSeqNum() {

@@ -145,35 +145,6 @@ func (j *janitor) report(ctx context.Context, what string, err error, attr slog.
 	}
 }
 
-// purgeTrimmed removes the chunks that lie wholly below the trim point, but never the newest one.
-func (st *stream) purgeTrimmed(ctx context.Context) error {
-	st.live.mu.Lock()
-	trim, newest := st.live.trim, st.live.last
-	st.live.mu.Unlock()
-	if trim == 0 || trim == protocol.TerminalTrimPoint {
-		return nil
-	}
-	at, _, err := st.seek(ctx, trim, bySeqNum)
-	if err != nil {
-		return err
-	}
-	if at == 0 {
-		at = newest
-	}
-	if err := st.log.purge(ctx, st.subject, min(at, newest)); err != nil {
-		return err
-	}
-	st.checks.before(0) // what comes first now may have expired before
-	return nil
-}
-
-// closed reports whether the log's sequencer was stopped: the log is gone, or the adapter is closing.
-func (l *log) closed() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.gone
-}
-
 // purgeStream removes a deleted stream's chunks, and then its name.
 func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	now, _, purging := j.a.catalog.view.stream(e.ref())
@@ -198,28 +169,6 @@ func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	return nil
 }
 
-// end makes a stream refuse appends, and returns it if it is loaded or loading.
-func (l *log) end(id string) *stream {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	st := l.streams[id]
-	if st != nil {
-		st.ended.Store(true)
-	}
-	return st
-}
-
-// drop forgets a loaded stream; its handles get reason.
-func (l *log) drop(id string, reason error) {
-	l.mu.Lock()
-	st := l.streams[id]
-	delete(l.streams, id)
-	l.mu.Unlock()
-	if st != nil {
-		st.live.close(reason)
-	}
-}
-
 // purgeBasin removes a deleted basin's logs, its streams' names, and then its own.
 func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
 	rec, revision, ok := j.a.catalog.view.basin(name)
@@ -227,9 +176,7 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 		return nil
 	}
 	entries := j.a.catalog.view.markPurging(name)
-	j.a.mu.Lock()
-	j.a.removing[name] = struct{}{}
-	j.a.mu.Unlock()
+	j.a.logs.bar(name)
 	logs, err := j.a.logsOf(ctx, name)
 	if err != nil {
 		return err
@@ -247,9 +194,7 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	if err := j.a.catalog.remove(ctx, basinKey(name), revision); err != nil {
 		return err
 	}
-	j.a.mu.Lock()
-	delete(j.a.removing, name)
-	j.a.mu.Unlock()
+	j.a.logs.unbar(name)
 	j.a.catalog.view.removeBasin(name, revision)
 	return nil
 }
@@ -257,23 +202,8 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 // removeLog stops a log's sequencer and deletes the JetStream stream with all records.
 func (a *Adapter) removeLog(ctx context.Context, basin protocol.BasinName, n int) error {
 	name := a.logName(basin, n)
-	a.mu.Lock()
-	slot := a.logs[name]
-	a.mu.Unlock()
-	if slot != nil {
-		select {
-		case <-slot.ready:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if slot.log != nil {
-			settle, cancel := context.WithTimeout(ctx, js.Timeout)
-			slot.log.close(settle, basinDeleting(basin))
-			cancel()
-		}
-		a.mu.Lock()
-		delete(a.logs, name)
-		a.mu.Unlock()
+	if err := a.logs.remove(ctx, name, basinDeleting(basin)); err != nil {
+		return err
 	}
 	a.watermarks.Remove(name)
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
@@ -383,9 +313,7 @@ func (j *janitor) seal(ctx context.Context, l *log, e *streamEntry) (js.Seq, err
 	if err := st.ask(ctx, sealRequest); err != nil {
 		return 0, err
 	}
-	st.live.mu.Lock()
-	defer st.live.mu.Unlock()
-	return st.live.last, nil
+	return st.live.newest(), nil
 }
 
 // unload drops streams that nobody uses from memory.
@@ -395,7 +323,7 @@ func (j *janitor) unload() {
 		return
 	}
 	j.unloaded = now
-	for _, l := range j.a.openLogs() {
+	for _, l := range j.a.logs.all() {
 		l.unloadIdle(now.Add(-unloadAfter))
 	}
 }

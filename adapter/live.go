@@ -108,6 +108,13 @@ func (v *live) position() (tail protocol.Position, trim uint64, closed error) {
 	return v.tail, v.trim, v.closed
 }
 
+// trimmed is the durable trim point, and where the stream's newest durable chunk stands.
+func (v *live) trimmed() (trim uint64, newest js.Seq) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.trim, v.last
+}
+
 // newest is where the stream's newest durable chunk stands; 0: it has none.
 func (v *live) newest() js.Seq {
 	v.mu.Lock()

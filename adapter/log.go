@@ -29,7 +29,6 @@ type log struct {
 	sub         *nats.Subscription
 	seq         *sequencer
 	stop        context.CancelFunc // ends the sequencer at once
-	synced      bool               // what is stored counts once the committer says so; else at once
 
 	mu      sync.Mutex
 	streams map[string]*stream // loaded or loading, by id
@@ -74,8 +73,12 @@ func StorageSubjects(prefix string) []string {
 }
 
 // openLog makes sure that the JetStream stream is there and starts its sequencer.
-func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) (*log, error) {
-	l := &log{a: a, name: a.logName(basin, n), subjects: a.logSubjects(basin, n), streams: map[string]*stream{}}
+func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
+	basin, n, ok := a.parseLogName(name)
+	if !ok {
+		return nil, fmt.Errorf("%q is not the name of a log", name)
+	}
+	l := &log{a: a, name: name, subjects: a.logSubjects(basin, n), streams: map[string]*stream{}}
 	l.logger = a.logger.With(slog.String("log", l.name))
 	last, err := l.ensure(ctx, basin, n)
 	if err != nil {
@@ -84,11 +87,12 @@ func (a *Adapter) openLog(ctx context.Context, basin protocol.BasinName, n int) 
 	slot := int(a.nextConn.Add(1))
 	l.pub = a.pubs[slot%len(a.pubs)]
 	l.get = a.gets[slot%len(a.gets)]
-	if l.synced = a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs(); l.synced {
-		a.watermarks.Begin(l.name)
-	}
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
+	if a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs() {
+		l.seq.commit = a.commit
+		a.watermarks.Begin(l.name)
+	}
 	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
 		return nil, fmt.Errorf("subscribe for publication answers of %s: %w", l.name, err)
 	}
@@ -153,7 +157,7 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	l.mu.Unlock()
 	if !ok && !(fresh && st.loaded(stored{}, nil, reloads)) {
 		// The load outlives a caller that goes away: others may wait for it.
-		if !l.a.spawn(func() { st.load(l.a.ctx) }) {
+		if !l.a.logs.spawn(func() { st.load(l.a.ctx) }) {
 			st.loaded(stored{}, errDraining, reloads)
 		}
 	}
@@ -168,51 +172,6 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 		return nil, st.loadErr
 	}
 	return st, nil
-}
-
-// load reads the stream's newest chunk. A failure is not remembered: the stream is taken out, and the next one to ask
-// loads again. What was read while another server's writes made states stale is read again.
-func (st *stream) load(ctx context.Context) {
-	for {
-		st.log.mu.Lock()
-		reloads := st.log.reloads
-		st.log.mu.Unlock()
-		last, err := st.log.getLast(ctx, st.subject)
-		if errors.Is(err, js.ErrNotFound) {
-			last, err = stored{}, nil
-		}
-		if st.loaded(last, err, reloads) {
-			return
-		}
-	}
-}
-
-// loaded sets the state that was read after so many reloads and lets the stream be used; false when there has been
-// another one since.
-func (st *stream) loaded(last stored, err error, reloads int) bool {
-	st.log.mu.Lock()
-	defer st.log.mu.Unlock()
-	switch {
-	case err != nil:
-		if st.log.streams[st.id] == st {
-			delete(st.log.streams, st.id)
-		}
-		st.loadErr = err
-	case reloads != st.log.reloads:
-		return false
-	default:
-		st.spec = stateOf(&last)
-		st.durable = st.spec
-		st.live.tail, st.live.trim, st.live.last = last.Tail(), last.Trim, last.seq
-		if st.spec.terminal {
-			st.live.closed = errStreamGone
-		}
-		if last.seq != 0 {
-			st.index.add(markOf(last.seq, &last.Chunk))
-		}
-	}
-	close(st.ready)
-	return true
 }
 
 // reload reads the state of every loaded stream again, after another server wrote to the log.
@@ -251,6 +210,13 @@ type reloaded struct {
 	err  error
 }
 
+// countStreams is how many streams are loaded or loading.
+func (l *log) countStreams() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.streams)
+}
+
 // unloadIdle drops the streams that nobody has used since before.
 func (l *log) unloadIdle(before time.Time) {
 	l.mu.Lock()
@@ -283,4 +249,66 @@ func (l *log) close(ctx context.Context, reason error) {
 	for _, st := range streams {
 		st.live.close(reason)
 	}
+}
+
+// closed reports whether the log's sequencer was stopped: the log is gone, or the adapter is closing.
+func (l *log) closed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone
+}
+
+// end makes a stream refuse appends, and returns it if it is loaded or loading.
+func (l *log) end(id string) *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.streams[id]
+	if st != nil {
+		st.ended.Store(true)
+	}
+	return st
+}
+
+// drop forgets a loaded stream; its handles get reason.
+func (l *log) drop(id string, reason error) {
+	l.mu.Lock()
+	st := l.streams[id]
+	delete(l.streams, id)
+	l.mu.Unlock()
+	if st != nil {
+		st.live.close(reason)
+	}
+}
+
+// configure hands the configuration that stands in the view to a stream, if it is loaded or loading.
+func (l *log) configure(e *streamEntry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if st := l.streams[e.ID]; st != nil {
+		st.settings.Store(settingsOf(l.a.catalog.current(e)))
+	}
+}
+
+// empty reports whether no chunk of a stream holds a record that a reader could see at now, in milliseconds.
+func (l *log) empty(ctx context.Context, subject string, newest *stored, now uint64) (bool, error) {
+	shows := func(c *stored) bool {
+		return c.Records.Len() > 0 && c.Next > newest.Trim && (c.Expiry == 0 || c.Expiry > now)
+	}
+	if newest.seq == 0 || newest.emptied() {
+		return true, nil
+	}
+	if shows(newest) {
+		return false, nil
+	}
+	for at := js.Seq(0); at < newest.seq; {
+		c, err := l.getNext(ctx, subject, at+1)
+		if errors.Is(err, js.ErrNotFound) {
+			break // purged meanwhile
+		}
+		if err != nil || shows(&c) {
+			return false, err
+		}
+		at = c.seq
+	}
+	return true, nil
 }

@@ -107,6 +107,13 @@ func (m *mailbox) failure() error {
 	return m.mail.failed
 }
 
+// waiting is how many requests the sequencer has not taken.
+func (m *mailbox) waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.mail.requests)
+}
+
 // close shuts the door for requests, which get reason, and wakes the sequencer.
 func (m *mailbox) close(reason error) {
 	m.mu.Lock()

@@ -103,11 +103,11 @@ func TestOpenDuringADeletionFindsNoStream(t *testing.T) {
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 	h.mustAppend(ref, body("x"))
 	name := h.logName(ref.Basin, h.entry(ref).Log)
-	h.mu.Lock()
-	open := h.logs[name]
+	h.logs.mu.Lock()
+	open := h.logs.slots[name]
 	slow := &logSlot{ready: make(chan struct{})}
-	h.logs[name] = slow
-	h.mu.Unlock()
+	h.logs.slots[name] = slow
+	h.logs.mu.Unlock()
 	got := make(chan error, 1)
 	ctx := &waitContext{Context: t.Context(), waits: make(chan struct{})}
 	go func() {
@@ -118,9 +118,9 @@ func TestOpenDuringADeletionFindsNoStream(t *testing.T) {
 		got <- err
 	}()
 	<-ctx.waits
-	h.mu.Lock()
-	h.logs[name] = open
-	h.mu.Unlock()
+	h.logs.mu.Lock()
+	h.logs.slots[name] = open
+	h.logs.mu.Unlock()
 	if err := h.DeleteStream(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}

@@ -51,8 +51,8 @@ func (s *sequencer) recover(ctx context.Context) {
 			s.broken = nil
 			return
 		}
-		if s.failed = s.in.failure(); s.failed == nil {
-			s.failed = s.log.a.commit.Failure()
+		if s.failed = s.in.failure(); s.failed == nil && s.commit != nil {
+			s.failed = s.commit.Failure()
 		}
 		if s.failed != nil || ctx.Err() != nil {
 			return // failAll or abandon answers the rest
@@ -118,7 +118,7 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 // subjectPassed reports whether a publication failed because its stream is not what it was, although nobody wrote to the
 // log: another server has removed it.
 func (s *sequencer) subjectPassed(cause error) bool {
-	return s.log.a.opts.Shared && js.WrongSequence(cause)
+	return s.shared && js.WrongSequence(cause)
 }
 
 // awaitAnswers gives the publications under way some time to be answered, which saves work. Correctness does not need
@@ -183,8 +183,10 @@ func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool,
 
 // redecide puts the requests of lost chunks back to the front of the queue, after the streams' states were read again.
 func (s *sequencer) redecide(ctx context.Context) error {
-	if err := s.log.a.commit.Wait(ctx); err != nil {
-		return err
+	if s.commit != nil {
+		if err := s.commit.Wait(ctx); err != nil {
+			return err
+		}
 	}
 	s.settleDurable(s.stored)
 	states, err := s.log.reload(ctx)

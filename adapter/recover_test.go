@@ -261,4 +261,9 @@ func swapSync(a *Adapter, sync func() error) {
 func swapCommitter(a *Adapter, config durable.Config) {
 	a.commit.Close()
 	a.commit = durable.NewCommitter(config)
+	for _, l := range a.logs.all() {
+		if l.seq.commit != nil {
+			l.seq.commit = a.commit
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
@@ -25,8 +26,12 @@ const (
 // The life of an append: post -> admit (conditions, seq_nums, encoding into a chunk) -> publish -> PubAck (stored) ->
 // committer -> durable -> the tail moves, followers get the batch, the request is answered.
 type sequencer struct {
-	log *log
-	in  mailbox
+	log    *log
+	upkeep upkeep
+	commit *durable.Committer // nil: what is stored counts as durable at once
+	shared bool               // other servers write to the log too
+	prefix string             // of chunk ids
+	in     mailbox
 
 	queue  []*request // waiting for room in the pipeline
 	open   []*pending // chunks being filled in this turn, in order of publication
@@ -48,8 +53,9 @@ type sequencer struct {
 	done  chan struct{}
 }
 
+// newSequencer makes the sequencer of a log whose last sequence is last.
 func newSequencer(l *log, last js.Seq) *sequencer {
-	s := &sequencer{log: l, in: mailbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
+	s := &sequencer{log: l, upkeep: l.a, shared: l.a.opts.Shared, prefix: l.a.incarnation, in: mailbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
 		done: make(chan struct{})}
 	s.out = newPublisher(l.pub, l.replyPrefix, func(token uint64, err error) { s.in.postAck(pubAck{token: token, err: err}) })
 	return s
@@ -120,9 +126,7 @@ func (s *sequencer) run(ctx context.Context) {
 }
 
 func (s *sequencer) idle() bool {
-	s.in.mu.Lock()
-	defer s.in.mu.Unlock()
-	return len(s.flight) == 0 && len(s.queue) == 0 && len(s.in.mail.requests) == 0
+	return len(s.flight) == 0 && len(s.queue) == 0 && s.in.waiting() == 0
 }
 
 // admitAll sequences queued requests while the pipeline has room.
@@ -153,7 +157,7 @@ func (s *sequencer) admitAll() {
 // place.
 func (s *sequencer) mustWait(r *request) bool {
 	p := r.st.newest
-	if !s.log.a.opts.Shared || p == nil || p.stored || r.kind == sealRequest {
+	if !s.shared || p == nil || p.stored || r.kind == sealRequest {
 		return false
 	}
 	if p == r.st.open && p.fits(max(1, len(r.in.Records)), max(uint64(r.cost), terminalRecord.MeteredSize())) &&
@@ -228,7 +232,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	}
 	st.checks.fresh.Store(false)
 	s.chunkID++
-	p := &pending{st: st, id: s.log.a.incarnation + strconv.FormatUint(s.chunkID, 36), arrived: now,
+	p := &pending{st: st, id: s.prefix + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.spec}
 	if records > 0 {
 		if st.cipher != protocol.CipherNone {
@@ -236,7 +240,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 		}
 		p.wire = newWire(records, metered)
 	}
-	if s.log.a.opts.Shared {
+	if s.shared {
 		p.before = st.newest
 	}
 	st.open, st.newest = p, p
@@ -305,7 +309,7 @@ func (s *sequencer) reject(r *request, threshold uint64, err error) {
 
 func (s *sequencer) answer(r *request, ack protocol.AppendAck, err error) {
 	if r.cost > 0 {
-		s.log.a.budget.Release(r.cost)
+		s.upkeep.answered(r.cost)
 	}
 	r.done(ack, err)
 	r.st.release()
@@ -329,7 +333,7 @@ func (s *sequencer) publishAll() {
 // publish sends one chunk to stand right behind all that was sent before.
 func (s *sequencer) publish(p *pending) {
 	pub := publication{token: s.token, subject: p.st.subject, header: p.header, expected: s.last, wire: p.wire}
-	if s.log.a.opts.Shared {
+	if s.shared {
 		pub.checkSubject, pub.subjectLast = true, p.st.live.newest()
 		if p.before != nil {
 			pub.subjectLast = p.before.seq
@@ -372,11 +376,11 @@ func (s *sequencer) countStored() {
 	for i := s.stored - s.popped; i < uint64(len(s.flight)) && s.flight[i].stored; i++ {
 		s.stored++
 	}
-	s.log.a.unsynced.Add(s.stored - before)
+	s.upkeep.stored(s.stored - before)
 	switch {
 	case s.stored == before:
-	case s.log.synced:
-		s.log.a.commit.Stored(s, s.stored, s.flight[s.stored-s.popped-1].seq)
+	case s.commit != nil:
+		s.commit.Stored(s, s.stored, s.flight[s.stored-s.popped-1].seq)
 	default:
 		s.Durable(s.stored)
 	}
@@ -402,7 +406,7 @@ func (s *sequencer) finish(p *pending) {
 	p.before = nil // or they would all hang together
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
-	s.log.a.sizes.touch(st.ref, st.id, &st.checks.size)
+	s.upkeep.changed(st)
 	st.index.add(mark{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
 	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
 	if p.after.terminal {
@@ -412,10 +416,10 @@ func (s *sequencer) finish(p *pending) {
 		st.checks.before(p.expiry)
 	}
 	if p.after.wrote.MinAgeSecs > 0 && p.count > 0 && !p.after.terminal {
-		s.log.a.emptiness.appended(st, p.after)
+		s.upkeep.armed(st, p.after)
 	}
 	if trimmed && !p.after.terminal {
-		s.log.a.janitor.trim(st)
+		s.upkeep.trimmed(st)
 	}
 	for i := range p.replies {
 		r := &p.replies[i]

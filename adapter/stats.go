@@ -59,15 +59,10 @@ func (s *sequencer) show() {
 func (a *Adapter) Stats() (s Stats) {
 	s.Basins, s.Streams = a.catalog.view.count()
 	s.Tokens = a.catalog.tokens.count()
-	for _, l := range a.openLogs() {
+	for _, l := range a.logs.all() {
 		s.Logs++
-		l.mu.Lock()
-		s.LoadedStreams += len(l.streams)
-		l.mu.Unlock()
-		l.seq.in.mu.Lock()
-		s.QueuedAppends += len(l.seq.in.mail.requests)
-		l.seq.in.mu.Unlock()
-		s.QueuedAppends += int(l.seq.stats.queued.Load())
+		s.LoadedStreams += l.countStreams()
+		s.QueuedAppends += l.seq.in.waiting() + int(l.seq.stats.queued.Load())
 		s.ChunksInFlight += int(l.seq.stats.flights.Load())
 	}
 	s.Followers, s.DroppedBatches, s.LaggedFeeds = a.live.followers.Load(), a.live.dropped.Load(), a.live.lagged.Load()

@@ -2,9 +2,11 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -56,6 +58,71 @@ func (st *stream) release() {
 		st.idleSince = time.Now()
 	}
 	st.log.mu.Unlock()
+}
+
+// load reads the stream's newest chunk. A failure is not remembered: the stream is taken out, and the next one to ask
+// loads again. What was read while another server's writes made states stale is read again.
+func (st *stream) load(ctx context.Context) {
+	for {
+		st.log.mu.Lock()
+		reloads := st.log.reloads
+		st.log.mu.Unlock()
+		last, err := st.log.getLast(ctx, st.subject)
+		if errors.Is(err, js.ErrNotFound) {
+			last, err = stored{}, nil
+		}
+		if st.loaded(last, err, reloads) {
+			return
+		}
+	}
+}
+
+// loaded sets the state that was read after so many reloads and lets the stream be used; false when there has been
+// another one since.
+func (st *stream) loaded(last stored, err error, reloads int) bool {
+	st.log.mu.Lock()
+	defer st.log.mu.Unlock()
+	switch {
+	case err != nil:
+		if st.log.streams[st.id] == st {
+			delete(st.log.streams, st.id)
+		}
+		st.loadErr = err
+	case reloads != st.log.reloads:
+		return false
+	default:
+		st.spec = stateOf(&last)
+		st.durable = st.spec
+		st.live.tail, st.live.trim, st.live.last = last.Tail(), last.Trim, last.seq
+		if st.spec.terminal {
+			st.live.closed = errStreamGone
+		}
+		if last.seq != 0 {
+			st.index.add(markOf(last.seq, &last.Chunk))
+		}
+	}
+	close(st.ready)
+	return true
+}
+
+// purgeTrimmed removes the chunks that lie wholly below the trim point, but never the newest one.
+func (st *stream) purgeTrimmed(ctx context.Context) error {
+	trim, newest := st.live.trimmed()
+	if trim == 0 || trim == protocol.TerminalTrimPoint {
+		return nil
+	}
+	at, _, err := st.seek(ctx, trim, bySeqNum)
+	if err != nil {
+		return err
+	}
+	if at == 0 {
+		at = newest
+	}
+	if err := st.log.purge(ctx, st.subject, min(at, newest)); err != nil {
+		return err
+	}
+	st.checks.before(0) // what comes first now may have expired before
+	return nil
 }
 
 // Stream is a handle to an opened stream; see sessions.Stream for the contract of its methods.

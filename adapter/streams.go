@@ -139,15 +139,6 @@ func (a *Adapter) updateStream(ctx context.Context, old *streamEntry, rec *strea
 	return nil
 }
 
-// configure hands the configuration that stands in the view to a stream, if it is loaded or loading.
-func (l *log) configure(e *streamEntry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if st := l.streams[e.ID]; st != nil {
-		st.settings.Store(settingsOf(l.a.catalog.current(e)))
-	}
-}
-
 // GetStreamConfig returns a stream's resolved configuration (control plane 4.4).
 func (a *Adapter) GetStreamConfig(_ context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
 	e, basinOK, _ := a.catalog.view.stream(ref)

@@ -1,0 +1,24 @@
+package adapter
+
+// upkeep is what a sequencer tells of its chunks. The methods return at once: they are called by the sequencer's goroutine
+// for every chunk.
+type upkeep interface {
+	// stored says that so many more chunks are stored.
+	stored(chunks uint64)
+	// changed says that a stream has a new durable chunk.
+	changed(st *stream)
+	// armed says that a durable append may delete the stream one day, if nothing follows it; s is the state after it.
+	armed(st *stream, s state)
+	// trimmed says that a stream's durable trim point has moved.
+	trimmed(st *stream)
+	// answered gives the bytes of an append back to the budget.
+	answered(cost int64)
+}
+
+var _ upkeep = (*Adapter)(nil)
+
+func (a *Adapter) stored(chunks uint64)      { a.unsynced.Add(chunks) }
+func (a *Adapter) changed(st *stream)        { a.sizes.touch(st.ref, st.id, &st.checks.size) }
+func (a *Adapter) armed(st *stream, s state) { a.emptiness.appended(st, s) }
+func (a *Adapter) trimmed(st *stream)        { a.janitor.trim(st) }
+func (a *Adapter) answered(cost int64)       { a.budget.Release(cost) }
