@@ -92,7 +92,7 @@ func TestRowsLoading(t *testing.T) {
 		handles := make(chan *Stream, 20)
 		for range cap(handles) {
 			go func() {
-				s, err := h.OpenStream(t.Context(), ref, false)
+				s, err := h.OpenStream(t.Context(), ref, ForRead, protocol.StreamConfig{})
 				if err != nil {
 					t.Error(err)
 				}
@@ -218,7 +218,7 @@ func TestRowsLoading(t *testing.T) {
 		}
 		h.reopen()
 		for range 2 {
-			if _, err := h.OpenStream(t.Context(), ref, true); protocol.CodeOf(err) != protocol.CodeStorage {
+			if _, err := h.OpenStream(t.Context(), ref, ForAppend, protocol.StreamConfig{}); protocol.CodeOf(err) != protocol.CodeStorage {
 				t.Fatalf("open: %v", err)
 			}
 		}

@@ -107,7 +107,7 @@ func (h *harness) stream(basin protocol.BasinName, name string, config protocol.
 
 func (h *harness) handle(ref protocol.StreamRef) *Stream {
 	h.t.Helper()
-	s, err := h.OpenStream(h.t.Context(), ref, true)
+	s, err := h.OpenStream(h.t.Context(), ref, ForAppend, protocol.StreamConfig{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func submit(t testing.TB, lane *Appender, in protocol.AppendInput) <-chan outcom
 
 func (h *harness) append(ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
 	h.t.Helper()
-	s, err := h.OpenStream(h.t.Context(), ref, true)
+	s, err := h.OpenStream(h.t.Context(), ref, ForAppend, protocol.StreamConfig{})
 	if err != nil {
 		return protocol.AppendAck{}, err
 	}

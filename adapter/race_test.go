@@ -111,7 +111,7 @@ func TestOpenDuringADeletionFindsNoStream(t *testing.T) {
 	got := make(chan error, 1)
 	ctx := &waitContext{Context: t.Context(), waits: make(chan struct{})}
 	go func() {
-		s, err := h.OpenStream(ctx, ref, true)
+		s, err := h.OpenStream(ctx, ref, ForAppend, protocol.StreamConfig{})
 		if err == nil {
 			s.Close()
 		}
@@ -199,7 +199,7 @@ func TestCloseRacesWithOpen(t *testing.T) {
 			if n == 100 {
 				close(busy)
 			}
-			s, err := h.OpenStream(t.Context(), ref, true)
+			s, err := h.OpenStream(t.Context(), ref, ForAppend, protocol.StreamConfig{})
 			if err != nil {
 				return
 			}
@@ -213,7 +213,7 @@ func TestCloseRacesWithOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-done
-	if _, err := h.OpenStream(t.Context(), ref, true); err == nil {
+	if _, err := h.OpenStream(t.Context(), ref, ForAppend, protocol.StreamConfig{}); err == nil {
 		t.Fatal("a closed adapter opened a stream")
 	}
 }

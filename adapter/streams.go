@@ -226,9 +226,20 @@ func (a *Adapter) endStream(ctx context.Context, e *streamEntry) error {
 	return st.ask(ctx, terminalRequest)
 }
 
-// OpenStream returns a handle to a stream. When it does not exist, it is created if its basin's configuration says so:
-// create_stream_on_append for forAppend, create_stream_on_read otherwise (data plane section 6).
-func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (*Stream, error) {
+// Use is what a stream is opened for. It decides which of its basin's settings creates a missing stream.
+type Use uint8
+
+// The uses of a stream.
+const (
+	// ForRead is reading and checking the tail: create_stream_on_read.
+	ForRead Use = iota
+	// ForAppend is appending: create_stream_on_append.
+	ForAppend
+)
+
+// OpenStream returns a handle to a stream. A missing stream is created if its basin's configuration says so for the use
+// (data plane section 6), with config laid over the basin's default.
+func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Use, config protocol.StreamConfig) (*Stream, error) {
 	for {
 		e, basinOK, purging := a.catalog.view.stream(ref)
 		switch {
@@ -237,7 +248,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, forApp
 		case purging:
 			return nil, basinDeleting(ref.Basin)
 		case e == nil:
-			if err := a.autoCreate(ctx, ref, forAppend); err != nil {
+			if err := a.autoCreate(ctx, ref, use, config); err != nil {
 				return nil, err
 			}
 			continue
@@ -261,16 +272,15 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, forApp
 	}
 }
 
-func (a *Adapter) autoCreate(ctx context.Context, ref protocol.StreamRef, forAppend bool) error {
+func (a *Adapter) autoCreate(ctx context.Context, ref protocol.StreamRef, use Use, config protocol.StreamConfig) error {
 	b, _, ok := a.catalog.view.basin(ref.Basin)
 	switch {
 	case !ok:
 		return basinNotFound(ref.Basin)
-	case forAppend && !b.Config.CreateStreamOnAppend, !forAppend && !b.Config.CreateStreamOnRead:
+	case use == ForAppend && !b.Config.CreateStreamOnAppend, use == ForRead && !b.Config.CreateStreamOnRead:
 		return streamNotFound(ref)
 	}
-	_, _, err := a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{
-		Stream: ref.Stream, Config: protocol.NewStreamConfig(ctx)})
+	_, _, err := a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream, Config: config})
 	if protocol.CodeOf(err) == protocol.CodeResourceAlreadyExists {
 		return nil
 	}

@@ -27,9 +27,6 @@ type streamUsage struct {
 	unary metering.Lane
 }
 
-// inSession marks the context in which a stream is opened for an append session, which is a connection of its own.
-type inSession struct{}
-
 // counted is a storage whose appends are measured and counted as usage. Here, rather than around the service, the storage
 // class is known, and the stream keeps the counters at hand, so that an append looks nothing up.
 type counted struct {
@@ -38,9 +35,9 @@ type counted struct {
 	m     *appendMetrics
 }
 
-func (c counted) OpenRecords(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
-	st, err := c.storage.OpenRecords(ctx, ref, forAppend)
-	if err != nil || !forAppend {
+func (c counted) OpenRecords(ctx context.Context, ref protocol.StreamRef, use use, opts protocol.RecordOptions) (sessions.Stream, error) {
+	st, err := c.storage.OpenRecords(ctx, ref, use, opts)
+	if err != nil || use == forRead {
 		return st, err
 	}
 	u, ok := st.(used)
@@ -51,7 +48,7 @@ func (c counted) OpenRecords(ctx context.Context, ref protocol.StreamRef, forApp
 	if at == nil {
 		at = u.Attach(&streamUsage{scope: c.meter.Of(ref.Basin)})
 	}
-	return countedStream{st, u, at.(*streamUsage), c.m, ctx.Value(inSession{}) != nil}, nil //nolint:forcetypeassert // nothing else is attached
+	return countedStream{st, u, at.(*streamUsage), c.m, use == forAppendSession}, nil //nolint:forcetypeassert // nothing else is attached
 }
 
 type countedStream struct {

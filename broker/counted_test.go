@@ -26,7 +26,7 @@ type instantStream struct {
 	at *instant
 }
 
-func (s *instant) OpenRecords(context.Context, protocol.StreamRef, bool) (sessions.Stream, error) {
+func (s *instant) OpenRecords(context.Context, protocol.StreamRef, use, protocol.RecordOptions) (sessions.Stream, error) {
 	return &s.open, nil
 }
 
@@ -54,7 +54,7 @@ func BenchmarkCountedAppend(b *testing.B) {
 			s.open.at = s
 			meter := metering.New(slog.New(slog.DiscardHandler))
 			var lane sessions.Appender
-			st, err := counted{s, meter, newAppendMetrics(prometheus.NewRegistry())}.OpenRecords(context.WithValue(b.Context(), inSession{}, true), ref, true)
+			st, err := counted{s, meter, newAppendMetrics(prometheus.NewRegistry())}.OpenRecords(b.Context(), ref, forAppendSession, protocol.RecordOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -102,9 +102,9 @@ type doorService struct {
 	d *doorMetrics
 }
 
-func (s doorService) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (s doorService) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	began, bytes := time.Now(), in.MeteredSize()
-	ack, err := s.Service.Append(ctx, ref, in)
+	ack, err := s.Service.Append(ctx, ref, in, opts...)
 	if err != nil {
 		s.d.failed("append", err)
 	} else {
@@ -113,9 +113,9 @@ func (s doorService) Append(ctx context.Context, ref protocol.StreamRef, in prot
 	return ack, err
 }
 
-func (s doorService) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (s doorService) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	began := time.Now()
-	batch, err := s.Service.Read(ctx, ref, req)
+	batch, err := s.Service.Read(ctx, ref, req, opts...)
 	if err != nil {
 		s.d.failed("read", err)
 	} else {
@@ -125,8 +125,8 @@ func (s doorService) Read(ctx context.Context, ref protocol.StreamRef, req proto
 	return batch, err
 }
 
-func (s doorService) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
-	inner, err := s.Service.OpenAppendSession(ctx, ref)
+func (s doorService) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
+	inner, err := s.Service.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
 		s.d.failed("append_session", err)
 		return nil, err
@@ -135,8 +135,8 @@ func (s doorService) OpenAppendSession(ctx context.Context, ref protocol.StreamR
 	return &doorAppends{AppendSession: inner, d: s.d}, nil
 }
 
-func (s doorService) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	inner, err := s.Service.OpenReadSession(ctx, ref, req)
+func (s doorService) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	inner, err := s.Service.OpenReadSession(ctx, ref, req, opts...)
 	if err != nil {
 		s.d.failed("read_session", err)
 		return nil, err

@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -137,21 +136,21 @@ func TestKeysAndPlaintextStayOutOfLogsErrorsAndDisk(t *testing.T) {
 // driveEncrypted appends and reads with the right key, and fails with others. It returns the texts of the failures.
 func driveEncrypted(t *testing.T, svc protocol.Service, ref protocol.StreamRef, hidden secrets) (failures []string) {
 	t.Helper()
-	newKey := func(what string) context.Context {
+	newKey := func(what string) protocol.RecordOption {
 		var raw [protocol.EncryptionKeyBytes]byte
 		_, _ = rand.Read(raw[:])
 		hidden.key(what+" key of "+ref.String(), raw[:])
-		return protocol.WithEncryptionKey(t.Context(), protocol.NewEncryptionKey(raw))
+		return protocol.WithEncryptionKey(protocol.NewEncryptionKey(raw))
 	}
 	right, wrong := newKey("right"), newKey("wrong")
 	plaintext := "plaintext-" + rand.Text()
 	hidden["plaintext of "+ref.String()] = []byte(plaintext)
 	in := protocol.AppendInput{Records: []protocol.Record{{Body: []byte(plaintext),
 		Headers: []protocol.Header{{Name: []byte("name-" + plaintext), Value: []byte("value-" + plaintext)}}}}}
-	if _, err := svc.Append(right, ref, in); err != nil {
+	if _, err := svc.Append(t.Context(), ref, in, right); err != nil {
 		t.Fatal(ref, err)
 	}
-	w, err := svc.OpenAppendSession(right, ref)
+	w, err := svc.OpenAppendSession(t.Context(), ref, right)
 	if err != nil {
 		t.Fatal(ref, err)
 	}
@@ -163,7 +162,7 @@ func driveEncrypted(t *testing.T, svc protocol.Service, ref protocol.StreamRef, 
 		t.Fatal(ref, err)
 	}
 	req := protocol.ReadRequest{Start: protocol.FromSeqNum(0)}
-	if batch, err := svc.Read(right, ref, req); err != nil || batch.Records.Len() != 2 {
+	if batch, err := svc.Read(t.Context(), ref, req, right); err != nil || batch.Records.Len() != 2 {
 		t.Fatal(ref, batch.Records.Len(), err)
 	}
 	note := func(err error) {
@@ -174,9 +173,9 @@ func driveEncrypted(t *testing.T, svc protocol.Service, ref protocol.StreamRef, 
 		}
 		failures = append(failures, fmt.Sprintf("%v %+v", err, protocol.AsError(err).Body()))
 	}
-	_, err = svc.Read(wrong, ref, req)
+	_, err = svc.Read(t.Context(), ref, req, wrong)
 	note(err)
-	if r, err := svc.OpenReadSession(wrong, ref, req); err != nil {
+	if r, err := svc.OpenReadSession(t.Context(), ref, req, wrong); err != nil {
 		note(err)
 	} else {
 		_, err = r.Next(t.Context())
@@ -189,10 +188,10 @@ func driveEncrypted(t *testing.T, svc protocol.Service, ref protocol.StreamRef, 
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx := protocol.WithEncryptionKey(t.Context(), bad)
-		_, err = svc.Append(ctx, ref, in)
+		with := protocol.WithEncryptionKey(bad)
+		_, err = svc.Append(t.Context(), ref, in, with)
 		note(err)
-		_, err = svc.OpenReadSession(ctx, ref, req)
+		_, err = svc.OpenReadSession(t.Context(), ref, req, with)
 		note(err)
 	}
 	return failures

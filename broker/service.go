@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/protocol"
@@ -16,12 +17,29 @@ type storage interface {
 	protocol.BasinService
 	protocol.StreamService
 	protocol.LocationService
-	// OpenStream opens a stream, and creates it if it is missing and its basin says so for this use. Its records must not
-	// be moved.
-	OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error)
-	// OpenRecords opens a stream as OpenStream does, to move its records, with ctx's encryption key if it is encrypted.
-	// Codes: bad_header, if that key is missing or none (data plane 7.2).
-	OpenRecords(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error)
+	// OpenStream opens a stream to look at its tail, and creates it if it is missing and its basin says so for reads. Its
+	// records must not be moved.
+	OpenStream(ctx context.Context, ref protocol.StreamRef) (sessions.Stream, error)
+	// OpenRecords opens a stream to move its records, and creates it if it is missing and its basin says so for this use.
+	// Codes: bad_header, if the stream is encrypted and the key is missing or malformed (data plane 7.2).
+	OpenRecords(ctx context.Context, ref protocol.StreamRef, use use, opts protocol.RecordOptions) (sessions.Stream, error)
+}
+
+// use is what a stream's records are opened for.
+type use uint8
+
+const (
+	forRead use = iota
+	forAppend
+	forAppendSession // an append session counts as a connection of its own
+)
+
+// adapter returns the use as the adapter knows it.
+func (u use) adapter() adapter.Use {
+	if u == forRead {
+		return adapter.ForRead
+	}
+	return adapter.ForAppend
 }
 
 // service is the service in process, without the tokens, which the guard adds: the storage's catalog as it is, and its
@@ -72,9 +90,9 @@ func provision[T any](s *service, f func() (T, protocol.ProvisionResult, error))
 }
 
 // withStream runs a call on an opened stream.
-func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, forAppend bool, f func(sessions.Stream) (T, error)) (T, error) {
+func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, use use, opts []protocol.RecordOption, f func(sessions.Stream) (T, error)) (T, error) {
 	return do(s, func() (none T, err error) {
-		st, err := s.st.OpenRecords(ctx, ref, forAppend)
+		st, err := s.st.OpenRecords(ctx, ref, use, protocol.MakeRecordOptions(opts...))
 		if err != nil {
 			return none, err
 		}
@@ -85,7 +103,7 @@ func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, 
 
 func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
 	return do(s, func() (protocol.Position, error) {
-		st, err := s.st.OpenStream(ctx, ref, false)
+		st, err := s.st.OpenStream(ctx, ref)
 		if err != nil {
 			return protocol.Position{}, err
 		}
@@ -94,21 +112,21 @@ func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protoc
 	})
 }
 
-func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	// Before the stream is opened: an input that cannot be stored must not create a stream.
 	if err := in.Validate(); err != nil {
 		return protocol.AppendAck{}, err
 	}
-	return withStream(ctx, s, ref, true, func(st sessions.Stream) (protocol.AppendAck, error) {
+	return withStream(ctx, s, ref, forAppend, opts, func(st sessions.Stream) (protocol.AppendAck, error) {
 		return sessions.AppendUnary(ctx, st, in)
 	})
 }
 
-func (s *service) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (s *service) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	if err := req.Validate(); err != nil {
 		return protocol.ReadBatch{}, err
 	}
-	return withStream(ctx, s, ref, false, func(st sessions.Stream) (protocol.ReadBatch, error) {
+	return withStream(ctx, s, ref, forRead, opts, func(st sessions.Stream) (protocol.ReadBatch, error) {
 		if req.Wait == nil || *req.Wait <= 0 {
 			return sessions.ReadUnary(ctx, st, req)
 		}

@@ -9,12 +9,12 @@ import (
 	"github.com/weirstream/weir/sessions"
 )
 
-func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
 	return do(s, func() (protocol.ReadSession, error) {
-		st, err := s.st.OpenRecords(ctx, ref, false)
+		st, err := s.st.OpenRecords(ctx, ref, forRead, protocol.MakeRecordOptions(opts...))
 		if err != nil {
 			return nil, err
 		}
@@ -63,9 +63,9 @@ func (r *readSession) end() {
 	_ = r.inner.Close()
 }
 
-func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	return do(s, func() (protocol.AppendSession, error) {
-		st, err := s.st.OpenRecords(context.WithValue(ctx, inSession{}, true), ref, true)
+		st, err := s.st.OpenRecords(ctx, ref, forAppendSession, protocol.MakeRecordOptions(opts...))
 		if err != nil {
 			return nil, err
 		}

@@ -26,23 +26,23 @@ var (
 
 type adapterStorage struct{ *adapter.Adapter }
 
-func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
-	st, err := a.Adapter.OpenStream(ctx, ref, forAppend)
+func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef) (sessions.Stream, error) {
+	st, err := a.Adapter.OpenStream(ctx, ref, adapter.ForRead, protocol.StreamConfig{})
 	if err != nil {
 		return nil, err
 	}
 	return stream{st}, nil
 }
 
-func (a adapterStorage) OpenRecords(ctx context.Context, ref protocol.StreamRef, forAppend bool) (sessions.Stream, error) {
-	st, err := a.Adapter.OpenStream(ctx, ref, forAppend)
+func (a adapterStorage) OpenRecords(ctx context.Context, ref protocol.StreamRef, use use, opts protocol.RecordOptions) (sessions.Stream, error) {
+	st, err := a.Adapter.OpenStream(ctx, ref, use.adapter(), opts.NewStream)
 	if err != nil {
 		return nil, err
 	}
 	if st.Cipher() == protocol.CipherNone {
 		return stream{st}, nil
 	}
-	encrypted, err := st.WithKey(protocol.EncryptionKeyOf(ctx))
+	encrypted, err := st.WithKey(opts.EncryptionKey)
 	if err != nil {
 		st.Close()
 		return nil, err

@@ -26,9 +26,9 @@ const (
 // appendSession is a pipelined append over one server; and over another, if the first is lost while nothing is
 // unanswered.
 type appendSession struct {
-	c   *Client
-	ref protocol.StreamRef
-	key protocol.EncryptionKey
+	c    *Client
+	ref  protocol.StreamRef
+	opts protocol.RecordOptions
 
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
@@ -53,8 +53,8 @@ type appendLane struct {
 }
 
 // OpenAppendSession implements [protocol.RecordService]; see the package for what happens when its server is lost.
-func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
-	s := &appendSession{c: c, ref: ref, key: protocol.EncryptionKeyOf(ctx), changed: make(chan struct{})}
+func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
+	s := &appendSession{c: c, ref: ref, opts: protocol.MakeRecordOptions(opts...), changed: make(chan struct{})}
 	l, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (s *appendSession) open(ctx context.Context) (*appendLane, error) {
 	defer cancel()
 	head := protobufHeaders()
 	head[protocol.HeaderSession] = []string{protocol.SessionAppend}
-	addEncryptionKey(head, s.key)
+	addOptions(head, s.opts)
 	m, err := s.c.request(ctx, s.c.subjects.Records("append", s.ref), head, nil)
 	if err != nil {
 		return nil, err

@@ -10,14 +10,14 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// TestResumedSessionsSendTheKeyAgain although the context that it came with is long over.
+// TestResumedSessionsSendTheKeyAgain with every request.
 func TestResumedSessionsSendTheKeyAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t, client.Options{})
 		key := protocol.NewEncryptionKey([32]byte(bytes.Repeat([]byte{7}, 32)))
 		go func() {
-			ctx := protocol.WithEncryptionKey(t.Context(), key)
-			session, err := s.OpenReadSession(ctx, ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0), Count: ptr(uint64(2))})
+			session, err := s.OpenReadSession(t.Context(), ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0), Count: ptr(uint64(2))},
+				protocol.WithEncryptionKey(key))
 			if err != nil {
 				t.Error(err)
 				return

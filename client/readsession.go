@@ -36,9 +36,9 @@ const (
 
 // readSession is a read over one server after another. All fields below mu belong to the goroutine in Next.
 type readSession struct {
-	c   *Client
-	ref protocol.StreamRef
-	key protocol.EncryptionKey
+	c    *Client
+	ref  protocol.StreamRef
+	opts protocol.RecordOptions
 
 	life  context.Context // ends with Close; this object lives no longer
 	close context.CancelFunc
@@ -64,8 +64,8 @@ type readAttempt struct {
 }
 
 // OpenReadSession implements [protocol.RecordService]. The session resumes by itself; see the package.
-func (c *Client) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	s := &readSession{c: c, ref: ref, key: protocol.EncryptionKeyOf(ctx), prog: progress{req: req}}
+func (c *Client) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	s := &readSession{c: c, ref: ref, opts: protocol.MakeRecordOptions(opts...), prog: progress{req: req}}
 	s.life, s.close = context.WithCancel(context.Background())
 	c.readers.Add(1)
 	if err := s.open(ctx); err != nil {
@@ -114,7 +114,7 @@ func (s *readSession) open(ctx context.Context) error {
 	head[protocol.HeaderSession] = []string{protocol.SessionRead}
 	head[protocol.HeaderWindow] = []string{strconv.Itoa(window)}
 	s.c.authorize(head)
-	addEncryptionKey(head, s.key)
+	addOptions(head, s.opts)
 	subject := s.c.subjects.Records("read", s.ref)
 	body := protocol.EncodeReadRequestJSON(&req)
 	ctx, done := s.c.refused.bind(ctx, subject)

@@ -25,12 +25,12 @@ func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protoco
 }
 
 // Append implements [protocol.RecordService].
-func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	ctx, cancel := c.bound(ctx, 0)
 	defer cancel()
 	head := protobufHeaders()
 	head[protocol.HeaderContentType] = []string{protocol.MediaProtobuf}
-	addEncryptionKey(head, protocol.EncryptionKeyOf(ctx))
+	addOptions(head, protocol.MakeRecordOptions(opts...))
 	m, err := c.request(ctx, c.subjects.Records("append", ref), head, protocol.MarshalAppendInput(&in))
 	if err != nil {
 		return protocol.AppendAck{}, err
@@ -44,7 +44,7 @@ func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol
 
 // Read implements [protocol.RecordService]. Where the NATS server's max_payload is small it may return fewer records
 // than were asked for.
-func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	var wait time.Duration
 	if req.Wait != nil {
 		wait = min(max(*req.Wait, 0), protocol.MaxUnaryWait)
@@ -52,7 +52,7 @@ func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 	ctx, cancel := c.bound(ctx, wait)
 	defer cancel()
 	head := protobufHeaders()
-	addEncryptionKey(head, protocol.EncryptionKeyOf(ctx))
+	addOptions(head, protocol.MakeRecordOptions(opts...))
 	m, err := c.request(ctx, c.subjects.Records("read", ref), head, protocol.EncodeReadRequestJSON(&req))
 	if err != nil {
 		return protocol.ReadBatch{}, err
@@ -64,10 +64,14 @@ func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 	return batch, nil
 }
 
-// addEncryptionKey sends a key along, if there is one.
-func addEncryptionKey(head nats.Header, key protocol.EncryptionKey) {
-	if !key.IsZero() {
-		head[protocol.HeaderEncryptionKey] = []string{key.Reveal()}
+// addOptions adds the headers of the options that are set.
+func addOptions(head nats.Header, o protocol.RecordOptions) {
+	if !o.EncryptionKey.IsZero() {
+		head[protocol.HeaderEncryptionKey] = []string{o.EncryptionKey.Reveal()}
+	}
+	if !o.NewStream.Equal(protocol.StreamConfig{}) {
+		config, _ := o.NewStream.MarshalJSON() // never fails
+		head[protocol.HeaderStreamConfig] = []string{string(config)}
 	}
 }
 

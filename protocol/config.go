@@ -1,7 +1,5 @@
 package protocol
 
-import "context"
-
 // StorageClass is recorded and echoed; deployments may map it to replicas and durability.
 type StorageClass string
 
@@ -85,20 +83,6 @@ func firstSet[T any](otherwise T, layers ...*T) T {
 		}
 	}
 	return otherwise
-}
-
-type newStreamConfigKey struct{}
-
-// WithNewStreamConfig returns a context whose appends and reads, if they create the stream, give it this layer over its
-// basin's default. It says nothing of a stream that exists.
-func WithNewStreamConfig(ctx context.Context, c StreamConfig) context.Context {
-	return context.WithValue(ctx, newStreamConfigKey{}, c)
-}
-
-// NewStreamConfig returns what [WithNewStreamConfig] has put into ctx; the empty layer if nothing.
-func NewStreamConfig(ctx context.Context) StreamConfig {
-	c, _ := ctx.Value(newStreamConfigKey{}).(StreamConfig)
-	return c
 }
 
 // Equal reports whether both layers set the same fields to the same values.

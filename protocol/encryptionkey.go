@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"context"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -67,17 +66,3 @@ func (k EncryptionKey) GoString() string             { return hiddenKey }
 func (k EncryptionKey) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(hiddenKey)) }
 func (k EncryptionKey) LogValue() slog.Value         { return slog.StringValue(hiddenKey) }
 func (k EncryptionKey) MarshalText() ([]byte, error) { return []byte(hiddenKey), nil }
-
-type encryptionKeyKey struct{}
-
-// WithEncryptionKey returns a context whose appends and reads, and the sessions that are opened with it, use the key on an
-// encrypted stream. It says nothing of a stream that is not encrypted.
-func WithEncryptionKey(ctx context.Context, key EncryptionKey) context.Context {
-	return context.WithValue(ctx, encryptionKeyKey{}, key)
-}
-
-// EncryptionKeyOf returns what [WithEncryptionKey] has put into ctx; the zero key if nothing.
-func EncryptionKeyOf(ctx context.Context) EncryptionKey {
-	key, _ := ctx.Value(encryptionKeyKey{}).(EncryptionKey)
-	return key
-}

@@ -12,6 +12,7 @@ const (
 	HeaderAccessToken     = "S2-Access-Token"     // who asks, where the NATS credential does not say it
 	HeaderFormat          = "S2-Format"           // how bytes stand in JSON, see RecordFormat
 	HeaderEncryptionKey   = "S2-Encryption-Key"   // for the records of an encrypted stream, see EncryptionKey; a secret
+	HeaderStreamConfig    = "S2-Stream-Config"    // configuration, in JSON, of the stream that an append or read may create
 	HeaderRequestToken    = "S2-Request-Token"    // idempotency token of a create
 	HeaderProvisionResult = "S2-Provision-Result" // what a create or ensure did
 	HeaderTimeout         = "S2-Timeout"          // milliseconds that the client waits for a unary answer

@@ -56,8 +56,10 @@ type StreamService interface {
 	DeleteStream(ctx context.Context, ref StreamRef) error
 }
 
-// RecordService moves records (data plane sections 3 to 5). Append and AppendSession create a missing stream where
-// the basin says create_stream_on_append; CheckTail, Read and ReadSession where it says create_stream_on_read.
+// RecordService moves records (data plane sections 3 to 5). Append and OpenAppendSession create a missing stream where
+// the basin says create_stream_on_append; CheckTail, Read and OpenReadSession where it says create_stream_on_read. The
+// options are [WithEncryptionKey], which an encrypted stream needs, and [WithNewStream]. Their codes, of every method that
+// takes options: bad_header for a key that is missing or malformed; invalid for a configuration that no stream can have.
 type RecordService interface {
 	// CheckTail returns the durable tail. It is never behind an ack already delivered. Codes: basin_not_found,
 	// stream_not_found, basin_deletion_pending, stream_deletion_pending.
@@ -65,13 +67,14 @@ type RecordService interface {
 	// Append stores a batch and returns once it is as durable as the broker promises. The caller must not change the
 	// input's bytes until then. Codes: as CheckTail; invalid; condition_failed (nothing stored, for sure); storage,
 	// other, request_timeout, client_hangup (unknown).
-	Append(ctx context.Context, ref StreamRef, in AppendInput) (AppendAck, error)
-	// Read returns one batch, possibly empty (data plane 4.11). Codes: as CheckTail; invalid; unwritten.
-	Read(ctx context.Context, ref StreamRef, req ReadRequest) (ReadBatch, error)
+	Append(ctx context.Context, ref StreamRef, in AppendInput, opts ...RecordOption) (AppendAck, error)
+	// Read returns one batch, possibly empty (data plane 4.11). Codes: as CheckTail; invalid; unwritten;
+	// decryption_failed.
+	Read(ctx context.Context, ref StreamRef, req ReadRequest, opts ...RecordOption) (ReadBatch, error)
 	// OpenAppendSession opens a pipelined append session. ctx bounds the opening only. Codes: as CheckTail.
-	OpenAppendSession(ctx context.Context, ref StreamRef) (AppendSession, error)
+	OpenAppendSession(ctx context.Context, ref StreamRef, opts ...RecordOption) (AppendSession, error)
 	// OpenReadSession opens a streaming read. ctx bounds the opening only. Codes: as Read.
-	OpenReadSession(ctx context.Context, ref StreamRef, req ReadRequest) (ReadSession, error)
+	OpenReadSession(ctx context.Context, ref StreamRef, req ReadRequest, opts ...RecordOption) (ReadSession, error)
 }
 
 // TokenService administers access tokens (control plane section 5).

@@ -31,21 +31,21 @@ type memRead struct {
 	closed    chan struct{}
 }
 
-func (m *memService) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	return m.openRead(ctx, ref, req)
+func (m *memService) OpenReadSession(_ context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	return m.openRead(ref, req, opts)
 }
 
-func (m *memService) openRead(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (*memRead, error) {
+func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (*memRead, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, err := m.openLocked(ref, onRead)
+	s, err := m.openLocked(ref, onRead, opts)
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.resolve(ctx)
+	key, err := s.resolve(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (r *memRead) sleep(ctx context.Context) error {
 }
 
 // Read is a session cut short: data plane 4.11.
-func (m *memService) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (m *memService) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	count, bytes := uint64(protocol.MaxBatchRecords), uint64(protocol.MaxBatchBytes)
 	if req.Count != nil {
 		count = min(count, *req.Count)
@@ -255,7 +255,7 @@ func (m *memService) Read(ctx context.Context, ref protocol.StreamRef, req proto
 		wait := min(*req.Wait, protocol.MaxUnaryWait)
 		req.Wait = &wait
 	}
-	r, err := m.openRead(ctx, ref, req)
+	r, err := m.openRead(ref, req, opts)
 	if err != nil {
 		return protocol.ReadBatch{}, err
 	}

@@ -285,10 +285,10 @@ func (m *memService) DeleteStream(_ context.Context, ref protocol.StreamRef) err
 }
 
 // openLocked finds a stream for a data call, or creates it if the basin says so.
-func (m *memService) openLocked(ref protocol.StreamRef, create func(protocol.BasinConfig) bool) (*memStream, error) {
+func (m *memService) openLocked(ref protocol.StreamRef, create func(protocol.BasinConfig) bool, opts []protocol.RecordOption) (*memStream, error) {
 	b, s, err := m.streamLocked(ref)
 	if s == nil && b != nil && create(b.config) {
-		return b.addStreamLocked(ref.Stream, protocol.StreamConfig{}), nil
+		return b.addStreamLocked(ref.Stream, protocol.MakeRecordOptions(opts...).NewStream), nil
 	}
 	return s, err
 }

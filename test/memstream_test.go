@@ -53,12 +53,12 @@ func (s *memStream) surviving(start, end uint64) (out []protocol.SequencedRecord
 	return out
 }
 
-// resolve returns the key of ctx for the stream (data plane 7.2).
-func (s *memStream) resolve(ctx context.Context) (key [protocol.EncryptionKeyBytes]byte, err error) {
+// resolve returns the key of opts for the stream (data plane 7.2).
+func (s *memStream) resolve(opts []protocol.RecordOption) (key [protocol.EncryptionKeyBytes]byte, err error) {
 	if s.info.Cipher == protocol.CipherNone {
 		return key, nil
 	}
-	return protocol.EncryptionKeyOf(ctx).Resolve()
+	return protocol.MakeRecordOptions(opts...).EncryptionKey.Resolve()
 }
 
 // decipher fails if the key is not that of all the records but commands (data plane 7.4).
@@ -127,24 +127,24 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 func (m *memService) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.Position, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, err := m.openLocked(ref, onRead)
+	s, err := m.openLocked(ref, onRead, nil)
 	if err != nil {
 		return protocol.Position{}, err
 	}
 	return s.tail, nil
 }
 
-func (m *memService) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (m *memService) Append(_ context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	if err := in.Validate(); err != nil {
 		return protocol.AppendAck{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, err := m.openLocked(ref, onAppend)
+	s, err := m.openLocked(ref, onAppend, opts)
 	if err != nil {
 		return protocol.AppendAck{}, err
 	}
-	key, err := s.resolve(ctx)
+	key, err := s.resolve(opts)
 	if err != nil {
 		return protocol.AppendAck{}, err
 	}
@@ -164,14 +164,14 @@ type memAppend struct {
 	sent    chan struct{} // closed and replaced when there is something to receive
 }
 
-func (m *memService) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (m *memService) OpenAppendSession(_ context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, err := m.openLocked(ref, onAppend)
+	s, err := m.openLocked(ref, onAppend, opts)
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.resolve(ctx)
+	key, err := s.resolve(opts)
 	if err != nil {
 		return nil, err
 	}

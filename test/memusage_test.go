@@ -165,17 +165,17 @@ func (m *memMetered) appended(ref protocol.StreamRef, conn any, bytes uint64) {
 	m.once(ref, conn, protocol.MetricAppendOps, class)
 }
 
-func (m *memMetered) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (m *memMetered) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	bytes := in.MeteredSize()
-	ack, err := m.memService.Append(ctx, ref, in)
+	ack, err := m.memService.Append(ctx, ref, in, opts...)
 	if err == nil {
 		m.appended(ref, nil, bytes)
 	}
 	return ack, err
 }
 
-func (m *memMetered) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
-	s, err := m.memService.OpenAppendSession(ctx, ref)
+func (m *memMetered) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
+	s, err := m.memService.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -211,8 +211,8 @@ func (a *meteredAppends) Recv(ctx context.Context) (protocol.AppendAck, error) {
 	return ack, err
 }
 
-func (m *memMetered) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
-	batch, err := m.memService.Read(ctx, ref, req)
+func (m *memMetered) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
+	batch, err := m.memService.Read(ctx, ref, req, opts...)
 	if err == nil {
 		m.count(ref.Basin, protocol.MetricReadOps, "unary", 1)
 		m.count(ref.Basin, protocol.MetricReadThroughput, "read_throughput", batch.Records.MeteredSize())
@@ -220,8 +220,8 @@ func (m *memMetered) Read(ctx context.Context, ref protocol.StreamRef, req proto
 	return batch, err
 }
 
-func (m *memMetered) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	s, err := m.memService.OpenReadSession(ctx, ref, req)
+func (m *memMetered) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	s, err := m.memService.OpenReadSession(ctx, ref, req, opts...)
 	if err != nil {
 		return nil, err
 	}

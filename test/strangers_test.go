@@ -63,19 +63,19 @@ func (s strangers) CheckTail(context.Context, protocol.StreamRef) (protocol.Posi
 	return protocol.Position{}, s.err
 }
 
-func (s strangers) Append(context.Context, protocol.StreamRef, protocol.AppendInput) (protocol.AppendAck, error) {
+func (s strangers) Append(context.Context, protocol.StreamRef, protocol.AppendInput, ...protocol.RecordOption) (protocol.AppendAck, error) {
 	return protocol.AppendAck{}, s.err
 }
 
-func (s strangers) Read(context.Context, protocol.StreamRef, protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (s strangers) Read(context.Context, protocol.StreamRef, protocol.ReadRequest, ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	return protocol.ReadBatch{}, s.err
 }
 
-func (s strangers) OpenAppendSession(context.Context, protocol.StreamRef) (protocol.AppendSession, error) {
+func (s strangers) OpenAppendSession(context.Context, protocol.StreamRef, ...protocol.RecordOption) (protocol.AppendSession, error) {
 	return nil, s.err
 }
 
-func (s strangers) OpenReadSession(context.Context, protocol.StreamRef, protocol.ReadRequest) (protocol.ReadSession, error) {
+func (s strangers) OpenReadSession(context.Context, protocol.StreamRef, protocol.ReadRequest, ...protocol.RecordOption) (protocol.ReadSession, error) {
 	return nil, s.err
 }
 

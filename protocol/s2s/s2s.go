@@ -121,13 +121,14 @@ func AppendTerminal(dst []byte, e *protocol.Error) []byte {
 // ErrTooLarge says that a message does not fit in a frame.
 var ErrTooLarge = fmt.Errorf("an s2s message may have at most %d bytes", MaxPayload)
 
-// AppendFrame appends a regular frame with the message to dst. It compresses as c says from [CompressionThreshold]
-// bytes on, unless what comes out does not fit. The error is [ErrTooLarge].
-func AppendFrame(dst, msg []byte, c Compression, reconnect bool) ([]byte, error) {
+// AppendFrame appends a regular frame with the message to dst. Of h, Compression and Reconnect count. Messages are
+// compressed from [CompressionThreshold] bytes on, unless the compressed form does not fit. The error is [ErrTooLarge].
+func AppendFrame(dst, msg []byte, h Head) ([]byte, error) {
 	if len(msg) > MaxPayload {
 		return dst, ErrTooLarge
 	}
-	h := Head{Reconnect: reconnect, Payload: len(msg)}
+	c := h.Compression
+	h = Head{Reconnect: h.Reconnect, Payload: len(msg)}
 	if len(msg) < CompressionThreshold || c == NoCompression {
 		return append(h.Append(dst), msg...), nil
 	}

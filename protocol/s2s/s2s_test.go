@@ -23,7 +23,7 @@ func fromHex(t testing.TB, s string) []byte {
 // TestBytes are the byte examples of data plane 8.9.
 func TestBytes(t *testing.T) {
 	heartbeat := protocol.ReadBatch{Tail: &protocol.Position{SeqNum: 5, Timestamp: 1000}}
-	got, err := AppendFrame(nil, protocol.MarshalReadBatch(&heartbeat), NoCompression, false)
+	got, err := AppendFrame(nil, protocol.MarshalReadBatch(&heartbeat), Head{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestBytes(t *testing.T) {
 		"416": {AppendTerminal(nil, protocol.Unwritten(protocol.Position{})),
 			append(fromHex(t, "00 00 27 80 01 A0"), `{"tail":{"seq_num":0,"timestamp":0}}`...)},
 		"412":       {AppendTerminal(nil, protocol.SeqNumMismatch(1)), append(fromHex(t, "00 00 19 80 01 9C"), `{"seq_num_mismatch":1}`...)},
-		"reconnect": {must(AppendFrame(nil, []byte("x"), Zstd, true)), fromHex(t, "00 00 02 10 78")},
+		"reconnect": {must(AppendFrame(nil, []byte("x"), Head{Compression: Zstd, Reconnect: true})), fromHex(t, "00 00 02 10 78")},
 	} {
 		if !bytes.Equal(c.got, c.want) {
 			t.Errorf("%s: got % X, want % X", name, c.got, c.want)
@@ -84,7 +84,7 @@ func TestStream(t *testing.T) {
 	var stream []byte
 	want := []string{"", "a", strings.Repeat("b", 1023), strings.Repeat("c", 1024), strings.Repeat("d", 1<<20)}
 	for i, m := range want {
-		stream = must(AppendFrame(stream, []byte(m), Compression(i%3), false))
+		stream = must(AppendFrame(stream, []byte(m), Head{Compression: Compression(i % 3)}))
 	}
 	var got []string
 	for held, cut := []byte(nil), 1; len(stream) > 0; cut = cut*3%7919 + 1 {
@@ -123,12 +123,12 @@ func TestCompression(t *testing.T) {
 		noise[i] = byte(rand.Uint32())
 	}
 	for _, c := range []Compression{Zstd, Gzip} {
-		small := must(AppendFrame(nil, bytes.Repeat([]byte("x"), CompressionThreshold-1), c, false))
+		small := must(AppendFrame(nil, bytes.Repeat([]byte("x"), CompressionThreshold-1), Head{Compression: c}))
 		if h, _ := DecodeHead(small); h.Compression != NoCompression || h.Payload != CompressionThreshold-1 {
 			t.Errorf("%v: below the threshold: %+v", c, h)
 		}
 		large := bytes.Repeat([]byte("compressible "), 90_000)
-		frame := must(AppendFrame([]byte("before"), large, c, false))[len("before"):]
+		frame := must(AppendFrame([]byte("before"), large, Head{Compression: c}))[len("before"):]
 		f, n, err := DecodeFrame(frame)
 		if err != nil || n != len(frame) || f.Compression != c || n > len(large)/10 {
 			t.Fatalf("%v: %+v, %d of %d bytes, %v", c, f.Head, n, len(frame), err)
@@ -137,10 +137,10 @@ func TestCompression(t *testing.T) {
 			t.Errorf("%v: %d bytes came back, %v", c, len(msg), err)
 		}
 		// What does not compress at the limit still leaves, as it is.
-		if h, err := DecodeHead(must(AppendFrame(nil, noise, c, false))); err != nil || h.Payload != MaxPayload {
+		if h, err := DecodeHead(must(AppendFrame(nil, noise, Head{Compression: c}))); err != nil || h.Payload != MaxPayload {
 			t.Errorf("%v: noise at the limit: %+v, %v", c, h, err)
 		}
-		if _, err := AppendFrame(nil, append(noise, 0), c, false); !errors.Is(err, ErrTooLarge) {
+		if _, err := AppendFrame(nil, append(noise, 0), Head{Compression: c}); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%v: over the limit: %v", c, err)
 		}
 		for name, bomb := range map[string][]byte{
@@ -190,9 +190,9 @@ func TestParseContentEncoding(t *testing.T) {
 
 // FuzzFrame: any bytes are a frame, too few, or an error; what is a frame and can be encoded comes back the same.
 func FuzzFrame(f *testing.F) {
-	f.Add(must(AppendFrame(nil, []byte("hello"), NoCompression, false)))
-	f.Add(must(AppendFrame(nil, bytes.Repeat([]byte("hello"), 500), Zstd, true)))
-	f.Add(must(AppendFrame(nil, bytes.Repeat([]byte("hello"), 500), Gzip, false)))
+	f.Add(must(AppendFrame(nil, []byte("hello"), Head{})))
+	f.Add(must(AppendFrame(nil, bytes.Repeat([]byte("hello"), 500), Head{Compression: Zstd, Reconnect: true})))
+	f.Add(must(AppendFrame(nil, bytes.Repeat([]byte("hello"), 500), Head{Compression: Gzip})))
 	f.Add(AppendTerminal(nil, protocol.SeqNumMismatch(1)))
 	f.Add([]byte{0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -222,7 +222,7 @@ func FuzzFrame(f *testing.F) {
 		if len(msg) > MaxPayload {
 			t.Fatalf("a message of %d bytes", len(msg))
 		}
-		again, n, err := DecodeFrame(must(AppendFrame(nil, msg, frame.Compression, frame.Reconnect)))
+		again, n, err := DecodeFrame(must(AppendFrame(nil, msg, Head{Compression: frame.Compression, Reconnect: frame.Reconnect})))
 		if err != nil || n == 0 || again.Reconnect != frame.Reconnect {
 			t.Fatalf("%+v, %v", again.Head, err)
 		}

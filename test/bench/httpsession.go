@@ -126,7 +126,7 @@ func frameRate(ctx context.Context, b *broker.Broker, recs []protocol.Record, ba
 			var err error
 			// Each input is encoded, as a client has to.
 			msg := protocol.MarshalAppendInput(&protocol.AppendInput{Records: recs})
-			if frame, err = s2s.AppendFrame(frame[:0], msg, s2s.NoCompression, false); err == nil {
+			if frame, err = s2s.AppendFrame(frame[:0], msg, s2s.Head{}); err == nil {
 				_, err = body.Write(frame)
 			}
 			if err != nil {

@@ -79,7 +79,7 @@ func input(recs []protocol.Record, conds ...Condition) protocol.AppendInput {
 
 // tryAppend appends and returns the outcome.
 func (s *Stream) tryAppend(recs []protocol.Record, conds ...Condition) (protocol.AppendAck, error) {
-	return s.e.Service.Append(s.e.ctx, s.StreamRef, input(recs, conds...))
+	return s.e.Service.Append(s.e.ctx, s.StreamRef, input(recs, conds...), s.e.opts...)
 }
 
 // Append appends a batch, which must succeed, and checks what every ack promises.

@@ -228,7 +228,7 @@ var encryptionCases = []Case{
 		for name, try := range map[protocol.StreamName]func(*Stream) error{
 			"append": func(s *Stream) error { _, err := s.tryAppend(text("a")); return err },
 			"session": func(s *Stream) error {
-				_, err := s.e.Service.OpenAppendSession(s.e.ctx, s.StreamRef)
+				_, err := s.e.Service.OpenAppendSession(s.e.ctx, s.StreamRef, s.e.opts...)
 				return err
 			},
 		} {

@@ -77,6 +77,29 @@ var autoCreateCases = []Case{
 		w.Acked(0, 1)
 		w.Ends()
 	}},
+	{Row: "A.14/277", Name: "the call configures the stream that it creates", Run: func(t *testing.T, e *Env) {
+		b := e.Basin(createOnAppend, createOnRead, func(c *protocol.BasinConfig) {
+			c.DefaultStreamConfig.RetentionPolicy = &protocol.RetentionPolicy{AgeSecs: 172800}
+		})
+		mode := protocol.TimestampClientRequire
+		config := protocol.StreamConfig{TimestampingMode: &mode}
+		b.Missing("append").configured(config).AppendRange(0, 1, stamped(1000))
+		w := b.Missing("append-session").configured(config).Writer()
+		w.Submit(stamped(1000)).Done()
+		w.Acked(0, 1)
+		w.Ends()
+		_, err := b.Missing("read").configured(config).tryRead(from(0))
+		e.fails(err, protocol.CodeUnwritten)
+		b.Missing("read-session").configured(config).Follow(from(0)).Heartbeat()
+		for _, name := range []protocol.StreamName{"append", "append-session", "read", "read-session"} {
+			got := b.Missing(name).Config()
+			equal(t, string(name)+": mode", got.TimestampingMode, mode)
+			equal(t, string(name)+": age", got.RetentionPolicy.AgeSecs, 172800)
+		}
+		// A stream that exists stays as it is.
+		b.Missing("append").configured(protocol.StreamConfig{Uncapped: new(true)}).AppendRange(1, 2, stamped(1001))
+		equal(t, "uncapped", b.Missing("append").Config().Uncapped, false)
+	}},
 	{Row: "A.14/263", Name: "append without the flag", Run: func(t *testing.T, e *Env) {
 		b := e.Basin(createOnRead)
 		_, err := b.Missing("stream").tryAppend(text("a"))

@@ -43,7 +43,7 @@ func (e *Env) encrypted(c protocol.Cipher, opts ...StreamOption) *Stream {
 // with is the stream whose appends and reads supply the key, whatever s supplies.
 func (s *Stream) with(key protocol.EncryptionKey) *Stream {
 	e := *s.e
-	e.ctx = protocol.WithEncryptionKey(e.ctx, key)
+	e.opts = []protocol.RecordOption{protocol.WithEncryptionKey(key)}
 	return &Stream{s.StreamRef, &e}
 }
 
@@ -53,6 +53,13 @@ func (s *Stream) withText(text string) *Stream {
 	key, err := protocol.ParseEncryptionKey("key", text)
 	s.e.must(err, "parse a key")
 	return s.with(key)
+}
+
+// configured is the stream whose appends and reads give it the configuration if they create it.
+func (s *Stream) configured(config protocol.StreamConfig) *Stream {
+	e := *s.e
+	e.opts = []protocol.RecordOption{protocol.WithNewStream(config)}
+	return &Stream{s.StreamRef, &e}
 }
 
 // keyless is the stream without a key.
@@ -70,7 +77,7 @@ func (s *Stream) refusesKey(says string) {
 	}
 	_, err := s.tryAppend(text("refused"))
 	check(err)
-	_, err = s.e.Service.OpenAppendSession(s.e.ctx, s.StreamRef)
+	_, err = s.e.Service.OpenAppendSession(s.e.ctx, s.StreamRef, s.e.opts...)
 	check(err)
 	_, err = s.tryRead(from(0))
 	check(err)

@@ -19,6 +19,8 @@ type Env struct {
 
 	t   *testing.T
 	ctx context.Context // of the case; an Env lives no longer
+	// opts go with every append and read.
+	opts []protocol.RecordOption
 	// joins wait for what runs beside the case.
 	joins []func()
 }

@@ -17,7 +17,7 @@ type Writer struct {
 // Writer opens an append session, which must succeed.
 func (s *Stream) Writer() *Writer {
 	s.e.t.Helper()
-	session, err := s.e.Service.OpenAppendSession(s.e.ctx, s.StreamRef)
+	session, err := s.e.Service.OpenAppendSession(s.e.ctx, s.StreamRef, s.e.opts...)
 	s.e.must(err, "open append session")
 	s.e.t.Cleanup(func() { _ = session.Close() })
 	return &Writer{e: s.e, session: session}

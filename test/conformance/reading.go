@@ -37,7 +37,7 @@ func request(terms ...Term) (r protocol.ReadRequest) {
 
 // tryRead reads and returns the outcome.
 func (s *Stream) tryRead(terms ...Term) (protocol.ReadBatch, error) {
-	return s.e.Service.Read(s.e.ctx, s.StreamRef, request(terms...))
+	return s.e.Service.Read(s.e.ctx, s.StreamRef, request(terms...), s.e.opts...)
 }
 
 // Read reads, which must succeed, and checks what every batch promises.
@@ -165,7 +165,7 @@ func (s *Stream) Follow(terms ...Term) *Reader {
 }
 
 func (s *Stream) tryFollow(terms ...Term) (protocol.ReadSession, error) {
-	return s.e.Service.OpenReadSession(s.e.ctx, s.StreamRef, request(terms...))
+	return s.e.Service.OpenReadSession(s.e.ctx, s.StreamRef, request(terms...), s.e.opts...)
 }
 
 // next returns the next batch or heartbeat.

@@ -30,9 +30,9 @@ type appendSession struct {
 }
 
 // OpenAppendSession implements [protocol.RecordService].
-func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	s := &appendSession{changed: make(chan struct{}), received: make(chan struct{})}
-	x, err := c.openSession(ctx, http.MethodPost, recordsPath(ref), ref, (*requestBody)(s))
+	x, err := c.openSession(ctx, http.MethodPost, recordsPath(ref), ref, opts, (*requestBody)(s))
 	if err != nil {
 		s.end(err) // over HTTP/1.1 the transport may still wait for the body of the request that was refused
 		return nil, err

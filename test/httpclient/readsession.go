@@ -21,8 +21,8 @@ type readSession struct {
 }
 
 // OpenReadSession implements [protocol.RecordService].
-func (c *Client) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	x, err := c.openSession(ctx, http.MethodGet, recordsPath(ref)+readQuery(req), ref, nil)
+func (c *Client) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	x, err := c.openSession(ctx, http.MethodGet, recordsPath(ref)+readQuery(req), ref, opts, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -44,16 +44,16 @@ func (c *Client) unaryHead(ref protocol.StreamRef) http.Header {
 }
 
 // Append implements [protocol.RecordService].
-func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	if t := in.FencingToken; c.json && t != nil && len(*t) > protocol.MaxFencingTokenBytes {
 		plain := *c // in JSON a token that is too long has a code of its own
 		plain.json = false
-		return plain.Append(ctx, ref, in)
+		return plain.Append(ctx, ref, in, opts...)
 	}
 	k := call{method: http.MethodPost, path: recordsPath(ref), head: c.unaryHead(ref),
 		statuses: []int{http.StatusOK}, media: c.media()}
 	k.head.Set(protocol.HeaderContentType, c.media())
-	addEncryptionKey(ctx, k.head)
+	addOptions(k.head, opts)
 	var err error
 	if k.body = protocol.MarshalAppendInput(&in); c.json {
 		if k.body, err = protocol.EncodeAppendInputJSON(&in, protocol.FormatBase64); err != nil {
@@ -75,9 +75,9 @@ func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol
 }
 
 // Read implements [protocol.RecordService].
-func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	head := c.unaryHead(ref)
-	addEncryptionKey(ctx, head)
+	addOptions(head, opts)
 	_, _, body, err := c.do(ctx, call{method: http.MethodGet, path: recordsPath(ref) + readQuery(req),
 		head: head, statuses: []int{http.StatusOK}, media: c.media()})
 	if err != nil {
@@ -95,10 +95,15 @@ func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 	return batch, nil
 }
 
-// addEncryptionKey sends ctx's key along, if it has one.
-func addEncryptionKey(ctx context.Context, head http.Header) {
-	if key := protocol.EncryptionKeyOf(ctx); !key.IsZero() {
-		head.Set(protocol.HeaderEncryptionKey, key.Reveal())
+// addOptions adds the headers of the options that are set.
+func addOptions(head http.Header, opts []protocol.RecordOption) {
+	o := protocol.MakeRecordOptions(opts...)
+	if !o.EncryptionKey.IsZero() {
+		head.Set(protocol.HeaderEncryptionKey, o.EncryptionKey.Reveal())
+	}
+	if !o.NewStream.Equal(protocol.StreamConfig{}) {
+		config, _ := o.NewStream.MarshalJSON() // never fails
+		head.Set(protocol.HeaderStreamConfig, string(config))
 	}
 }
 

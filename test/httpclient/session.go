@@ -15,10 +15,10 @@ type exchange struct {
 }
 
 // openSession sends a session's request and waits for the head of the answer. ctx bounds only that.
-func (c *Client) openSession(ctx context.Context, method, path string, ref protocol.StreamRef, body io.Reader) (*exchange, error) {
+func (c *Client) openSession(ctx context.Context, method, path string, ref protocol.StreamRef, opts []protocol.RecordOption, body io.Reader) (*exchange, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
-	x, err := c.exchange(life, method, path, ref, body)
+	x, err := c.exchange(life, method, path, ref, opts, body)
 	if !stop() && err == nil { // ctx ended at the last moment
 		x.resp.Body.Close()
 		err = ctx.Err()
@@ -34,14 +34,14 @@ func (c *Client) openSession(ctx context.Context, method, path string, ref proto
 	return x, nil
 }
 
-func (c *Client) exchange(life context.Context, method, path string, ref protocol.StreamRef, body io.Reader) (*exchange, error) {
+func (c *Client) exchange(life context.Context, method, path string, ref protocol.StreamRef, opts []protocol.RecordOption, body io.Reader) (*exchange, error) {
 	req, err := http.NewRequestWithContext(life, method, c.base+path, body)
 	if err != nil {
 		return nil, protocol.AsError(err)
 	}
 	req.Header.Set(basinHeader, string(ref.Basin))
 	req.Header.Set(protocol.HeaderContentType, MediaS2S)
-	addEncryptionKey(life, req.Header)
+	addOptions(req.Header, opts)
 	// Without the header, Go's transport asks for gzip by itself.
 	req.Header.Set("Accept-Encoding", "identity")
 	if c.encoding != "" {

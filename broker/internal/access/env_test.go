@@ -126,7 +126,7 @@ func (c *core) ListStreams(_ context.Context, basin protocol.BasinName, req prot
 	return page, nil
 }
 
-func (c *core) Read(ctx context.Context, _ protocol.StreamRef, _ protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (c *core) Read(ctx context.Context, _ protocol.StreamRef, _ protocol.ReadRequest, _ ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	<-ctx.Done()
 	return protocol.ReadBatch{}, context.Cause(ctx)
 }
@@ -139,11 +139,11 @@ func (c *core) DeleteStream(_ context.Context, ref protocol.StreamRef) error {
 	return protocol.Errorf(protocol.CodeStorage, "%s cannot be read: %s", ref, ref.Stream)
 }
 
-func (c *core) OpenReadSession(context.Context, protocol.StreamRef, protocol.ReadRequest) (protocol.ReadSession, error) {
+func (c *core) OpenReadSession(context.Context, protocol.StreamRef, protocol.ReadRequest, ...protocol.RecordOption) (protocol.ReadSession, error) {
 	return &waiting{c: c, over: make(chan struct{})}, nil
 }
 
-func (c *core) OpenAppendSession(context.Context, protocol.StreamRef) (protocol.AppendSession, error) {
+func (c *core) OpenAppendSession(context.Context, protocol.StreamRef, ...protocol.RecordOption) (protocol.AppendSession, error) {
 	return &waiting{c: c, over: make(chan struct{})}, nil
 }
 

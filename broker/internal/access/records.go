@@ -17,7 +17,7 @@ func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protoc
 	return tail, s.hide(err, ref)
 }
 
-func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	if err := s.allow(); err != nil {
 		return protocol.AppendAck{}, err
 	}
@@ -28,7 +28,7 @@ func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protoco
 	if err != nil {
 		return protocol.AppendAck{}, err
 	}
-	ack, err := s.inner.Append(ctx, ref, in)
+	ack, err := s.inner.Append(ctx, ref, in, opts...)
 	return ack, s.hide(err, ref)
 }
 
@@ -61,30 +61,30 @@ func (s *service) batch(in protocol.AppendInput) error {
 	return nil
 }
 
-func (s *service) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (s *service) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	ref, err := s.stream(ref, protocol.OpRead)
 	if err != nil {
 		return protocol.ReadBatch{}, err
 	}
 	if req.Wait == nil || *req.Wait <= 0 {
-		batch, err := s.inner.Read(ctx, ref, req)
+		batch, err := s.inner.Read(ctx, ref, req, opts...)
 		return batch, s.hide(err, ref)
 	}
 	waiting, cancel := s.bound(ctx)
 	defer cancel()
-	batch, err := s.inner.Read(waiting, ref, req)
+	batch, err := s.inner.Read(waiting, ref, req, opts...)
 	if !s.c.alive() {
 		return protocol.ReadBatch{}, errAuthn()
 	}
 	return batch, s.hide(err, ref)
 }
 
-func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
 	ref, err := s.stream(ref, protocol.OpRead)
 	if err != nil {
 		return nil, err
 	}
-	inner, err := s.inner.OpenReadSession(ctx, ref, req)
+	inner, err := s.inner.OpenReadSession(ctx, ref, req, opts...)
 	if err != nil {
 		return nil, s.hide(err, ref)
 	}
@@ -125,7 +125,7 @@ func (r *readSession) Close() error {
 }
 
 // OpenAppendSession asks for one of the operations that a batch can need; each batch is checked for its own.
-func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	if err := s.allow(); err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef)
 	if err != nil {
 		return nil, err
 	}
-	inner, err := s.inner.OpenAppendSession(ctx, ref)
+	inner, err := s.inner.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
 		return nil, s.hide(err, ref)
 	}

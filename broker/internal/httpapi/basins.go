@@ -11,7 +11,7 @@ func (c *call) listBasins() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	page, err := c.svc.ListBasins(ctx, req)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *call) createBasin() error {
 		return err
 	}
 	req.RequestToken = token
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	info, result, err := c.svc.CreateBasin(ctx, req)
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *call) ensureBasin() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	info, result, err := c.svc.EnsureBasin(ctx, basin, req)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *call) getBasin() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	config, err := c.svc.GetBasinConfig(ctx, basin)
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *call) reconfigureBasin() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	config, err := c.svc.ReconfigureBasin(ctx, basin, change)
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *call) deleteBasin() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	if err := c.svc.DeleteBasin(ctx, basin); err != nil {
 		return causeOf(ctx, err)

@@ -175,7 +175,7 @@ func BenchmarkAppendSession(b *testing.B) {
 			b.Fatal(err)
 		}
 	})
-	frame, err := s2s.AppendFrame(nil, protocol.MarshalAppendInput(&in), s2s.NoCompression, false)
+	frame, err := s2s.AppendFrame(nil, protocol.MarshalAppendInput(&in), s2s.Head{})
 	if err != nil {
 		b.Fatal(err)
 	}

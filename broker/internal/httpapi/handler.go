@@ -220,12 +220,15 @@ func (c *call) clientError(err error) *protocol.Error {
 	return e
 }
 
+// noWait is the wait of a request that does not wait for something new to happen.
+const noWait time.Duration = 0
+
 // unary returns the context of a unary request: it ends with the request, when the door stops, and after the request
-// timeout and wait. With drains it ends when the door drains too, which is for requests that may wait for something
-// new to happen. Pass errors of calls under it through causeOf.
-func (c *call) unary(wait time.Duration, drains bool) (context.Context, context.CancelFunc) {
+// timeout and wait. That of a request that waits ends when the door drains too. Pass errors of calls under it through
+// causeOf.
+func (c *call) unary(wait time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout+wait)
-	if !drains {
+	if wait <= 0 {
 		return ctx, cancel
 	}
 	bound, unbind := c.bind(ctx)

@@ -88,34 +88,31 @@ func (c *call) recordFormat() (protocol.RecordFormat, error) {
 	return protocol.ParseRecordFormat(v)
 }
 
-// encryptionKey takes in the key for an encrypted stream (data plane 7.2). Its length and characters are judged here, the
-// rest once the stream is known. It is never repeated. The error has code bad_header.
-func (c *call) encryptionKey() error {
-	v, present, err := c.header(headerEncryptionKey)
-	if err != nil || !present {
-		return err
-	}
-	key, err := protocol.ParseEncryptionKey("s2-encryption-key", v)
+// recordOptions reads the options of a call that moves records: the key for an encrypted stream (data plane 7.2) and the
+// configuration of a stream that the call may create. The error has code bad_header.
+func (c *call) recordOptions() (opts []protocol.RecordOption, err error) {
+	key, present, err := c.header(headerEncryptionKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.r = c.r.WithContext(protocol.WithEncryptionKey(c.r.Context(), key))
-	return nil
-}
-
-// newStreamConfig takes in the configuration for a stream that the request may create; nothing in the header is no
-// configuration. It is checked also if the stream exists. The error has code bad_header.
-func (c *call) newStreamConfig() error {
-	v, _, err := c.header(headerStreamConfig)
-	if err != nil || strings.TrimSpace(v) == "" {
-		return err
+	if present {
+		// Its length and characters are checked here, the rest once the stream is known. No message repeats it.
+		key, err := protocol.ParseEncryptionKey("s2-encryption-key", key)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, protocol.WithEncryptionKey(key))
 	}
-	config, err := protocol.DecodeJSON[protocol.StreamConfig]([]byte(v))
+	// A configuration is checked also if the stream exists; an empty header is none.
+	config, _, err := c.header(headerStreamConfig)
+	if err != nil || strings.TrimSpace(config) == "" {
+		return opts, err
+	}
+	layer, err := protocol.ParseNewStreamConfig("s2-stream-config", config)
 	if err != nil {
-		return protocol.Errorf(protocol.CodeBadHeader, "s2-stream-config: %s", protocol.AsError(err).Message)
+		return nil, err
 	}
-	c.r = c.r.WithContext(protocol.WithNewStreamConfig(c.r.Context(), config))
-	return nil
+	return append(opts, protocol.WithNewStream(layer)), nil
 }
 
 // eventID is the position of a reader in an SSE session: what was delivered of an earlier response.

@@ -7,7 +7,7 @@ import (
 )
 
 func (c *call) listLocations() error {
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	all, err := c.svc.ListLocations(ctx)
 	if err != nil {
@@ -17,7 +17,7 @@ func (c *call) listLocations() error {
 }
 
 func (c *call) getLocation() error {
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	info, err := c.svc.DefaultLocation(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (c *call) setLocation() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	info, err := c.svc.SetDefaultLocation(ctx, name)
 	if err != nil {

@@ -244,7 +244,8 @@ func FuzzHeaders(f *testing.F) {
 			_, tokenErr := call.requestToken()
 			_, formatErr := call.recordFormat()
 			_, idErr := call.lastEventID()
-			for _, err := range []error{basinErr, tokenErr, formatErr, idErr, call.encryptionKey(), call.newStreamConfig()} {
+			_, optionsErr := call.recordOptions()
+			for _, err := range []error{basinErr, tokenErr, formatErr, idErr, optionsErr} {
 				if err != nil && protocol.CodeOf(err) != protocol.CodeBadHeader {
 					t.Fatalf("%q: %v", values, err)
 				}

@@ -12,7 +12,7 @@ func (c *call) checkTail() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	tail, err := c.svc.CheckTail(ctx, ref)
 	if err != nil {
@@ -32,10 +32,8 @@ func (c *call) read() error {
 	if err != nil {
 		return err
 	}
-	if err := c.encryptionKey(); err != nil {
-		return err
-	}
-	if err := c.newStreamConfig(); err != nil {
+	opts, err := c.recordOptions()
+	if err != nil {
 		return err
 	}
 	if c.media("Content-Type") == protocol.KindS2S {
@@ -43,7 +41,7 @@ func (c *call) read() error {
 		if err != nil {
 			return err
 		}
-		return c.s2sRead(ref, req)
+		return c.s2sRead(ref, req, opts)
 	}
 	format, err := c.recordFormat()
 	if err != nil {
@@ -59,29 +57,29 @@ func (c *call) read() error {
 		if err != nil {
 			return err
 		}
-		return c.sseRead(ref, req, format)
+		return c.sseRead(ref, req, format, opts)
 	}
 	req, err := query.request(nil)
 	if err != nil {
 		return err
 	}
-	return c.unaryRead(ref, req, accept == protocol.KindProtobuf, format)
+	return c.unaryRead(ref, req, accept, format, opts)
 }
 
-func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, protobuf bool, format protocol.RecordFormat) error {
+func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, accept protocol.MediaKind, format protocol.RecordFormat, opts []protocol.RecordOption) error {
 	var wait time.Duration
 	if req.Wait != nil {
 		wait = min(*req.Wait, protocol.MaxUnaryWait)
 	}
-	ctx, cancel := c.unary(wait, wait > 0)
+	ctx, cancel := c.unary(wait)
 	defer cancel()
-	batch, err := c.svc.Read(ctx, ref, req)
+	batch, err := c.svc.Read(ctx, ref, req, opts...)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
 	buf := getBuffer(len(batch.Records.Wire()))
 	defer putBuffer(buf)
-	if protobuf {
+	if accept == protocol.KindProtobuf {
 		// The records leave as they are stored.
 		*buf = protocol.AppendReadBatch((*buf)[:0], &protocol.ReadBatch{Tail: batch.Tail})
 		c.respond(http.StatusOK, contentProtobuf, batch.Records.Wire(), *buf)
@@ -98,36 +96,34 @@ func (c *call) append() error {
 	if err != nil {
 		return err
 	}
-	if err := c.encryptionKey(); err != nil {
-		return err
-	}
-	if err := c.newStreamConfig(); err != nil {
+	opts, err := c.recordOptions()
+	if err != nil {
 		return err
 	}
 	switch kind := c.media("Content-Type"); kind {
 	case protocol.KindS2S:
-		return c.s2sAppend(ref)
+		return c.s2sAppend(ref, opts)
 	case protocol.KindJSON:
 		format, err := c.recordFormat()
 		if err != nil {
 			return err
 		}
-		return c.unaryAppend(ref, protocol.CodeBadJSON, func(data []byte) (protocol.AppendInput, error) {
+		return c.unaryAppend(ref, opts, protocol.CodeBadJSON, func(data []byte) (protocol.AppendInput, error) {
 			return protocol.DecodeAppendInputJSON(data, format)
 		})
 	case protocol.KindProtobuf:
-		return c.unaryAppend(ref, protocol.CodeBadProto, protocol.UnmarshalAppendInput)
+		return c.unaryAppend(ref, opts, protocol.CodeBadProto, protocol.UnmarshalAppendInput)
 	}
 	return protocol.Errorf(protocol.CodeBadJSON, "content-type: want %s, %s or %s",
 		protocol.MediaJSON, protocol.MediaProtobuf, protocol.MediaS2S)
 }
 
-func (c *call) unaryAppend(ref protocol.StreamRef, tooLarge protocol.Code, decode func([]byte) (protocol.AppendInput, error)) error {
+func (c *call) unaryAppend(ref protocol.StreamRef, opts []protocol.RecordOption, tooLarge protocol.Code, decode func([]byte) (protocol.AppendInput, error)) error {
 	b, err := c.body(tooLarge)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	defer func() {
 		// An append whose outcome is not known may still read the body.
@@ -141,7 +137,7 @@ func (c *call) unaryAppend(ref protocol.StreamRef, tooLarge protocol.Code, decod
 	if err != nil {
 		return err
 	}
-	ack, err := c.svc.Append(ctx, ref, in)
+	ack, err := c.svc.Append(ctx, ref, in, opts...)
 	if err != nil {
 		return causeOf(ctx, err)
 	}

@@ -21,11 +21,11 @@ const lingerTime = 500 * time.Millisecond
 //
 // Two goroutines meet here: feed reads the request's body and submits, and this one receives the acks and writes them.
 // The end of the input, clean or not, is told behind the acks of everything before it.
-func (c *call) s2sAppend(ref protocol.StreamRef) error {
+func (c *call) s2sAppend(ref protocol.StreamRef, opts []protocol.RecordOption) error {
 	if coding, _ := c.contentEncoding(); coding != s2s.NoCompression {
 		return protocol.Errorf(protocol.CodeBadHeader, "content-encoding: the frames of a session are compressed one by one, not the body")
 	}
-	dst, err := c.openAppend(ref)
+	dst, err := c.openAppend(ref, opts)
 	if err != nil {
 		return err
 	}
@@ -42,13 +42,13 @@ func (c *call) s2sAppend(ref protocol.StreamRef) error {
 	return nil
 }
 
-func (c *call) openAppend(ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (c *call) openAppend(ref protocol.StreamRef, opts []protocol.RecordOption) (protocol.AppendSession, error) {
 	if err := c.becomeSession(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout)
 	defer cancel()
-	dst, err := c.svc.OpenAppendSession(ctx, ref)
+	dst, err := c.svc.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}

@@ -6,8 +6,8 @@ import (
 )
 
 // s2sRead follows a stream in s2s frames (data plane 8.9).
-func (c *call) s2sRead(ref protocol.StreamRef, req protocol.ReadRequest) error {
-	src, err := c.openRead(c.r.Context(), ref, req)
+func (c *call) s2sRead(ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) error {
+	src, err := c.openRead(c.r.Context(), ref, req, opts)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (f *frames) whole(b protocol.ReadBatch) error {
 func (f *frames) message(msg []byte) error {
 	buf := getBuffer(len(msg))
 	defer putBuffer(buf)
-	out, err := s2s.AppendFrame((*buf)[:0], msg, f.compression, f.reconnect())
+	out, err := s2s.AppendFrame((*buf)[:0], msg, s2s.Head{Compression: f.compression, Reconnect: f.reconnect()})
 	if err != nil {
 		return err
 	}

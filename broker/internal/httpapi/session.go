@@ -106,13 +106,13 @@ func (c *call) recoverInto(err *error) {
 }
 
 // openRead admits and opens a read session.
-func (c *call) openRead(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+func (c *call) openRead(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (protocol.ReadSession, error) {
 	if err := c.becomeSession(); err != nil {
 		return nil, err
 	}
 	open, cancel := context.WithTimeout(ctx, c.h.opts.RequestTimeout)
 	defer cancel()
-	src, err := c.svc.OpenReadSession(open, ref, req)
+	src, err := c.svc.OpenReadSession(open, ref, req, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func input(bodies ...string) []byte {
 }
 
 func frame(msg []byte, c s2s.Compression) []byte {
-	out, err := s2s.AppendFrame(nil, msg, c, false)
+	out, err := s2s.AppendFrame(nil, msg, s2s.Head{Compression: c})
 	if err != nil {
 		panic(err)
 	}

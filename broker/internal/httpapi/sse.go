@@ -8,8 +8,8 @@ import (
 )
 
 // sseRead follows a stream as server-sent events (data plane 8.8).
-func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat) error {
-	src, err := c.openRead(c.r.Context(), ref, req)
+func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat, opts []protocol.RecordOption) error {
+	src, err := c.openRead(c.r.Context(), ref, req, opts)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (c *call) listStreams() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	page, err := c.svc.ListStreams(ctx, basin, req)
 	if err != nil {
@@ -38,7 +38,7 @@ func (c *call) createStream() error {
 		return err
 	}
 	req.RequestToken = token
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	info, result, err := c.svc.CreateStream(ctx, basin, req)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *call) ensureStream() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	info, result, err := c.svc.EnsureStream(ctx, ref, config)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *call) getStream() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	config, err := c.svc.GetStreamConfig(ctx, ref)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *call) reconfigureStream() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	config, err := c.svc.ReconfigureStream(ctx, ref, change)
 	if err != nil {
@@ -102,7 +102,7 @@ func (c *call) deleteStream() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	if err := c.svc.DeleteStream(ctx, ref); err != nil {
 		return causeOf(ctx, err)

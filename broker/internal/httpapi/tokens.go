@@ -11,7 +11,7 @@ func (c *call) listTokens() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	page, err := c.svc.ListAccessTokens(ctx, req)
 	if err != nil {
@@ -25,7 +25,7 @@ func (c *call) issueToken() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	secret, err := c.svc.IssueAccessToken(ctx, req)
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *call) revokeToken() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	if err := c.svc.RevokeAccessToken(ctx, id); err != nil {
 		return causeOf(ctx, err)

@@ -12,7 +12,7 @@ func (c *call) accountMetrics() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	return c.answerMetrics(ctx, func() ([]protocol.Metric, error) { return c.svc.AccountMetrics(ctx, q) })
 }
@@ -26,7 +26,7 @@ func (c *call) basinMetrics() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	return c.answerMetrics(ctx, func() ([]protocol.Metric, error) { return c.svc.BasinMetrics(ctx, basin, q) })
 }
@@ -43,7 +43,7 @@ func (c *call) streamMetrics() (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.unary(0, false)
+	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	return c.answerMetrics(ctx, func() ([]protocol.Metric, error) { return c.svc.StreamMetrics(ctx, ref, q) })
 }

@@ -148,8 +148,8 @@ func (c Counted) AccountMetrics(ctx context.Context, q protocol.MetricsQuery) ([
 }
 
 // Read counts what was delivered.
-func (c Counted) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
-	batch, err := c.Core.Read(ctx, ref, req)
+func (c Counted) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
+	batch, err := c.Core.Read(ctx, ref, req, opts...)
 	if err == nil {
 		c.Meter.Of(ref.Basin).read(batch.Records.MeteredSize())
 	}
@@ -157,8 +157,8 @@ func (c Counted) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 }
 
 // OpenReadSession counts the session, and then what it delivers.
-func (c Counted) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	s, err := c.Core.OpenReadSession(ctx, ref, req)
+func (c Counted) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	s, err := c.Core.OpenReadSession(ctx, ref, req, opts...)
 	if err != nil {
 		return nil, err
 	}

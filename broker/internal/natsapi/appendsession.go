@@ -58,7 +58,7 @@ type input struct {
 	err error
 }
 
-func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef) (reply, error) {
+func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef, opts []protocol.RecordOption) (reply, error) {
 	d := c.door
 	if c.inbox == "" {
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "a session needs a reply subject")
@@ -66,7 +66,7 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef) (re
 	if err := d.admit.Session(); err != nil {
 		return reply{}, err
 	}
-	dst, err := c.svc.OpenAppendSession(ctx, ref)
+	dst, err := c.svc.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
 		d.admit.SessionDone()
 		return reply{}, err

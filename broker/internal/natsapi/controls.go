@@ -28,6 +28,7 @@ type controls struct {
 	seq          *uint64
 	// encryptionKey is as it came, because only those that need it say what is wrong with it; a secret.
 	encryptionKey *string
+	streamConfig  string
 }
 
 // media is a kind of body.
@@ -57,6 +58,10 @@ var setControl = map[string]func(c *controls, value string) error{
 	},
 	strings.ToLower(protocol.HeaderEncryptionKey): func(c *controls, v string) error {
 		c.encryptionKey = &v
+		return nil
+	},
+	strings.ToLower(protocol.HeaderStreamConfig): func(c *controls, v string) error {
+		c.streamConfig = v
 		return nil
 	},
 	strings.ToLower(protocol.HeaderRequestToken): func(c *controls, v string) error {

@@ -20,37 +20,37 @@ type keyed struct {
 	keys []string
 }
 
-func (k *keyed) note(method string, ctx context.Context) {
+func (k *keyed) note(method string, opts ...protocol.RecordOption) {
 	text := "none"
-	if key := protocol.EncryptionKeyOf(ctx); !key.IsZero() {
+	if key := protocol.MakeRecordOptions(opts...).EncryptionKey; !key.IsZero() {
 		text = key.Reveal()
 	}
 	k.keys = append(k.keys, method+" "+text)
 }
 
 func (k *keyed) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
-	k.note("tail", ctx)
+	k.note("tail")
 	return k.memory.CheckTail(ctx, ref)
 }
 
-func (k *keyed) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
-	k.note("append", ctx)
-	return k.memory.Append(ctx, ref, in)
+func (k *keyed) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
+	k.note("append", opts...)
+	return k.memory.Append(ctx, ref, in, opts...)
 }
 
-func (k *keyed) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
-	k.note("read", ctx)
-	return k.memory.Read(ctx, ref, req)
+func (k *keyed) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
+	k.note("read", opts...)
+	return k.memory.Read(ctx, ref, req, opts...)
 }
 
-func (k *keyed) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
-	k.note("append session", ctx)
-	return k.memory.OpenAppendSession(ctx, ref)
+func (k *keyed) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
+	k.note("append session", opts...)
+	return k.memory.OpenAppendSession(ctx, ref, opts...)
 }
 
-func (k *keyed) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	k.note("read session", ctx)
-	return k.memory.OpenReadSession(ctx, ref, req)
+func (k *keyed) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	k.note("read session", opts...)
+	return k.memory.OpenReadSession(ctx, ref, req, opts...)
 }
 
 // keyedEnv is an env whose second door, with the prefix k, is before a service that notes keys.
@@ -124,17 +124,17 @@ func TestClientSendsTheKey(t *testing.T) {
 				seen[strings.Join(strings.Split(m.Subject, ".")[:3], ".")] = true
 			}
 		}))
-		ctx := protocol.WithEncryptionKey(t.Context(), key)
-		must[protocol.AppendAck](t)(c.Append(ctx, greetings, body("a")))
-		must[protocol.ReadBatch](t)(c.Read(ctx, greetings, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}))
+		ctx, with := t.Context(), protocol.WithEncryptionKey(key)
+		must[protocol.AppendAck](t)(c.Append(ctx, greetings, body("a"), with))
+		must[protocol.ReadBatch](t)(c.Read(ctx, greetings, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, with))
 		must[protocol.Position](t)(c.CheckTail(ctx, greetings))
-		w := must[protocol.AppendSession](t)(c.OpenAppendSession(ctx, greetings))
+		w := must[protocol.AppendSession](t)(c.OpenAppendSession(ctx, greetings, with))
 		if err := w.Submit(ctx, body("b")); err != nil {
 			t.Fatal(err)
 		}
 		must[protocol.AppendAck](t)(w.Recv(ctx))
 		_ = w.Close()
-		r := must[protocol.ReadSession](t)(c.OpenReadSession(ctx, greetings, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}))
+		r := must[protocol.ReadSession](t)(c.OpenReadSession(ctx, greetings, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, with))
 		must[protocol.ReadBatch](t)(r.Next(ctx))
 		_ = r.Close()
 		text := key.Reveal()

@@ -210,28 +210,28 @@ func (m *memory) CheckTail(ctx context.Context, ref protocol.StreamRef) (protoco
 	return m.stream(ref).Tail(ctx)
 }
 
-func (m *memory) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (m *memory) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	if err := m.check("Append"); err != nil {
 		return protocol.AppendAck{}, err
 	}
 	return sessions.AppendUnary(ctx, m.stream(ref), in)
 }
 
-func (m *memory) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (m *memory) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	if err := m.check("Read"); err != nil {
 		return protocol.ReadBatch{}, err
 	}
 	return sessions.ReadUnary(ctx, m.stream(ref), req)
 }
 
-func (m *memory) OpenAppendSession(_ context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (m *memory) OpenAppendSession(_ context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	if err := m.check("OpenAppendSession"); err != nil {
 		return nil, err
 	}
 	return sessions.OpenAppend(m.stream(ref), sessions.AppendOptions{}), nil
 }
 
-func (m *memory) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+func (m *memory) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
 	if err := m.check("OpenReadSession"); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type readSession struct {
 
 // openReadSession opens the stream and leaves a goroutine behind that sends. What fails until then is answered like a
 // failure of a unary read.
-func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req protocol.ReadRequest) (reply, error) {
+func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (reply, error) {
 	d := c.door
 	if c.inbox == "" {
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "a session needs a reply subject")
@@ -38,7 +38,7 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 	if err := d.admit.Session(); err != nil {
 		return reply{}, err
 	}
-	src, err := c.svc.OpenReadSession(ctx, ref, req)
+	src, err := c.svc.OpenReadSession(ctx, ref, req, opts...)
 	if err != nil {
 		d.admit.SessionDone()
 		return reply{}, err

@@ -3,6 +3,7 @@ package natsapi
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -27,12 +28,13 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if ctx, err = c.withEncryptionKey(ctx); err != nil {
+	opts, err := c.recordOptions()
+	if err != nil {
 		return reply{}, err
 	}
 	switch c.ctl.session {
 	case protocol.SessionAppend:
-		return openAppendSession(ctx, c, ref)
+		return openAppendSession(ctx, c, ref, opts)
 	case protocol.SessionRead:
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "%s: a read session is opened on the read subject", protocol.HeaderSession)
 	}
@@ -40,7 +42,7 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	ack, err := c.svc.Append(ctx, ref, in)
+	ack, err := c.svc.Append(ctx, ref, in, opts...)
 	if err != nil {
 		return reply{}, err
 	}
@@ -48,16 +50,23 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	return reply{head: contentType(enc.contentType()), body: enc.ack(ack)}, nil
 }
 
-// withEncryptionKey puts the key of the request into ctx, if it has one. The code of the error is bad_header.
-func (c *call) withEncryptionKey(ctx context.Context) (context.Context, error) {
-	if c.ctl.encryptionKey == nil {
-		return ctx, nil
+// recordOptions returns the options of a call that moves records. The code of the error is bad_header.
+func (c *call) recordOptions() (opts []protocol.RecordOption, err error) {
+	if text := c.ctl.encryptionKey; text != nil {
+		key, err := protocol.ParseEncryptionKey(protocol.HeaderEncryptionKey, *text)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, protocol.WithEncryptionKey(key))
 	}
-	key, err := protocol.ParseEncryptionKey(protocol.HeaderEncryptionKey, *c.ctl.encryptionKey)
-	if err != nil {
-		return ctx, err
+	if text := c.ctl.streamConfig; strings.TrimSpace(text) != "" {
+		config, err := protocol.ParseNewStreamConfig(protocol.HeaderStreamConfig, text)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, protocol.WithNewStream(config))
 	}
-	return protocol.WithEncryptionKey(ctx, key), nil
+	return opts, nil
 }
 
 func (e encoding) ack(ack protocol.AppendAck) []byte {
@@ -146,7 +155,8 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if ctx, err = c.withEncryptionKey(ctx); err != nil {
+	opts, err := c.recordOptions()
+	if err != nil {
 		return reply{}, err
 	}
 	if err := req.Validate(); err != nil {
@@ -154,11 +164,11 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 	}
 	switch c.ctl.session {
 	case protocol.SessionRead:
-		return openReadSession(ctx, c, ref, req)
+		return openReadSession(ctx, c, ref, req, opts)
 	case protocol.SessionAppend:
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "%s: an append session is opened on the append subject", protocol.HeaderSession)
 	}
-	batch, err := c.svc.Read(ctx, ref, req)
+	batch, err := c.svc.Read(ctx, ref, req, opts...)
 	if err != nil {
 		return reply{}, err
 	}

@@ -70,7 +70,7 @@ func everyState(t *testing.T, r *rig) []protocol.StreamRef {
 	r.append(again, record("second life"))
 
 	sealed := r.stream(secret, "sealed", protocol.StreamConfig{})
-	if _, err := r.Append(protocol.WithEncryptionKey(ctx, testKey), sealed, protocol.AppendInput{Records: []protocol.Record{record("hidden")}}); err != nil {
+	if _, err := r.Append(ctx, sealed, protocol.AppendInput{Records: []protocol.Record{record("hidden")}}, protocol.WithEncryptionKey(testKey)); err != nil {
 		t.Fatal(err)
 	}
 	return append(refs, again)
@@ -135,7 +135,7 @@ func compare(t *testing.T, src, dst *rig, refs []protocol.StreamRef) {
 		}
 	}
 	sealed := protocol.StreamRef{Basin: "secret-basin", Stream: "sealed"}
-	batch, err := dst.Read(protocol.WithEncryptionKey(t.Context(), testKey), sealed, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+	batch, err := dst.Read(t.Context(), sealed, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, protocol.WithEncryptionKey(testKey))
 	if err != nil || string(batch.Records.Slice()[0].Body) != "hidden" {
 		t.Errorf("the encrypted stream reads %v, %v", batch, err)
 	}

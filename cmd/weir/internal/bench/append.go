@@ -64,7 +64,7 @@ type sent struct {
 
 // append appends until the duration is over or stop is closed, and waits for all acks.
 func (r *run) append(ctx context.Context, stop <-chan struct{}) (Throughput, error) {
-	session, err := r.svc.OpenAppendSession(ctx, r.ref)
+	session, err := r.svc.OpenAppendSession(ctx, r.ref, r.o.Records...)
 	if err != nil {
 		return Throughput{}, err
 	}

@@ -23,6 +23,8 @@ type Options struct {
 	Duration time.Duration
 	// CatchupDelay is the pause before all records are read again.
 	CatchupDelay time.Duration
+	// Records are the options of the sessions.
+	Records []protocol.RecordOption
 	// Progress is told of the state about ten times a second, if it is set.
 	Progress func(Progress)
 }

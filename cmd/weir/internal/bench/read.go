@@ -47,7 +47,7 @@ func (r *run) readLive(ctx context.Context) (Throughput, error) {
 	})
 	defer watch.Wait()
 	defer cancel(nil)
-	session, err := r.svc.OpenReadSession(ctx, r.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+	session, err := r.svc.OpenReadSession(ctx, r.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, r.o.Records...)
 	if err != nil {
 		return Throughput{}, err
 	}
@@ -98,7 +98,7 @@ func (r *run) readAgain(ctx context.Context) (Throughput, error) {
 		return Throughput{}, nil
 	}
 	began := time.Now()
-	session, err := r.svc.OpenReadSession(ctx, r.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0), Count: &want})
+	session, err := r.svc.OpenReadSession(ctx, r.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0), Count: &want}, r.o.Records...)
 	if err != nil {
 		return Throughput{}, err
 	}

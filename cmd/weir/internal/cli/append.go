@@ -73,16 +73,20 @@ func (a *app) append() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
+		opts, err := key.options()
+		if err != nil {
+			return nil, err
+		}
 		src, closeInput, err := a.source(*input, append(*files, args[1:]...), format)
 		if err != nil {
 			return nil, err
 		}
-		return key.bind(func(ctx context.Context, svc protocol.Service) error {
+		return func(ctx context.Context, svc protocol.Service) error {
 			defer closeInput()
 			return a.runAppend(ctx, svc, ref, src, pipeline.Options{
-				Linger: *linger, FencingToken: conditions.token.value, MatchSeqNum: conditions.match.value,
+				Linger: *linger, FencingToken: conditions.token.value, MatchSeqNum: conditions.match.value, Session: opts,
 			})
-		})
+		}, nil
 	})
 	return c
 }
@@ -170,12 +174,16 @@ func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlag
 	if err != nil {
 		return nil, err
 	}
-	return key.bind(func(ctx context.Context, svc protocol.Service) error {
+	opts, err := key.options()
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, svc protocol.Service) error {
 		ctx, cancel := a.bounded(ctx)
 		defer cancel()
 		ack, err := svc.Append(ctx, ref, protocol.AppendInput{
 			Records: []protocol.Record{rec}, FencingToken: conditions.token.value, MatchSeqNum: conditions.match.value,
-		})
+		}, opts...)
 		if err != nil {
 			return err
 		}
@@ -184,7 +192,7 @@ func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlag
 		}
 		a.note("appended %s // %s", what, records.Position(ack.Start))
 		return nil
-	})
+	}, nil
 }
 
 func (a *app) checkTail() *cobra.Command {

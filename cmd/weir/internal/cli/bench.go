@@ -69,8 +69,12 @@ func (a *app) bench() *cobra.Command {
 		if class.value != nil {
 			report.StorageClass = *class.value
 		}
-		o := bench.Options{RecordSize: *size, TargetMiBps: *target, Duration: *duration, CatchupDelay: *delay}
-		return key.bind(func(ctx context.Context, svc protocol.Service) error { return a.runBench(ctx, svc, report, o) })
+		opts, err := key.options()
+		if err != nil {
+			return nil, err
+		}
+		o := bench.Options{RecordSize: *size, TargetMiBps: *target, Duration: *duration, CatchupDelay: *delay, Records: opts}
+		return func(ctx context.Context, svc protocol.Service) error { return a.runBench(ctx, svc, report, o) }, nil
 	})
 	return c
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -38,15 +37,13 @@ func (a *app) addKeyFlags(c *cobra.Command) *keyFlags {
 	return f
 }
 
-// bind gives do a context with the key.
-func (f *keyFlags) bind(do call) (call, error) {
+// options returns the options of the calls that move records: the key, if there is one.
+func (f *keyFlags) options() ([]protocol.RecordOption, error) {
 	key, err := f.key()
 	if err != nil || key.IsZero() {
-		return do, err
+		return nil, err
 	}
-	return func(ctx context.Context, svc protocol.Service) error {
-		return do(protocol.WithEncryptionKey(ctx, key), svc)
-	}, nil
+	return []protocol.RecordOption{protocol.WithEncryptionKey(key)}, nil
 }
 
 // key returns the key, or the zero key if there is none. No error repeats it.

@@ -20,29 +20,29 @@ type keyed struct {
 	keys map[string]bool
 }
 
-func (k *keyed) note(ctx context.Context) {
+func (k *keyed) note(opts []protocol.RecordOption) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	text := "none"
-	if key := protocol.EncryptionKeyOf(ctx); !key.IsZero() {
+	if key := protocol.MakeRecordOptions(opts...).EncryptionKey; !key.IsZero() {
 		text = key.Reveal()
 	}
 	k.keys[text] = true
 }
 
-func (k *keyed) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
-	k.note(ctx)
-	return k.fakeService.Append(ctx, ref, in)
+func (k *keyed) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
+	k.note(opts)
+	return k.fakeService.Append(ctx, ref, in, opts...)
 }
 
-func (k *keyed) OpenAppendSession(ctx context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
-	k.note(ctx)
-	return k.fakeService.OpenAppendSession(ctx, ref)
+func (k *keyed) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
+	k.note(opts)
+	return k.fakeService.OpenAppendSession(ctx, ref, opts...)
 }
 
-func (k *keyed) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
-	k.note(ctx)
-	return k.fakeService.OpenReadSession(ctx, ref, req)
+func (k *keyed) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
+	k.note(opts)
+	return k.fakeService.OpenReadSession(ctx, ref, req, opts...)
 }
 
 func keyText(b byte) string {

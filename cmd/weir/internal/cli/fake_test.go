@@ -256,7 +256,7 @@ func (f *fakeService) CheckTail(_ context.Context, ref protocol.StreamRef) (prot
 	return s.tail(), nil
 }
 
-func (f *fakeService) Append(_ context.Context, ref protocol.StreamRef, in protocol.AppendInput) (protocol.AppendAck, error) {
+func (f *fakeService) Append(_ context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := in.Validate(); err != nil {
@@ -296,7 +296,7 @@ func (f *fakeService) Append(_ context.Context, ref protocol.StreamRef, in proto
 	return protocol.AppendAck{Start: protocol.Position{SeqNum: next, Timestamp: first.Timestamp}, End: s.tail(), Tail: s.tail()}, nil
 }
 
-func (f *fakeService) Read(context.Context, protocol.StreamRef, protocol.ReadRequest) (protocol.ReadBatch, error) {
+func (f *fakeService) Read(context.Context, protocol.StreamRef, protocol.ReadRequest, ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	return protocol.ReadBatch{}, protocol.Errorf(protocol.CodeNotImplemented, "no verb needs it")
 }
 
@@ -309,7 +309,7 @@ type fakeAppendSession struct {
 	over    bool
 }
 
-func (f *fakeService) OpenAppendSession(_ context.Context, ref protocol.StreamRef) (protocol.AppendSession, error) {
+func (f *fakeService) OpenAppendSession(_ context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.streamLocked(ref, true); err != nil {
@@ -360,7 +360,7 @@ type fakeReadSession struct {
 	next  uint64
 }
 
-func (f *fakeService) OpenReadSession(_ context.Context, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+func (f *fakeService) OpenReadSession(_ context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, err := f.streamLocked(ref, false)

@@ -134,7 +134,11 @@ func (a *app) read() *cobra.Command {
 		if !req.Bounded() {
 			a.dial.ResumeFor = followPatience
 		}
-		return key.bind(func(ctx context.Context, svc protocol.Service) error { return a.stream(ctx, svc, ref, req, out) })
+		opts, err := key.options()
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error { return a.stream(ctx, svc, ref, req, out, opts) }, nil
 	})
 	return c
 }
@@ -170,30 +174,34 @@ new record until interrupted; lost connections are made again without a gap or a
 		} else {
 			req.Count = &n
 		}
-		return key.bind(func(ctx context.Context, svc protocol.Service) error {
-			err := a.stream(ctx, svc, ref, req, out)
+		opts, err := key.options()
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			err := a.stream(ctx, svc, ref, req, out, opts)
 			// The last records of an empty stream are none; that is not a failure here.
 			if !*follow && errors.Is(err, &protocol.Error{Code: protocol.CodeUnwritten}) {
 				return nil
 			}
 			return err
-		})
+		}, nil
 	})
 	return c
 }
 
 // stream writes the batches of a read session until it ends.
-func (a *app) stream(ctx context.Context, svc protocol.Service, ref protocol.StreamRef, req protocol.ReadRequest, out *outputFlags) error {
+func (a *app) stream(ctx context.Context, svc protocol.Service, ref protocol.StreamRef, req protocol.ReadRequest, out *outputFlags, opts []protocol.RecordOption) error {
 	w, closeOutput, err := a.open(out)
 	if err != nil {
 		return err
 	}
-	err = copySession(ctx, a, svc, ref, req, w)
+	err = copySession(ctx, a, svc, ref, req, opts, w)
 	return errors.Join(err, closeOutput())
 }
 
-func copySession(ctx context.Context, a *app, svc protocol.Service, ref protocol.StreamRef, req protocol.ReadRequest, w *records.Writer) error {
-	session, err := a.openRead(ctx, svc, ref, req)
+func copySession(ctx context.Context, a *app, svc protocol.Service, ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption, w *records.Writer) error {
+	session, err := a.openRead(ctx, svc, ref, req, opts)
 	if err != nil {
 		return err
 	}
@@ -215,8 +223,8 @@ func copySession(ctx context.Context, a *app, svc protocol.Service, ref protocol
 	}
 }
 
-func (a *app) openRead(ctx context.Context, svc protocol.Service, ref protocol.StreamRef, req protocol.ReadRequest) (protocol.ReadSession, error) {
+func (a *app) openRead(ctx context.Context, svc protocol.Service, ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (protocol.ReadSession, error) {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
-	return svc.OpenReadSession(ctx, ref, req)
+	return svc.OpenReadSession(ctx, ref, req, opts...)
 }

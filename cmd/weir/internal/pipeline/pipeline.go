@@ -20,6 +20,8 @@ type Options struct {
 	FencingToken *string
 	// MatchSeqNum is the seq_num that the first record must get; each later batch must follow the one before.
 	MatchSeqNum *uint64
+	// Session are the options of the append session.
+	Session []protocol.RecordOption
 	// Acked is told of every ack, in order, from one goroutine. An error ends the append.
 	Acked func(protocol.AppendAck) error
 }
@@ -30,7 +32,7 @@ type Options struct {
 // session; that of Acked; or the context's cause, in which case batches in flight may or may not be stored. A read from
 // src that is blocked when Append returns is left to itself, since nothing can end a read from a terminal.
 func Append(ctx context.Context, svc protocol.RecordService, ref protocol.StreamRef, src records.Source, o Options) error {
-	session, err := svc.OpenAppendSession(ctx, ref)
+	session, err := svc.OpenAppendSession(ctx, ref, o.Session...)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type script struct {
 	next   uint64
 }
 
-func (s *script) OpenAppendSession(context.Context, protocol.StreamRef) (protocol.AppendSession, error) {
+func (s *script) OpenAppendSession(context.Context, protocol.StreamRef, ...protocol.RecordOption) (protocol.AppendSession, error) {
 	s.queue = make(chan protocol.AppendInput, 100)
 	return s, nil
 }

@@ -1,0 +1,45 @@
+package protocol
+
+// RecordOption is an option of a call that appends or reads records; see [RecordService].
+type RecordOption func(*RecordOptions)
+
+// RecordOptions are the options of one call. The zero value is a call without any.
+type RecordOptions struct {
+	// EncryptionKey encrypts and decrypts the records of an encrypted stream (data plane section 7). It has no effect on
+	// a stream that is not encrypted.
+	EncryptionKey EncryptionKey
+	// NewStream is the stream's configuration if the call creates the stream, laid over the default of its basin. It has
+	// no effect on a stream that exists.
+	NewStream StreamConfig
+}
+
+// WithEncryptionKey gives the key for an encrypted stream. A session uses it for all its records. Without a key, and with
+// one that is not 32 bytes in Base64, a call on an encrypted stream fails with bad_header; with a key that is not that of
+// the records, a read fails with decryption_failed.
+func WithEncryptionKey(key EncryptionKey) RecordOption {
+	return func(o *RecordOptions) { o.EncryptionKey = key }
+}
+
+// WithNewStream gives the configuration of a stream that the call may create, as a layer over its basin's default. It
+// fails with invalid as CreateStream does, but only if the stream has to be created.
+func WithNewStream(config StreamConfig) RecordOption {
+	return func(o *RecordOptions) { o.NewStream = config }
+}
+
+// MakeRecordOptions applies opts in their order to the zero value.
+func MakeRecordOptions(opts ...RecordOption) (o RecordOptions) {
+	for _, set := range opts {
+		set(&o)
+	}
+	return o
+}
+
+// ParseNewStreamConfig reads the JSON of a header that holds the configuration of a stream that a call may create. The
+// error has code bad_header and names field.
+func ParseNewStreamConfig(field, text string) (StreamConfig, error) {
+	config, err := DecodeJSON[StreamConfig]([]byte(text))
+	if err != nil {
+		return config, Errorf(CodeBadHeader, "%s: %s", field, AsError(err).Message)
+	}
+	return config, nil
+}
