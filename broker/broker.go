@@ -105,7 +105,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.doors.LetIn()
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
 		Authenticate: b.shown.doors[httpDoorName].authenticated(b.guard.ServiceFor), Logger: b.log, NoCORS: !cfg.HTTP.CORS,
-		Health: b.health, Registry: b.shown.reg})}
+		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(o.version)})}
 	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
 		return nil, err
 	}

@@ -124,6 +124,8 @@ type HTTP struct {
 	TLSSelf bool
 	// CORS lets web pages of any origin use the API. Default true.
 	CORS bool
+	// Dashboard serves the console at /dashboard. Default true.
+	Dashboard bool
 }
 
 // External makes the broker use a NATS that runs already instead of embedding one. It applies if URL or Context is set.
@@ -151,7 +153,7 @@ func Default() Config {
 		LameDuck:      10 * time.Second,
 		Log:           Log{Level: "info", Format: LogText},
 		NATS:          NATS{Listen: defaultListen},
-		HTTP:          HTTP{Listen: "127.0.0.1:8080", CORS: true},
+		HTTP:          HTTP{Listen: "127.0.0.1:8080", CORS: true, Dashboard: true},
 	}
 }
 

@@ -72,6 +72,8 @@ var fields = []field{
 		help: "serve the HTTP API with a self-signed certificate for localhost"},
 	{key: "http.cors", ptr: func(c *Config) any { return &c.HTTP.CORS },
 		help: "let web pages of any origin use the HTTP API"},
+	{key: "http.dashboard", ptr: func(c *Config) any { return &c.HTTP.Dashboard },
+		help: "serve the console for browsers at /dashboard"},
 	{key: "storage_standard.replicas", ptr: func(c *Config) any { return &c.StorageStandard.Replicas },
 		help: "copies of streams of class standard: 1, 3 or 5; 0: as replicas"},
 	{key: "storage_standard.compression", ptr: func(c *Config) any { return &c.StorageStandard.Compression },

@@ -79,6 +79,10 @@ type call struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := &call{h: h, w: w, r: r, rc: http.NewResponseController(w)}
+	if c.serveDashboard() { // before cors: no other origin has a use for it
+		h.metrics.done(dashboardName, c, time.Since(began))
+		return
+	}
 	if !h.opts.NoCORS && c.cors() {
 		return
 	}

@@ -64,7 +64,12 @@ func (c *call) respond(status int, contentType []string, body ...[]byte) {
 			body, size = [][]byte{*buf}, len(*buf)
 		}
 	}
-	head["Content-Length"] = []string{strconv.Itoa(size)}
+	c.writeWhole(status, size, body...)
+}
+
+// writeWhole writes a head and a body of size bytes as they are; of HEAD the head alone.
+func (c *call) writeWhole(status, size int, body ...[]byte) {
+	c.w.Header()["Content-Length"] = []string{strconv.Itoa(size)}
 	c.status = status
 	c.w.WriteHeader(status)
 	if c.r.Method == http.MethodHead {

@@ -1,0 +1,211 @@
+package httpapi
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"encoding/json"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// The console is a page of its own at /dashboard: files that a browser loads, and one question beside the API. Its sources
+// are in console/ at the root of the repository; make console builds them to what is embedded here.
+//
+//	/                        302 to /dashboard, if the client accepts text/html
+//	/dashboard/assets/...    files with a hash of their content in the name
+//	/dashboard/session       what the console must know about the broker and the access token
+//	/dashboard, /dashboard/  index.html; also every other path below, which the page itself makes sense of
+const (
+	dashboardPath    = "/dashboard"
+	dashboardAssets  = dashboardPath + "/assets/"
+	dashboardSession = dashboardPath + "/session"
+	dashboardName    = "dashboard" // in the metrics
+)
+
+// DashboardSession is what the console must know about the broker and about whoever uses it.
+type DashboardSession struct {
+	// Version of weir.
+	Version string `json:"version"`
+	// Durability is what an ack promises, as the configuration calls it.
+	Durability string `json:"durability"`
+	// Checked says whether the broker asks for access tokens.
+	Checked bool `json:"checked"`
+	// NATSURL is where NATS clients connect; "" if nowhere.
+	NATSURL string `json:"nats_url"`
+	// Token is the token in use; of a broker that checks nothing, the root's.
+	Token protocol.AccessTokenInfo `json:"token"`
+}
+
+// contentPolicy lets the page load nothing but its own files and talk to nobody but the broker that served it; what a
+// record holds can neither run nor become markup by a string.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// serveDashboard answers what belongs to the console, and reports whether the request does.
+func (c *call) serveDashboard() bool {
+	p := c.r.URL.EscapedPath()
+	below, under := strings.CutPrefix(p, dashboardPath)
+	if c.h.opts.Dashboard == nil || c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		return false
+	}
+	switch {
+	case p == "/" && acceptsHTML(c.r.Header["Accept"]):
+		c.w.Header()["Vary"] = []string{"accept"}
+		c.w.Header()["Location"] = []string{dashboardPath}
+		c.respond(http.StatusFound, nil)
+		return true
+	case !under || below != "" && below[0] != '/':
+		return false
+	}
+	head := c.w.Header()
+	head["Content-Security-Policy"] = []string{contentPolicy}
+	head["X-Content-Type-Options"] = []string{"nosniff"}
+	head["X-Frame-Options"] = []string{"DENY"}
+	head["Referrer-Policy"] = []string{"no-referrer"}
+	head["Cross-Origin-Opener-Policy"] = []string{"same-origin"}
+	head["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
+	switch {
+	case p == dashboardSession:
+		c.dashboardSession()
+	case strings.HasPrefix(p, dashboardAssets):
+		c.dashboardFile(p[len(dashboardPath)+1:], "public, max-age=31536000, immutable")
+	default:
+		c.dashboardFile("index.html", "no-store")
+	}
+	return true
+}
+
+// dashboardSession tells the console who uses it; 401 without a valid token.
+func (c *call) dashboardSession() {
+	c.w.Header()["Cache-Control"] = []string{"no-store"}
+	s, err := c.h.opts.Dashboard(c.bearer())
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.respond(http.StatusOK, contentJSON, body)
+}
+
+// dashboardFile answers with an embedded file.
+func (c *call) dashboardFile(name, caching string) {
+	f, ok := dashboardFiles()[name]
+	if !ok {
+		c.unrouted(nil)
+		return
+	}
+	head := c.w.Header()
+	head["Cache-Control"] = []string{caching}
+	head["Vary"] = varyEncoding
+	body := f.plain
+	if f.gzipped != nil && acceptsGzip(c.r.Header["Accept-Encoding"]) {
+		head["Content-Encoding"] = []string{"gzip"}
+		body = f.gzipped
+	}
+	head["Content-Type"] = f.contentType
+	c.writeWhole(http.StatusOK, len(body), body)
+}
+
+// acceptsGzip reports whether gzip is named and not refused; the console's files are compressed with nothing else.
+func acceptsGzip(values []string) bool {
+	for _, v := range values {
+		for item := range strings.SplitSeq(v, ",") {
+			name, params, _ := strings.Cut(item, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") && weight(params) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// acceptsHTML reports whether text/html is named, as browsers do; a wildcard, as programs send it, does not count.
+func acceptsHTML(values []string) bool {
+	for _, v := range values {
+		for item := range strings.SplitSeq(v, ",") {
+			name, params, _ := strings.Cut(item, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "text/html") && strings.ReplaceAll(params, " ", "") != "q=0" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+//go:embed dashboard
+var dashboardEmbedded embed.FS
+
+// dashboardFile is a file of the console, ready to be sent.
+type dashboardFile struct {
+	contentType []string
+	plain       []byte
+	gzipped     []byte // nil if that saves nothing
+}
+
+// dashboardFiles are the console's files by name, compressed at the first use.
+var dashboardFiles = sync.OnceValue(func() map[string]dashboardFile {
+	files := map[string]dashboardFile{}
+	root, err := fs.Sub(dashboardEmbedded, "dashboard")
+	if err != nil {
+		panic(err) // the directory is in the binary
+	}
+	err = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		body, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		files[name] = dashboardFile{contentType: []string{dashboardType(name)}, plain: body, gzipped: gzipped(body)}
+		return nil
+	})
+	if err != nil {
+		panic(err) // what is embedded can be read
+	}
+	return files
+})
+
+// dashboardType is the content type of a file by its name. What the machine's own table says is left aside where it matters.
+func dashboardType(name string) string {
+	switch ext := path.Ext(name); ext {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	default:
+		if t := mime.TypeByExtension(ext); t != "" {
+			return t
+		}
+		return "application/octet-stream"
+	}
+}
+
+func gzipped(body []byte) []byte {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is one that exists
+	}
+	_, _ = w.Write(body) // a buffer takes everything
+	_ = w.Close()
+	if out.Len() >= len(body) {
+		return nil
+	}
+	return out.Bytes()
+}
