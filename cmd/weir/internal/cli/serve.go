@@ -181,6 +181,9 @@ func (a *app) greet(cfg conf.Config, broker Broker) error {
 	fmt.Fprintf(&b, "weir %s\n  store       %s\n  durability  %s\n", a.env.Version, storeText(cfg), durabilityText(cfg))
 	fmt.Fprintf(&b, "  NATS        %s\n", cmp.Or(natsURL, "not listening; only this program can connect (--nats-listen opens a port)"))
 	fmt.Fprintf(&b, "  HTTP        %s\n", cmp.Or(httpURL, "not listening (--http-listen opens a port)"))
+	if httpURL != "" && cfg.HTTP.Dashboard {
+		fmt.Fprintf(&b, "  console     %s/dashboard\n", httpURL)
+	}
 	fmt.Fprintf(&b, "  access      %s\n", accessText(cfg))
 	if cfg.Checked() {
 		fmt.Fprintf(&b, "\nClients need an access token; with the root token, which may do everything:\n  export S2_ACCESS_TOKEN=%s\n", tokenText(cfg))
