@@ -15,13 +15,6 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Token is an issued access token as it is kept: its secret only as the SHA-256 of it.
-type Token struct {
-	Info     protocol.AccessTokenInfo
-	Hash     [32]byte
-	IssuedAt time.Time
-}
-
 // tokenRecord is the value of a token's key in the catalog, in JSON.
 type tokenRecord struct {
 	Token    protocol.AccessTokenInfo `json:"token"`
@@ -47,7 +40,7 @@ type tokenView struct {
 }
 
 type tokenEntry struct {
-	Token
+	protocol.StoredToken
 	revision uint64
 }
 
@@ -125,32 +118,32 @@ func (a *Adapter) OnTokenRemoved(f func(hash [32]byte)) {
 }
 
 // Token finds a token by its id.
-func (a *Adapter) Token(id protocol.AccessTokenID) (Token, bool) {
+func (a *Adapter) Token(id protocol.AccessTokenID) (protocol.StoredToken, bool) {
 	if e := a.catalog.tokens.get(id); e != nil {
-		return e.Token, true
+		return e.StoredToken, true
 	}
-	return Token{}, false
+	return protocol.StoredToken{}, false
 }
 
 // TokenByHash finds a token by the hash of its secret.
-func (a *Adapter) TokenByHash(hash [32]byte) (Token, bool) {
+func (a *Adapter) TokenByHash(hash [32]byte) (protocol.StoredToken, bool) {
 	v := &a.catalog.tokens
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if e := v.byHash[hash]; e != nil {
-		return e.Token, true
+		return e.StoredToken, true
 	}
-	return Token{}, false
+	return protocol.StoredToken{}, false
 }
 
 // ListTokens returns a page of tokens by id, and whether more match.
-func (a *Adapter) ListTokens(req protocol.ListRequest) (page []Token, more bool) {
+func (a *Adapter) ListTokens(req protocol.ListRequest) (page []protocol.StoredToken, more bool) {
 	v := &a.catalog.tokens
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	list(&v.byID, req, func(e *tokenEntry) bool {
 		if more = len(page) == req.PageSize(); !more {
-			page = append(page, e.Token)
+			page = append(page, e.StoredToken)
 		}
 		return !more
 	})
@@ -158,7 +151,7 @@ func (a *Adapter) ListTokens(req protocol.ListRequest) (page []Token, more bool)
 }
 
 // PutToken stores a token under its id, durably. Codes: resource_already_exists.
-func (a *Adapter) PutToken(ctx context.Context, t Token) error {
+func (a *Adapter) PutToken(ctx context.Context, t protocol.StoredToken) error {
 	return a.catalog.change(ctx, tokenKey(t.Info.ID), func() error {
 		if a.catalog.tokens.get(t.Info.ID) != nil {
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "access token %q exists already", t.Info.ID)
@@ -210,7 +203,7 @@ func (c *catalog) applyToken(e jetstream.KeyValueEntry) error {
 	if string(r.Token.ID) != id || len(r.Hash) != 32 {
 		return fmt.Errorf("catalog entry %s: it is not the record of that token", e.Key())
 	}
-	entry := &tokenEntry{Token{Info: r.Token, Hash: [32]byte(r.Hash), IssuedAt: r.IssuedAt}, e.Revision()}
+	entry := &tokenEntry{protocol.StoredToken{Info: r.Token, Hash: [32]byte(r.Hash), IssuedAt: r.IssuedAt}, e.Revision()}
 	if replaced, had := c.tokens.put(entry); had {
 		c.tokens.announce(replaced)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func testToken(id, secret string) Token {
-	return Token{Hash: sha256.Sum256([]byte(secret)), IssuedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+func testToken(id, secret string) protocol.StoredToken {
+	return protocol.StoredToken{Hash: sha256.Sum256([]byte(secret)), IssuedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
 		Info: protocol.AccessTokenInfo{ID: protocol.AccessTokenID(id), ExpiresAt: time.Date(2030, 1, 2, 3, 4, 5, 123456789, time.UTC),
 			Scope: protocol.AccessTokenScope{Streams: protocol.ResourceSet{Kind: protocol.MatchPrefix, Name: "a/é"},
 				Ops: protocol.Operations(protocol.OpRead)}}}

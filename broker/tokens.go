@@ -16,7 +16,7 @@ type tokenStore struct {
 
 var _ access.Tokens = tokenStore{}
 
-func (t tokenStore) PutToken(ctx context.Context, token adapter.Token) error {
+func (t tokenStore) PutToken(ctx context.Context, token protocol.StoredToken) error {
 	_, err := do(t.s, func() (struct{}, error) { return struct{}{}, t.Adapter.PutToken(ctx, token) })
 	return err
 }
@@ -26,8 +26,8 @@ func (t tokenStore) RemoveToken(ctx context.Context, id protocol.AccessTokenID) 
 	return err
 }
 
-func (t tokenStore) ListTokens(_ context.Context, req protocol.ListRequest) (page []adapter.Token, more bool, err error) {
-	page, err = do(t.s, func() (page []adapter.Token, err error) {
+func (t tokenStore) ListTokens(_ context.Context, req protocol.ListRequest) (page []protocol.StoredToken, more bool, err error) {
+	page, err = do(t.s, func() (page []protocol.StoredToken, err error) {
 		page, more = t.Adapter.ListTokens(req)
 		return page, nil
 	})

@@ -95,7 +95,7 @@ func (t countedTokens) count(op protocol.Operation, err error) error {
 	return err
 }
 
-func (t countedTokens) PutToken(ctx context.Context, token adapter.Token) error {
+func (t countedTokens) PutToken(ctx context.Context, token protocol.StoredToken) error {
 	return t.count(protocol.OpIssueAccessToken, t.Tokens.PutToken(ctx, token))
 }
 
@@ -103,7 +103,7 @@ func (t countedTokens) RemoveToken(ctx context.Context, id protocol.AccessTokenI
 	return t.count(protocol.OpRevokeAccessToken, t.Tokens.RemoveToken(ctx, id))
 }
 
-func (t countedTokens) ListTokens(ctx context.Context, req protocol.ListRequest) ([]adapter.Token, bool, error) {
+func (t countedTokens) ListTokens(ctx context.Context, req protocol.ListRequest) ([]protocol.StoredToken, bool, error) {
 	page, more, err := t.Tokens.ListTokens(ctx, req)
 	return page, more, t.count(protocol.OpListAccessTokens, err)
 }

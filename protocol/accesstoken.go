@@ -114,6 +114,13 @@ type AccessTokenInfo struct {
 	Scope             AccessTokenScope
 }
 
+// StoredToken is an issued token as it is kept: its secret only as a hash.
+type StoredToken struct {
+	Info     AccessTokenInfo
+	Hash     [32]byte // SHA-256 of the secret
+	IssuedAt time.Time
+}
+
 // ExpiredAt reports whether the token has expired at a time.
 func (t *AccessTokenInfo) ExpiredAt(now time.Time) bool {
 	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)

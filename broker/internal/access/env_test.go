@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/protocol"
 )
@@ -16,15 +15,15 @@ import (
 // store keeps tokens in memory.
 type store struct {
 	mu      sync.Mutex
-	byID    map[protocol.AccessTokenID]adapter.Token
+	byID    map[protocol.AccessTokenID]protocol.StoredToken
 	removed func([32]byte)
 }
 
-func newStore() *store { return &store{byID: map[protocol.AccessTokenID]adapter.Token{}} }
+func newStore() *store { return &store{byID: map[protocol.AccessTokenID]protocol.StoredToken{}} }
 
 func (s *store) OnTokenRemoved(f func([32]byte)) { s.removed = f }
 
-func (s *store) PutToken(_ context.Context, t adapter.Token) error {
+func (s *store) PutToken(_ context.Context, t protocol.StoredToken) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.byID[t.Info.ID]; ok {
@@ -46,7 +45,7 @@ func (s *store) RemoveToken(_ context.Context, id protocol.AccessTokenID) error 
 	return nil
 }
 
-func (s *store) TokenByHash(hash [32]byte) (adapter.Token, bool) {
+func (s *store) TokenByHash(hash [32]byte) (protocol.StoredToken, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.byID {
@@ -54,10 +53,10 @@ func (s *store) TokenByHash(hash [32]byte) (adapter.Token, bool) {
 			return t, true
 		}
 	}
-	return adapter.Token{}, false
+	return protocol.StoredToken{}, false
 }
 
-func (s *store) ListTokens(_ context.Context, req protocol.ListRequest) (page []adapter.Token, more bool, err error) {
+func (s *store) ListTokens(_ context.Context, req protocol.ListRequest) (page []protocol.StoredToken, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []string

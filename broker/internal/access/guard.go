@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -24,13 +23,13 @@ type Core interface {
 // Tokens is where issued tokens are kept. All methods may be called at once. The errors are [*protocol.Error].
 type Tokens interface {
 	// PutToken stores a token under its id, durably. Codes: resource_already_exists if the id is taken.
-	PutToken(ctx context.Context, t adapter.Token) error
+	PutToken(ctx context.Context, t protocol.StoredToken) error
 	// RemoveToken removes a token, durably, and has announced that when it returns. Codes: access_token_not_found.
 	RemoveToken(ctx context.Context, id protocol.AccessTokenID) error
 	// TokenByHash finds a token by the hash of its secret.
-	TokenByHash(hash [32]byte) (adapter.Token, bool)
+	TokenByHash(hash [32]byte) (protocol.StoredToken, bool)
 	// ListTokens returns a page of tokens by id, at most req.PageSize(), and whether more match.
-	ListTokens(ctx context.Context, req protocol.ListRequest) (page []adapter.Token, more bool, err error)
+	ListTokens(ctx context.Context, req protocol.ListRequest) (page []protocol.StoredToken, more bool, err error)
 	// OnTokenRemoved sets what is called, outside all locks, with the hash of every token that was removed, here or by
 	// another server, once TokenByHash does not find it any more. It is called once, before anything else.
 	OnTokenRemoved(f func(hash [32]byte))

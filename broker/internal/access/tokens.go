@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -35,7 +34,7 @@ func (s *service) ListAccessTokens(ctx context.Context, req protocol.ListRequest
 	if err != nil {
 		return page, err
 	}
-	stored = keep(set, stored, &more, func(t adapter.Token) string { return string(t.Info.ID) })
+	stored = keep(set, stored, &more, func(t protocol.StoredToken) string { return string(t.Info.ID) })
 	page.HasMore = more
 	for i := range stored {
 		page.Tokens = append(page.Tokens, stored[i].Info)
@@ -82,7 +81,7 @@ func (s *service) IssueAccessToken(ctx context.Context, req protocol.IssueAccess
 		return "", err
 	}
 	secret = newSecret()
-	stored := adapter.Token{Info: info, Hash: sha256.Sum256([]byte(secret)), IssuedAt: now.UTC()}
+	stored := protocol.StoredToken{Info: info, Hash: sha256.Sum256([]byte(secret)), IssuedAt: now.UTC()}
 	if err := s.g.tokens.PutToken(ctx, stored); err != nil {
 		return "", err
 	}

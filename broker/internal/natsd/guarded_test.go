@@ -33,7 +33,7 @@ type core struct {
 // tokens are those of a store.
 type tokens struct{ *adapter.Adapter }
 
-func (t tokens) ListTokens(_ context.Context, req protocol.ListRequest) (page []adapter.Token, more bool, err error) {
+func (t tokens) ListTokens(_ context.Context, req protocol.ListRequest) (page []protocol.StoredToken, more bool, err error) {
 	page, more = t.Adapter.ListTokens(req)
 	return page, more, nil
 }
