@@ -105,6 +105,16 @@ var walls = []wall{
 		directly: []string{"adapter", "sessions", natsServer, jetStream},
 		why:      "the command is made of the public packages, as an embedding program is",
 	},
+	{
+		pkg:   "backup",
+		never: []string{"adapter", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, cobra},
+		why:   "it copies through protocol.BackupService, whatever serves that",
+	},
+	{
+		pkg:   "internal/declare",
+		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, cobra},
+		why:   "the command and the broker share it, and it works on any protocol.Service",
+	},
 	{pkg: "test", why: "tests may import everything; nothing imports them, as the other lines say"},
 }
 

@@ -5,25 +5,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/internal/declare"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/protocol/spec"
 )
 
 // applies applies a spec, checks what happened to each of its items, in order, and that this was the plan.
 func (e *Env) applies(text string, want ...protocol.ProvisionResult) {
 	e.t.Helper()
-	res, err := spec.Parse([]byte(text))
+	res, err := declare.Parse([]byte(text))
 	e.must(err, "parse")
-	planned, err := spec.Plan(e.ctx, e.Service, res)
+	planned, err := declare.Plan(e.ctx, e.Service, res)
 	e.must(err, "plan")
-	actions := map[spec.Action]protocol.ProvisionResult{spec.Create: protocol.ProvisionCreated, spec.Ensure: protocol.ProvisionUpdated,
-		spec.Unchanged: protocol.ProvisionNoop}
+	actions := map[declare.Action]protocol.ProvisionResult{declare.Create: protocol.ProvisionCreated, declare.Ensure: protocol.ProvisionUpdated,
+		declare.Unchanged: protocol.ProvisionNoop}
 	var plan, done []string
 	for _, step := range planned {
 		plan = append(plan, fmt.Sprint(step.Item, " ", actions[step.Action]))
 	}
 	var results []protocol.ProvisionResult
-	e.must(spec.Apply(e.ctx, e.Service, res, func(item spec.Item, result protocol.ProvisionResult) {
+	e.must(declare.Apply(e.ctx, e.Service, res, func(item declare.Item, result protocol.ProvisionResult) {
 		done = append(done, fmt.Sprint(item, " ", result))
 		results = append(results, result)
 	}), "apply")

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirstream/weir/internal/declare"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/protocol/spec"
 )
 
 func (a *app) apply() *cobra.Command {
@@ -51,13 +51,13 @@ would be done: + create, ~ change, = nothing; with each setting.`,
 			return usagef("--schema goes alone, without --file and --dry-run")
 		}
 		a.ran = true
-		return a.printf("%s", spec.Schema())
+		return a.printf("%s", declare.Schema())
 	}
 	return c
 }
 
 // readSpec reads and checks a resource spec; what is wrong with it is a mistake of the caller.
-func (a *app) readSpec(path string) (spec.Resources, error) {
+func (a *app) readSpec(path string) (declare.Resources, error) {
 	var data []byte
 	var err error
 	if path == "-" {
@@ -67,11 +67,11 @@ func (a *app) readSpec(path string) (spec.Resources, error) {
 		data, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return spec.Resources{}, &usageError{err}
+		return declare.Resources{}, &usageError{err}
 	}
-	res, err := spec.Parse(data)
+	res, err := declare.Parse(data)
 	if err != nil {
-		return spec.Resources{}, usagef("%s:\n%w", path, err)
+		return declare.Resources{}, usagef("%s:\n%w", path, err)
 	}
 	return res, nil
 }
@@ -81,10 +81,10 @@ var resultWords = map[protocol.ProvisionResult]string{
 	protocol.ProvisionCreated: "created", protocol.ProvisionUpdated: "updated", protocol.ProvisionNoop: "unchanged",
 }
 
-func (a *app) applySpec(res spec.Resources) call {
+func (a *app) applySpec(res declare.Resources) call {
 	return func(ctx context.Context, svc protocol.Service) error {
 		var printed error
-		err := spec.Apply(ctx, svc, res, func(item spec.Item, result protocol.ProvisionResult) {
+		err := declare.Apply(ctx, svc, res, func(item declare.Item, result protocol.ProvisionResult) {
 			if a.json {
 				printed = a.printJSON(appliedJSON{item.String(), result})
 			} else {
@@ -104,11 +104,11 @@ type appliedJSON struct {
 }
 
 // actionSigns stand before an item of a plan.
-var actionSigns = map[spec.Action]string{spec.Create: "+", spec.Ensure: "~", spec.Unchanged: "="}
+var actionSigns = map[declare.Action]string{declare.Create: "+", declare.Ensure: "~", declare.Unchanged: "="}
 
-func (a *app) planSpec(res spec.Resources) call {
+func (a *app) planSpec(res declare.Resources) call {
 	return func(ctx context.Context, svc protocol.Service) error {
-		steps, err := spec.Plan(ctx, svc, res)
+		steps, err := declare.Plan(ctx, svc, res)
 		if err != nil {
 			return err
 		}
@@ -122,12 +122,12 @@ func (a *app) planSpec(res spec.Resources) call {
 }
 
 type stepJSON struct {
-	Resource string        `json:"resource"`
-	Action   spec.Action   `json:"action"`
-	Changes  []spec.Change `json:"changes"`
+	Resource string           `json:"resource"`
+	Action   declare.Action   `json:"action"`
+	Changes  []declare.Change `json:"changes"`
 }
 
-func (a *app) printStep(s spec.Step) error {
+func (a *app) printStep(s declare.Step) error {
 	if a.json {
 		return a.printJSON(stepJSON{s.Item.String(), s.Action, s.Changes})
 	}
@@ -136,7 +136,7 @@ func (a *app) printStep(s spec.Step) error {
 	}
 	for _, c := range s.Changes {
 		line := fmt.Sprintf("    %s: %s -> %s\n", c.Path, valueText(c.Left), valueText(c.Right))
-		if s.Action == spec.Create {
+		if s.Action == declare.Create {
 			line = fmt.Sprintf("    %s: %s\n", c.Path, valueText(c.Right))
 		}
 		if err := a.printf("%s", line); err != nil {

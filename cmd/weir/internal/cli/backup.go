@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weirstream/weir/cmd/weir/internal/backup"
+	"github.com/weirstream/weir/backup"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )

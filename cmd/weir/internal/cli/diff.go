@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirstream/weir/internal/declare"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/protocol/spec"
 )
 
 // resourceKind is what diff compares; the last is for its output alone.
@@ -65,13 +65,13 @@ defaults of the basin. What the names are follows from URIs; bare names need --r
 }
 
 type diffJSON struct {
-	Resource    resourceKind  `json:"resource"`
-	Left        string        `json:"left"`
-	Right       string        `json:"right"`
-	Differences []spec.Change `json:"differences"`
+	Resource    resourceKind     `json:"resource"`
+	Left        string           `json:"left"`
+	Right       string           `json:"right"`
+	Differences []declare.Change `json:"differences"`
 }
 
-func (a *app) printDiff(d *comparison, changes []spec.Change) error {
+func (a *app) printDiff(d *comparison, changes []declare.Change) error {
 	var b strings.Builder
 	b.WriteString("--- " + d.left.title(d.kind) + "\n+++ " + d.right.title(d.kind) + "\n")
 	if len(changes) == 0 {
@@ -165,7 +165,7 @@ func newOperand(kind *resourceKind, s string) (o operand, err error) {
 }
 
 // compare asks for both sides and returns what differs.
-func (d *comparison) compare(ctx context.Context, svc protocol.Service) ([]spec.Change, error) {
+func (d *comparison) compare(ctx context.Context, svc protocol.Service) ([]declare.Change, error) {
 	left, err := d.left.fields(ctx, svc, d.kind)
 	if err != nil {
 		return nil, err
@@ -174,22 +174,22 @@ func (d *comparison) compare(ctx context.Context, svc protocol.Service) ([]spec.
 	if err != nil {
 		return nil, err
 	}
-	return spec.Compare(left, right), nil
+	return declare.Compare(left, right), nil
 }
 
 // fields asks for the effective settings of o, as far as a comparison of this kind goes.
-func (o operand) fields(ctx context.Context, svc protocol.Service, kind resourceKind) ([]spec.Field, error) {
+func (o operand) fields(ctx context.Context, svc protocol.Service, kind resourceKind) ([]declare.Field, error) {
 	switch o.kind {
 	case kindStream:
 		config, err := svc.GetStreamConfig(ctx, protocol.StreamRef{Basin: o.basin, Stream: o.stream})
-		return spec.StreamFields(config.Layer()), err
+		return declare.StreamFields(config.Layer()), err
 	case kindBasin:
 		config, err := svc.GetBasinConfig(ctx, o.basin)
 		config.DefaultStreamConfig = protocol.StreamConfig{}.Resolve(config.DefaultStreamConfig).Layer()
 		if kind == kindStreamVsDefaults {
-			return spec.StreamFields(config.DefaultStreamConfig), err
+			return declare.StreamFields(config.DefaultStreamConfig), err
 		}
-		return spec.BasinFields(config), err
+		return declare.BasinFields(config), err
 	default:
 		page, err := svc.ListAccessTokens(ctx, protocol.ListRequest{Prefix: string(o.token), Limit: 1})
 		if err == nil && (len(page.Tokens) == 0 || page.Tokens[0].ID != o.token) {
@@ -203,12 +203,12 @@ func (o operand) fields(ctx context.Context, svc protocol.Service, kind resource
 }
 
 // tokenFields are what a token may: its sets, and each operation by itself, whether a group or the token names it.
-func tokenFields(t protocol.AccessTokenInfo) []spec.Field {
+func tokenFields(t protocol.AccessTokenInfo) []declare.Field {
 	var expires any
 	if !t.ExpiresAt.IsZero() {
 		expires = t.ExpiresAt.UTC().Format(time.RFC3339Nano)
 	}
-	fields := []spec.Field{
+	fields := []declare.Field{
 		{Path: "expires_at", Value: expires},
 		{Path: "auto_prefix_streams", Value: t.AutoPrefixStreams},
 		{Path: "scope.basins", Value: resourceSetText(t.Scope.Basins)},
@@ -217,7 +217,7 @@ func tokenFields(t protocol.AccessTokenInfo) []spec.Field {
 	}
 	allowed := t.Scope.Operations()
 	for op := range protocol.AllOperations.All() {
-		fields = append(fields, spec.Field{Path: "scope.ops." + op.String(), Value: allowed.Has(op)})
+		fields = append(fields, declare.Field{Path: "scope.ops." + op.String(), Value: allowed.Has(op)})
 	}
 	return fields
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/internal/declare"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/protocol/spec"
 )
 
 // tokenService is a service with access tokens to look at.
@@ -73,7 +73,7 @@ func TestApplyAFileAndPrintItsSchema(t *testing.T) {
 	if r := weir(newFake(), "", "apply", "--file", path); r.code != 0 || r.stdout.String() != "created s2://basin-one\n" {
 		t.Errorf("apply: exit %d, %s%s", r.code, &r.stdout, &r.stderr)
 	}
-	if r := weir(nil, "", "apply", "--schema"); r.code != 0 || r.stdout.String() != string(spec.Schema()) {
+	if r := weir(nil, "", "apply", "--schema"); r.code != 0 || r.stdout.String() != string(declare.Schema()) {
 		t.Errorf("schema: exit %d, %s%s", r.code, &r.stdout, &r.stderr)
 	}
 }

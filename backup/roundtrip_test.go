@@ -13,7 +13,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/weirstream/weir/cmd/weir/internal/backup"
+	"github.com/weirstream/weir/backup"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )

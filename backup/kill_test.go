@@ -13,9 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/backup"
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/client"
-	"github.com/weirstream/weir/cmd/weir/internal/backup"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )

@@ -1,4 +1,4 @@
-package spec_test
+package declare_test
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/weirstream/weir/internal/declare"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/protocol/spec"
 )
 
 // account is a service in memory, as far as a spec goes.
@@ -69,26 +69,26 @@ func (a *account) EnsureStream(_ context.Context, ref protocol.StreamRef, config
 	return info, result, nil
 }
 
-func parse(t *testing.T, text string) spec.Resources {
+func parse(t *testing.T, text string) declare.Resources {
 	t.Helper()
-	res, err := spec.Parse([]byte(text))
+	res, err := declare.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return res
 }
 
-func (a *account) apply(t *testing.T, res spec.Resources) (done []string, err error) {
+func (a *account) apply(t *testing.T, res declare.Resources) (done []string, err error) {
 	t.Helper()
-	err = spec.Apply(t.Context(), a, res, func(i spec.Item, r protocol.ProvisionResult) {
+	err = declare.Apply(t.Context(), a, res, func(i declare.Item, r protocol.ProvisionResult) {
 		done = append(done, fmt.Sprintf("%s %s", r, i))
 	})
 	return done, err
 }
 
-func (a *account) plan(t *testing.T, res spec.Resources) (steps []spec.Step, actions []string) {
+func (a *account) plan(t *testing.T, res declare.Resources) (steps []declare.Step, actions []string) {
 	t.Helper()
-	steps, err := spec.Plan(t.Context(), a, res)
+	steps, err := declare.Plan(t.Context(), a, res)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestPlan(t *testing.T) {
 	if want := []string{"create s2://basin-one", "create s2://basin-one/b", "create s2://basin-one/a", "create s2://basin-two"}; !slices.Equal(actions, want) {
 		t.Errorf("got %q", actions)
 	}
-	want := []spec.Change{{Path: "create_stream_on_append", Left: false, Right: true},
+	want := []declare.Change{{Path: "create_stream_on_append", Left: false, Right: true},
 		{Path: "default_stream_config.retention_policy", Left: nil, Right: "30d"}}
 	if !reflect.DeepEqual(steps[0].Changes, want) || len(steps[1].Changes) != 0 {
 		t.Errorf("got %+v", steps)
@@ -171,7 +171,7 @@ func TestPlan(t *testing.T) {
 		"ensure s2://basin-one/b", "create s2://basin-one/c"}; !slices.Equal(actions, want) {
 		t.Errorf("got %q", actions)
 	}
-	for i, want := range map[int][]spec.Change{
+	for i, want := range map[int][]declare.Change{
 		2: {{"create_stream_on_append", true, false}, {"default_stream_config.retention_policy", "30d", "1d12h"}},
 		4: {{"retention_policy", "30d", "1d12h"}}, // by the defaults that its basin will have
 		5: {{"timestamping.uncapped", nil, true}},
@@ -185,8 +185,8 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	word := map[spec.Action]protocol.ProvisionResult{spec.Create: protocol.ProvisionCreated, spec.Ensure: protocol.ProvisionUpdated,
-		spec.Unchanged: protocol.ProvisionNoop}
+	word := map[declare.Action]protocol.ProvisionResult{declare.Create: protocol.ProvisionCreated, declare.Ensure: protocol.ProvisionUpdated,
+		declare.Unchanged: protocol.ProvisionNoop}
 	for i, s := range steps {
 		if want := fmt.Sprintf("%s %s", word[s.Action], s.Item); done[i] != want {
 			t.Errorf("planned %s, done %s", want, done[i])
@@ -201,7 +201,7 @@ func TestPlanFailsWhereApplyWould(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.fail[uri] = protocol.Errorf(protocol.CodeBasinDeletionPending, "it is being deleted")
-		if _, err := spec.Plan(t.Context(), a, parse(t, before)); !errors.Is(err, a.fail[uri]) {
+		if _, err := declare.Plan(t.Context(), a, parse(t, before)); !errors.Is(err, a.fail[uri]) {
 			t.Errorf("%s: got %v", uri, err)
 		}
 	}

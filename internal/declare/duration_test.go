@@ -1,16 +1,16 @@
-package spec_test
+package declare_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/weirstream/weir/protocol/spec"
+	"github.com/weirstream/weir/internal/declare"
 )
 
 // TestParseDuration: the table of control plane 9.6.
 func TestParseDuration(t *testing.T) {
 	const day = 86_400
-	for text, want := range map[string]spec.Duration{
+	for text, want := range map[string]declare.Duration{
 		"0": {}, " 0 ": {}, "0s": {}, "0ns 0y": {}, "000s": {},
 		"7days": {Secs: 7 * day}, "1week": {Secs: 7 * day}, "2h 30m": {Secs: 9000}, "1h30m": {Secs: 5400}, "1 h 30 m": {Secs: 5400},
 		" 1h\t30m\n": {Secs: 5400}, "30m 1h": {Secs: 5400}, "1h 1h": {Secs: 7200}, "007s": {Secs: 7},
@@ -23,11 +23,11 @@ func TestParseDuration(t *testing.T) {
 		"18446744073709551615ns":            {Secs: 18_446_744_073, Nanos: 709_551_615},
 		"18446744073709551614s 999ms 999us": {Secs: 1<<64 - 2, Nanos: 999_999_000},
 	} {
-		if got, err := spec.ParseDuration(text); err != nil || got != want {
+		if got, err := declare.ParseDuration(text); err != nil || got != want {
 			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
 		}
 	}
-	for spellings, want := range map[string]spec.Duration{
+	for spellings, want := range map[string]declare.Duration{
 		"ns nsec nanos":             {Nanos: 2},
 		"us usec µs":                {Nanos: 2_000},
 		"ms msec millis":            {Nanos: 2_000_000},
@@ -40,7 +40,7 @@ func TestParseDuration(t *testing.T) {
 		"y yr yrs year years":       {Secs: 63_115_200},
 	} {
 		for unit := range strings.FieldsSeq(spellings) {
-			if got, err := spec.ParseDuration("2" + unit); err != nil || got != want {
+			if got, err := declare.ParseDuration("2" + unit); err != nil || got != want {
 				t.Errorf("2%s: got %v, %v, want %v", unit, got, err, want)
 			}
 		}
@@ -53,7 +53,7 @@ func TestParseDuration(t *testing.T) {
 		"18446744073709551616s": "is too long", "18446744073709551615s 1s": "is too long", "18446744073709551615m": "is too long",
 		"18446744073709551615s 999ms 1ms": "is too long", "99999999999999999999ns": "is too long",
 	} {
-		if got, err := spec.ParseDuration(text); err == nil || !strings.Contains(err.Error(), reason) {
+		if got, err := declare.ParseDuration(text); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%q: got %v, %v, want an error with %q", text, got, err, reason)
 		}
 	}
@@ -64,7 +64,7 @@ func TestFormatSeconds(t *testing.T) {
 		0: "0s", 1: "1s", 60: "1m", 5400: "1h30m", 86400: "1d", 604800: "7d", 129600: "1d12h", 90061: "1d1h1m1s",
 		1<<64 - 1: "213503982334601d7h15s",
 	} {
-		if got := spec.FormatSeconds(secs); got != want {
+		if got := declare.FormatSeconds(secs); got != want {
 			t.Errorf("%d: got %s, want %s", secs, got, want)
 		}
 	}
@@ -76,15 +76,15 @@ func FuzzDuration(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		d, err := spec.ParseDuration(s)
+		d, err := declare.ParseDuration(s)
 		if err != nil {
 			return
 		}
 		if d.Nanos >= 1e9 {
 			t.Fatalf("%q: %+v", s, d)
 		}
-		text := spec.FormatSeconds(d.Secs)
-		if again, err := spec.ParseDuration(text); err != nil || again.Secs != d.Secs || again.Nanos != 0 {
+		text := declare.FormatSeconds(d.Secs)
+		if again, err := declare.ParseDuration(text); err != nil || again.Secs != d.Secs || again.Nanos != 0 {
 			t.Fatalf("%q is %+v, written %s, and back %+v, %v", s, d, text, again, err)
 		}
 	})

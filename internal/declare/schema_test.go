@@ -1,4 +1,4 @@
-package spec_test
+package declare_test
 
 import (
 	"bytes"
@@ -11,13 +11,13 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
-	"github.com/weirstream/weir/protocol/spec"
+	"github.com/weirstream/weir/internal/declare"
 )
 
 func compile(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("spec.json", bytes.NewReader(spec.Schema())); err != nil {
+	if err := c.AddResource("spec.json", bytes.NewReader(declare.Schema())); err != nil {
 		t.Fatal(err)
 	}
 	s, err := c.Compile("spec.json")
@@ -50,7 +50,7 @@ func TestSchema(t *testing.T) {
 		Properties map[string]json.RawMessage `json:"properties"`
 		Defs       map[string]json.RawMessage `json:"$defs"`
 	}
-	if err := json.Unmarshal(spec.Schema(), &doc); err != nil {
+	if err := json.Unmarshal(declare.Schema(), &doc); err != nil {
 		t.Fatal(err)
 	}
 	if doc.Schema != "https://json-schema.org/draft/2020-12/schema" || doc.Type != "object" || doc.Properties["basins"] == nil || len(doc.Defs) == 0 {
@@ -79,7 +79,7 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 			Properties map[string]json.RawMessage `json:"properties"`
 		} `json:"$defs"`
 	}
-	if err := json.Unmarshal(spec.Schema(), &doc); err != nil {
+	if err := json.Unmarshal(declare.Schema(), &doc); err != nil {
 		t.Fatal(err)
 	}
 	places := map[string]string{ // where an object of the definition stands, with %s for its members
@@ -98,7 +98,7 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 			t.Errorf("%s may have other members", name)
 		}
 		for _, property := range slices.Sorted(maps.Keys(def.Properties)) {
-			_, err := spec.Parse(fmt.Appendf(nil, places[name], fmt.Sprintf(`%q:0`, property)))
+			_, err := declare.Parse(fmt.Appendf(nil, places[name], fmt.Sprintf(`%q:0`, property)))
 			if err == nil || strings.Contains(err.Error(), property+": there is no such field") {
 				t.Errorf("%s.%s: %v", name, property, err)
 			}
@@ -112,12 +112,12 @@ func FuzzSchemaDurations(f *testing.F) {
 		f.Add(s)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("spec.json", bytes.NewReader(spec.Schema())); err != nil {
+	if err := c.AddResource("spec.json", bytes.NewReader(declare.Schema())); err != nil {
 		f.Fatal(err)
 	}
 	duration := c.MustCompile("spec.json#/$defs/Duration")
 	f.Fuzz(func(t *testing.T, s string) {
-		_, err := spec.ParseDuration(s)
+		_, err := declare.ParseDuration(s)
 		if err != nil && strings.Contains(err.Error(), "is too long") {
 			return
 		}

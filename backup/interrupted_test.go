@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/weirstream/weir/backup"
 	"github.com/weirstream/weir/client"
-	"github.com/weirstream/weir/cmd/weir/internal/backup"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )

@@ -1,11 +1,11 @@
-package spec_test
+package declare_test
 
 import (
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/weirstream/weir/protocol/spec"
+	"github.com/weirstream/weir/internal/declare"
 )
 
 // TestDocs: the example of docs/declarative.md is good, the schema agrees, and the page knows every unit.
@@ -19,7 +19,7 @@ func TestDocs(t *testing.T) {
 	if !ok {
 		t.Fatal("the page has no example")
 	}
-	res, err := spec.Parse([]byte(example))
+	res, err := declare.Parse([]byte(example))
 	if err != nil || len(res.Basins) != 2 || len(res.Basins[0].Streams) != 3 {
 		t.Errorf("got %+v, %v", res, err)
 	}
@@ -36,7 +36,7 @@ func TestDocs(t *testing.T) {
 			}
 			for unit := range strings.FieldsSeq(code) {
 				found++
-				if _, err := spec.ParseDuration("1" + unit); err != nil {
+				if _, err := declare.ParseDuration("1" + unit); err != nil {
 					t.Error(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package spec_test
+package declare_test
 
 import (
 	"os"
@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/internal/declare"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/protocol/spec"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -34,11 +34,11 @@ func files(t *testing.T, folder string) map[string][]byte {
 
 // TestGoodFiles: control plane A.24/443 to 449, 451 and 459.
 func TestGoodFiles(t *testing.T) {
-	want := map[string][]spec.Basin{
+	want := map[string][]declare.Basin{
 		"empty": nil,
 		"nulls": {
 			{Name: "my-basin-01"},
-			{Name: "my-basin-02", Streams: []spec.Stream{{Name: "s"}}},
+			{Name: "my-basin-02", Streams: []declare.Stream{{Name: "s"}}},
 			{Name: "my-basin-03"},
 			{Name: "my-basin-04"},
 		},
@@ -56,18 +56,18 @@ func TestGoodFiles(t *testing.T) {
 						DeleteOnEmptyMinAge: ptr(uint64(3600)),
 					},
 				},
-				Streams: []spec.Stream{
+				Streams: []declare.Stream{
 					{Name: "events", Config: protocol.StreamConfig{RetentionPolicy: &protocol.RetentionPolicy{}}},
 					{Name: "user/42/漢", Config: protocol.StreamConfig{
 						StorageClass: ptr(protocol.StorageStandard), TimestampingMode: ptr(protocol.TimestampClientRequire)}},
 				},
 			},
-			{Name: "other-basin", Streams: []spec.Stream{{Name: "events"}}},
+			{Name: "other-basin", Streams: []declare.Stream{{Name: "events"}}},
 		},
 	}
 	for name, data := range files(t, "good") {
 		t.Run(name, func(t *testing.T) {
-			got, err := spec.Parse(data)
+			got, err := declare.Parse(data)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,13 +84,13 @@ func TestDurationsOfConfigs(t *testing.T) {
 		"infinite": {}, "INFINITE": {}, "Infinite": {}, "7days": {AgeSecs: 604800}, "1s": {AgeSecs: 1}, "1500ms": {AgeSecs: 1},
 		"18446744073709551615s": {AgeSecs: 1<<64 - 1},
 	} {
-		res, err := spec.Parse([]byte(`{"basins":[{"name":"my-basin","config":{"default_stream_config":{"retention_policy":"` + text + `"}}}]}`))
+		res, err := declare.Parse([]byte(`{"basins":[{"name":"my-basin","config":{"default_stream_config":{"retention_policy":"` + text + `"}}}]}`))
 		if err != nil || *res.Basins[0].Config.DefaultStreamConfig.RetentionPolicy != want {
 			t.Errorf("%s: got %+v, %v", text, res, err)
 		}
 	}
 	for text, want := range map[string]uint64{"1day": 86400, "0s": 0, "0": 0, "1h 30m": 5400} {
-		res, err := spec.Parse([]byte(`{"basins":[{"name":"my-basin","streams":[{"name":"s","config":{"delete_on_empty":{"min_age":"` + text + `"}}}]}]}`))
+		res, err := declare.Parse([]byte(`{"basins":[{"name":"my-basin","streams":[{"name":"s","config":{"delete_on_empty":{"min_age":"` + text + `"}}}]}]}`))
 		if err != nil || *res.Basins[0].Streams[0].Config.DeleteOnEmptyMinAge != want {
 			t.Errorf("%s: got %+v, %v", text, res, err)
 		}
@@ -165,8 +165,8 @@ func TestBadFiles(t *testing.T) {
 	}
 	for name, data := range all {
 		t.Run(name, func(t *testing.T) {
-			_, err := spec.Parse(data)
-			got, ok := err.(*spec.Error)
+			_, err := declare.Parse(data)
+			got, ok := err.(*declare.Error)
 			if !ok || !slices.Equal(got.Problems, badFiles[name]) {
 				t.Errorf("got\n%v\nwant\n%s", err, strings.Join(badFiles[name], "\n"))
 			}
@@ -190,9 +190,9 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		res, err := spec.Parse(data)
+		res, err := declare.Parse(data)
 		if err != nil {
-			if e := err.(*spec.Error); len(e.Problems) == 0 || slices.Contains(e.Problems, "") {
+			if e := err.(*declare.Error); len(e.Problems) == 0 || slices.Contains(e.Problems, "") {
 				t.Fatalf("%q", e.Problems)
 			}
 			return

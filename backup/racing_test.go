@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/weirstream/weir/cmd/weir/internal/backup"
+	"github.com/weirstream/weir/backup"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )

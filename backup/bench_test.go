@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/cmd/weir/internal/backup"
+	"github.com/weirstream/weir/backup"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -68,7 +68,7 @@ func report(b *testing.B, m *backup.Manifest) {
 	b.ReportMetric(float64(m.Streams)/secs, "streams/s")
 }
 
-// go test ./cmd/weir/internal/backup -run '^$' -bench . -benchtime 1x
+// go test ./backup -run '^$' -bench . -benchtime 1x
 func BenchmarkSave(b *testing.B) {
 	shapes(b, func(b *testing.B, r *rig) {
 		var m *backup.Manifest
