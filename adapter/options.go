@@ -55,6 +55,9 @@ type Options struct {
 	// needed reports whether the catalog knows a basin that is not being deleted behind a log, given as the name of its
 	// JetStream stream.
 	Check func(needed func(log string) bool) error
+	// Made is told of each JetStream stream that was made or changed, before anything is written to it; its failure fails
+	// what needs the stream.
+	Made func(stream string) error
 	// AcceptLoss is the code of the lost records that Open has complained of, to go on without them (docs/durability.md).
 	AcceptLoss string
 	// Fatal is called once, from a goroutine of its own, when the store can no longer be trusted (a failed sync). All

@@ -137,8 +137,9 @@ func (b *Broker) adapterOptions() adapter.Options {
 		InflightBytes: b.cfg.InflightBytes,
 		Shared:        b.cfg.External.Enabled(),
 		Check:         b.st.CheckLogs,
+		Made:          b.st.Made,
 		Prefix:        b.cfg.SubjectPrefix,
-		Fatal:         b.fatal,
+		Fatal:         b.storeFailed,
 		Locations:     b.locations(),
 		Observer:      adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsGone: b.meter.StreamsGone},
 		Logger:        b.log,
@@ -220,6 +221,12 @@ func (b *Broker) fatal(err error) {
 	}
 	b.log.Error("the store cannot be trusted any more", slog.Any("error", err))
 	b.done <- err // Has room for the only one.
+}
+
+// storeFailed is fatal, and nothing that the store holds is known to be on disk.
+func (b *Broker) storeFailed(err error) {
+	b.st.Distrust()
+	b.fatal(err)
 }
 
 func (b *Broker) closeDone() {

@@ -29,6 +29,10 @@ type Store interface {
 	URL() string
 	// CheckLogs fails if JetStream has lost a log; needed tells which the catalog needs.
 	CheckLogs(needed func(log string) bool) error
+	// Made is told of each JetStream stream that the adapter has made or changed, before it is written to.
+	Made(stream string) error
+	// Distrust says that the store has failed: nothing of it is known to be on disk any more.
+	Distrust()
 	// Reload reads the NATS configuration again and applies what NATS can change while it runs.
 	Reload() error
 	// Stop is the last call; connections are closed before it or cut by it.

@@ -30,6 +30,8 @@ type Embedded struct {
 	dir    string // the store directory; in memory mode a temporary one that stop removes
 	lock   *storeLock
 	remove bool
+	care   *storeCare // nil in memory mode
+	ended  bool       // stop was called: it is not the start that gives up
 
 	headless []string // logs without a description; until CheckLogs
 
@@ -68,6 +70,11 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 		}
 	}
 	e.plan = plan
+	if !cfg.Memory {
+		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, plan.storage), cfg.SubjectPrefix, log); err != nil {
+			return nil, err
+		}
+	}
 	if e.srv, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("the NATS server does not accept its configuration: %w", err)
 	}
@@ -79,7 +86,13 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	if err := e.checkStore(); err != nil {
 		return nil, err
 	}
-	go e.watch(fatal)
+	if err := e.settle(); err != nil {
+		return nil, err
+	}
+	go e.watch(func(err error) {
+		e.Distrust()
+		fatal(err)
+	})
 	return e, nil
 }
 
@@ -222,6 +235,39 @@ func (e *Embedded) CheckLogs(needed func(log string) bool) error {
 	e.headless = nil
 	return nil
 }
+
+// settle puts on disk what was recovered, before anything of it is shown.
+func (e *Embedded) settle() error {
+	if e.cfg.Memory {
+		return nil
+	}
+	names, err := e.streams(e.plan.storage)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(strings.TrimPrefix(name, "KV_"), strings.ToUpper(e.cfg.SubjectPrefix)+"_") {
+			if err := e.Made(name); err != nil {
+				return err
+			}
+		}
+	}
+	return e.care.settled()
+}
+
+// Made prepares a stream of the storage that was made or recovered for what is written to it.
+func (e *Embedded) Made(stream string) error {
+	if e.cfg.Memory || e.cfg.DurabilityClass() == conf.DurabilityAlways || e.srv.JetStreamIsClustered() {
+		return nil // JetStream syncs what it rewrites, or another server has it too
+	}
+	e.mu.Lock()
+	account := e.plan.storage
+	e.mu.Unlock()
+	return syncRewrites(e.srv, account, stream)
+}
+
+// Distrust says that nothing of the store is known to be on disk any more: the stop will not say that it was in order.
+func (e *Embedded) Distrust() { e.care.Distrust() }
 
 func (e *Embedded) streams(account string) ([]string, error) {
 	d, err := e.srv.JszAccount(&server.JSzOptions{Account: account, Streams: true})
@@ -388,6 +434,7 @@ func (e *Embedded) Stop(ctx context.Context) error {
 	if e.URL() != "" && e.cfg.LameDuck > 0 && ctx.Err() == nil {
 		e.lameDuck(ctx)
 	}
+	e.ended = true
 	return e.giveUp()
 }
 
@@ -435,7 +482,11 @@ func (e *Embedded) giveUp() error {
 		e.srv.Shutdown()
 		e.srv.WaitForShutdown()
 	}
-	err := e.lock.release()
+	var err error
+	if e.ended {
+		err = e.care.closed()
+	}
+	err = errors.Join(err, e.lock.release())
 	if e.remove {
 		err = errors.Join(err, os.RemoveAll(e.dir))
 	}

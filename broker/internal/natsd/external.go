@@ -45,6 +45,10 @@ func openExternal(ctx context.Context, cfg conf.Config, log *slog.Logger) (*exte
 	return x, nil
 }
 
+func (x *external) Made(string) error { return nil } // its own configuration decides on its durability
+
+func (x *external) Distrust() {}
+
 func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -1,0 +1,124 @@
+package natsd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/weirstream/weir/adapter/storefiles"
+)
+
+const (
+	// cleanName is the file in the store directory that says that everything in it was put on disk by an orderly stop and that
+	// no broker has run on it since.
+	cleanName = "weir.clean"
+	// undoName is the directory that keeps the blocks as they were before an interrupted start.
+	undoName = "weir.undo"
+)
+
+// storeCare looks after the files of weir's JetStream streams before the NATS server opens them and after it has closed
+// them. A nil *storeCare does nothing.
+type storeCare struct {
+	dir     string // the store directory
+	streams string // where the streams' directories are
+	prefix  string // of the names of weir's streams, in upper case
+	log     *slog.Logger
+	undo    storefiles.Undo
+	clean   bool // the last broker stopped in order
+	failed  atomic.Bool
+}
+
+// openStoreCare mends what a crash or a power cut has left, so that the server recovers every record that is on disk, and
+// keeps the blocks as they are until [storeCare.settled].
+func openStoreCare(dir, streams, prefix string, log *slog.Logger) (*storeCare, error) {
+	c := &storeCare{dir: dir, streams: streams, prefix: strings.ToUpper(prefix), log: log, undo: storefiles.OpenUndo(filepath.Join(dir, undoName))}
+	switch err := os.Remove(filepath.Join(dir, cleanName)); {
+	case err == nil:
+		c.clean = true
+		return c, storefiles.SyncDir(dir)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("the store directory %q cannot be written (%w): give this user write permission", dir, err)
+	}
+	changed, err := c.undo.Restore(streams)
+	if err != nil {
+		return nil, err
+	}
+	if len(changed) > 0 {
+		log.Warn("an earlier start was interrupted while JetStream recovered; its changes were undone", slog.Any("streams", changed))
+	}
+	dirs, err := c.dirs()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range dirs {
+		faults, err := storefiles.Examine(d)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range faults {
+			if err := f.Mend(); err != nil {
+				return nil, err
+			}
+			log.Warn("mended what a crash has left of a stream; no record was lost by it", slog.String("stream", f.Stream), slog.String("found", f.What), slog.String("done", f.Mending))
+		}
+	}
+	if dirs, err = c.dirs(); err != nil {
+		return nil, err
+	}
+	return c, c.undo.Keep(dirs)
+}
+
+// dirs are the directories of weir's streams.
+func (c *storeCare) dirs() ([]string, error) {
+	entries, err := os.ReadDir(c.streams)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the store directory %q cannot be read (%w): check its permissions", c.dir, err)
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(strings.TrimPrefix(e.Name(), "KV_"), c.prefix+"_") {
+			dirs = append(dirs, filepath.Join(c.streams, e.Name()))
+		}
+	}
+	return dirs, nil
+}
+
+// settled puts on disk what the server has found and changed while it recovered. Nothing may be shown before: what is in
+// the page cache of a killed broker's machine is not safe yet.
+func (c *storeCare) settled() error {
+	if c == nil || c.clean {
+		return nil
+	}
+	if err := storefiles.Sync(c.dir); err != nil {
+		return err
+	}
+	return c.undo.Drop()
+}
+
+// distrust says that the store has failed, so that what is in it is not known to be on disk.
+func (c *storeCare) distrust() {
+	if c != nil {
+		c.failed.Store(true)
+	}
+}
+
+// closed puts on disk what the server has written last, and says so to the next start.
+func (c *storeCare) closed() error {
+	if c == nil || c.failed.Load() {
+		return nil
+	}
+	if err := storefiles.Sync(c.dir); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(c.dir, cleanName), os.O_CREATE|os.O_WRONLY, 0o640)
+	if err != nil {
+		return fmt.Errorf("note the orderly stop in the store directory: %w", err)
+	}
+	f.Close()
+	return storefiles.SyncDir(c.dir)
+}
