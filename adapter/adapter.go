@@ -114,7 +114,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.checkWatermarks(ctx); err != nil {
 		return nil, err
 	}
-	a.watermarks.Begin(a.opts.catalogStream())
+	a.watermarks.Begin(a.opts.catalogStream(), 0)
 	if err := a.commit.Wait(ctx); err != nil {
 		return nil, err
 	}

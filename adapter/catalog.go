@@ -62,6 +62,9 @@ func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 			Replicas: a.opts.Replicas, LimitMarkerTTL: deleteMarkerTTL,
 		})
 	}
+	if err == nil {
+		err = a.made(ctx, a.opts.catalogStream())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the catalog %s: %w", bucket, err)
 	}

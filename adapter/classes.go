@@ -167,6 +167,9 @@ func (l *log) update(ctx context.Context, class Class) error {
 	if _, err := l.a.js.UpdateStream(ctx, want); err != nil {
 		return fmt.Errorf("update %s: %w", l.name, err)
 	}
+	if err := l.a.made(ctx, l.name); err != nil {
+		return err
+	}
 	l.logger.Info("a log was brought to the settings of its storage class",
 		slog.Int("replicas", want.Replicas), slog.String("compression", want.Compression.String()))
 	return nil

@@ -22,6 +22,37 @@ func (a *Adapter) openWatermarks() (err error) {
 	return durable.RemoveWatermarks(a.opts.StoreDir)
 }
 
+// made prepares a JetStream stream that was made or changed for what is written to it, and puts its files on disk: a stream
+// whose description is not there would be left out of the next start, with everything in it.
+func (a *Adapter) made(ctx context.Context, stream string) error {
+	if a.opts.Made != nil {
+		if err := a.opts.Made(stream); err != nil {
+			return err
+		}
+	}
+	return a.commit.Wait(ctx)
+}
+
+// removeAll purges a subject of a log, the log's newest message perhaps included. JetStream then notes the last sequence
+// in a block of its own, and removes the one before: until both are on disk, a power cut may leave neither. The log's
+// watermark must not take that for a loss.
+func (l *log) removeAll(ctx context.Context, subject string) error {
+	l.a.watermarks.Suspend(l.name)
+	if err := l.a.commit.Wait(ctx); err != nil {
+		l.a.watermarks.Resume(l.name)
+		return err
+	}
+	// When one of these fails, nobody knows what is on disk, and the watermark stays away until the next start.
+	if err := l.purge(ctx, subject, 0); err != nil {
+		return err
+	}
+	if err := l.a.commit.Wait(ctx); err != nil {
+		return err
+	}
+	l.a.watermarks.Resume(l.name)
+	return nil
+}
+
 // checkWatermarks refuses the start when records are missing, unless the operator has accepted exactly that. It is called
 // once, when the catalog is loaded and no log is open. A log that goes with its basin, or went when a crash came, may be
 // behind its watermark.

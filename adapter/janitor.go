@@ -158,7 +158,7 @@ func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	if st := l.end(e.ID); st != nil {
 		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
 	}
-	if err := l.purge(ctx, l.subjects+e.ID, 0); err != nil {
+	if err := l.removeAll(ctx, l.subjects+e.ID); err != nil {
 		return err
 	}
 	if err := j.a.catalog.remove(ctx, streamKey(e.ref()), now.revision); err != nil {

@@ -91,7 +91,7 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	l.seq = newSequencer(l, last)
 	if a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs() {
 		l.seq.commit = a.commit
-		a.watermarks.Begin(l.name)
+		a.watermarks.Begin(l.name, last)
 	}
 	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
 		return nil, fmt.Errorf("subscribe for publication answers of %s: %w", l.name, err)
@@ -131,7 +131,7 @@ func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (js.S
 		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "the basin's log cannot be created")
 	}
 	l.a.watermarks.Remove(l.name) // one of a predecessor
-	if err := l.a.commit.Wait(ctx); err != nil {
+	if err := l.a.made(ctx, l.name); err != nil {
 		return 0, err
 	}
 	return l.lastSeq(ctx)

@@ -84,6 +84,9 @@ func (u *UsageStore) ensure(ctx context.Context, s *usageStream) error {
 		})
 		switch {
 		case err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+			if err := u.a.made(ctx, s.name); err != nil {
+				return err
+			}
 			s.made = true
 			return nil
 		case js.NoRoom(err) && size > minUsageBytes:

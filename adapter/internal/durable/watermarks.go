@@ -54,6 +54,7 @@ type slot struct {
 	at   int64
 	seq  js.Seq
 	live bool // the log is open, and its watermark may rise
+	held int  // how often it is suspended
 }
 
 // OpenWatermarks reads the file, or makes it. A slot that is damaged is left out, with a warning: the log that it told of goes
@@ -106,8 +107,8 @@ func decodeSlot(buf *[slotSize]byte) (name string, seq js.Seq, err error) {
 	return "", 0, errors.New("the checksum does not hold")
 }
 
-// Begin lets a log's watermark rise.
-func (m *Watermarks) Begin(name string) {
+// Begin lets a log's watermark rise. The log is on disk up to last.
+func (m *Watermarks) Begin(name string, last js.Seq) {
 	if m == nil || len(name) > maxSlotName {
 		return
 	}
@@ -124,6 +125,10 @@ func (m *Watermarks) Begin(name string) {
 		m.slots[name] = k
 	}
 	k.live = true
+	if last > k.seq {
+		k.seq = last
+		m.writeLocked(name, k)
+	}
 }
 
 // Set notes that a log is on disk up to seq. It costs one small write to the page cache.
@@ -135,6 +140,25 @@ func (m *Watermarks) Set(name string, seq js.Seq) {
 	defer m.mu.Unlock()
 	if k := m.slots[name]; k != nil && k.live && seq > k.seq {
 		k.seq = seq
+		m.writeLocked(name, k)
+	}
+}
+
+// Suspend makes a log's watermark say nothing, once the next sync has ended, until Resume is called as often. It is for the
+// time in which JetStream may forget how far the log was without anything being lost.
+func (m *Watermarks) Suspend(name string) { m.hold(name, 1) }
+
+// Resume ends what Suspend has begun, when everything is on disk or the attempt has failed.
+func (m *Watermarks) Resume(name string) { m.hold(name, -1) }
+
+func (m *Watermarks) hold(name string, by int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.slots[name]; k != nil && k.held+by >= 0 {
+		k.held += by
 		m.writeLocked(name, k)
 	}
 }
@@ -165,7 +189,11 @@ func (m *Watermarks) Remove(name string) {
 
 // writeLocked writes a slot. A failure is no reason to stop: the watermark then says less than it could.
 func (m *Watermarks) writeLocked(name string, k *slot) {
-	encodeSlot(&m.buf, name, k.seq)
+	seq := k.seq
+	if k.held > 0 {
+		seq = 0
+	}
+	encodeSlot(&m.buf, name, seq)
 	if _, err := m.file.WriteAt(m.buf[:], k.at); err != nil && !m.failed {
 		m.failed = true
 		m.logger.Error("the watermarks of the store cannot be written; a loss of records might go unnoticed at the next start", slog.Any("error", err))

@@ -24,13 +24,13 @@ func TestWaterFileName(t *testing.T) {
 	}
 	m := open()
 	for i, name := range []string{"a", "b", "c"} {
-		m.Begin(name)
+		m.Begin(name, 0)
 		m.Set(name, js.Seq(10+i))
 	}
 	m.Set("b", 5)       // never back
 	m.Set("unknown", 5) // not begun
 	m.Remove("a")
-	m.Begin("d") // takes its slot
+	m.Begin("d", 0) // takes its slot
 	m.Set("d", 20)
 	m.Close()
 
@@ -60,7 +60,7 @@ func TestWaterFileName(t *testing.T) {
 	if !strings.Contains(logged.String(), "damaged") {
 		t.Fatalf("the damage was not logged: %s", logged.String())
 	}
-	m.Begin("b")
+	m.Begin("b", 0)
 	m.Set("b", 30)
 	m.Close()
 	if got := open().All(); got["b"] != 30 || len(got) != 3 {
@@ -88,7 +88,7 @@ func BenchmarkWatermark(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer m.Close()
-	m.Begin("S2_LOG_test-basin_0")
+	m.Begin("S2_LOG_test-basin_0", 0)
 	for seq := js.Seq(1); b.Loop(); seq++ {
 		m.Set("S2_LOG_test-basin_0", seq)
 	}

@@ -267,7 +267,7 @@ func (e *Embedded) Made(stream string) error {
 }
 
 // Distrust says that nothing of the store is known to be on disk any more: the stop will not say that it was in order.
-func (e *Embedded) Distrust() { e.care.Distrust() }
+func (e *Embedded) Distrust() { e.care.distrust() }
 
 func (e *Embedded) streams(account string) ([]string, error) {
 	d, err := e.srv.JszAccount(&server.JSzOptions{Account: account, Streams: true})

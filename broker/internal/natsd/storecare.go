@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/weirstream/weir/adapter/storefiles"
+	"github.com/weirstream/weir/broker/storefiles"
 )
 
 const (
@@ -51,11 +51,7 @@ func openStoreCare(dir, streams, prefix string, log *slog.Logger) (*storeCare, e
 	if len(changed) > 0 {
 		log.Warn("an earlier start was interrupted while JetStream recovered; its changes were undone", slog.Any("streams", changed))
 	}
-	dirs, err := c.dirs()
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range dirs {
+	for _, d := range c.dirs() {
 		faults, err := storefiles.Examine(d)
 		if err != nil {
 			return nil, err
@@ -67,17 +63,14 @@ func openStoreCare(dir, streams, prefix string, log *slog.Logger) (*storeCare, e
 			log.Warn("mended what a crash has left of a stream; no record was lost by it", slog.String("stream", f.Stream), slog.String("found", f.What), slog.String("done", f.Mending))
 		}
 	}
-	if dirs, err = c.dirs(); err != nil {
-		return nil, err
-	}
-	return c, c.undo.Keep(dirs)
+	return c, c.undo.Keep(c.dirs())
 }
 
 // dirs are the directories of weir's streams.
-func (c *storeCare) dirs() ([]string, error) {
+func (c *storeCare) dirs() []string {
 	entries, err := os.ReadDir(c.streams)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the store directory %q cannot be read (%w): check its permissions", c.dir, err)
+	if err != nil {
+		return nil // missing, or about to be reported by the server itself
 	}
 	var dirs []string
 	for _, e := range entries {
@@ -85,7 +78,7 @@ func (c *storeCare) dirs() ([]string, error) {
 			dirs = append(dirs, filepath.Join(c.streams, e.Name()))
 		}
 	}
-	return dirs, nil
+	return dirs
 }
 
 // settled puts on disk what the server has found and changed while it recovered. Nothing may be shown before: what is in
