@@ -37,8 +37,6 @@ type stream struct {
 
 	ended atomic.Bool // the stream is being removed: it takes no append, whatever its state says
 
-	attached atomic.Pointer[any] // see Stream.Attach
-
 	live  live
 	index index
 
@@ -139,23 +137,6 @@ func (h *Stream) Cipher() protocol.Cipher { return h.st.cipher }
 
 // Class is the stream's storage class, as configured now.
 func (h *Stream) Class() protocol.StorageClass { return h.st.settings.Load().class }
-
-// Attached returns what was attached to the stream, or nil. It lasts as long as the stream stays loaded: at least a
-// minute beyond the last use.
-func (h *Stream) Attached() any {
-	if p := h.st.attached.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-// Attach attaches v, unless something is attached already, and returns what is.
-func (h *Stream) Attach(v any) any {
-	if h.st.attached.CompareAndSwap(nil, &v) {
-		return v
-	}
-	return *h.st.attached.Load()
-}
 
 // Tail returns the durable tail.
 func (h *Stream) Tail(context.Context) (protocol.Position, error) {

@@ -15,7 +15,6 @@ import (
 	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/broker/internal/metering"
-	"github.com/weirstream/weir/broker/internal/natsapi"
 	"github.com/weirstream/weir/broker/internal/natsd"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
@@ -91,11 +90,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.adopt(ad)
 	b.startUsage()
 	b.showMetrics(b.shown)
-	b.svc = &service{st: counted{adapterStorage{b.ad}, b.meter, b.shown.appends}, meter: b.meter, gate: b.gate, log: b.log}
-	b.guard = access.New(metering.Counted{Core: b.svc, Meter: b.meter}, countedTokens{tokenStore{b.ad, b.svc}, b.meter}, access.Options{RootSecret: root, Logger: b.log})
-	b.doors = natsd.NewDoors(b.st, b.guard, natsapi.Options{
-		Prefix: cfg.SubjectPrefix, Version: o.version, Logger: b.log, OwnConn: true, Authenticate: b.guard.ServiceFor,
-		Measure: b.shown.doors[natsDoor].through, Backup: b.backup})
+	b.compose(root, o.version)
 	if err := b.applyInitFile(ctx, resources); err != nil {
 		return nil, err
 	}
@@ -103,9 +98,6 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		return nil, err
 	}
 	b.doors.LetIn()
-	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
-		Authenticate: b.shown.doors[httpDoorName].authenticated(b.guard.ServiceFor), Logger: b.log, NoCORS: !cfg.HTTP.CORS,
-		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(o.version)})}
 	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
 		return nil, err
 	}
@@ -149,13 +141,13 @@ func (b *Broker) adapterOptions() adapter.Options {
 // Service is the whole service, in process: nothing is checked, as if the root token were presented. It refuses every
 // call with server_draining once Close has begun.
 func (b *Broker) Service() protocol.Service {
-	return b.shown.doors[inProcessDoor].through(b.guard.Root().Service())
+	return b.shown.doors[metering.InProcess].Through(b.guard.Root().Service())
 }
 
 // Authenticate returns the service of whoever presents an access token, as the doors do; without a root token the whole
 // service. The error has code authn.
 func (b *Broker) Authenticate(token string) (protocol.Service, error) {
-	return b.shown.doors[inProcessDoor].authenticated(b.guard.ServiceFor)(token)
+	return b.shown.doors[metering.InProcess].Authenticated(b.guard.ServiceFor)(token)
 }
 
 // Connect opens a NATS connection: in process to the embedded server, or to the external one. It enters the global

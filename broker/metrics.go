@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/broker/internal/metric"
 	"github.com/weirstream/weir/broker/internal/natsd"
 	"github.com/weirstream/weir/protocol"
@@ -16,8 +17,7 @@ import (
 // metrics are those of one broker.
 type metrics struct {
 	reg                 *prometheus.Registry
-	appends             *appendMetrics
-	doors               map[string]*doorMetrics
+	doors               map[string]*metering.Door
 	syncTime, syncGroup prometheus.Observer
 }
 
@@ -26,7 +26,7 @@ func newMetrics(version string) *metrics {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	metric.NewGauge(reg, "weir_build_info").WithLabelValues(version, runtime.Version()).Set(1)
-	return &metrics{reg: reg, appends: newAppendMetrics(reg), doors: newDoorMetrics(reg),
+	return &metrics{reg: reg, doors: metering.NewDoors(reg),
 		syncTime:  metric.NewHistogram(reg, "weir_sync_seconds").WithLabelValues(),
 		syncGroup: metric.NewHistogram(reg, "weir_sync_chunks").WithLabelValues()}
 }
@@ -36,20 +36,6 @@ func (m *metrics) synced(chunks int, took time.Duration) {
 	m.syncTime.Observe(took.Seconds())
 	if chunks > 0 { // or it was for the catalog alone
 		m.syncGroup.Observe(float64(chunks))
-	}
-}
-
-// appendMetrics are the four histograms of control plane 9.1; they count the appends of every door.
-type appendMetrics struct {
-	permit, ack, records, bytes *metric.LateHistogram
-}
-
-func newAppendMetrics(reg *prometheus.Registry) *appendMetrics {
-	return &appendMetrics{
-		permit:  metric.NewLateHistogram(reg, "s2_append_permit_latency_seconds"),
-		ack:     metric.NewLateHistogram(reg, "s2_append_ack_latency_seconds"),
-		records: metric.NewLateHistogram(reg, "s2_append_batch_records"),
-		bytes:   metric.NewLateHistogram(reg, "s2_append_batch_bytes"),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/weirstream/weir/adapter"
+	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/sessions"
 )
@@ -24,7 +25,11 @@ var (
 	_ sessions.Appender = (*adapter.EncryptingAppender)(nil)
 )
 
-type adapterStorage struct{ *adapter.Adapter }
+// adapterStorage is the adapter as the service needs it, with all appends counted.
+type adapterStorage struct {
+	*adapter.Adapter
+	appends *metering.Appends
+}
 
 func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef) (sessions.Stream, error) {
 	st, err := a.Adapter.OpenStream(ctx, ref, adapter.ForRead, protocol.StreamConfig{})
@@ -39,15 +44,23 @@ func (a adapterStorage) OpenRecords(ctx context.Context, ref protocol.StreamRef,
 	if err != nil {
 		return nil, err
 	}
-	if st.Cipher() == protocol.CipherNone {
-		return stream{st}, nil
+	var records sessions.Stream = stream{st}
+	if st.Cipher() != protocol.CipherNone {
+		encrypted, err := st.WithKey(opts.EncryptionKey)
+		if err != nil {
+			st.Close()
+			return nil, err
+		}
+		records = encryptedStream{encrypted}
 	}
-	encrypted, err := st.WithKey(opts.EncryptionKey)
-	if err != nil {
-		st.Close()
-		return nil, err
+	switch use {
+	case forAppend:
+		records = a.appends.Stream(records, ref, metering.SharedConnection, st.Class)
+	case forAppendSession:
+		records = a.appends.Stream(records, ref, metering.OwnConnection, st.Class)
+	case forRead:
 	}
-	return encryptedStream{encrypted}, nil
+	return records, nil
 }
 
 type stream struct{ *adapter.Stream }

@@ -2,6 +2,7 @@ package metering
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ type Scope struct {
 	m     *Meter
 	name  string
 	slots [slots]slot
+	unary sync.Map // protocol.StreamName -> *ConnectionMinute, of streams with unary appends lately
 
 	mu     sync.Mutex
 	hours  map[uint32]*hour // by number
@@ -141,12 +143,38 @@ func (s *Scope) operation(op protocol.Operation) {
 	s.at(minuteOf(time.Now())).values[operationCounter(op)].Add(1)
 }
 
-// Lane counts appends that come over one connection. Their order does not matter.
-type Lane struct{ minute atomic.Uint32 } // in which an append operation was last counted
+// ConnectionMinute is the minute in which an operation of one connection was last counted: further ones of that minute
+// are the same operation.
+type ConnectionMinute struct{ minute atomic.Uint32 }
+
+// first reports whether nothing of the minute was counted yet, and notes that something is now.
+func (c *ConnectionMinute) first(minute uint32) bool {
+	return c.minute.Load() != minute && c.minute.Swap(minute) != minute
+}
+
+// shared is the connection of all unary appends to a stream.
+func (s *Scope) shared(name protocol.StreamName) *ConnectionMinute {
+	if c, ok := s.unary.Load(name); ok {
+		return c.(*ConnectionMinute) //nolint:forcetypeassert // nothing else is in there
+	}
+	c, _ := s.unary.LoadOrStore(protocol.StreamName(strings.Clone(string(name))), &ConnectionMinute{})
+	return c.(*ConnectionMinute) //nolint:forcetypeassert // nothing else is in there
+}
+
+// forgetShared drops the connections of streams that had no unary append for a minute. An append that holds one of them at this
+// moment may count as one operation more.
+func (s *Scope) forgetShared(now uint32) {
+	s.unary.Range(func(name, c any) bool {
+		if c.(*ConnectionMinute).minute.Load()+1 < now { //nolint:forcetypeassert // nothing else is in there
+			s.unary.Delete(name)
+		}
+		return true
+	})
+}
 
 // Appended counts a batch of so many metered bytes that was acknowledged at now. One minute of appends to a stream on
 // one connection is one operation (control plane 6.5).
-func (s *Scope) Appended(lane *Lane, class protocol.StorageClass, bytes uint64, now time.Time) {
+func (s *Scope) Appended(c *ConnectionMinute, class protocol.StorageClass, bytes uint64, now time.Time) {
 	minute := minuteOf(now)
 	p := s.at(minute)
 	ops, volume := appendOpsExpress, appendBytesExpress
@@ -154,7 +182,7 @@ func (s *Scope) Appended(lane *Lane, class protocol.StorageClass, bytes uint64, 
 		ops, volume = appendOpsStandard, appendBytesStandard
 	}
 	p.values[volume].Add(bytes)
-	if lane.minute.Load() != minute && lane.minute.Swap(minute) != minute {
+	if c.first(minute) {
 		p.values[ops].Add(1)
 	}
 }
@@ -168,11 +196,11 @@ func (s *Scope) read(bytes uint64) {
 
 // delivered counts a batch of a read session. Each minute in which a session delivers something is one operation, and so
 // is its opening, with no bytes.
-func (s *Scope) delivered(lane *Lane, bytes uint64) {
+func (s *Scope) delivered(c *ConnectionMinute, bytes uint64) {
 	minute := minuteOf(time.Now())
 	p := s.at(minute)
 	p.values[readBytes].Add(bytes)
-	if lane.minute.Load() != minute && lane.minute.Swap(minute) != minute {
+	if c.first(minute) {
 		p.values[readOpsStreaming].Add(1)
 	}
 }

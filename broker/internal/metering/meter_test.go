@@ -13,8 +13,8 @@ import (
 const basin = protocol.BasinName("alpha-basin")
 
 // appended counts one unary append.
-func (r *rig) appended(lane *Lane, bytes uint64) {
-	r.Of(basin).Appended(lane, protocol.StorageExpress, bytes, time.Now())
+func (r *rig) appended(conn *ConnectionMinute, bytes uint64) {
+	r.Of(basin).Appended(conn, protocol.StorageExpress, bytes, time.Now())
 }
 
 // TestBuckets: control plane 6.4, and 6.5 for what one append operation is.
@@ -22,17 +22,17 @@ func TestBuckets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which begins at midnight, 1 January 2000, UTC
 		r := newRig(t)
 		began := time.Now()
-		var lane, other Lane
+		var conn, other ConnectionMinute
 		for range 3 { // a minute of appends on one connection is one operation
-			r.appended(&lane, 10)
+			r.appended(&conn, 10)
 		}
 		r.appended(&other, 5)
 		time.Sleep(59 * time.Second)
-		r.appended(&lane, 1)
+		r.appended(&conn, 1)
 		time.Sleep(time.Second)
-		r.appended(&lane, 100)
+		r.appended(&conn, 100)
 		time.Sleep(time.Hour)
-		r.appended(&lane, 1000)
+		r.appended(&conn, 1000)
 		r.Of(basin).Appended(&other, protocol.StorageStandard, 7, time.Now())
 		at := func(d time.Duration) int64 { return began.Add(d).Unix() }
 		end := time.Now().Add(time.Second)
@@ -71,14 +71,14 @@ func TestReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		began := time.Now()
-		var lane Lane
+		var conn ConnectionMinute
 		s := r.Of(basin)
 		s.read(30)
 		s.read(0)
-		s.delivered(&lane, 0)
-		s.delivered(&lane, 40)
+		s.delivered(&conn, 0)
+		s.delivered(&conn, 40)
 		time.Sleep(10 * time.Minute) // in silence
-		s.delivered(&lane, 2)
+		s.delivered(&conn, 2)
 		q := ask(protocol.MetricReadOps, began, time.Now().Add(time.Minute), protocol.IntervalHour)
 		r.same("unary", r.points(basin, "unary", q), map[int64]float64{began.Unix(): 2})
 		r.same("streaming", r.points(basin, "streaming", q), map[int64]float64{began.Unix(): 2})
@@ -113,7 +113,7 @@ func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		began := time.Now()
-		var lane Lane
+		var conn ConnectionMinute
 		total := func() (sum float64) {
 			for _, v := range r.points(basin, "express", ask(protocol.MetricAppendThroughput, began, time.Now().Add(time.Second), "")) {
 				sum += v
@@ -126,13 +126,13 @@ func TestRestart(t *testing.T) {
 				t.Fatalf("%s: got %v, want %v", what, got, want)
 			}
 		}
-		r.appended(&lane, 1)
+		r.appended(&conn, 1)
 		check("at once", 1)
 		r.restart()
 		check("after a restart", 1)
-		r.appended(&lane, 10)
+		r.appended(&conn, 10)
 		time.Sleep(flushEvery + time.Second)
-		r.appended(&lane, 100)
+		r.appended(&conn, 100)
 		check("before the kill", 111)
 		r.kill()
 		r.start()
@@ -141,7 +141,7 @@ func TestRestart(t *testing.T) {
 		check("and later", 11)
 
 		// A write whose answer is lost is done again.
-		r.appended(&lane, 1000)
+		r.appended(&conn, 1000)
 		r.store.set(true, -1)
 		time.Sleep(3 * flushEvery)
 		if r.Failures() == 0 {
@@ -159,7 +159,7 @@ func TestRestart(t *testing.T) {
 		// Another broker on the same store.
 		two := New(r.Meter.log)
 		two.Start(r.store, r.sizes)
-		two.Of(basin).Appended(&lane, protocol.StorageExpress, 10_000, time.Now())
+		two.Of(basin).Appended(&conn, protocol.StorageExpress, 10_000, time.Now())
 		if err := two.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -172,14 +172,14 @@ func TestClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		began := time.Now()
-		var lane Lane
-		r.appended(&lane, 1)
+		var conn ConnectionMinute
+		r.appended(&conn, 1)
 		for range 2 { // written, and then forgotten
 			if err := r.flush(t.Context(), began.Add(2*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		r.appended(&lane, 10)
+		r.appended(&conn, 10)
 		q := ask(protocol.MetricAppendThroughput, began, began.Add(time.Minute), "")
 		r.same("in memory", r.points(basin, "express", q), map[int64]float64{began.Unix(): 11})
 		time.Sleep(2 * flushEvery)
@@ -194,11 +194,11 @@ func TestRollUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		began := time.Now()
-		var lane Lane
+		var conn ConnectionMinute
 		want := map[int64]float64{}
 		count := func(d time.Duration) {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(17 * time.Minute) {
-				r.appended(&lane, 3)
+				r.appended(&conn, 3)
 				want[time.Now().Truncate(time.Minute).Unix()] += 3
 			}
 		}
@@ -262,14 +262,14 @@ func TestIdleBasins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		began := time.Now()
-		var lane Lane
+		var conn ConnectionMinute
 		held := r.Of(basin)
-		held.Appended(&lane, protocol.StorageExpress, 1, time.Now())
+		held.Appended(&conn, protocol.StorageExpress, 1, time.Now())
 		time.Sleep(30 * time.Hour)
 		if _, ok := r.scopes.Load(string(basin)); ok {
 			t.Fatal("an idle basin is kept in memory")
 		}
-		held.Appended(&lane, protocol.StorageExpress, 2, time.Now())
+		held.Appended(&conn, protocol.StorageExpress, 2, time.Now())
 		second := time.Now().Truncate(time.Minute).Unix()
 		r.same("both", r.points(basin, "express", ask(protocol.MetricAppendThroughput, began, time.Now().Add(time.Second), "")),
 			map[int64]float64{began.Unix(): 1, second: 2})
@@ -374,8 +374,8 @@ func TestUnreadableStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		now := time.Now()
-		var lane Lane
-		r.appended(&lane, 5)
+		var conn ConnectionMinute
+		r.appended(&conn, 5)
 		r.restart()
 		// A value that is damaged is left out; a store that does not answer is no empty answer.
 		if err := r.store.Put(t.Context(), Key{HourKind, string(basin), seconds(now) / 3600, "other"}, []byte{1, 200}); err != nil {

@@ -116,18 +116,18 @@ func BenchmarkCounting(b *testing.B) {
 			now := time.Now()
 			b.ReportAllocs()
 			if !parallel {
-				var lane Lane
+				var conn ConnectionMinute
 				s := m.Of("alpha-basin")
 				for b.Loop() {
-					s.Appended(&lane, protocol.StorageExpress, 100, now)
+					s.Appended(&conn, protocol.StorageExpress, 100, now)
 				}
 				return
 			}
 			b.RunParallel(func(pb *testing.PB) {
-				var lane Lane
+				var conn ConnectionMinute
 				s := m.Of("alpha-basin")
 				for pb.Next() {
-					s.Appended(&lane, protocol.StorageExpress, 100, now)
+					s.Appended(&conn, protocol.StorageExpress, 100, now)
 				}
 			})
 		})
@@ -145,12 +145,12 @@ func BenchmarkCounting(b *testing.B) {
 // TestCountingAllocatesNothing on the way of a batch.
 func TestCountingAllocatesNothing(t *testing.T) {
 	m := New(nil)
-	var lane Lane
+	var conn ConnectionMinute
 	s := m.Of("alpha-basin")
 	now := time.Now()
 	if n := testing.AllocsPerRun(1000, func() {
-		s.Appended(&lane, protocol.StorageExpress, 100, now)
-		s.delivered(&lane, 100)
+		s.Appended(&conn, protocol.StorageExpress, 100, now)
+		s.delivered(&conn, 100)
 		s.read(1)
 	}); n != 0 {
 		t.Fatalf("%v allocations", n)

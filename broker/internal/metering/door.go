@@ -1,4 +1,4 @@
-package broker
+package metering
 
 import (
 	"context"
@@ -16,13 +16,13 @@ import (
 
 // The doors, as metrics name them.
 const (
-	inProcessDoor = "in_process"
-	natsDoor      = "nats"
-	httpDoorName  = "http"
+	InProcess = "in_process"
+	NATS      = "nats"
+	HTTP      = "http"
 )
 
-// doorMetrics count what comes through one door.
-type doorMetrics struct {
+// Door counts what comes through one door, and how long it takes there. It is the outermost layer of the service.
+type Door struct {
 	appendTime, readTime         prometheus.Observer
 	appendRecords, appendBytes   prometheus.Counter
 	readRecords, readBytes       prometheus.Counter
@@ -30,15 +30,15 @@ type doorMetrics struct {
 	failures                     *prometheus.CounterVec // by operation and code
 }
 
-// newDoorMetrics registers the metrics of doors and returns those of each.
-func newDoorMetrics(reg *prometheus.Registry) map[string]*doorMetrics {
+// NewDoors registers the metrics of doors and returns those of each.
+func NewDoors(reg *prometheus.Registry) map[string]*Door {
 	appendTime, readTime := metric.NewHistogram(reg, "weir_append_seconds"), metric.NewHistogram(reg, "weir_read_seconds")
 	appendRecords, appendBytes := metric.NewCounter(reg, "weir_append_records_total"), metric.NewCounter(reg, "weir_append_bytes_total")
 	readRecords, readBytes := metric.NewCounter(reg, "weir_read_records_total"), metric.NewCounter(reg, "weir_read_bytes_total")
 	sessions, failures := metric.NewGauge(reg, "weir_sessions"), metric.NewCounter(reg, "weir_record_failures_total")
-	all := map[string]*doorMetrics{}
-	for _, door := range []string{inProcessDoor, natsDoor, httpDoorName} {
-		all[door] = &doorMetrics{
+	all := map[string]*Door{}
+	for _, door := range []string{InProcess, NATS, HTTP} {
+		all[door] = &Door{
 			appendTime: appendTime.WithLabelValues(door), readTime: readTime.WithLabelValues(door),
 			appendRecords: appendRecords.WithLabelValues(door), appendBytes: appendBytes.WithLabelValues(door),
 			readRecords: readRecords.WithLabelValues(door), readBytes: readBytes.WithLabelValues(door),
@@ -50,7 +50,7 @@ func newDoorMetrics(reg *prometheus.Registry) map[string]*doorMetrics {
 }
 
 // failed counts a failure. Codes that are not in the table of codes have one name, so that there are not ever more.
-func (d *doorMetrics) failed(operation string, err error) {
+func (d *Door) failed(operation string, err error) {
 	code := protocol.CodeOf(err)
 	if !code.Known() {
 		code = protocol.CodeOther
@@ -58,27 +58,27 @@ func (d *doorMetrics) failed(operation string, err error) {
 	d.failures.WithLabelValues(operation, string(code)).Inc()
 }
 
-func (d *doorMetrics) appended(ack protocol.AppendAck, bytes uint64, began time.Time) {
+func (d *Door) appended(ack protocol.AppendAck, bytes uint64, began time.Time) {
 	d.appendTime.Observe(time.Since(began).Seconds())
 	d.appendRecords.Add(float64(ack.End.SeqNum - ack.Start.SeqNum))
 	d.appendBytes.Add(float64(bytes))
 }
 
-func (d *doorMetrics) delivered(r protocol.Records) {
+func (d *Door) delivered(r protocol.Records) {
 	d.readRecords.Add(float64(r.Len()))
 	d.readBytes.Add(float64(r.MeteredSize()))
 }
 
-// through measures what goes through a door to svc; nil stays nil.
-func (d *doorMetrics) through(svc protocol.Service) protocol.Service {
+// Through measures what goes through a door to svc; nil stays nil.
+func (d *Door) Through(svc protocol.Service) protocol.Service {
 	if svc == nil {
 		return nil
 	}
 	return doorService{svc, d}
 }
 
-// authenticated is an authentication whose services are measured.
-func (d *doorMetrics) authenticated(authenticate func(string) (protocol.Service, error)) func(string) (protocol.Service, error) {
+// Authenticated is an authentication whose services are measured.
+func (d *Door) Authenticated(authenticate func(string) (protocol.Service, error)) func(string) (protocol.Service, error) {
 	return func(token string) (protocol.Service, error) {
 		svc, err := authenticate(token)
 		if err != nil {
@@ -88,8 +88,8 @@ func (d *doorMetrics) authenticated(authenticate func(string) (protocol.Service,
 	}
 }
 
-// unmeasured returns the service behind a measured one.
-func unmeasured(svc protocol.Service) protocol.Service {
+// Behind returns the service behind a measured one.
+func Behind(svc protocol.Service) protocol.Service {
 	if d, ok := svc.(doorService); ok {
 		return d.Service
 	}
@@ -99,7 +99,7 @@ func unmeasured(svc protocol.Service) protocol.Service {
 // doorService is a service as seen through a door.
 type doorService struct {
 	protocol.Service
-	d *doorMetrics
+	d *Door
 }
 
 func (s doorService) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
@@ -148,7 +148,7 @@ func (s doorService) OpenReadSession(ctx context.Context, ref protocol.StreamRef
 // doorAppends is an append session seen through a door.
 type doorAppends struct {
 	protocol.AppendSession
-	d     *doorMetrics
+	d     *Door
 	close sync.Once
 	fail  sync.Once
 
@@ -207,7 +207,7 @@ func (a *doorAppends) Close() error {
 // doorReads is a read session seen through a door.
 type doorReads struct {
 	protocol.ReadSession
-	d     *doorMetrics
+	d     *Door
 	close sync.Once
 	fail  sync.Once
 }

@@ -1,4 +1,4 @@
-package broker
+package metering
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func (oneAck) Recv(context.Context) (protocol.AppendAck, error) {
 // TestAnInputThatWasNotHandedOverIsNotCounted: the session goes on, and each ack is counted with the size of its own input.
 func TestAnInputThatWasNotHandedOverIsNotCounted(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	d := newDoorMetrics(reg)[inProcessDoor]
+	d := NewDoors(reg)[InProcess]
 	a := &doorAppends{AppendSession: oneAck{}, d: d}
 	ended, end := context.WithCancel(t.Context())
 	end()

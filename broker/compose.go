@@ -1,0 +1,33 @@
+package broker
+
+import (
+	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/httpapi"
+	"github.com/weirstream/weir/broker/internal/metering"
+	"github.com/weirstream/weir/broker/internal/natsapi"
+	"github.com/weirstream/weir/broker/internal/natsd"
+)
+
+// compose puts the layers of the service on the opened storage, from the inside out, and makes the doors, closed.
+// docs/architecture.md draws the chain.
+func (b *Broker) compose(root, version string) {
+	doors := b.shown.doors
+
+	// Innermost, appends are counted, because only there a stream's storage class is known, and when an append was let in.
+	storage := adapterStorage{b.ad, metering.NewAppends(b.shown.reg, b.meter)}
+	// The service gives failures their codes, runs sessions, and refuses all calls once the broker drains: every door below.
+	b.svc = &service{st: storage, meter: b.meter, gate: b.gate, log: b.log}
+	// Operations are counted behind access control, so that a refused one does not count, and by their full names.
+	operations := metering.Operations{Core: b.svc, Meter: b.meter}
+	// Operations on tokens are the guard's own, so that the store of tokens counts them.
+	tokens := metering.Tokens{Tokens: tokenStore{b.ad, b.svc}, Meter: b.meter}
+	// The guard turns a secret into a caller, whose service checks its scope before anything else happens.
+	b.guard = access.New(operations, tokens, access.Options{RootSecret: root, Logger: b.log})
+	// Outermost, each door measures what its clients see, failures of access control included.
+	b.doors = natsd.NewDoors(b.st, b.guard, natsapi.Options{
+		Prefix: b.cfg.SubjectPrefix, Version: version, Logger: b.log, OwnConn: true,
+		Authenticate: b.guard.ServiceFor, Measure: doors[metering.NATS].Through, Backup: b.backup})
+	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
+		Authenticate: doors[metering.HTTP].Authenticated(b.guard.ServiceFor), Logger: b.log, NoCORS: !b.cfg.HTTP.CORS,
+		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version)})}
+}

@@ -1,0 +1,97 @@
+package metering
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weirstream/weir/broker/internal/metric"
+	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/sessions"
+)
+
+// Appends measures the appends of every door and counts them as usage. It wraps the streams of the storage, below the
+// service, because only there the storage class is known, and what an append waits for.
+type Appends struct {
+	meter *Meter
+	// The four histograms of control plane 9.1.
+	permit, ack, records, bytes *metric.LateHistogram
+}
+
+// NewAppends registers the metrics of appends.
+func NewAppends(reg *prometheus.Registry, meter *Meter) *Appends {
+	return &Appends{
+		meter:   meter,
+		permit:  metric.NewLateHistogram(reg, "s2_append_permit_latency_seconds"),
+		ack:     metric.NewLateHistogram(reg, "s2_append_ack_latency_seconds"),
+		records: metric.NewLateHistogram(reg, "s2_append_batch_records"),
+		bytes:   metric.NewLateHistogram(reg, "s2_append_batch_bytes"),
+	}
+}
+
+// Connection tells what the appends of an opened stream count as: one minute of appends to a stream on one connection is
+// one operation (control plane 6.5).
+type Connection uint8
+
+const (
+	// SharedConnection is that of all unary appends to the stream.
+	SharedConnection Connection = iota
+	// OwnConnection is that of an append session.
+	OwnConnection
+)
+
+// Stream returns st with its appends counted. class tells the storage class, which may change while the stream is open.
+func (a *Appends) Stream(st sessions.Stream, ref protocol.StreamRef, connection Connection, class func() protocol.StorageClass) sessions.Stream {
+	return countedStream{st, a, a.meter.Of(ref.Basin), ref.Stream, connection, class}
+}
+
+type countedStream struct {
+	sessions.Stream
+	a          *Appends
+	scope      *Scope
+	name       protocol.StreamName
+	connection Connection
+	class      func() protocol.StorageClass
+}
+
+func (s countedStream) Appender() sessions.Appender {
+	return &countedAppender{Appender: s.Stream.Appender(), s: s}
+}
+
+type countedAppender struct {
+	sessions.Appender
+	s   countedStream
+	own ConnectionMinute // of a session
+}
+
+func (c *countedAppender) minute() *ConnectionMinute {
+	if c.s.connection == OwnConnection {
+		return &c.own
+	}
+	return c.s.scope.shared(c.s.name)
+}
+
+func (c *countedAppender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
+	a := c.s.a
+	began := time.Now()
+	var admitted atomic.Int64 // since began; done may come before Submit returns
+	records, bytes := float64(len(in.Records)), in.MeteredSize()
+	err := c.Appender.Submit(ctx, in, func(ack protocol.AppendAck, err error) {
+		if err == nil {
+			now := time.Now()
+			a.ack.Observe((now.Sub(began) - time.Duration(admitted.Load())).Seconds())
+			c.s.scope.Appended(c.minute(), c.s.class(), bytes, now)
+		}
+		done(ack, err)
+	})
+	if err == nil {
+		waited := time.Since(began)
+		admitted.Store(int64(waited))
+		a.permit.Observe(waited.Seconds())
+		a.records.Observe(records)
+		a.bytes.Observe(float64(bytes))
+	}
+	return err
+}
