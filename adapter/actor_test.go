@@ -116,14 +116,14 @@ func TestRowsLoading(t *testing.T) {
 		defer s.Close()
 		l, id := s.st.log, s.st.id
 		late := &stream{log: l, ref: ref, subject: s.st.subject, id: id, checks: s.st.checks, ready: make(chan struct{})}
-		if !late.loaded(stored{}, errors.New("late"), l.reloads) || !l.loaded(id) {
+		if !late.loaded(storedChunk{}, errors.New("late"), l.reloads) || !l.loaded(id) {
 			t.Fatal("a late failure took the newer one out")
 		}
 		early := &stream{log: l, ref: ref, subject: s.st.subject, id: id, checks: s.st.checks, ready: make(chan struct{})}
 		l.mu.Lock()
 		l.streams[id] = early
 		l.mu.Unlock()
-		early.loaded(stored{}, errors.New("early"), l.reloads)
+		early.loaded(storedChunk{}, errors.New("early"), l.reloads)
 		if h.tail(ref).SeqNum != 1 {
 			t.Fatal("the failure was remembered")
 		}
@@ -233,9 +233,9 @@ func TestRowsLoading(t *testing.T) {
 		s.st.acquire()
 		in := &s.st.log.seq.in
 		in.mu.Lock()
-		in.mail.requests = append(in.mail.requests,
+		in.received.requests = append(in.received.requests,
 			&request{ctx: t.Context(), st: s.st, kind: terminalRequest, done: func(_ protocol.AppendAck, err error) { ended <- err }},
-			&request{ctx: t.Context(), st: s.st, lane: s.Appender(), in: bodies("late", 1),
+			&request{ctx: t.Context(), st: s.st, appender: s.Appender(), in: bodies("late", 1),
 				done: func(a protocol.AppendAck, err error) { out <- outcome{a, err} }})
 		in.mu.Unlock()
 		in.poke()

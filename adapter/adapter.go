@@ -46,7 +46,7 @@ type Adapter struct {
 	sizes      *sizes
 	live       liveStats
 	unsynced   atomic.Uint64 // chunks stored since the last sync began
-	emptiness  *emptiness
+	reaper     *emptyReaper
 
 	logs logs
 }
@@ -102,7 +102,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		return nil, err
 	}
 	a.commit = durable.NewCommitter(durable.Config{Sync: a.observed(sync), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: opts.catalogStream()})
-	a.emptiness = newEmptiness(a)
+	a.reaper = newEmptyReaper(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	a.janitor = newJanitor(a)
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
 	a.tasks.Go(func() { a.sizes.run(a.ctx) })
-	a.tasks.Go(func() { a.emptiness.run(a.ctx) })
+	a.tasks.Go(func() { a.reaper.run(a.ctx) })
 	return a, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
@@ -137,7 +138,7 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 		return nil, err
 	}
 	purged := make([]bool, len(req.Streams))
-	err = each(ctx, len(req.Streams), func(i int) error {
+	err = each(ctx, len(req.Streams), func(ctx context.Context, i int) error {
 		oldest, err := l.getNext(ctx, l.subjects+req.Streams[i], 1)
 		if errors.Is(err, js.ErrNotFound) {
 			return nil // never written, or deleted
@@ -145,7 +146,7 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 		purged[i] = err == nil && uint64(oldest.seq) > req.End
 		return err
 	})
-	if _, _, gone := a.liveBasin(req.Basin); gone != nil {
+	if _, _, missing := a.liveBasin(req.Basin); missing != nil {
 		return nil, basinNotFound(req.Basin)
 	}
 	if err != nil {
@@ -161,36 +162,14 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 }
 
 // each calls f for 0 to n-1, some at a time, and returns the first failure.
-func each(ctx context.Context, n int, f func(i int) error) error {
-	const workers = 32
-	next := make(chan int)
-	errs := make(chan error, workers)
-	var wg sync.WaitGroup
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for range min(workers, n) {
-		wg.Go(func() {
-			for i := range next {
-				if err := f(i); err != nil {
-					errs <- err
-					cancel()
-					return
-				}
-			}
-		})
+func each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	g, bound := errgroup.WithContext(ctx)
+	g.SetLimit(32)
+	for i := 0; i < n && bound.Err() == nil; i++ {
+		g.Go(func() error { return f(bound, i) })
 	}
-	for i := 0; i < n && ctx.Err() == nil; i++ {
-		select {
-		case next <- i:
-		case <-ctx.Done():
-		}
-	}
-	close(next)
-	wg.Wait()
-	select {
-	case err := <-errs:
+	if err := g.Wait(); err != nil {
 		return err
-	default:
-		return ctx.Err()
 	}
+	return ctx.Err()
 }

@@ -25,7 +25,7 @@ type restoredLog struct {
 	mu    sync.Mutex    // guards the rest
 	last  js.Seq        // valid if known
 	known bool          // the JetStream stream is there and last is right
-	gone  bool          // the restore is over
+	ended bool          // the restore is over
 	busy  chan struct{} // holds a token while chunks are being stored
 	moved chan struct{} // closed and replaced when last moves
 }
@@ -91,7 +91,7 @@ func (a *Adapter) restoredLog(basin protocol.BasinName, n int) (*restoredLog, er
 	return r, nil
 }
 
-// turnPatience is how long chunks wait for those before them. Their sender may be gone.
+// turnPatience is how long chunks wait for those before them. Their sender may have left.
 const turnPatience = 2 * time.Second
 
 // turn waits until the log has got as many chunks as come before, and takes it.
@@ -105,9 +105,9 @@ func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int,
 			return ctx.Err()
 		}
 		l.mu.Lock()
-		known, gone, last, moved := l.known, l.gone, l.last, l.moved
+		known, ended, last, moved := l.known, l.ended, l.last, l.moved
 		l.mu.Unlock()
-		if gone {
+		if ended {
 			<-l.busy
 			return errRestoreLost
 		}
@@ -140,7 +140,7 @@ func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int,
 func (l *restoredLog) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gone = true
+	l.ended = true
 	close(l.moved)
 	l.moved = make(chan struct{})
 }

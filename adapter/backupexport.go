@@ -43,7 +43,7 @@ func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksReq
 		err = l.exportPage(ctx, subject, max(req.From, 1), pageBytes(req.MaxBytes), &page)
 	}
 	// A basin that is being deleted looks like an empty one, or fails in some way.
-	if _, _, gone := a.liveBasin(req.Basin); gone != nil {
+	if _, _, missing := a.liveBasin(req.Basin); missing != nil {
 		return page, basinNotFound(req.Basin)
 	}
 	return page, err

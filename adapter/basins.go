@@ -155,7 +155,7 @@ func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) erro
 	})
 	if err == nil {
 		if since, ok := a.catalog.view.oldest(name); ok && marked {
-			a.streamsGone(name, since, time.Now())
+			a.streamsDeleted(name, since, time.Now())
 		}
 		a.janitor.removeBasin(name)
 	}

@@ -160,9 +160,9 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 	if strings.HasPrefix(e.Key(), tokenKeys) {
 		return c.applyToken(e)
 	}
-	gone := e.Operation() != jetstream.KeyValuePut
+	deleted := e.Operation() != jetstream.KeyValuePut
 	if name, ok := strings.CutPrefix(e.Key(), "b."); ok {
-		if gone {
+		if deleted {
 			c.view.removeBasin(protocol.BasinName(name), e.Revision())
 			return nil
 		}
@@ -178,7 +178,7 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 	if !ok {
 		return fmt.Errorf("catalog entry %s: unknown kind", e.Key())
 	}
-	if gone {
+	if deleted {
 		c.forget(e.Key(), e.Revision())
 		return nil
 	}
@@ -198,7 +198,7 @@ func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision
 	}
 	e := newStreamEntry(basin, r, revision, checks)
 	c.view.putStream(e)
-	c.a.emptiness.watch(e)
+	c.a.reaper.watch(e)
 	if c.a.opts.Shared {
 		if l := c.a.openedLog(basin, e.Log); l != nil {
 			l.configure(e)
@@ -207,7 +207,7 @@ func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision
 	return e
 }
 
-// current is the newest entry of e's incarnation: e itself if that is gone.
+// current is the newest entry of e's incarnation: e itself if that is deleted.
 func (c *catalog) current(e *streamEntry) *streamEntry {
 	if now, _, _ := c.view.stream(e.ref()); now != nil && now.ID == e.ID {
 		return now
@@ -232,7 +232,7 @@ func (c *catalog) forget(key string, revision uint64) {
 		c.view.removeStream(ref, e.ID)
 		if l := c.a.openedLog(ref.Basin, e.Log); l != nil {
 			l.end(e.ID)
-			l.drop(e.ID, errStreamGone)
+			l.drop(e.ID, errStreamDeleted)
 		}
 	}
 }

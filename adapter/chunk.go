@@ -10,14 +10,14 @@ import (
 
 // request is one append on its way through a sequencer.
 type request struct {
-	ctx  context.Context // ends when nobody wants the append any more; checked when it is sequenced
-	st   *stream
-	lane *Appender // nil for the sequencer's own requests
-	in   protocol.AppendInput
-	kind requestKind
-	next uint64 // of a retireRequest: the seq_num that must still be the next one
-	cost int64  // metered bytes of an append: of the budget, given back with the answer
-	done func(protocol.AppendAck, error)
+	ctx      context.Context // ends when nobody wants the append any more; checked when it is sequenced
+	st       *stream
+	appender *Appender // nil for the sequencer's own requests
+	in       protocol.AppendInput
+	kind     requestKind
+	next     uint64 // of a retireRequest: the seq_num that must still be the next one
+	cost     int64  // metered bytes of an append: of the budget, given back with the answer
+	done     func(protocol.AppendAck, error)
 }
 
 type requestKind uint8
@@ -55,8 +55,8 @@ type pending struct {
 
 	header string
 	seq    js.Seq // where it is, or will be, stored
-	stored bool
-	gone   bool // what stood at seq was purged: whether it was stored is not known
+	acked  bool
+	purged bool // what stood at seq was purged: whether it was stored is not known
 	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.
 	before *pending
 }

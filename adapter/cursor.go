@@ -20,9 +20,9 @@ type Cursor struct {
 	from uint64 // next seq_num to deliver
 	to   uint64 // exclusive
 
-	at       js.Seq  // where the next fetch begins; 0: not known yet
-	last     passed  // the chunk before it
-	found    *stored // the chunk to begin with, when a seek by timestamp has just fetched it
+	at       js.Seq       // where the next fetch begins; 0: not known yet
+	last     passed       // the chunk before it
+	found    *storedChunk // the chunk to begin with, when a seek by timestamp has just fetched it
 	have     []*nats.Msg
 	head     int // of have
 	size     int // bytes to ask for next
@@ -97,7 +97,7 @@ type passed struct {
 // checkGap judges records that are missing before chunk, or before the end of the range if it is nil. Chunks are purged
 // from the front only, when they are below the trim point, have expired or hold no record. So if there is a chunk before
 // the gap that has no reason to go, the records behind it were lost.
-func (c *Cursor) checkGap(ctx context.Context, chunk *stored) error {
+func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
 	before := c.last
 	if before.seq == 0 {
 		oldest, err := c.st.log.getNext(ctx, c.st.subject, 1)
@@ -129,7 +129,7 @@ func (c *Cursor) checkGap(ctx context.Context, chunk *stored) error {
 }
 
 // nextChunk returns the chunk at or after c.at; nil when there is none.
-func (c *Cursor) nextChunk(ctx context.Context) (*stored, error) {
+func (c *Cursor) nextChunk(ctx context.Context) (*storedChunk, error) {
 	if s := c.found; s != nil {
 		c.found = nil
 		return s, nil

@@ -147,7 +147,7 @@ func verdict(ds []deadline, now uint64) (due int, cutoff uint64, ok bool) {
 }
 
 // lastWrite is when the stream was last appended to, or else created, in seconds, rounded up.
-func (e *streamEntry) lastWrite(newest *stored) uint64 {
+func (e *streamEntry) lastWrite(newest *storedChunk) uint64 {
 	at := newest.lastAppend().At
 	if newest.seq == 0 {
 		at = millis(e.createdAt)

@@ -17,7 +17,7 @@ func barrier(t *testing.T, st *stream) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	done := make(chan struct{})
-	if err := st.post(&request{ctx: gone, st: st, lane: &Appender{st: st}, in: bodies("never stored", 1),
+	if err := st.post(&request{ctx: gone, st: st, appender: &Appender{st: st}, in: bodies("never stored", 1),
 		done: func(protocol.AppendAck, error) { close(done) }}); err != nil {
 		t.Fatal(err)
 	}

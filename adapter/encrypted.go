@@ -24,7 +24,7 @@ func (h *Stream) WithKey(key protocol.EncryptionKey) (*EncryptedStream, error) {
 	return &EncryptedStream{h, c}, nil
 }
 
-// Appender opens an ordered lane of appends.
+// Appender opens an ordered sequence of appends.
 func (s *EncryptedStream) Appender() *EncryptingAppender {
 	return &EncryptingAppender{s.Stream.Appender(), s.cipher}
 }
@@ -45,20 +45,20 @@ func (s *EncryptedStream) Follow(ctx context.Context, from uint64) (*DecryptingF
 
 // EncryptingAppender is an [Appender] that encrypts.
 type EncryptingAppender struct {
-	lane   *Appender
-	cipher *recordcipher.Cipher
+	appender *Appender
+	cipher   *recordcipher.Cipher
 }
 
 // Submit encrypts the input and queues it for the sequencer. Limits and the budget go by the size that it had before.
 func (a *EncryptingAppender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
-	return a.lane.submit(ctx, in, a.cipher.Encrypt, done)
+	return a.appender.submit(ctx, in, a.cipher.Encrypt, done)
 }
 
 // DecryptingCursor is a [Cursor] that decrypts.
 type DecryptingCursor struct {
 	stored *Cursor
 	cipher *recordcipher.Cipher
-	failed error // told once the records before it are delivered, and from then on
+	failed error // returned once the records before it are delivered, and from then on
 }
 
 // Next returns the next run of records, or io.EOF. The records before one that cannot be decrypted are still returned.

@@ -48,12 +48,12 @@ func together(t *testing.T, handles []*Stream, ins []protocol.AppendInput) []out
 		ch := make(chan outcome, 1)
 		outs[i] = ch
 		st.acquire()
-		reqs = append(reqs, &request{ctx: t.Context(), st: st, lane: &Appender{st: st}, in: in,
+		reqs = append(reqs, &request{ctx: t.Context(), st: st, appender: &Appender{st: st}, in: in,
 			done: func(a protocol.AppendAck, err error) { ch <- outcome{a, err} }})
 	}
 	in := &handles[0].st.log.seq.in
 	in.mu.Lock()
-	in.mail.requests = append(in.mail.requests, reqs...)
+	in.received.requests = append(in.received.requests, reqs...)
 	in.mu.Unlock()
 	in.poke()
 	var got []outcome

@@ -14,8 +14,8 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// stored is a chunk with its place in the log.
-type stored struct {
+// storedChunk is a chunk with its place in the log.
+type storedChunk struct {
 	seq js.Seq
 	chunk.Chunk
 	at string // when JetStream stored it, RFC 3339; read only when it is asked for
@@ -23,7 +23,7 @@ type stored struct {
 
 // lastAppend is the last append of the stream as of this chunk. A chunk that does not tell it has records, which came
 // when it was stored.
-func (c *stored) lastAppend() chunk.LastAppend {
+func (c *storedChunk) lastAppend() chunk.LastAppend {
 	if c.LastAppend.At != 0 {
 		return c.LastAppend
 	}
@@ -35,7 +35,7 @@ func (c *stored) lastAppend() chunk.LastAppend {
 }
 
 // visible is the chunk's records, none once they have expired.
-func (c *stored) visible(now uint64) protocol.Records {
+func (c *storedChunk) visible(now uint64) protocol.Records {
 	if c.Expiry != 0 && c.Expiry <= now {
 		return protocol.Records{}
 	}
@@ -43,10 +43,10 @@ func (c *stored) visible(now uint64) protocol.Records {
 }
 
 // emptied reports whether the stream's last append was a trim that left nothing.
-func (c *stored) emptied() bool { return c.Trim > 0 && c.Trim >= c.Next }
+func (c *storedChunk) emptied() bool { return c.Trim > 0 && c.Trim >= c.Next }
 
 // meteredFrom is the metered size of the chunk's records with a seq_num of at least seq, as they were appended.
-func (c *stored) meteredFrom(seq uint64) (metered uint64) {
+func (c *storedChunk) meteredFrom(seq uint64) (metered uint64) {
 	if seq <= c.FirstSeqNum() {
 		return c.Records.MeteredSize()
 	}
@@ -80,16 +80,16 @@ func readFailure(err error) error {
 }
 
 // getOne fetches one message; body is the request.
-func (l *log) getOne(ctx context.Context, body []byte) (stored, error) {
+func (l *log) getOne(ctx context.Context, body []byte) (storedChunk, error) {
 	m, err := l.get.One(ctx, l.name, body)
 	if err != nil {
-		return stored{}, readFailure(err)
+		return storedChunk{}, readFailure(err)
 	}
 	return l.decode(m)
 }
 
 // getLast fetches the newest chunk of a subject; js.ErrNotFound when it has none.
-func (l *log) getLast(ctx context.Context, subject string) (stored, error) {
+func (l *log) getLast(ctx context.Context, subject string) (storedChunk, error) {
 	if l.a.opts.maxReplicas() > 1 { // a replica may be behind; the leader is not
 		return l.leaderGet(ctx, js.Wanted{LastFor: subject})
 	}
@@ -97,7 +97,7 @@ func (l *log) getLast(ctx context.Context, subject string) (stored, error) {
 }
 
 // getNext fetches the first chunk of a subject at or after seq; js.ErrNotFound when there is none.
-func (l *log) getNext(ctx context.Context, subject string, seq js.Seq) (stored, error) {
+func (l *log) getNext(ctx context.Context, subject string, seq js.Seq) (storedChunk, error) {
 	s, err := l.getOne(ctx, js.NextRequest(subject, seq, 0, 1))
 	if errors.Is(err, js.ErrNotFound) && l.a.opts.maxReplicas() > 1 { // as above
 		return l.leaderGet(ctx, js.Wanted{Seq: max(seq, 1), NextFor: subject})
@@ -106,20 +106,20 @@ func (l *log) getNext(ctx context.Context, subject string, seq js.Seq) (stored, 
 }
 
 // leaderGet asks the log's leader for one chunk; js.ErrNotFound when there is no such message.
-func (l *log) leaderGet(ctx context.Context, which js.Wanted) (stored, error) {
+func (l *log) leaderGet(ctx context.Context, which js.Wanted) (storedChunk, error) {
 	m, err := js.LeaderGet(ctx, l.a.manage, l.name, which)
 	var unreadable *js.HeaderError
 	if errors.As(err, &unreadable) {
-		return stored{}, errStoredChunk(l, m.Seq, err)
+		return storedChunk{}, errStoredChunk(l, m.Seq, err)
 	}
 	if err != nil {
-		return stored{}, err
+		return storedChunk{}, err
 	}
 	c, err := chunk.Decode(m.Header.Get(chunk.Header), m.Data)
 	if err != nil {
-		return stored{}, errStoredChunk(l, m.Seq, err)
+		return storedChunk{}, errStoredChunk(l, m.Seq, err)
 	}
-	return stored{m.Seq, c, m.Time}, nil
+	return storedChunk{m.Seq, c, m.Time}, nil
 }
 
 // lastSeq asks the log's leader for its last sequence.
@@ -134,14 +134,14 @@ func (l *log) purge(ctx context.Context, subject string, seq js.Seq) error {
 }
 
 // decode turns a stored message into a chunk, and verifies its checksum.
-func (l *log) decode(m *nats.Msg) (stored, error) {
+func (l *log) decode(m *nats.Msg) (storedChunk, error) {
 	seq, err := js.SeqOf(m)
 	if err != nil {
-		return stored{}, errStoredChunk(l, 0, err)
+		return storedChunk{}, errStoredChunk(l, 0, err)
 	}
 	c, err := chunk.Decode(m.Header.Get(chunk.Header), m.Data)
 	if err != nil {
-		return stored{}, errStoredChunk(l, seq, err)
+		return storedChunk{}, errStoredChunk(l, seq, err)
 	}
-	return stored{seq, c, js.TimeOf(m)}, nil
+	return storedChunk{seq, c, js.TimeOf(m)}, nil
 }

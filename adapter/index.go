@@ -8,9 +8,9 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// mark remembers where a chunk is: its JetStream sequence, the seq_nums [first, next) of its records, and the
+// indexEntry remembers where a chunk is: its JetStream sequence, the seq_nums [first, next) of its records, and the
 // timestamps of the first and last one. In a state chunk first equals next.
-type mark struct {
+type indexEntry struct {
 	seq     js.Seq
 	first   uint64
 	next    uint64
@@ -18,58 +18,58 @@ type mark struct {
 	lastTS  uint64
 }
 
-func markOf(seq js.Seq, c *chunk.Chunk) mark {
-	return mark{seq, c.FirstSeqNum(), c.Next, c.Records.First().Timestamp, c.Last}
+func indexEntryOf(seq js.Seq, c *chunk.Chunk) indexEntry {
+	return indexEntry{seq, c.FirstSeqNum(), c.Next, c.Records.First().Timestamp, c.Last}
 }
 
-// indexMarks bounds a stream's index: about 10 KB when full.
-const indexMarks = 256
+// maxIndexEntries bounds a stream's index: about 10 KB when full.
+const maxIndexEntries = 256
 
 // index is a sparse map of a stream's chunks, filled as they go by, so that a seek begins close to its goal. When it is
-// full every second mark is dropped, which keeps it spread over what was touched. It is never wrong: chunks do not
-// move, and a mark of a purged chunk still divides what is before from what is after.
+// full every second entry is dropped, which keeps it spread over what was touched. It is never wrong: chunks do not
+// move, and the entry of a purged chunk still divides what is before from what is after.
 type index struct {
-	mu    sync.Mutex
-	marks []mark // ascending
+	mu      sync.Mutex
+	entries []indexEntry // ascending
 }
 
-func (x *index) add(m mark) {
+func (x *index) add(m indexEntry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n := len(x.marks)
-	if n > 0 && x.marks[n-1].seq >= m.seq {
-		i, found := slices.BinarySearchFunc(x.marks, m.seq, func(m mark, s js.Seq) int { return int(int64(m.seq) - int64(s)) })
+	n := len(x.entries)
+	if n > 0 && x.entries[n-1].seq >= m.seq {
+		i, found := slices.BinarySearchFunc(x.entries, m.seq, func(m indexEntry, s js.Seq) int { return int(int64(m.seq) - int64(s)) })
 		if !found {
-			x.marks = slices.Insert(x.marks, i, m)
+			x.entries = slices.Insert(x.entries, i, m)
 		}
 	} else {
-		x.marks = append(x.marks, m)
+		x.entries = append(x.entries, m)
 	}
-	if len(x.marks) > indexMarks {
-		// Keep the newest mark: it is the upper bound of every seek.
-		keep := x.marks[:0]
-		for i := (len(x.marks) - 1) % 2; i < len(x.marks); i += 2 {
-			keep = append(keep, x.marks[i])
+	if len(x.entries) > maxIndexEntries {
+		// Keep the newest entry: it is the upper bound of every seek.
+		keep := x.entries[:0]
+		for i := (len(x.entries) - 1) % 2; i < len(x.entries); i += 2 {
+			keep = append(keep, x.entries[i])
 		}
-		x.marks = keep
+		x.entries = keep
 	}
 }
 
-// around returns the last mark whose key is below target and the first whose key is not. ok tells which exist.
-func (x *index) around(target uint64, key func(mark) uint64) (below, above mark, haveBelow, haveAbove bool) {
+// around returns the last entry whose key is below target and the first whose key is not. ok tells which exist.
+func (x *index) around(target uint64, key func(indexEntry) uint64) (below, above indexEntry, haveBelow, haveAbove bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(x.marks, target, func(m mark, t uint64) int {
+	i, _ := slices.BinarySearchFunc(x.entries, target, func(m indexEntry, t uint64) int {
 		if key(m) < t {
 			return -1
 		}
 		return 1
 	})
 	if i > 0 {
-		below, haveBelow = x.marks[i-1], true
+		below, haveBelow = x.entries[i-1], true
 	}
-	if i < len(x.marks) {
-		above, haveAbove = x.marks[i], true
+	if i < len(x.entries) {
+		above, haveAbove = x.entries[i], true
 	}
 	return below, above, haveBelow, haveAbove
 }
@@ -77,5 +77,5 @@ func (x *index) around(target uint64, key func(mark) uint64) (below, above mark,
 func (x *index) reset() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.marks = nil
+	x.entries = nil
 }

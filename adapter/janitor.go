@@ -149,7 +149,7 @@ func (j *janitor) report(ctx context.Context, what string, err error, attr slog.
 func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	now, _, purging := j.a.catalog.view.stream(e.ref())
 	if now == nil || now.ID != e.ID || purging {
-		return nil // it is gone, or goes with its basin
+		return nil // it is deleted, or is deleted with its basin
 	}
 	l, err := j.a.logOf(ctx, e.Basin, e.Log)
 	if err != nil {
@@ -165,7 +165,7 @@ func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 		return err
 	}
 	j.a.catalog.view.removeStream(e.ref(), e.ID)
-	l.drop(e.ID, errStreamGone)
+	l.drop(e.ID, errStreamDeleted)
 	return nil
 }
 
@@ -260,7 +260,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	if newest.Trim == protocol.TerminalTrimPoint { // ended by delete-on-empty, and a crash came before the mark
 		return j.a.deleteStream(ctx, e.ref(), e.ID)
 	}
-	gone := func(c *stored) bool {
+	purgeable := func(c *storedChunk) bool {
 		return c.Next <= newest.Trim || c.Expiry != 0 && c.Expiry <= now || c.Records.Len() == 0
 	}
 	keep, passed := js.Seq(0), 0
@@ -273,7 +273,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 			return err
 		}
 		keep = c.seq
-		if c.seq >= newest.seq || !gone(&c) {
+		if c.seq >= newest.seq || !purgeable(&c) {
 			if c.Expiry != 0 {
 				e.checks.before(c.Expiry)
 			}
@@ -292,7 +292,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	if passed == 0 {
 		return nil
 	}
-	// What stays is the stream's checkpoint from now on: it must not be lost when what it replaces is gone.
+	// What stays is the stream's checkpoint from now on: it must not be lost when the chunks that it replaces are removed.
 	if err := j.a.commit.Wait(ctx); err != nil {
 		return err
 	}

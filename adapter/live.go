@@ -81,7 +81,7 @@ func (v *live) reset(tail protocol.Position, trim uint64, last js.Seq) {
 	v.mu.Lock()
 	v.tail, v.trim, v.last = tail, trim, last
 	v.dropRingLocked()
-	v.end++ // a batch that nobody can find: whoever expected it has lagged
+	v.end++ // a batch that nobody can find: a follower that expects it has lagged
 	wake := v.waitersLocked()
 	v.mu.Unlock()
 	wake()

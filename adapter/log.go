@@ -33,7 +33,7 @@ type log struct {
 	mu      sync.Mutex
 	streams map[string]*stream // loaded or loading, by id
 	reloads int                // how often another server's writes made the loaded states stale
-	gone    bool               // the log is being deleted
+	closing bool               // the log is being deleted
 }
 
 // logName is the JetStream stream behind log n of a basin.
@@ -141,9 +141,9 @@ func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (js.S
 // written, so there is nothing to read.
 func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, error) {
 	l.mu.Lock()
-	if l.gone {
+	if l.closing {
 		l.mu.Unlock()
-		return nil, errStreamGone
+		return nil, errStreamDeleted
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
@@ -155,10 +155,10 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	st.refs++
 	reloads := l.reloads
 	l.mu.Unlock()
-	if !ok && !(fresh && st.loaded(stored{}, nil, reloads)) {
+	if !ok && !(fresh && st.loaded(storedChunk{}, nil, reloads)) {
 		// The load outlives a caller that goes away: others may wait for it.
 		if !l.a.logs.spawn(func() { st.load(l.a.ctx) }) {
-			st.loaded(stored{}, errDraining, reloads)
+			st.loaded(storedChunk{}, errDraining, reloads)
 		}
 	}
 	select {
@@ -206,7 +206,7 @@ func (l *log) reload(ctx context.Context) (map[*stream]reloaded, error) {
 
 // reloaded is a stream's newest chunk, or why it cannot be used.
 type reloaded struct {
-	last stored
+	last storedChunk
 	err  error
 }
 
@@ -244,18 +244,18 @@ func (l *log) close(ctx context.Context, reason error) {
 	for _, st := range l.streams {
 		streams = append(streams, st)
 	}
-	l.gone = true
+	l.closing = true
 	l.mu.Unlock()
 	for _, st := range streams {
 		st.live.close(reason)
 	}
 }
 
-// closed reports whether the log's sequencer was stopped: the log is gone, or the adapter is closing.
+// closed reports whether the log's sequencer was stopped: the log is deleted, or the adapter is closing.
 func (l *log) closed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.gone
+	return l.closing
 }
 
 // end makes a stream refuse appends, and returns it if it is loaded or loading.
@@ -290,8 +290,8 @@ func (l *log) configure(e *streamEntry) {
 }
 
 // empty reports whether no chunk of a stream holds a record that a reader could see at now, in milliseconds.
-func (l *log) empty(ctx context.Context, subject string, newest *stored, now uint64) (bool, error) {
-	shows := func(c *stored) bool {
+func (l *log) empty(ctx context.Context, subject string, newest *storedChunk, now uint64) (bool, error) {
+	shows := func(c *storedChunk) bool {
 		return c.Records.Len() > 0 && c.Next > newest.Trim && (c.Expiry == 0 || c.Expiry > now)
 	}
 	if newest.seq == 0 || newest.emptied() {

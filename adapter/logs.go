@@ -9,7 +9,7 @@ import (
 )
 
 // logs is the registry of the logs that are open or being opened. A log is opened once, by a goroutine of the registry's,
-// whoever asks for it first.
+// at the first request for it.
 type logs struct {
 	open  func(ctx context.Context, name string) (*log, error)
 	ctx   context.Context //nolint:containedctx // that of the adapter's background

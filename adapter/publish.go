@@ -23,7 +23,7 @@ type publisher struct {
 	queue  chan publication
 	handed uint64        // owned by the sequencer
 	sent   atomic.Uint64 // publications done with
-	msg    *nats.Msg     // used by whoever sends; the client library copies it out
+	msg    *nats.Msg     // used by the goroutine that sends; the client library copies it out
 }
 
 // publication is a chunk on its way out.

@@ -70,7 +70,7 @@ type checkTime struct {
 	fresh atomic.Bool
 	// size is how much is stored, see sizes.
 	size sizeState
-	// emptyAt is the earliest time for which the emptiness task has the stream in its queue, in seconds; 0: none.
+	// emptyAt is the earliest time for which the empty reaper has the stream in its queue, in seconds; 0: none.
 	emptyAt atomic.Uint64
 }
 

@@ -35,7 +35,7 @@ const (
 //   - somebody else's: another server wrote to this log. The log's last sequence has then passed what our lost
 //     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
 //     are decided again from their conditions;
-//   - gone: another server purged it, whosever it was. The appends get an answer that promises nothing;
+//   - purged: another server removed it. The appends get an answer that promises nothing;
 //   - nothing: the chunk may still arrive. It is published again as it is, under the same id and with the same
 //     expected sequence, so that at most one copy can win;
 //   - JetStream refused it for want of room or a failure of its store: the appends get a storage error.
@@ -74,7 +74,7 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 		// Somebody deleted the JetStream stream: nothing that was in flight is stored, nor will be.
 		clear(s.unanswered)
 		s.sentBytes, s.last = 0, 0
-		s.refuse(s.flight[s.stored-s.popped:], err)
+		s.refuse(s.flight[s.storedCount-s.durableCount:], err)
 		return nil
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	}
 	clear(s.unanswered)
 	s.sentBytes, s.last = 0, last
-	lost := s.flight[s.stored-s.popped:]
+	lost := s.flight[s.storedCount-s.durableCount:]
 	if js.Refused(cause) && !late {
 		s.refuse(lost, cause)
 		return nil
@@ -133,7 +133,7 @@ func (s *sequencer) awaitAnswers(ctx context.Context) {
 		}
 		select {
 		case <-s.in.wake:
-			s.in.poke() // other mail stays for run
+			s.in.poke() // the rest stays for run
 			sleep(ctx, time.Millisecond)
 		case <-timeout.C:
 			return
@@ -147,32 +147,32 @@ func (s *sequencer) awaitAnswers(ctx context.Context) {
 // are there and moves them to the front; foreign tells whether something else has come between them. A chunk behind a
 // foreign one can be stored: it found the sequence that it expected, and nobody else had written to its stream.
 func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool, err error) {
-	lost := s.flight[s.stored-s.popped:]
+	lost := s.flight[s.storedCount-s.durableCount:]
 	base, found := s.last, js.Seq(0)
 	if len(lost) > 0 {
 		base = lost[0].seq - 1
 	}
 	for _, p := range lost {
-		if !p.stored && p.seq <= last {
+		if !p.acked && p.seq <= last {
 			c, err := s.log.leaderGet(ctx, js.Wanted{Seq: p.seq})
 			switch {
 			case errors.Is(err, js.ErrNotFound):
-				p.gone = true
+				p.purged = true
 			case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 				return false, err
 			case err == nil: // otherwise it is no chunk
-				p.stored = c.ID == p.id
+				p.acked = c.ID == p.id
 			}
 		}
-		if p.stored {
+		if p.acked {
 			found++
 		}
 	}
 	slices.SortStableFunc(lost, func(a, b *pending) int {
 		switch {
-		case a.stored == b.stored:
+		case a.acked == b.acked:
 			return 0
-		case a.stored:
+		case a.acked:
 			return -1
 		}
 		return 1
@@ -188,7 +188,7 @@ func (s *sequencer) redecide(ctx context.Context) error {
 			return err
 		}
 	}
-	s.settleDurable(s.stored)
+	s.settleDurable(s.storedCount)
 	states, err := s.log.reload(ctx)
 	if err != nil {
 		return err
@@ -196,26 +196,26 @@ func (s *sequencer) redecide(ctx context.Context) error {
 	lost := slices.Clone(s.flight) // what is stored has just been settled
 	var again []*request
 	for _, p := range lost {
-		if p.gone {
+		if p.purged {
 			continue
 		}
 		for i := range p.replies {
 			r := p.replies[i].req
-			if r.lane != nil {
-				r.lane.failed, r.lane.end = false, 0
+			if r.appender != nil {
+				r.appender.failed, r.appender.end = false, 0
 			}
 			again = append(again, r)
 		}
 	}
 	s.forget(s.flight)
 	for _, p := range lost {
-		if p.gone {
+		if p.purged {
 			s.dropChunk(p, errUnknownOutcome)
 		}
 	}
 	for st, got := range states {
 		if got.err == nil && got.last.seq == 0 && st.durable.next > 0 {
-			got.err = errStreamGone // the newest chunk of a stream goes only with the stream
+			got.err = errStreamDeleted // the newest chunk of a stream goes only with the stream
 		}
 		if got.err != nil {
 			// Damage of one stream is no reason to stop the others. It is loaded anew when it is opened again.
@@ -223,12 +223,12 @@ func (s *sequencer) redecide(ctx context.Context) error {
 			s.log.drop(st.id, got.err)
 			continue
 		}
-		st.spec = stateOf(&got.last)
-		st.durable = st.spec
+		st.pendingState = stateOf(&got.last)
+		st.durable = st.pendingState
 		st.index.reset()
-		st.live.reset(st.spec.tail(), st.spec.trim, got.last.seq)
-		if st.spec.terminal {
-			st.live.close(errStreamGone)
+		st.live.reset(st.pendingState.tail(), st.pendingState.trim, got.last.seq)
+		if st.pendingState.terminal {
+			st.live.close(errStreamDeleted)
 		}
 	}
 	s.queue = append(again, s.queue...)
@@ -250,10 +250,10 @@ func (s *sequencer) refuse(lost []*pending, cause error) {
 func (s *sequencer) forget(lost []*pending) {
 	keep := s.flight[:len(s.flight)-len(lost)]
 	for _, p := range lost {
-		p.st.newest, p.st.spec = nil, p.st.durable
+		p.st.newest, p.st.pendingState = nil, p.st.durable
 	}
 	for _, p := range keep {
-		p.st.newest, p.st.spec = p, p.after
+		p.st.newest, p.st.pendingState = p, p.after
 	}
 	clear(lost)
 	s.flight = keep

@@ -13,20 +13,20 @@ import (
 // seekKey is what a seek compares. The goal is the first chunk whose end is at least the target; ends never fall from
 // one chunk of a stream to the next.
 type seekKey struct {
-	end func(mark) uint64
+	end func(indexEntry) uint64
 	// settles tells that the chunk, whose end is at least the target, is the first such, because it begins before.
-	settles func(m mark, target uint64) bool
+	settles func(m indexEntry, target uint64) bool
 }
 
 var (
 	bySeqNum = seekKey{
-		end:     func(m mark) uint64 { return max(m.next, 1) - 1 },
-		settles: func(m mark, target uint64) bool { return m.first < m.next && m.first <= target },
+		end:     func(m indexEntry) uint64 { return max(m.next, 1) - 1 },
+		settles: func(m indexEntry, target uint64) bool { return m.first < m.next && m.first <= target },
 	}
 	byTimestamp = seekKey{
-		end: func(m mark) uint64 { return m.lastTS },
+		end: func(m indexEntry) uint64 { return m.lastTS },
 		// The same timestamp may stand at the end of the chunk before.
-		settles: func(m mark, target uint64) bool { return m.first < m.next && m.firstTS < target },
+		settles: func(m indexEntry, target uint64) bool { return m.first < m.next && m.firstTS < target },
 	}
 )
 
@@ -37,7 +37,7 @@ const nearby = 4
 // if it was fetched on the way. It is 0 when no chunk is. It interpolates over the log's sequences with gets of the
 // stream's next chunk, halves the range whenever that converges badly, and looks right behind the lower end when a
 // guess finds nothing new.
-func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at js.Seq, chunk *stored, err error) {
+func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at js.Seq, chunk *storedChunk, err error) {
 	below, above, haveBelow, haveAbove := st.index.around(target, key.end)
 	if !haveAbove {
 		// The index holds the newest chunk, unless it was reset or the target is not durable.
@@ -48,7 +48,7 @@ func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at js.S
 		if err != nil {
 			return 0, nil, err
 		}
-		above = markOf(last.seq, &last.Chunk)
+		above = indexEntryOf(last.seq, &last.Chunk)
 		st.index.add(above)
 		if key.end(above) < target {
 			return 0, nil, nil
@@ -81,7 +81,7 @@ func (st *stream) seek(ctx context.Context, target uint64, key seekKey) (at js.S
 			}
 			return 0, nil, err
 		}
-		m := markOf(c.seq, &c.Chunk)
+		m := indexEntryOf(c.seq, &c.Chunk)
 		st.index.add(m)
 		width := hi - lo
 		if end := key.end(m); end < target {

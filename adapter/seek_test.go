@@ -140,17 +140,17 @@ func TestInterpolationStaysInside(t *testing.T) {
 func TestIndexStaysSparseAndOrdered(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	var x index
-	all := map[js.Seq]mark{}
+	all := map[js.Seq]indexEntry{}
 	newest := js.Seq(0)
 	for range 5000 {
 		seq := js.Seq(1 + rng.IntN(20_000))
-		m := mark{seq: seq, first: uint64(seq) * 10, next: uint64(seq)*10 + 5, firstTS: uint64(seq), lastTS: uint64(seq)}
+		m := indexEntry{seq: seq, first: uint64(seq) * 10, next: uint64(seq)*10 + 5, firstTS: uint64(seq), lastTS: uint64(seq)}
 		x.add(m)
 		all[seq] = m
 		newest = max(newest, seq)
-		if len(x.marks) > indexMarks || x.marks[len(x.marks)-1].seq != newest ||
-			!slices.IsSortedFunc(x.marks, func(a, b mark) int { return int(a.seq) - int(b.seq) }) {
-			t.Fatalf("%d marks, the last %+v, newest %d", len(x.marks), x.marks[len(x.marks)-1], newest)
+		if len(x.entries) > maxIndexEntries || x.entries[len(x.entries)-1].seq != newest ||
+			!slices.IsSortedFunc(x.entries, func(a, b indexEntry) int { return int(a.seq) - int(b.seq) }) {
+			t.Fatalf("%d marks, the last %+v, newest %d", len(x.entries), x.entries[len(x.entries)-1], newest)
 		}
 		target := uint64(rng.IntN(210_000))
 		below, above, haveBelow, haveAbove := x.around(target, bySeqNum.end)

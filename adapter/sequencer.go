@@ -21,7 +21,7 @@ const (
 )
 
 // A sequencer orders all appends of a log. Its goroutine, run, owns every field below in and the speculative state of
-// the log's streams; everybody else sends it mail.
+// the log's streams; everybody else puts what it should know into its inbox.
 //
 // The life of an append: post -> admit (conditions, seq_nums, encoding into a chunk) -> publish -> PubAck (stored) ->
 // committer -> durable -> the tail moves, followers get the batch, the request is answered.
@@ -31,13 +31,13 @@ type sequencer struct {
 	commit *durable.Committer // nil: what is stored counts as durable at once
 	shared bool               // other servers write to the log too
 	prefix string             // of chunk ids
-	in     mailbox
+	in     inbox
 
-	queue  []*request // waiting for room in the pipeline
-	open   []*pending // chunks being filled in this turn, in order of publication
-	flight []*pending // published and not durable, in order
-	stored uint64     // chunks stored since the start; those at the head of flight are stored
-	popped uint64     // chunks durable since the start, taken off flight
+	queue        []*request // waiting for room in the pipeline
+	open         []*pending // chunks being filled in this turn, in order of publication
+	flight       []*pending // published and not durable, in order
+	storedCount  uint64     // chunks stored since the start; those at the head of flight are stored
+	durableCount uint64     // chunks durable since the start, taken off flight
 
 	last           js.Seq              // the log's last sequence once all of flight is stored
 	unanswered     map[uint64]*pending // by publication token
@@ -55,7 +55,7 @@ type sequencer struct {
 
 // newSequencer makes the sequencer of a log whose last sequence is last.
 func newSequencer(l *log, last js.Seq) *sequencer {
-	s := &sequencer{log: l, upkeep: l.a, shared: l.a.opts.Shared, prefix: l.a.incarnation, in: mailbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
+	s := &sequencer{log: l, upkeep: l.a, shared: l.a.opts.Shared, prefix: l.a.incarnation, in: inbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
 		done: make(chan struct{})}
 	s.out = newPublisher(l.pub, l.replyPrefix, func(token uint64, err error) { s.in.postAck(pubAck{token: token, err: err}) })
 	return s
@@ -67,7 +67,7 @@ func (s *sequencer) Name() string { return s.log.name }
 func (s *sequencer) Durable(n uint64) { s.in.postDurable(n) }
 func (s *sequencer) Failed(err error) { s.in.postFailed(err) }
 
-// run is the sequencer's goroutine. When the door is shut it settles what is in flight and returns; when ctx ends it
+// run is the sequencer's goroutine. When its inbox is closed it settles what is in flight and returns; when ctx ends it
 // answers what is left as unknown.
 func (s *sequencer) run(ctx context.Context) {
 	defer close(s.done)
@@ -76,7 +76,7 @@ func (s *sequencer) run(ctx context.Context) {
 	overdue.Stop()
 	watching := false // overdue runs
 	answered := time.Now()
-	var got mail
+	var got arrivals
 	for {
 		select {
 		case <-s.in.wake:
@@ -157,7 +157,7 @@ func (s *sequencer) admitAll() {
 // place.
 func (s *sequencer) mustWait(r *request) bool {
 	p := r.st.newest
-	if !s.shared || p == nil || p.stored || r.kind == sealRequest {
+	if !s.shared || p == nil || p.acked || r.kind == sealRequest {
 		return false
 	}
 	if p == r.st.open && p.fits(max(1, len(r.in.Records)), max(uint64(r.cost), terminalRecord.MeteredSize())) &&
@@ -176,7 +176,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		return
 	}
 	if st.ended.Load() {
-		s.reject(r, 0, errStreamGone)
+		s.reject(r, 0, errStreamDeleted)
 		return
 	}
 	switch r.kind {
@@ -190,7 +190,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		s.admitRetire(r, now)
 		return
 	}
-	if r.lane.failed {
+	if r.appender.failed {
 		s.reject(r, 0, errPoisoned)
 		return
 	}
@@ -199,12 +199,12 @@ func (s *sequencer) admit(r *request, now uint64) {
 		return
 	}
 	set := st.settings.Load()
-	if threshold, err := st.spec.check(&r.in, set); err != nil {
+	if threshold, err := st.pendingState.check(&r.in, set); err != nil {
 		s.reject(r, threshold, err)
 		return
 	}
 	p := s.chunkFor(st, len(r.in.Records), uint64(r.cost), now, set)
-	start := st.spec.next
+	start := st.pendingState.next
 	var first uint64
 	for i := range r.in.Records {
 		rec := &r.in.Records[i]
@@ -217,9 +217,9 @@ func (s *sequencer) admit(r *request, now uint64) {
 	}
 	p.after.wrote = chunk.LastAppend{At: p.arrived, AgeSecs: set.ageSecs, MinAgeSecs: set.minAge}
 	p.after.total += uint64(r.cost)
-	st.spec = p.after
-	end := st.spec.tail()
-	r.lane.end = end.SeqNum
+	st.pendingState = p.after
+	end := st.pendingState.tail()
+	r.appender.end = end.SeqNum
 	p.metered += uint64(r.cost)
 	p.replies = append(p.replies, reply{req: r, wireEnd: len(p.wire),
 		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: first}, End: end, Tail: end}})
@@ -233,7 +233,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	st.checks.fresh.Store(false)
 	s.chunkID++
 	p := &pending{st: st, id: s.prefix + strconv.FormatUint(s.chunkID, 36), arrived: now,
-		settings: set, expiry: set.expiry(now), after: st.spec}
+		settings: set, expiry: set.expiry(now), after: st.pendingState}
 	if records > 0 {
 		if st.cipher != protocol.CipherNone {
 			metered += encryptedOverhead * uint64(records)
@@ -250,13 +250,13 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 
 func (s *sequencer) admitTerminal(r *request, now uint64) {
 	st := r.st
-	if st.spec.terminal {
+	if st.pendingState.terminal {
 		s.reject(r, 0, nil) // a second delete has nothing to do but wait for the first
 		return
 	}
 	set := st.settings.Load()
 	p := s.chunkFor(st, 1, terminalRecord.MeteredSize(), now, set)
-	ts := max(p.arrived, st.spec.last)
+	ts := max(p.arrived, st.pendingState.last)
 	if set.uncapped {
 		ts = ^uint64(0)
 	}
@@ -264,9 +264,9 @@ func (s *sequencer) admitTerminal(r *request, now uint64) {
 	p.metered += terminalRecord.MeteredSize()
 	p.after.total += terminalRecord.MeteredSize()
 	p.after.end(ts)
-	start := st.spec.next
-	st.spec = p.after
-	end := st.spec.tail()
+	start := st.pendingState.next
+	st.pendingState = p.after
+	end := st.pendingState.tail()
 	p.replies = append(p.replies, reply{req: r, wireEnd: len(p.wire),
 		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: ts}, End: end, Tail: end}})
 }
@@ -275,7 +275,7 @@ func (s *sequencer) admitTerminal(r *request, now uint64) {
 // could be lost.
 func (s *sequencer) admitRetire(r *request, now uint64) {
 	st := r.st
-	if st.newest != nil || st.spec.next != r.next || st.spec.terminal || st.settings.Load().minAge == 0 {
+	if st.newest != nil || st.pendingState.next != r.next || st.pendingState.terminal || st.settings.Load().minAge == 0 {
 		s.reject(r, 0, errInUse)
 		return
 	}
@@ -285,20 +285,20 @@ func (s *sequencer) admitRetire(r *request, now uint64) {
 // admitSeal writes a state chunk if nothing is on its way that would serve as the newest chunk as well.
 func (s *sequencer) admitSeal(r *request, now uint64) {
 	st := r.st
-	if st.newest == nil && !st.spec.terminal {
+	if st.newest == nil && !st.pendingState.terminal {
 		p := s.chunkFor(st, 0, 0, now, st.settings.Load())
 		p.expiry = 0
 		st.open = nil // nothing joins: the chunk must not expire
 	}
-	s.reject(r, st.spec.next, nil)
+	s.reject(r, st.pendingState.next, nil)
 }
 
 // reject answers a request without storing it, but not before the durable tail has reached threshold; for a session
 // not before its last accepted input is durable either (data plane 3.7).
 func (s *sequencer) reject(r *request, threshold uint64, err error) {
-	if r.lane != nil {
-		r.lane.failed = true
-		threshold = max(threshold, r.lane.end)
+	if r.appender != nil {
+		r.appender.failed = true
+		threshold = max(threshold, r.appender.end)
 	}
 	if p := r.st.newest; p != nil && (threshold > r.st.durable.next || r.kind != appendRequest) {
 		p.replies = append(p.replies, reply{req: r, err: err})
@@ -364,7 +364,7 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 		case a.seq != p.seq:
 			s.broken = errForeignSequence
 		default:
-			p.stored, s.contradictions = true, 0
+			p.acked, s.contradictions = true, 0
 		}
 	}
 	s.countStored()
@@ -372,26 +372,26 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 
 // countStored moves the count of stored chunks over the head of flight and tells the committer.
 func (s *sequencer) countStored() {
-	before := s.stored
-	for i := s.stored - s.popped; i < uint64(len(s.flight)) && s.flight[i].stored; i++ {
-		s.stored++
+	before := s.storedCount
+	for i := s.storedCount - s.durableCount; i < uint64(len(s.flight)) && s.flight[i].acked; i++ {
+		s.storedCount++
 	}
-	s.upkeep.stored(s.stored - before)
+	s.upkeep.stored(s.storedCount - before)
 	switch {
-	case s.stored == before:
+	case s.storedCount == before:
 	case s.commit != nil:
-		s.commit.Stored(s, s.stored, s.flight[s.stored-s.popped-1].seq)
+		s.commit.Stored(s, s.storedCount, s.flight[s.storedCount-s.durableCount-1].seq)
 	default:
-		s.Durable(s.stored)
+		s.Durable(s.storedCount)
 	}
 }
 
 // settleDurable finishes the chunks up to number n: the tails move, followers and appenders hear of it.
 func (s *sequencer) settleDurable(n uint64) {
 	done := 0
-	for ; s.popped < n && done < len(s.flight); done++ {
+	for ; s.durableCount < n && done < len(s.flight); done++ {
 		s.finish(s.flight[done])
-		s.popped++
+		s.durableCount++
 	}
 	rest := copy(s.flight, s.flight[done:])
 	clear(s.flight[rest:])
@@ -407,10 +407,10 @@ func (s *sequencer) finish(p *pending) {
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
 	s.upkeep.changed(st)
-	st.index.add(mark{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
+	st.index.add(indexEntry{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
 	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
 	if p.after.terminal {
-		st.live.close(errStreamGone)
+		st.live.close(errStreamDeleted)
 	}
 	if p.expiry != 0 {
 		st.checks.before(p.expiry)
@@ -452,8 +452,8 @@ func (s *sequencer) dropChunk(p *pending, err error) {
 	}
 	for i := range p.replies {
 		r := p.replies[i].req
-		if r.lane != nil {
-			r.lane.failed = true
+		if r.appender != nil {
+			r.appender.failed = true
 		}
 		s.answer(r, protocol.AppendAck{}, err)
 	}
@@ -462,7 +462,7 @@ func (s *sequencer) dropChunk(p *pending, err error) {
 // abandon answers what is left when the time to shut down is over.
 func (s *sequencer) abandon() {
 	s.in.close(errDraining)
-	got := s.in.take(mail{})
+	got := s.in.take(arrivals{})
 	s.settleAcks(got.acks)
 	unknown := protocol.Errorf(protocol.CodeOther, "the broker stopped before the append was confirmed; it may have been stored")
 	for _, p := range s.flight {

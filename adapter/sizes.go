@@ -172,22 +172,22 @@ func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
 	}
 	l, err := z.a.logOf(ctx, e.Basin, e.Log)
 	if err != nil {
-		return 0, ignoreGone(err)
+		return 0, ignoreMissing(err)
 	}
 	subject := l.subjects + e.ID
 	newest, err := l.getLast(ctx, subject)
 	if err != nil || newest.Trim == protocol.TerminalTrimPoint {
-		return 0, ignoreGone(err)
+		return 0, ignoreMissing(err)
 	}
 	now := millis(time.Now())
-	gone := func(c *stored) bool { return c.Next <= newest.Trim || len(c.visible(now).Wire()) == 0 }
+	hidden := func(c *storedChunk) bool { return c.Next <= newest.Trim || len(c.visible(now).Wire()) == 0 }
 	at := js.Seq(0)
 	for range expiredChunks {
 		c, err := l.getNext(ctx, subject, at+1)
 		if err != nil {
-			return 0, ignoreGone(err)
+			return 0, ignoreMissing(err)
 		}
-		if !gone(&c) {
+		if !hidden(&c) {
 			return newest.Total - min(newest.Total, c.totalBefore(newest.Trim)), nil
 		}
 		if c.seq >= newest.seq {
@@ -197,18 +197,18 @@ func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
 	}
 	c, err := l.getNext(ctx, subject, at+1)
 	if err != nil {
-		return 0, ignoreGone(err)
+		return 0, ignoreMissing(err)
 	}
 	return newest.Total - min(newest.Total, c.totalBefore(newest.Trim)), nil
 }
 
 // totalBefore is how many metered bytes the stream had taken before the first record of the chunk that trim leaves.
-func (c *stored) totalBefore(trim uint64) uint64 {
+func (c *storedChunk) totalBefore(trim uint64) uint64 {
 	return c.Total - min(c.Total, c.meteredFrom(trim))
 }
 
-// ignoreGone turns the word that there is nothing, or nothing any more, into none.
-func ignoreGone(err error) error {
+// ignoreMissing turns the word that there is nothing, or nothing any more, into none.
+func ignoreMissing(err error) error {
 	if errors.Is(err, js.ErrNotFound) || protocol.CodeOf(err) == protocol.CodeBasinDeletionPending {
 		return nil
 	}
@@ -246,9 +246,9 @@ func (a *Adapter) BasinsWithStreams(t time.Time) []protocol.BasinName {
 	return a.catalog.view.basinsWithStreams(t)
 }
 
-// streamsGone tells the observer of streams whose deletion was accepted.
-func (a *Adapter) streamsGone(basin protocol.BasinName, since, until time.Time) {
-	if f := a.opts.Observer.StreamsGone; f != nil {
+// streamsDeleted tells the observer of streams whose deletion was accepted.
+func (a *Adapter) streamsDeleted(basin protocol.BasinName, since, until time.Time) {
+	if f := a.opts.Observer.StreamsDeleted; f != nil {
 		f(basin, since, until)
 	}
 }

@@ -16,7 +16,7 @@ type state struct {
 	trim  uint64 // records below are not shown
 	total uint64 // metered bytes ever appended
 	fence string // fencing token
-	// fencedAt is the tail's seq_num from which on the current token may be told: that after the fence record, so that
+	// fencedAt is the tail's seq_num from which on the current token may be revealed: that after the fence record, so that
 	// a rejection never reveals a token that is not durable (data plane 3.7).
 	fencedAt uint64
 	// terminal is set by the terminal trim: no append follows.
@@ -28,7 +28,7 @@ type state struct {
 func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.next, Timestamp: s.last} }
 
 // stateOf is the state after a stored, durable chunk.
-func stateOf(c *stored) state {
+func stateOf(c *storedChunk) state {
 	return state{next: c.Next, last: c.Last, trim: c.Trim, total: c.Total, fence: c.Fence, fencedAt: c.Next,
 		terminal: c.Trim == protocol.TerminalTrimPoint, wrote: c.lastAppend()}
 }
@@ -65,11 +65,11 @@ var (
 	errDeleting         = protocol.Errorf(protocol.CodeStreamDeletionPending, "the stream is being deleted")
 	errGCMExhausted     = protocol.Errorf(protocol.CodeInvalid, "records: a record would get a seq_num above %d, the highest with aes-256-gcm", uint64(recordcipher.MaxGCMSeqNum))
 	errSeqNumsExhausted = protocol.Errorf(protocol.CodeInvalid, "records: no seq_num is left in the stream")
-	// errPoisoned goes to inputs that follow a failed one in their lane; sessions do not pass it on.
+	// errPoisoned goes to inputs that follow a failed one in the same appender; sessions do not pass it on.
 	errPoisoned = errors.New("an earlier append of the session failed")
 )
 
-// check evaluates an append's conditions against the state (data plane 3.1 D). A failure must not be told before the
+// check evaluates an append's conditions against the state (data plane 3.1 D). A failure must not be answered before the
 // durable tail's seq_num is at least threshold.
 func (s *state) check(in *protocol.AppendInput, set *settings) (threshold uint64, err error) {
 	switch {

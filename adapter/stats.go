@@ -15,8 +15,8 @@ type Observer struct {
 	Synced func(chunks int, took time.Duration)
 	// StreamSized reports the metered bytes stored in a stream that has changed, about once a minute.
 	StreamSized func(ref protocol.StreamRef, bytes uint64, at time.Time)
-	// StreamsGone reports that streams of a basin were deleted, the oldest of which was created at since.
-	StreamsGone func(basin protocol.BasinName, since, until time.Time)
+	// StreamsDeleted reports that streams of a basin were deleted, the oldest of which was created at since.
+	StreamsDeleted func(basin protocol.BasinName, since, until time.Time)
 }
 
 // Stats is what the adapter holds at the moment.

@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	// errStreamGone is what handles of a deleted stream get once its sequencer has ended it.
-	errStreamGone = protocol.Errorf(protocol.CodeUnavailable, "the stream was deleted")
-	errDraining   = protocol.Errorf(protocol.CodeServerDraining, "the broker is shutting down; nothing was stored")
+	// errStreamDeleted is what handles of a deleted stream get once its sequencer has ended it.
+	errStreamDeleted = protocol.Errorf(protocol.CodeUnavailable, "the stream was deleted")
+	errDraining      = protocol.Errorf(protocol.CodeServerDraining, "the broker is shutting down; nothing was stored")
 )
 
 // stream is one loaded stream. The sequencer's goroutine owns the fields in the second block; load writes them before
@@ -29,11 +29,11 @@ type stream struct {
 	ready    chan struct{} // closed when loaded
 	loadErr  error         // read after ready
 
-	spec    state    // after everything that was accepted
-	durable state    // after everything that is durable
-	open    *pending // the chunk that appends join in this turn
-	newest  *pending // the newest chunk that is not durable yet
-	broken  error    // what is stored cannot be used
+	pendingState state    // after everything that was accepted
+	durable      state    // after everything that is durable
+	open         *pending // the chunk that appends join in this turn
+	newest       *pending // the newest chunk that is not durable yet
+	broken       error    // what is stored cannot be used
 
 	ended atomic.Bool // the stream is being removed: it takes no append, whatever its state says
 
@@ -67,7 +67,7 @@ func (st *stream) load(ctx context.Context) {
 		st.log.mu.Unlock()
 		last, err := st.log.getLast(ctx, st.subject)
 		if errors.Is(err, js.ErrNotFound) {
-			last, err = stored{}, nil
+			last, err = storedChunk{}, nil
 		}
 		if st.loaded(last, err, reloads) {
 			return
@@ -77,7 +77,7 @@ func (st *stream) load(ctx context.Context) {
 
 // loaded sets the state that was read after so many reloads and lets the stream be used; false when there has been
 // another one since.
-func (st *stream) loaded(last stored, err error, reloads int) bool {
+func (st *stream) loaded(last storedChunk, err error, reloads int) bool {
 	st.log.mu.Lock()
 	defer st.log.mu.Unlock()
 	switch {
@@ -89,14 +89,14 @@ func (st *stream) loaded(last stored, err error, reloads int) bool {
 	case reloads != st.log.reloads:
 		return false
 	default:
-		st.spec = stateOf(&last)
-		st.durable = st.spec
+		st.pendingState = stateOf(&last)
+		st.durable = st.pendingState
 		st.live.tail, st.live.trim, st.live.last = last.Tail(), last.Trim, last.seq
-		if st.spec.terminal {
-			st.live.closed = errStreamGone
+		if st.pendingState.terminal {
+			st.live.closed = errStreamDeleted
 		}
 		if last.seq != 0 {
-			st.index.add(markOf(last.seq, &last.Chunk))
+			st.index.add(indexEntryOf(last.seq, &last.Chunk))
 		}
 	}
 	close(st.ready)
@@ -128,7 +128,7 @@ type Stream struct {
 	st     *stream
 	closed atomic.Bool
 	// found is the chunk that the last SeekTimestamp ended at: the scan that follows begins with it.
-	found atomic.Pointer[stored]
+	found atomic.Pointer[storedChunk]
 }
 
 // Cipher is what the stream's records are encrypted with, fixed at its creation. Those of an encrypted stream are moved
@@ -162,14 +162,14 @@ func (h *Stream) Close() {
 	}
 }
 
-// Appender is an ordered lane of appends; see sessions.Appender. The sequencer's goroutine owns its fields.
+// Appender is an ordered sequence of appends; see sessions.Appender. The sequencer's goroutine owns its fields.
 type Appender struct {
 	st     *stream
 	failed bool   // an input failed: none after it is sequenced
 	end    uint64 // tail's seq_num after the last accepted input
 }
 
-// Appender opens an ordered lane of appends.
+// Appender opens an ordered sequence of appends.
 func (h *Stream) Appender() *Appender { return &Appender{st: h.st} }
 
 // Submit waits for room in the budget and queues the input for the sequencer.
@@ -177,20 +177,20 @@ func (l *Appender) Submit(ctx context.Context, in protocol.AppendInput, done fun
 	return l.submit(ctx, in, nil, done)
 }
 
-// submit queues the input in the form that stored, unless it is nil, gives its records.
-func (l *Appender) submit(ctx context.Context, in protocol.AppendInput, stored func([]protocol.Record) ([]protocol.Record, error), done func(protocol.AppendAck, error)) error {
+// submit queues the input after transform, unless that is nil, has given its records the form in which they are stored.
+func (l *Appender) submit(ctx context.Context, in protocol.AppendInput, transform func([]protocol.Record) ([]protocol.Record, error), done func(protocol.AppendAck, error)) error {
 	cost := int64(max(1, in.MeteredSize()))
 	if err := l.st.log.a.budget.Acquire(ctx, cost); err != nil {
 		return err
 	}
 	var err error
-	if stored != nil {
-		if in.Records, err = stored(in.Records); err != nil {
+	if transform != nil {
+		if in.Records, err = transform(in.Records); err != nil {
 			l.st.log.a.budget.Release(cost)
 			return err
 		}
 	}
-	err = l.st.post(&request{ctx: ctx, st: l.st, lane: l, in: in, cost: cost, done: done})
+	err = l.st.post(&request{ctx: ctx, st: l.st, appender: l, in: in, cost: cost, done: done})
 	if err != nil {
 		l.st.log.a.budget.Release(cost)
 	}

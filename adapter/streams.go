@@ -111,7 +111,7 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basi
 	checks.fresh.Store(!a.opts.Shared)
 	e := newStreamEntry(ref.Basin, rec, revision, checks)
 	a.catalog.view.putStream(e)
-	a.emptiness.watch(e)
+	a.reaper.watch(e)
 	return e, nil
 }
 
@@ -132,7 +132,7 @@ func (a *Adapter) updateStream(ctx context.Context, old *streamEntry, rec *strea
 	}
 	e := newStreamEntry(old.Basin, rec, revision, old.checks)
 	a.catalog.view.putStream(e)
-	a.emptiness.watch(e)
+	a.reaper.watch(e)
 	if l := a.openedLog(old.Basin, old.Log); l != nil {
 		l.configure(old)
 	}
@@ -200,7 +200,7 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id s
 	if err != nil || marked == nil {
 		return err
 	}
-	a.streamsGone(ref.Basin, marked.createdAt, time.Now())
+	a.streamsDeleted(ref.Basin, marked.createdAt, time.Now())
 	a.sizes.touch(ref, marked.ID, &marked.checks.size)
 	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",

@@ -27,16 +27,15 @@ const tokenKeys = "t."
 
 func tokenKey(id protocol.AccessTokenID) string { return tokenKeys + escapeName(string(id)) }
 
-// tokenView is the tokens in memory: ordered by id for listings, and by hash for whoever presents one. What stands in it
-// is durable.
+// tokenView is the tokens in memory: ordered by id for listings, and by hash for login. Everything in it is durable.
 type tokenView struct {
 	mu     sync.RWMutex // guards what follows
 	byID   btree.Map[string, *tokenEntry]
 	byHash map[[32]byte]*tokenEntry
-	// gone has the revisions of tokens that were removed here and that the watch may still tell of, so that a removed
+	// removedAt has the revisions of tokens that were removed here and that the watch may still tell of, so that a removed
 	// token does not come back for the moment until the watch tells of its removal. Of a shared catalog only.
-	gone    map[string]uint64
-	removed func(hash [32]byte)
+	removedAt map[string]uint64
+	removed   func(hash [32]byte)
 }
 
 type tokenEntry struct {
@@ -49,10 +48,10 @@ func (v *tokenView) put(e *tokenEntry) (replaced [32]byte, had bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	id := string(e.Info.ID)
-	if e.revision <= v.gone[id] {
+	if e.revision <= v.removedAt[id] {
 		return replaced, false
 	}
-	delete(v.gone, id)
+	delete(v.removedAt, id)
 	old, ok := v.byID.Get(id)
 	switch {
 	case ok && old.revision > e.revision:
@@ -69,12 +68,12 @@ func (v *tokenView) put(e *tokenEntry) (replaced [32]byte, had bool) {
 	return replaced, had
 }
 
-// remove takes a token out that was removed at a later revision than its own. told says that the watch told of it.
-func (v *tokenView) remove(id string, revision uint64, told bool) (hash [32]byte, had bool) {
+// remove takes a token out that was removed at a later revision than its own. reported says that the watch has reported it.
+func (v *tokenView) remove(id string, revision uint64, reported bool) (hash [32]byte, had bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if told && v.gone[id] < revision {
-		delete(v.gone, id)
+	if reported && v.removedAt[id] < revision {
+		delete(v.removedAt, id)
 	}
 	e, ok := v.byID.Get(id)
 	if !ok || e.revision >= revision {
@@ -82,11 +81,11 @@ func (v *tokenView) remove(id string, revision uint64, told bool) (hash [32]byte
 	}
 	v.byID.Delete(id)
 	delete(v.byHash, e.Hash)
-	if !told {
-		if v.gone == nil {
-			v.gone = map[string]uint64{}
+	if !reported {
+		if v.removedAt == nil {
+			v.removedAt = map[string]uint64{}
 		}
-		v.gone[id] = e.revision
+		v.removedAt[id] = e.revision
 	}
 	return e.Hash, true
 }
@@ -98,7 +97,7 @@ func (v *tokenView) get(id protocol.AccessTokenID) *tokenEntry {
 	return e
 }
 
-// announce tells who listens that a token is gone.
+// announce reports that a token was removed.
 func (v *tokenView) announce(hash [32]byte) {
 	v.mu.RLock()
 	removed := v.removed
@@ -172,7 +171,7 @@ func (a *Adapter) RemoveToken(ctx context.Context, id protocol.AccessTokenID) er
 		if e == nil {
 			return protocol.Errorf(protocol.CodeAccessTokenNotFound, "access token %q does not exist", id)
 		}
-		// Once begun it is not given up: a token that may be gone must not stay good here.
+		// Once begun it is not given up: a token that may have been removed must not stay valid here.
 		if err := a.catalog.purge(context.WithoutCancel(ctx), tokenKey(id), e.revision); err != nil {
 			if errors.Is(err, error(errConflict)) {
 				return err

@@ -169,7 +169,7 @@ func TestTokenViewKnowsStaleNews(t *testing.T) {
 	}
 	v.put(entry("two", 7)) // issued again before the watch told of the removal
 	v.remove("a", 6, true) // the watch
-	if e := v.get("a"); e == nil || e.revision != 7 || len(v.gone) != 0 {
+	if e := v.get("a"); e == nil || e.revision != 7 || len(v.removedAt) != 0 {
 		t.Fatal("the removal of the one before took the next one away")
 	}
 	if replaced, had := v.put(entry("three", 9)); !had || replaced != testToken("a", "two").Hash || len(v.byHash) != 1 {
@@ -179,7 +179,7 @@ func TestTokenViewKnowsStaleNews(t *testing.T) {
 	if v.get("a").revision != 9 {
 		t.Fatal("an older token is back")
 	}
-	if _, had := v.remove("a", 10, true); !had || len(v.byHash) != 0 || len(v.gone) != 0 {
+	if _, had := v.remove("a", 10, true); !had || len(v.byHash) != 0 || len(v.removedAt) != 0 {
 		t.Fatal("it is not gone")
 	}
 }

@@ -19,6 +19,6 @@ var _ upkeep = (*Adapter)(nil)
 
 func (a *Adapter) stored(chunks uint64)      { a.unsynced.Add(chunks) }
 func (a *Adapter) changed(st *stream)        { a.sizes.touch(st.ref, st.id, &st.checks.size) }
-func (a *Adapter) armed(st *stream, s state) { a.emptiness.appended(st, s) }
+func (a *Adapter) armed(st *stream, s state) { a.reaper.appended(st, s) }
 func (a *Adapter) trimmed(st *stream)        { a.janitor.trim(st) }
 func (a *Adapter) answered(cost int64)       { a.budget.Release(cost) }

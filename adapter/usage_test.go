@@ -121,7 +121,7 @@ func (s *sized) observer() Observer {
 			defer s.mu.Unlock()
 			s.sizes[ref] = bytes
 		},
-		StreamsGone: func(basin protocol.BasinName, since, until time.Time) {
+		StreamsDeleted: func(basin protocol.BasinName, since, until time.Time) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.gone = append(s.gone, basin)

@@ -133,7 +133,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.storeFailed,
 		Locations:     b.locations(),
-		Observer:      adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsGone: b.meter.StreamsGone},
+		Observer:      adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsDeleted: b.meter.StreamsGone},
 		Logger:        b.log,
 	}
 }

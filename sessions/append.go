@@ -36,11 +36,11 @@ var (
 // and then the failure. An input that is invalid, or that the stream does not take, stops the input in the same way,
 // once all before it are answered.
 type Append struct {
-	stream Stream
-	lane   Appender
-	opts   AppendOptions
+	stream   Stream
+	appender Appender
+	opts     AppendOptions
 
-	// life ends with Close. Inputs that are queued in the lane and not sequenced yet are then dropped.
+	// life ends with Close. Inputs that are queued in the appender and not sequenced yet are then dropped.
 	life   context.Context //nolint:containedctx // lives as long as one conversation
 	cancel context.CancelFunc
 
@@ -61,8 +61,8 @@ type Append struct {
 	answered  []protocol.AppendAck // acks in order, filled by the stream
 	ready     []protocol.AppendAck // acks before those in answered; Recv takes from its front
 	spare     []protocol.AppendAck // the memory under ready, for answered once ready is empty
-	failure   error                // of the first input that failed; told once the acks are
-	end       error                // io.EOF, or why input stopped; told once every input is answered and told
+	failure   error                // of the first input that failed; returned by Recv after the acks
+	end       error                // io.EOF, or why input stopped; returned by Recv once every input is answered
 	closed    bool
 	overOnce  bool // over is closed
 }
@@ -78,13 +78,13 @@ func OpenAppend(s Stream, opts AppendOptions) *Append {
 		opts.MaxPending = defaultAppendPending
 	}
 	a := &Append{
-		stream: s,
-		lane:   s.Appender(),
-		opts:   opts,
-		turn:   make(chan struct{}, 1),
-		room:   make(chan struct{}, 1),
-		wake:   make(chan struct{}, 1),
-		over:   make(chan struct{}),
+		stream:   s,
+		appender: s.Appender(),
+		opts:     opts,
+		turn:     make(chan struct{}, 1),
+		room:     make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
+		over:     make(chan struct{}),
 	}
 	a.life, a.cancel = context.WithCancel(context.Background())
 	return a
@@ -156,7 +156,7 @@ func (a *Append) tryReserve(size uint64) (ok bool, err error) {
 	return true, nil
 }
 
-// handOver gives the input to the lane. The lane heeds the context of an input until it is sequenced, so the input
+// handOver gives the input to the appender. The appender heeds the context of an input until it is sequenced, so the input
 // gets one that ends with ctx while Submit lasts, and afterwards only with the session.
 func (a *Append) handOver(ctx context.Context, in protocol.AppendInput, size uint64) error {
 	bound, release, unhook := a.life, func() {}, func() bool { return true }
@@ -164,7 +164,7 @@ func (a *Append) handOver(ctx context.Context, in protocol.AppendInput, size uin
 		bound, release = context.WithCancel(a.life)
 		unhook = context.AfterFunc(ctx, release)
 	}
-	err := a.lane.Submit(bound, in, func(ack protocol.AppendAck, err error) {
+	err := a.appender.Submit(bound, in, func(ack protocol.AppendAck, err error) {
 		release()
 		a.settle(size, ack, err)
 	})
@@ -202,7 +202,7 @@ func (a *Append) settle(size uint64, ack protocol.AppendAck, err error) {
 	a.unsettled--
 	switch {
 	case a.closed || a.failure != nil:
-		// Nobody asks for it: only the first failure is told.
+		// Nobody asks for it: only the first failure is returned.
 	case err != nil:
 		// A context's error would be taken for that of the caller of Recv.
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -218,7 +218,7 @@ func (a *Append) settle(size uint64, ack protocol.AppendAck, err error) {
 	signal(a.wake)
 }
 
-// stop ends the input with a reason that is told after the answers to all inputs handed over.
+// stop ends the input with a reason that Recv returns after the answers to all inputs handed over.
 func (a *Append) stop(reason error) {
 	a.mu.Lock()
 	if a.end == nil {

@@ -14,10 +14,10 @@ import (
 // Memory held: the runs of one batch and one run more.
 func (r *Read) catchUp(ctx context.Context) (out protocol.ReadBatch, ok bool, err error) {
 	end, err := r.collect(ctx)
-	if r.joiner.count > 0 {
+	if r.builder.count > 0 {
 		// What was read is delivered first. A failure comes with the next call; the end of a context, which is no
-		// failure of the session, is found anew by whoever waits next.
-		out = r.emit(r.joiner.take(), nil)
+		// failure of the session, is found anew by the next call.
+		out = r.emit(r.builder.take(), nil)
 		switch {
 		case end == collectRefused:
 			r.finish(io.EOF)
@@ -34,7 +34,7 @@ func (r *Read) catchUp(ctx context.Context) (out protocol.ReadBatch, ok bool, er
 	case end == collectRefused:
 		r.finish(io.EOF)
 	default:
-		// Everything that was left up to the tail is gone.
+		// Everything that was left up to the tail is deleted.
 		r.passTail()
 	}
 	return out, false, nil
@@ -52,12 +52,12 @@ const (
 	collectRefused
 )
 
-// collect adds runs to the joiner. On an error the cursor is gone, and what was collected stands.
+// collect adds runs to the joiner. On an error the cursor is closed, and what was collected stands.
 func (r *Read) collect(ctx context.Context) (collectEnd, error) {
 	ctx, unbind := r.bind(ctx)
 	defer unbind()
 	limit, next := r.limit, r.next
-	for !r.joiner.full() {
+	for !r.builder.full() {
 		run, err := r.nextRun(ctx)
 		if errors.Is(err, io.EOF) {
 			return collectPassed, nil
@@ -70,11 +70,11 @@ func (r *Read) collect(ctx context.Context) (collectEnd, error) {
 			return collectFull, err
 		}
 		taken, cut := run.Take(limit)
-		if !r.joiner.fits(taken) {
+		if !r.builder.fits(taken) {
 			r.carry = run
 			return collectFull, nil
 		}
-		r.joiner.add(taken)
+		r.builder.add(taken)
 		if cut {
 			return collectRefused, nil
 		}
@@ -93,7 +93,7 @@ func (r *Read) collect(ctx context.Context) (collectEnd, error) {
 // checkRun holds a cursor to its contract: a run that is empty, too large or out of order would make the session
 // spin, skip or repeat.
 func checkRun(run protocol.Records, next uint64) error {
-	var empty joiner
+	var empty batchBuilder
 	if run.Len() == 0 || run.First().SeqNum < next || !empty.fits(run) {
 		return protocol.Errorf(protocol.CodeStorage, "reading from seq_num %d gave %d records (%d bytes) from %v",
 			next, run.Len(), run.MeteredSize(), run.First())
@@ -113,7 +113,7 @@ func (r *Read) nextRun(ctx context.Context) (protocol.Records, error) {
 	return r.cursor.Next(ctx)
 }
 
-// passTail leaves catching up: everything below the known tail was delivered or is gone.
+// passTail leaves catching up: everything below the known tail was delivered or is deleted.
 func (r *Read) passTail() {
 	r.closeCursor()
 	r.next = r.tail.SeqNum

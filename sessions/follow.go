@@ -123,7 +123,7 @@ func (r *Read) closeFeed() {
 }
 
 // alarm is a timer that may ring early. Each batch moves the heartbeat and the wait window, nearly always to a later
-// time; the timer then stays as it is, and whoever it wakes too early sets it again. So one timer serves both, and
+// time; the timer then stays as it is, and a follower that it wakes too early sets it again. So one timer serves both, and
 // a busy follower hardly touches it: about once in five seconds in place of twice a batch.
 type alarm struct {
 	timer *time.Timer

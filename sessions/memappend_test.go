@@ -10,7 +10,7 @@ import (
 
 func (h *memHandle) Appender() sessions.Appender { return &memLane{h: h} }
 
-// memLane is an ordered lane of appends to a memStream.
+// memLane is an ordered sequence of appends to a memStream.
 type memLane struct {
 	h      *memHandle
 	failed bool // guarded by the stream's mutex

@@ -22,7 +22,7 @@ var errReadClosed = protocol.Errorf(protocol.CodeClientHangup, "the read session
 
 // Read is a read session: the state machine of data plane 4.5. It has no goroutine of its own; Next moves it on.
 //
-// The machine is in one of three states, told by its fields:
+// The machine is in one of three states, which its fields say:
 //
 //	next < tail.SeqNum, feed == nil   catching up: stored records of [next, tail.SeqNum) are still to be looked at
 //	next == tail.SeqNum, feed == nil  at the known tail: end, or attach to the live feed
@@ -49,9 +49,9 @@ type Read struct {
 	wait      *time.Duration // nil: for ever
 	deadline  time.Time      // of the wait window; zero while it is not armed (data plane 4.7)
 
-	cursor Cursor           // open while catching up
-	carry  protocol.Records // run taken from the cursor that did not fit into the last batch
-	joiner joiner
+	cursor  Cursor           // open while catching up
+	carry   protocol.Records // run taken from the cursor that did not fit into the last batch
+	builder batchBuilder
 
 	feed   Feed
 	beatAt time.Time // when the next heartbeat is due, while following

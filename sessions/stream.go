@@ -1,5 +1,6 @@
 // Package sessions holds the conversations: append and read sessions, and the unary calls that are sessions cut
-// short. It knows the rules of data plane sections 3.8 and 4 (start, limits, wait window, heartbeats, following,
+// short. It is a part of the broker, with no promise of a stable API; programs use packages broker, client and protocol. It
+// knows the rules of data plane sections 3.8 and 4 (start, limits, wait window, heartbeats, following,
 // pipelining, poison) and nothing of JetStream: it reads and appends through [Stream], which the storage adapter
 // implements and tests implement in memory.
 package sessions
@@ -24,7 +25,7 @@ type Stream interface {
 	// Follow attaches to the live feed exactly at the durable tail, if that is from; otherwise the feed is nil and
 	// the returned tail is the newer one. Check and attachment are one atomic step.
 	Follow(ctx context.Context, from uint64) (Feed, protocol.Position, error)
-	// Appender opens an ordered lane of appends.
+	// Appender opens an ordered sequence of appends.
 	Appender() Appender
 	// Close gives the handle back. Cursors and feeds must be closed before; appends may still be in flight and are
 	// answered all the same.
@@ -49,13 +50,13 @@ type Feed interface {
 	Close()
 }
 
-// Appender is an ordered lane of appends to one stream: inputs are sequenced in the order of the Submit calls, and
+// Appender is an ordered sequence of appends to one stream: inputs are sequenced in the order of the Submit calls, and
 // after the first that fails none is (data plane 3.8).
 type Appender interface {
 	// Submit waits for room in the budget of bytes in flight, until ctx ends, and queues the input. An error means
 	// that the input was not queued. Otherwise done is called exactly once, in the order of the inputs, from a
 	// goroutine that must not be blocked: with the ack once the batch is durable, or with the failure once it may be
-	// told. If ctx ends before the input is sequenced, it is dropped without effect and done gets the context's
+	// answered. If ctx ends before the input is sequenced, it is dropped without effect and done gets the context's
 	// error. The input was validated, and its bytes must not change until done.
 	Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error
 }

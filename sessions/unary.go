@@ -20,7 +20,7 @@ func ReadUnary(ctx context.Context, s Stream, req protocol.ReadRequest) (protoco
 		return protocol.ReadBatch{}, err
 	}
 	defer func() { _ = r.Close() }()
-	var got joiner
+	var got batchBuilder
 	for {
 		batch, err := r.Next(ctx)
 		switch {

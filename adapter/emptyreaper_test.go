@@ -62,7 +62,7 @@ func (h *harness) wantKept(ref protocol.StreamRef, secs int) {
 
 // pass lets secs go by, and the longest time between two passes.
 func (h *harness) pass(secs int) {
-	time.Sleep(time.Duration(secs)*time.Second + emptinessEvery*11/10)
+	time.Sleep(time.Duration(secs)*time.Second + reapEvery*11/10)
 	synctest.Wait()
 }
 
@@ -93,10 +93,10 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.mustAppend(ref, body("x"))
 		h.wantKept(ref, 600)
 		h.wantDeleted(ref, 180-66)
-		h.emptiness.mu.Lock()
-		defer h.emptiness.mu.Unlock()
-		if len(h.emptiness.queue) != 0 {
-			t.Fatalf("%d entries are left in the queue", len(h.emptiness.queue))
+		h.reaper.mu.Lock()
+		defer h.reaper.mu.Unlock()
+		if len(h.reaper.queue) != 0 {
+			t.Fatalf("%d entries are left in the queue", len(h.reaper.queue))
 		}
 	})
 	bubble(t, "A.16/288 never-written stream", func(t *testing.T, h *harness) {
@@ -190,7 +190,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantDeleted(ref, 0)
 		again := h.stream(ref.Basin, "s", protocol.StreamConfig{}) // a successor that has nothing to do with it
 		h.wantKept(again, 700)
-		if n := len(h.emptiness.queue); n != 0 {
+		if n := len(h.reaper.queue); n != 0 {
 			t.Fatalf("%d entries are left in the queue", n)
 		}
 	})
@@ -275,7 +275,7 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 			h.mustAppend(ref, body("x"))
 		}
 		h.wantDeadlines(ref, deadline{created + 780, 60}, deadline{nowSecs() + 780, 60})
-		if n := len(h.emptiness.queue); n != 1 {
+		if n := len(h.reaper.queue); n != 1 {
 			t.Fatalf("%d entries in the queue", n)
 		}
 		h.wantDeleted(ref, 780)
@@ -365,7 +365,7 @@ func TestRetireIsRefusedWhenTheStreamIsInUse(t *testing.T) {
 				t.Fatal(err)
 			}
 			use(h, ref)
-			if gone, err := h.emptiness.retire(t.Context(), l, e, &newest); gone || err != nil {
+			if gone, err := h.reaper.retire(t.Context(), l, e, &newest); gone || err != nil {
 				t.Fatalf("retired %v, %v", gone, err)
 			}
 			h.mustAppend(ref, body("y"))
@@ -395,7 +395,7 @@ func TestRetireIsRefusedAfterAnAppendOfAnotherServer(t *testing.T) {
 	}
 	defer other.Adapter.Close(t.Context())
 	other.mustAppend(ref, body("y"))
-	if gone, err := h.emptiness.retire(t.Context(), l, e, &newest); gone || err != nil {
+	if gone, err := h.reaper.retire(t.Context(), l, e, &newest); gone || err != nil {
 		t.Fatalf("retired %v, %v", gone, err)
 	}
 	if got := h.read(ref, 0); len(got) != 1 || string(got[0].Body) != "y" {
@@ -411,7 +411,7 @@ func TestManyStreamsEmptyAtOnce(t *testing.T) {
 		for i := range n {
 			h.stream(b, string(body("s%d", i).Body), idleConfig(1, 1))
 		}
-		time.Sleep(602*time.Second + emptinessEvery*11/10)
+		time.Sleep(602*time.Second + reapEvery*11/10)
 		synctest.Wait()
 		page, err := h.ListStreams(t.Context(), b, protocol.ListRequest{})
 		if err != nil || len(page.Streams) != 0 {

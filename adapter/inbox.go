@@ -6,17 +6,17 @@ import (
 	"github.com/weirstream/weir/adapter/internal/js"
 )
 
-// mailbox is how the rest of the process speaks to a sequencer. Senders never wait: what they send is bounded by the
+// inbox is how the rest of the process speaks to a sequencer. Senders never wait: what they send is bounded by the
 // budget of bytes in flight and by the number of chunks in the pipeline.
-type mailbox struct {
-	mu   sync.Mutex
-	mail mail
-	shut error // why no request is taken any more
-	wake chan struct{}
+type inbox struct {
+	mu       sync.Mutex
+	received arrivals
+	shut     error // why no request is taken any more
+	wake     chan struct{}
 }
 
-// mail is everything that came in since the sequencer looked.
-type mail struct {
+// arrivals is everything that came in since the sequencer looked.
+type arrivals struct {
 	requests []*request
 	acks     []pubAck
 	durable  uint64 // so many chunks are durable, counted since the sequencer started
@@ -31,91 +31,91 @@ type pubAck struct {
 	err   error
 }
 
-func (m *mailbox) poke() {
+func (m *inbox) poke() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
 }
 
-// post queues a request, unless the sequencer has shut its door.
-func (m *mailbox) post(r *request) error {
+// post queues a request, unless the inbox is closed.
+func (m *inbox) post(r *request) error {
 	m.mu.Lock()
 	if m.shut != nil {
 		defer m.mu.Unlock()
 		return m.shut
 	}
-	m.mail.requests = append(m.mail.requests, r)
+	m.received.requests = append(m.received.requests, r)
 	m.mu.Unlock()
 	m.poke()
 	return nil
 }
 
-func (m *mailbox) postAck(a pubAck) {
+func (m *inbox) postAck(a pubAck) {
 	m.mu.Lock()
-	m.mail.acks = append(m.mail.acks, a)
+	m.received.acks = append(m.received.acks, a)
 	m.mu.Unlock()
 	m.poke()
 }
 
-func (m *mailbox) postDurable(n uint64) {
+func (m *inbox) postDurable(n uint64) {
 	m.mu.Lock()
-	m.mail.durable = max(m.mail.durable, n)
+	m.received.durable = max(m.received.durable, n)
 	m.mu.Unlock()
 	m.poke()
 }
 
-func (m *mailbox) postResumed() {
+func (m *inbox) postResumed() {
 	m.mu.Lock()
-	m.mail.resumed = true
+	m.received.resumed = true
 	m.mu.Unlock()
 	m.poke()
 }
 
-func (m *mailbox) postFailed(err error) {
+func (m *inbox) postFailed(err error) {
 	m.mu.Lock()
-	m.mail.failed = err
+	m.received.failed = err
 	m.mu.Unlock()
 	m.poke()
 }
 
 // take swaps out what has come in; old's slices are used again.
-func (m *mailbox) take(old mail) mail {
+func (m *inbox) take(old arrivals) arrivals {
 	clear(old.requests)
-	fresh := mail{requests: old.requests[:0], acks: old.acks[:0]}
+	fresh := arrivals{requests: old.requests[:0], acks: old.acks[:0]}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	got := m.mail
+	got := m.received
 	fresh.durable, fresh.failed = got.durable, got.failed
-	m.mail = fresh
+	m.received = fresh
 	return got
 }
 
 // takeAcks takes only the acks, for a sequencer that is busy recovering.
-func (m *mailbox) takeAcks() []pubAck {
+func (m *inbox) takeAcks() []pubAck {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	acks := m.mail.acks
-	m.mail.acks = nil
+	acks := m.received.acks
+	m.received.acks = nil
 	return acks
 }
 
 // failure returns the failure of the store, if it has come in.
-func (m *mailbox) failure() error {
+func (m *inbox) failure() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.mail.failed
+	return m.received.failed
 }
 
 // waiting is how many requests the sequencer has not taken.
-func (m *mailbox) waiting() int {
+func (m *inbox) waiting() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.mail.requests)
+	return len(m.received.requests)
 }
 
-// close shuts the door for requests, which get reason, and wakes the sequencer.
-func (m *mailbox) close(reason error) {
+// close makes the inbox refuse requests, which get reason, and wakes the sequencer.
+func (m *inbox) close(reason error) {
 	m.mu.Lock()
 	if m.shut == nil {
 		m.shut = reason
@@ -124,7 +124,7 @@ func (m *mailbox) close(reason error) {
 	m.poke()
 }
 
-func (m *mailbox) isShut() bool {
+func (m *inbox) isShut() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.shut != nil

@@ -9,9 +9,9 @@ import (
 // minRecordBytes is the metered size of a record without headers and body (data plane 2.4).
 const minRecordBytes = 8
 
-// joiner joins runs of records into one batch within [protocol.MaxBatchRecords] and [protocol.MaxBatchBytes]. It
+// batchBuilder joins runs of records into one batch within [protocol.MaxBatchRecords] and [protocol.MaxBatchBytes]. It
 // collects the runs and copies them once, at the end, into memory of the right size; a lone run is not copied.
-type joiner struct {
+type batchBuilder struct {
 	wires       [][]byte
 	count       int
 	metered     uint64
@@ -19,17 +19,17 @@ type joiner struct {
 }
 
 // fits reports whether the whole run can join.
-func (j *joiner) fits(run protocol.Records) bool {
+func (j *batchBuilder) fits(run protocol.Records) bool {
 	return j.count+run.Len() <= protocol.MaxBatchRecords && j.metered+run.MeteredSize() <= protocol.MaxBatchBytes
 }
 
 // full reports whether no record at all can join.
-func (j *joiner) full() bool {
+func (j *batchBuilder) full() bool {
 	return j.count >= protocol.MaxBatchRecords || j.metered+minRecordBytes > protocol.MaxBatchBytes
 }
 
 // add appends a run, which must follow what was added before.
-func (j *joiner) add(run protocol.Records) {
+func (j *batchBuilder) add(run protocol.Records) {
 	if run.Len() == 0 {
 		return
 	}
@@ -42,8 +42,8 @@ func (j *joiner) add(run protocol.Records) {
 	j.last = run.Last()
 }
 
-// take returns what was added and empties the joiner, which does not keep the runs alive.
-func (j *joiner) take() protocol.Records {
+// take returns what was added and empties the builder, which does not keep the runs alive.
+func (j *batchBuilder) take() protocol.Records {
 	var wire []byte
 	switch len(j.wires) {
 	case 0:
@@ -55,6 +55,6 @@ func (j *joiner) take() protocol.Records {
 	}
 	recs := protocol.MakeRecords(wire, j.count, j.metered, j.first, j.last)
 	clear(j.wires)
-	*j = joiner{wires: j.wires[:0]}
+	*j = batchBuilder{wires: j.wires[:0]}
 	return recs
 }

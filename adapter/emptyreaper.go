@@ -12,36 +12,37 @@ import (
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// emptinessEvery is the time between two looks at the deadlines, up to a tenth more or less (control plane 10.1).
-	emptinessEvery = time.Minute
-	// emptinessPage bounds the streams taken up at once, and emptinessWorkers those looked at at the same time (10.3).
-	emptinessPage    = 10_000
-	emptinessWorkers = 4
-	// emptinessRetry is when a stream whose look failed is looked at again, in seconds.
-	emptinessRetry = 60
-	// emptinessShared is how often a stream without a deadline is looked at when other servers append to it too, in
+	// reapEvery is the time between two looks at the deadlines, up to a tenth more or less (control plane 10.1).
+	reapEvery = time.Minute
+	// reapPage bounds the streams taken up at once, and reapWorkers those looked at at the same time (10.3).
+	reapPage    = 10_000
+	reapWorkers = 4
+	// reapRetry is when a stream whose look failed is looked at again, in seconds.
+	reapRetry = 60
+	// reapSharedEvery is how often a stream without a deadline is looked at when other servers append to it too, in
 	// seconds. A deadline is at least idleSlackSecs ahead of the append that arms it, so none is missed.
-	emptinessShared = idleSlackSecs / 2
+	reapSharedEvery = idleSlackSecs / 2
 )
 
 // errInUse refuses to end a stream that was found empty and is in use again.
 var errInUse = errors.New("the stream was written to, or delete-on-empty was disabled, meanwhile")
 
-// emptiness deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream
+// emptyReaper deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream
 // that has delete-on-empty enabled once or so, at a time no later than its earliest deadline; what the deadlines are is
 // read when that time comes, so an append costs the queue nothing. The queue is in memory only: at the start every such
 // stream is looked at.
-type emptiness struct {
+type emptyReaper struct {
 	a *Adapter
 
 	mu    sync.Mutex
-	queue emptinessQueue
+	queue reapQueue
 }
 
-func newEmptiness(a *Adapter) *emptiness { return &emptiness{a: a} }
+func newEmptyReaper(a *Adapter) *emptyReaper { return &emptyReaper{a: a} }
 
 // waiting is a stream in the queue.
 type waiting struct {
@@ -52,7 +53,7 @@ type waiting struct {
 }
 
 // watch queues a stream whose catalog entry is new or has changed, to be looked at in the next pass.
-func (m *emptiness) watch(e *streamEntry) {
+func (m *emptyReaper) watch(e *streamEntry) {
 	if e.Config().DeleteOnEmptyMinAge == 0 || e.deleting() {
 		return
 	}
@@ -65,7 +66,7 @@ func (m *emptiness) watch(e *streamEntry) {
 
 // appended queues a stream after a durable append with delete-on-empty enabled; s is its state then. It is called by the
 // sequencer for every chunk.
-func (m *emptiness) appended(st *stream, s state) {
+func (m *emptyReaper) appended(st *stream, s state) {
 	at := appendDeadline(s.wrote, s.trim >= s.next)
 	if queued := st.checks.emptyAt.Load(); at == 0 || queued != 0 && queued <= at {
 		return
@@ -74,7 +75,7 @@ func (m *emptiness) appended(st *stream, s state) {
 }
 
 // schedule puts a stream into the queue, unless it stands there for a time that is no later.
-func (m *emptiness) schedule(w waiting) {
+func (m *emptyReaper) schedule(w waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if queued := w.checks.emptyAt.Load(); queued != 0 && queued <= w.at {
@@ -85,10 +86,10 @@ func (m *emptiness) schedule(w waiting) {
 }
 
 // take returns up to a page of streams whose time has come.
-func (m *emptiness) take(now uint64) (page []waiting) {
+func (m *emptyReaper) take(now uint64) (page []waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.queue) > 0 && m.queue[0].at <= now && len(page) < emptinessPage {
+	for len(m.queue) > 0 && m.queue[0].at <= now && len(page) < reapPage {
 		w := heap.Pop(&m.queue).(waiting)
 		if w.checks.emptyAt.Load() != w.at {
 			continue // it was queued for an earlier time since, and looked at then
@@ -100,10 +101,10 @@ func (m *emptiness) take(now uint64) (page []waiting) {
 }
 
 // run looks at the deadlines until ctx ends.
-func (m *emptiness) run(ctx context.Context) {
+func (m *emptyReaper) run(ctx context.Context) {
 	for {
-		tenth := int64(emptinessEvery / 10)
-		sleep(ctx, emptinessEvery+time.Duration(rand.Int64N(2*tenth+1)-tenth))
+		tenth := int64(reapEvery / 10)
+		sleep(ctx, reapEvery+time.Duration(rand.Int64N(2*tenth+1)-tenth))
 		for ctx.Err() == nil && m.pass(ctx) {
 		}
 		if ctx.Err() != nil {
@@ -113,34 +114,29 @@ func (m *emptiness) run(ctx context.Context) {
 }
 
 // pass looks at a page of the streams whose time has come; more tells that there may be others.
-func (m *emptiness) pass(ctx context.Context) (more bool) {
+func (m *emptyReaper) pass(ctx context.Context) (more bool) {
 	page := m.take(seconds(time.Now()))
-	work := make(chan waiting)
-	var workers sync.WaitGroup
-	for range min(emptinessWorkers, len(page)) {
-		workers.Go(func() {
-			for w := range work {
-				m.look(ctx, w)
-			}
+	var workers errgroup.Group
+	workers.SetLimit(reapWorkers)
+	for _, w := range page {
+		workers.Go(func() error {
+			m.look(ctx, w)
+			return nil
 		})
 	}
-	for _, w := range page {
-		work <- w
-	}
-	close(work)
-	workers.Wait()
-	return len(page) == emptinessPage
+	workers.Wait() //nolint:errcheck // look reports what fails
+	return len(page) == reapPage
 }
 
 // look deals with one stream and queues it for its next deadline.
-func (m *emptiness) look(ctx context.Context, w waiting) {
+func (m *emptyReaper) look(ctx context.Context, w waiting) {
 	next, err := m.settle(ctx, w)
 	if err != nil {
 		if ctx.Err() == nil {
 			m.a.logger.Warn("a stream could not be checked for delete-on-empty; it is tried again",
 				slog.String("basin", string(w.ref.Basin)), slog.String("stream", string(w.ref.Stream)), slog.Any("error", err))
 		}
-		next = seconds(time.Now()) + emptinessRetry
+		next = seconds(time.Now()) + reapRetry
 	}
 	if next != 0 {
 		w.at = next
@@ -150,9 +146,9 @@ func (m *emptiness) look(ctx context.Context, w waiting) {
 
 // settle deals with the deadlines of a stream that are due: it deletes the stream, or notes that they are done. next is
 // when to look again; 0: when something arms it.
-func (m *emptiness) settle(ctx context.Context, w waiting) (next uint64, err error) {
+func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err error) {
 	if b, _, ok := m.a.catalog.view.basin(w.ref.Basin); ok && b.hidden() {
-		return seconds(time.Now()) + emptinessRetry, nil // it is being restored
+		return seconds(time.Now()) + reapRetry, nil // it is being restored
 	}
 	e := m.current(w)
 	if e == nil {
@@ -162,7 +158,7 @@ func (m *emptiness) settle(ctx context.Context, w waiting) (next uint64, err err
 	if err != nil {
 		return 0, err
 	}
-	newest := stored{}
+	newest := storedChunk{}
 	if !e.checks.fresh.Load() {
 		newest, err = l.getLast(ctx, l.subjects+e.ID)
 		if err != nil && !errors.Is(err, js.ErrNotFound) {
@@ -180,7 +176,7 @@ func (m *emptiness) settle(ctx context.Context, w waiting) (next uint64, err err
 		return m.next(all), nil
 	}
 	if ok && e.Config().DeleteOnEmptyMinAge > 0 && e.lastWrite(&newest) <= cutoff {
-		if gone, err := m.retire(ctx, l, e, &newest); gone || err != nil {
+		if deleted, err := m.retire(ctx, l, e, &newest); deleted || err != nil {
 			return 0, err
 		}
 	}
@@ -190,8 +186,8 @@ func (m *emptiness) settle(ctx context.Context, w waiting) (next uint64, err err
 	return m.next(e.deadlines(wrote, emptied)), nil
 }
 
-// current is the entry of a queued stream; nil when the stream is gone or going.
-func (m *emptiness) current(w waiting) *streamEntry {
+// current is the entry of a queued stream; nil when the stream is deleted or being deleted.
+func (m *emptyReaper) current(w waiting) *streamEntry {
 	e, _, purging := m.a.catalog.view.stream(w.ref)
 	if e == nil || e.ID != w.id || e.deleting() || purging {
 		return nil
@@ -200,9 +196,9 @@ func (m *emptiness) current(w waiting) *streamEntry {
 }
 
 // next is when a stream with these deadlines is to be looked at again.
-func (m *emptiness) next(ds []deadline) uint64 {
+func (m *emptyReaper) next(ds []deadline) uint64 {
 	at := earliest(ds)
-	if other := seconds(time.Now()) + emptinessShared; m.a.opts.Shared && (at == 0 || other < at) {
+	if other := seconds(time.Now()) + reapSharedEvery; m.a.opts.Shared && (at == 0 || other < at) {
 		return other
 	}
 	return at
@@ -210,7 +206,7 @@ func (m *emptiness) next(ds []deadline) uint64 {
 
 // retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,
 // because the sequencer can refuse it; then follows what every deletion does.
-func (m *emptiness) retire(ctx context.Context, l *log, e *streamEntry, newest *stored) (gone bool, err error) {
+func (m *emptyReaper) retire(ctx context.Context, l *log, e *streamEntry, newest *storedChunk) (deleted bool, err error) {
 	if empty, err := l.empty(ctx, l.subjects+e.ID, newest, millis(time.Now())); !empty || err != nil {
 		return false, err
 	}
@@ -242,8 +238,8 @@ func (m *emptiness) retire(ctx context.Context, l *log, e *streamEntry, newest *
 }
 
 // done notes in the catalog that the deadlines up to now were dealt with, and returns the stream's new entry; nil when
-// the stream is gone.
-func (m *emptiness) done(ctx context.Context, e *streamEntry, now uint64) (left *streamEntry, err error) {
+// the stream is deleted.
+func (m *emptyReaper) done(ctx context.Context, e *streamEntry, now uint64) (left *streamEntry, err error) {
 	err = m.a.catalog.change(ctx, streamKey(e.ref()), func() error {
 		left = m.current(waiting{ref: e.ref(), id: e.ID})
 		if left == nil || left.idle != nil && left.idle.Done >= now {
@@ -260,14 +256,14 @@ func (m *emptiness) done(ctx context.Context, e *streamEntry, now uint64) (left 
 	return left, err
 }
 
-// emptinessQueue is a heap of streams by time.
-type emptinessQueue []waiting
+// reapQueue is a heap of streams by time.
+type reapQueue []waiting
 
-func (q emptinessQueue) Len() int           { return len(q) }
-func (q emptinessQueue) Less(i, j int) bool { return q[i].at < q[j].at }
-func (q emptinessQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *emptinessQueue) Push(w any)        { *q = append(*q, w.(waiting)) }
-func (q *emptinessQueue) Pop() any {
+func (q reapQueue) Len() int           { return len(q) }
+func (q reapQueue) Less(i, j int) bool { return q[i].at < q[j].at }
+func (q reapQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *reapQueue) Push(w any)        { *q = append(*q, w.(waiting)) }
+func (q *reapQueue) Pop() any {
 	old := *q
 	n := len(old) - 1
 	w := old[n]
