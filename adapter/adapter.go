@@ -39,6 +39,7 @@ type Adapter struct {
 	bulk       bulk                // the connection of backups and restores
 	budget     *semaphore.Weighted // bytes of appends that are not answered
 	commit     *durable.Committer
+	sync       func() error // puts everything that was written on disk; nil where that cannot be asked for
 	closeSync  func()
 	watermarks *durable.Watermarks // nil: no log is synced
 	catalog    *catalog
@@ -74,9 +75,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if opts.Fatal == nil {
-		opts.Fatal = func(error) {}
-	}
+	opts.Fatal = once(opts.Fatal)
 	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-",
 		budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -90,18 +89,14 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.connect(); err != nil {
 		return nil, err
 	}
-	var sync func() error
-	if opts.syncs() {
-		if sync, a.closeSync, err = durable.NewSyncFS(opts.StoreDir); err != nil {
-			a.closeSync = func() {}
-			return nil, err
-		}
+	if err := a.openSync(); err != nil {
+		return nil, err
 	}
 	a.sizes = newSizes(a)
 	if err := a.openWatermarks(); err != nil {
 		return nil, err
 	}
-	a.commit = durable.NewCommitter(durable.Config{Sync: a.observed(sync), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: opts.catalogStream()})
+	a.commit = durable.NewCommitter(durable.Config{Sync: a.observed(a.committed()), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: opts.catalogStream()})
 	a.reaper = newEmptyReaper(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
@@ -120,6 +115,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	a.janitor = newJanitor(a)
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
+	a.tasks.Go(func() { a.syncLater(a.ctx) })
 	a.tasks.Go(func() { a.sizes.run(a.ctx) })
 	a.tasks.Go(func() { a.reaper.run(a.ctx) })
 	return a, nil

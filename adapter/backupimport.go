@@ -365,6 +365,9 @@ func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) erro
 			if err != nil {
 				return errNoStore(err)
 			}
+			if err := a.proven(); err != nil {
+				return errNotImported(err)
+			}
 			if !sameJSON(old.Value(), e.Value) {
 				return protocol.Errorf(protocol.CodeResourceAlreadyExists, "catalog entry %q exists already", e.Key)
 			}

@@ -303,6 +303,11 @@ func (c *catalog) refresh(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	e, err := c.kv.Get(ctx, key)
+	if err == nil || errors.Is(err, jetstream.ErrKeyNotFound) {
+		if err := c.a.proven(); err != nil {
+			return protocol.Wrap(protocol.CodeStorage, err, "the store has failed")
+		}
+	}
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		c.forget(key, ^uint64(0)) // removed by another server, or by the janitor with its basin
 		return nil

@@ -80,8 +80,8 @@ func (a *Adapter) logClass(n int) Class {
 	return c
 }
 
-// syncs reports whether any log is to be synced by the committer.
-func (o *Options) syncs() bool {
+// groups reports whether any log has durability group.
+func (o *Options) groups() bool {
 	group := o.Durability == DurabilityGroup
 	for _, c := range o.Classes {
 		group = group || c.Durability == DurabilityGroup

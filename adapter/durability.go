@@ -2,7 +2,10 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -15,11 +18,90 @@ func (a *Adapter) openWatermarks() (err error) {
 	switch {
 	case a.opts.Memory || a.opts.StoreDir == "":
 		return nil
-	case a.opts.syncs():
+	case a.syncs():
 		a.watermarks, err = durable.OpenWatermarks(a.opts.StoreDir, a.logger)
 		return err
 	}
 	return durable.RemoveWatermarks(a.opts.StoreDir)
+}
+
+// openSync finds out how to put things on disk. Only durability group cannot do without.
+func (a *Adapter) openSync() error {
+	if a.opts.StoreDir == "" || a.opts.Memory {
+		if a.opts.groups() && !a.opts.Memory {
+			return errors.New("adapter: durability group needs Options.StoreDir")
+		}
+		return nil
+	}
+	sync, closeFS, err := durable.NewSyncFS(a.opts.StoreDir)
+	switch {
+	case err == nil:
+		a.sync, a.closeSync = sync, closeFS
+	case a.opts.groups():
+		return err
+	}
+	return nil
+}
+
+// syncs reports whether catalog, descriptions and the logs of class group are synced by the committer: always, unless
+// JetStream does it.
+func (a *Adapter) syncs() bool {
+	return a.sync != nil && (a.opts.groups() || a.opts.Durability == DurabilityInterval)
+}
+
+// committed is what the committer syncs with.
+func (a *Adapter) committed() func() error {
+	if !a.syncs() {
+		return nil
+	}
+	return a.sync
+}
+
+// proven fails if what JetStream shows may not be on disk. It shows what it could not sync, and what it could not write:
+// after a failure the store has failed as a whole.
+func (a *Adapter) proven() error {
+	var err error
+	if a.opts.Failure != nil {
+		err = a.opts.Failure()
+	}
+	if err == nil && a.opts.Durability == DurabilityAlways && a.sync != nil {
+		err = a.sync()
+	}
+	if err != nil {
+		err = fmt.Errorf("the store has failed, and nothing that it shows is known to be on disk: %w", err)
+		a.Fail(err)
+		a.opts.Fatal(err)
+	}
+	return err
+}
+
+// once is f for its first call, and nothing for others. f may be nil.
+func once(f func(error)) func(error) {
+	var called atomic.Bool
+	return func(err error) {
+		if f != nil && called.CompareAndSwap(false, true) {
+			f(err)
+		}
+	}
+}
+
+// syncLater syncs what counts before it is on disk, every so often.
+func (a *Adapter) syncLater(ctx context.Context) {
+	if a.opts.SyncInterval <= 0 || !a.syncs() {
+		return
+	}
+	t := time.NewTicker(a.opts.SyncInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if a.commit.Wait(ctx) != nil {
+				return // it has failed for good, or the adapter closes
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // made prepares a JetStream stream that was made or changed for what is written to it, and puts its files on disk: a stream

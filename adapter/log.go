@@ -89,9 +89,13 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	l.get = a.gets[slot%len(a.gets)]
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
-	if a.logClass(n).Durability == DurabilityGroup || !a.opts.syncs() {
+	l.seq.proven = a.proven
+	if a.logClass(n).Durability == DurabilityGroup || !a.syncs() {
 		l.seq.commit = a.commit
 		a.watermarks.Begin(l.name, last)
+	} else {
+		a.watermarks.Begin(l.name, 0)
+		l.seq.later = a.commit.StoredLater
 	}
 	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
 		return nil, fmt.Errorf("subscribe for publication answers of %s: %w", l.name, err)

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -55,6 +56,11 @@ type Options struct {
 	// needed reports whether the catalog knows a basin that is not being deleted behind a log, given as the name of its
 	// JetStream stream.
 	Check func(needed func(log string) bool) error
+	// Failure returns why the store cannot be written any more, or nil. After one, nothing that is read back proves that a
+	// write was made.
+	Failure func() error
+	// SyncInterval is how often what durability "interval" has stored is synced; 0: never by the adapter.
+	SyncInterval time.Duration
 	// Made is told of each JetStream stream that was made or changed, before anything is written to it; its failure fails
 	// what needs the stream.
 	Made func(stream string) error

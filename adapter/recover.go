@@ -31,7 +31,8 @@ const (
 // stand (jetstream-notes, "Unknown outcome recipe"). A publication carries the expected last sequence, so there is one
 // place for each, and every chunk carries an id of its own, which tells whose write won:
 //
-//   - ours: stored, goes on as if it had been acknowledged;
+//   - ours: stored, goes on as if it had been acknowledged, unless the store has failed: what could not be written or
+//     synced is shown all the same;
 //   - somebody else's: another server wrote to this log. The log's last sequence has then passed what our lost
 //     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
 //     are decided again from their conditions;
@@ -149,6 +150,7 @@ func (s *sequencer) awaitAnswers(ctx context.Context) {
 func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool, err error) {
 	lost := s.flight[s.storedCount-s.durableCount:]
 	base, found := s.last, js.Seq(0)
+	var ours []*pending
 	if len(lost) > 0 {
 		base = lost[0].seq - 1
 	}
@@ -161,12 +163,23 @@ func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool,
 			case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 				return false, err
 			case err == nil: // otherwise it is no chunk
-				p.acked = c.ID == p.id
+				if c.ID == p.id {
+					ours = append(ours, p)
+				}
 			}
 		}
 		if p.acked {
 			found++
 		}
+	}
+	if len(ours) > 0 && s.proven != nil {
+		if err := s.proven(); err != nil {
+			return false, err
+		}
+	}
+	for _, p := range ours {
+		p.acked = true
+		found++
 	}
 	slices.SortStableFunc(lost, func(a, b *pending) int {
 		switch {

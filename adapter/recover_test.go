@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -100,6 +101,44 @@ func TestLostAnswersAreFoundInTheLog(t *testing.T) {
 	}
 	if got := h.read(ref, 0); len(got) != 6 {
 		t.Fatalf("%d records", len(got))
+	}
+}
+
+// A chunk that stands in the log proves nothing once the store has failed: JetStream shows what it could not write.
+func TestWhatIsFoundInAFailedStoreIsNotAcknowledged(t *testing.T) {
+	disk := errors.New("write error")
+	fatal := make(chan error, 1)
+	var failing atomic.Bool
+	h := newHarness(t, func(o *Options) {
+		o.Fatal = func(err error) { fatal <- err }
+		o.Failure = func() error {
+			if failing.Load() {
+				return disk
+			}
+			return nil
+		}
+	})
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(ref, body("first"))
+	s := h.handle(ref)
+	defer s.Close()
+	l := s.st.log
+	if err := l.sub.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	out := submit(t, s.Appender(), protocol.AppendInput{Records: []protocol.Record{body("lost")}})
+	eventually(t, "the chunk is stored", func() bool { return h.chunks(ref) > 1 })
+	failing.Store(true)
+	var err error
+	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
+		t.Fatal(err)
+	}
+	l.seq.in.postAck(pubAck{token: 1, err: errNoAnswer})
+	if got := <-out; protocol.CodeOf(got.err) != protocol.CodeStorage {
+		t.Fatalf("%+v", got)
+	}
+	if err := <-fatal; !errors.Is(err, disk) {
+		t.Fatal(err)
 	}
 }
 

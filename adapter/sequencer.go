@@ -28,9 +28,11 @@ const (
 type sequencer struct {
 	log    *log
 	upkeep upkeep
-	commit *durable.Committer // nil: what is stored counts as durable at once
-	shared bool               // other servers write to the log too
-	prefix string             // of chunk ids
+	later  func(log string, seq js.Seq) // told what is stored if it counts before it is synced; may be nil
+	proven func() error                 // fails if what JetStream shows may not be on disk; may be nil
+	commit *durable.Committer           // nil: what is stored counts as durable at once
+	shared bool                         // other servers write to the log too
+	prefix string                       // of chunk ids
 	in     inbox
 
 	queue        []*request // waiting for room in the pipeline
@@ -383,6 +385,9 @@ func (s *sequencer) countStored() {
 		s.commit.Stored(s, s.storedCount, s.flight[s.storedCount-s.durableCount-1].seq)
 	default:
 		s.Durable(s.storedCount)
+		if s.later != nil {
+			s.later(s.log.name, s.flight[s.storedCount-s.durableCount-1].seq)
+		}
 	}
 }
 

@@ -191,8 +191,8 @@ func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
 	if _, ok := h.watermarks.All()[h.logName(again.Basin, 0)]; !ok {
 		t.Fatal("the successor has no mark")
 	}
-	// Without a sync there is nothing to remember.
-	h.opts.Durability = DurabilityInterval
+	// Where JetStream syncs there is nothing to remember.
+	h.opts.Durability = DurabilityAlways
 	h.reopen()
 	if _, err := os.Stat(filepath.Join(h.dir, durable.FileName)); !os.IsNotExist(err) {
 		t.Fatalf("the watermarks are still there: %v", err)

@@ -130,6 +130,8 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Shared:        b.cfg.External.Enabled(),
 		Check:         b.st.CheckLogs,
 		Made:          b.st.Made,
+		Failure:       b.st.Failure,
+		SyncInterval:  b.cfg.SyncInterval,
 		Prefix:        b.cfg.SubjectPrefix,
 		Fatal:         b.storeFailed,
 		Locations:     b.locations(),

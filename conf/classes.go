@@ -64,6 +64,12 @@ func (v *validation) classDurability(key string, s StorageClass, c Config, goos 
 	}
 }
 
+// HasInterval reports whether anything has durability interval.
+func (c Config) HasInterval() bool {
+	return c.DurabilityClass() == DurabilityInterval || c.StorageStandard.Durability == DurabilityInterval ||
+		c.StorageExpress.Durability == DurabilityInterval
+}
+
 // SyncsByGroup reports whether anything has durability group.
 func (c Config) SyncsByGroup() bool {
 	return c.DurabilityClass() == DurabilityGroup || c.StorageStandard.Durability == DurabilityGroup ||

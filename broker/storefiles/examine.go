@@ -119,7 +119,7 @@ func describes(b []byte, name string) bool {
 }
 
 func remove(path string) error {
-	if err := os.Remove(path); err != nil {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))

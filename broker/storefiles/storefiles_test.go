@@ -338,3 +338,53 @@ func TestUndo(t *testing.T) {
 		t.Error("left:", left, err)
 	}
 }
+
+// What stands behind a hole in the records goes, so that a prefix is left.
+func TestCutAtHole(t *testing.T) {
+	for name, breakIt := range map[string]func(t *testing.T, block string){
+		"an empty block": func(t *testing.T, block string) { write(t, block, nil) },
+		"a block cut short": func(t *testing.T, block string) {
+			if err := os.Truncate(block, 100); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			small := config()
+			small.MaxBytes = 120_000 // makes blocks of 32 kB
+			withServer(t, dir, func(js jetstream.JetStream) {
+				if _, err := js.CreateStream(t.Context(), small); err != nil {
+					t.Fatal(err)
+				}
+				for range 36 {
+					if _, err := js.Publish(t.Context(), "t.0", make([]byte, 2500)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			blocks, err := Blocks(streamDir(dir))
+			if err != nil || len(blocks) < 3 {
+				t.Fatal(blocks, err)
+			}
+			aside := filepath.Join(dir, "aside")
+			if cut, err := CutAtHole(streamDir(dir), time.Time{}, aside); cut != nil || err != nil {
+				t.Fatal("a whole stream was cut:", cut, err)
+			}
+			whole, _, err := blockEnd(testStream, blocks[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			breakIt(t, blocks[1])
+			cut, err := CutAtHole(streamDir(dir), time.Time{}, aside)
+			if err != nil || cut == nil || cut.Last != whole || len(cut.Moved) != len(blocks)-2 {
+				t.Fatal(cut, err)
+			}
+			withServer(t, dir, func(js jetstream.JetStream) {
+				if last, n := lastSeq(t, js); last != whole || n != whole {
+					t.Fatalf("%d messages up to %d", n, last)
+				}
+			})
+		})
+	}
+}

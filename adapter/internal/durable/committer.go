@@ -29,6 +29,7 @@ type Committer struct {
 
 	mu      sync.Mutex
 	logs    map[Log]reached
+	later   map[string]js.Seq // how far the logs are that count before they are synced
 	waiters []chan<- error
 	failed  error
 	wake    chan struct{}
@@ -59,7 +60,7 @@ var errClosed = errors.New("the broker stopped before the write was confirmed")
 
 // NewCommitter starts a committer, which Close ends.
 func NewCommitter(config Config) *Committer {
-	c := &Committer{config: config, logs: map[Log]reached{},
+	c := &Committer{config: config, logs: map[Log]reached{}, later: map[string]js.Seq{},
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	if config.Sync == nil {
 		close(c.done)
@@ -90,6 +91,17 @@ func (c *Committer) Stored(l Log, n uint64, seq js.Seq) {
 		return
 	}
 	c.poke()
+}
+
+// StoredLater notes how far a log is whose chunks count before they are on disk. It makes no sync; its watermark rises with
+// the next.
+func (c *Committer) StoredLater(log string, seq js.Seq) {
+	if c.config.Sync == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.later[log] = seq
 }
 
 // WroteCatalog notes the revision of a write to the catalog, before it is waited for.
@@ -147,7 +159,7 @@ func (c *Committer) poke() {
 
 func (c *Committer) run() {
 	defer close(c.done)
-	logs := map[Log]reached{}
+	logs, later := map[Log]reached{}, map[string]js.Seq{}
 	var waiters []chan<- error
 	for {
 		select {
@@ -157,6 +169,7 @@ func (c *Committer) run() {
 		}
 		c.mu.Lock()
 		logs, c.logs = c.logs, logs
+		later, c.later = c.later, later
 		waiters, c.waiters = c.waiters, waiters
 		c.mu.Unlock()
 
@@ -174,6 +187,9 @@ func (c *Committer) run() {
 		}
 		if err == nil {
 			c.config.Watermarks.Set(c.config.Catalog, js.Seq(catalog))
+			for log, seq := range later {
+				c.config.Watermarks.Set(log, seq)
+			}
 		}
 		for l, n := range logs {
 			if err != nil {
@@ -187,6 +203,7 @@ func (c *Committer) run() {
 			w <- err
 		}
 		clear(logs)
+		clear(later)
 		clear(waiters)
 		waiters = waiters[:0]
 		if err != nil {

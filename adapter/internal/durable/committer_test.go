@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -103,4 +104,26 @@ func TestCommitterFailsForGood(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// What counts before it is synced gets its watermark with the next sync, whoever asked for it.
+func TestCommitterRaisesTheWatermarksOfWhatCountsEarlier(t *testing.T) {
+	m, err := OpenWatermarks(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	m.Begin("log", 0)
+	c := NewCommitter(Config{Sync: func() error { return nil }, OnFatal: func(error) { t.Error("fatal") }, Watermarks: m})
+	defer c.Close()
+	c.StoredLater("log", 7)
+	if seq := m.All()["log"]; seq != 0 {
+		t.Fatalf("the watermark is %d before any sync", seq)
+	}
+	if err := c.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if seq := m.All()["log"]; seq != 7 {
+		t.Fatalf("the watermark is %d", seq)
+	}
 }

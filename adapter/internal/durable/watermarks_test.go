@@ -93,3 +93,42 @@ func BenchmarkWatermark(b *testing.B) {
 		m.Set("S2_LOG_test-basin_0", seq)
 	}
 }
+
+// A suspended watermark says nothing on disk, and goes on from where it is when it is resumed.
+func TestSuspendedWatermark(t *testing.T) {
+	dir := t.TempDir()
+	m, err := OpenWatermarks(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	onDisk := func() js.Seq {
+		n, err := OpenWatermarks(dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.Close()
+		return n.All()["log"]
+	}
+	m.Begin("log", 5)
+	if seq := onDisk(); seq != 5 {
+		t.Fatalf("it begins at %d", seq)
+	}
+	m.Suspend("log")
+	m.Suspend("log")
+	m.Set("log", 9)
+	m.Resume("log")
+	if seq := onDisk(); seq != 0 {
+		t.Fatalf("suspended, it says %d", seq)
+	}
+	m.Resume("log")
+	if seq := onDisk(); seq != 9 {
+		t.Fatalf("resumed, it says %d", seq)
+	}
+	m.Resume("log")
+	m.Suspend("other")
+	m.Set("log", 10)
+	if seq := onDisk(); seq != 10 {
+		t.Fatalf("it says %d", seq)
+	}
+}

@@ -71,7 +71,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	}
 	e.plan = plan
 	if !cfg.Memory {
-		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, plan.storage), cfg.SubjectPrefix, log); err != nil {
+		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, plan.storage), cfg.SubjectPrefix, unsynced(cfg), log); err != nil {
 			return nil, err
 		}
 	}
@@ -236,6 +236,14 @@ func (e *Embedded) CheckLogs(needed func(log string) bool) error {
 	return nil
 }
 
+// unsynced is how long an acknowledged write may not be on disk; 0: never.
+func unsynced(cfg conf.Config) time.Duration {
+	if cfg.HasInterval() {
+		return cfg.SyncInterval
+	}
+	return 0
+}
+
 // settle puts on disk what was recovered, before anything of it is shown.
 func (e *Embedded) settle() error {
 	if e.cfg.Memory {
@@ -303,7 +311,7 @@ func (e *Embedded) watch(fatal func(error)) {
 				fatal(fmt.Errorf("JetStream has turned itself off: the disk of the store directory %q is full or fails; make room or repair it and start again", e.dir))
 				return
 			}
-			if err := e.writeFailure(); err != nil {
+			if err := e.Failure(); err != nil {
 				fatal(fmt.Errorf("JetStream cannot write any more (%w): the disk of the store directory %q is full or fails; make room or repair it and start again", err, e.dir))
 				return
 			}
@@ -311,9 +319,9 @@ func (e *Embedded) watch(fatal func(error)) {
 	}
 }
 
-// writeFailure returns the failed write that has ended one of the storage's streams, if any. After one, the server takes
+// Failure returns the failed write that has ended one of the storage's streams, if any. After one, the server takes
 // nothing more for the stream and leaves publications unanswered until it is started again; it tells its health alone.
-func (e *Embedded) writeFailure() error {
+func (e *Embedded) Failure() error {
 	if e.cfg.Memory || e.srv.JetStreamIsClustered() {
 		return nil // Nothing is written, or another server takes over.
 	}

@@ -47,6 +47,8 @@ func openExternal(ctx context.Context, cfg conf.Config, log *slog.Logger) (*exte
 
 func (x *external) Made(string) error { return nil } // its own configuration decides on its durability
 
+func (x *external) Failure() error { return nil }
+
 func (x *external) Distrust() {}
 
 func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {

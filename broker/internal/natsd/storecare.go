@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirstream/weir/broker/storefiles"
 )
@@ -19,6 +20,8 @@ const (
 	cleanName = "weir.clean"
 	// undoName is the directory that keeps the blocks as they were before an interrupted start.
 	undoName = "weir.undo"
+	// cutName is the directory for blocks that stood behind a hole.
+	cutName = "weir.cut"
 )
 
 // storeCare looks after the files of weir's JetStream streams before the NATS server opens them and after it has closed
@@ -35,7 +38,10 @@ type storeCare struct {
 
 // openStoreCare mends what a crash or a power cut has left, so that the server recovers every record that is on disk, and
 // keeps the blocks as they are until [storeCare.settled].
-func openStoreCare(dir, streams, prefix string, log *slog.Logger) (*storeCare, error) {
+//
+// unsynced is how long what was acknowledged may have been only in the page cache; 0: never. Then a power cut can leave holes in
+// the logs, and what stands behind a hole is moved away.
+func openStoreCare(dir, streams, prefix string, unsynced time.Duration, log *slog.Logger) (*storeCare, error) {
 	c := &storeCare{dir: dir, streams: streams, prefix: strings.ToUpper(prefix), log: log, undo: storefiles.OpenUndo(filepath.Join(dir, undoName))}
 	switch err := os.Remove(filepath.Join(dir, cleanName)); {
 	case err == nil:
@@ -63,7 +69,53 @@ func openStoreCare(dir, streams, prefix string, log *slog.Logger) (*storeCare, e
 			log.Warn("mended what a crash has left of a stream; no record was lost by it", slog.String("stream", f.Stream), slog.String("found", f.What), slog.String("done", f.Mending))
 		}
 	}
+	if unsynced > 0 {
+		if err := c.cutAtHoles(unsynced); err != nil {
+			return nil, err
+		}
+	}
 	return c, c.undo.Keep(c.dirs())
+}
+
+// cutAtHoles leaves a prefix of each log.
+func (c *storeCare) cutAtHoles(unsynced time.Duration) error {
+	newest, err := newestBlock(c.dirs())
+	if err != nil {
+		return err
+	}
+	for _, d := range c.dirs() {
+		cut, err := storefiles.CutAtHole(d, newest.Add(-2*unsynced-time.Minute), filepath.Join(c.dir, cutName))
+		if err != nil {
+			return err
+		}
+		if cut != nil {
+			c.log.Warn("a log has a hole where records were not on disk when the machine stopped; what was behind it is taken away",
+				slog.String("log", cut.Stream), slog.Uint64("last", cut.Last), slog.Any("damage", cut.Damage), slog.Any("moved", cut.Moved))
+		}
+	}
+	c.log.Warn("the broker was not stopped in order. With durability interval, records that were acknowledged after the last sync are missing if the machine "+
+		"stopped as well; each log is whole up to its end", slog.Duration("sync_interval", unsynced))
+	return nil
+}
+
+// newestBlock is when any block was written last.
+func newestBlock(dirs []string) (newest time.Time, err error) {
+	for _, d := range dirs {
+		blocks, err := storefiles.Blocks(d)
+		if err != nil {
+			return newest, err
+		}
+		for _, b := range blocks {
+			info, err := os.Stat(b)
+			if err != nil {
+				return newest, fmt.Errorf("look at a block: %w", err)
+			}
+			if info.ModTime().After(newest) {
+				newest = info.ModTime()
+			}
+		}
+	}
+	return newest, nil
 }
 
 // dirs are the directories of weir's streams.
