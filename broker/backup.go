@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// backup is the adapter's backups and restores behind the broker's gate.
+// backup is the adapter's backups and restores that the drainer lets through.
 type backup struct {
 	*service
 	ad protocol.BackupService

@@ -29,15 +29,15 @@ type Broker struct {
 	life    context.Context //nolint:containedctx // lives as long as the broker
 	endLife context.CancelFunc
 
-	st    natsd.Store
-	ad    *adapter.Adapter
-	meter *metering.Meter
-	gate  *gate
-	shown *metrics
-	svc   *service
-	guard *access.Guard
-	doors *natsd.Doors
-	http  *httpDoor
+	st      natsd.Store
+	ad      *adapter.Adapter
+	meter   *metering.Meter
+	drainer *drainer
+	shown   *metrics
+	svc     *service
+	guard   *access.Guard
+	doors   *natsd.Doors
+	http    *httpDoor
 
 	fatalMu sync.Mutex // guards failed, ended, the closing of done, and ad until Start returns
 	failed  error
@@ -67,7 +67,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		return nil, err
 	}
 	o := resolve(opts)
-	b := &Broker{cfg: cfg, log: o.logger, gate: newGate(), done: make(chan error, 1)}
+	b := &Broker{cfg: cfg, log: o.logger, drainer: newDrainer(), done: make(chan error, 1)}
 	b.life, b.endLife = context.WithCancel(context.Background())
 	began := time.Now()
 	defer func() {
@@ -298,8 +298,8 @@ func (b *Broker) stop(ctx context.Context) error {
 	}
 	polite.Wait()
 	step("drain the HTTP door", httpErr)
-	b.gate.shut()
-	step("finish the calls in process", b.gate.wait(ctx))
+	b.drainer.shut()
+	step("finish the calls in process", b.drainer.wait(ctx))
 	if b.guard != nil {
 		b.guard.Close()
 	}

@@ -16,7 +16,7 @@ func (b *Broker) compose(root, version string) {
 	// Innermost, appends are counted, because only there a stream's storage class is known, and when an append was let in.
 	storage := adapterStorage{b.ad, metering.NewAppends(b.shown.reg, b.meter)}
 	// The service gives failures their codes, runs sessions, and refuses all calls once the broker drains: every door below.
-	b.svc = &service{st: storage, meter: b.meter, gate: b.gate, log: b.log}
+	b.svc = &service{st: storage, meter: b.meter, drainer: b.drainer, log: b.log}
 	// Operations are counted behind access control, so that a refused one does not count, and by their full names.
 	operations := metering.Operations{Core: b.svc, Meter: b.meter}
 	// Operations on tokens are the guard's own, so that the store of tokens counts them.

@@ -43,12 +43,12 @@ func (u use) adapter() adapter.Use {
 }
 
 // service is the service in process, without the tokens, which the guard adds: the storage's catalog as it is, and its
-// streams behind sessions. It gives every failure its code, and refuses all calls once its gate is shut.
+// streams behind sessions. It gives every failure its code, and refuses all calls once the broker drains.
 type service struct {
-	st    storage
-	meter *metering.Meter
-	gate  *gate
-	log   *slog.Logger
+	st      storage
+	meter   *metering.Meter
+	drainer *drainer
+	log     *slog.Logger
 }
 
 var _ access.Core = (*service)(nil)
@@ -71,20 +71,20 @@ func (s *service) failure(err error) error {
 
 // do runs a call that answers with one value.
 func do[T any](s *service, f func() (T, error)) (out T, err error) {
-	if err := s.gate.enter(); err != nil {
+	if err := s.drainer.enter(); err != nil {
 		return out, err
 	}
-	defer s.gate.leave()
+	defer s.drainer.leave()
 	out, err = f()
 	return out, s.failure(err)
 }
 
 // provision runs a create or ensure.
 func provision[T any](s *service, f func() (T, protocol.ProvisionResult, error)) (out T, result protocol.ProvisionResult, err error) {
-	if err := s.gate.enter(); err != nil {
+	if err := s.drainer.enter(); err != nil {
 		return out, "", err
 	}
-	defer s.gate.leave()
+	defer s.drainer.leave()
 	out, result, err = f()
 	return out, result, s.failure(err)
 }
@@ -130,7 +130,7 @@ func (s *service) Read(ctx context.Context, ref protocol.StreamRef, req protocol
 		if req.Wait == nil || *req.Wait <= 0 {
 			return sessions.ReadUnary(ctx, st, req)
 		}
-		waiting, cancel := s.gate.bind(ctx)
+		waiting, cancel := s.drainer.bind(ctx)
 		defer cancel()
 		batch, err := sessions.ReadUnary(waiting, st, req)
 		if err != nil && ctx.Err() == nil && waiting.Err() != nil {

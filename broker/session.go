@@ -24,7 +24,7 @@ func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, r
 			return nil, err
 		}
 		r := &readSession{inner: inner, s: s}
-		if err := s.gate.add(r); err != nil {
+		if err := s.drainer.add(r); err != nil {
 			_ = inner.Close()
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func (r *readSession) Next(ctx context.Context) (protocol.ReadBatch, error) {
 }
 
 func (r *readSession) Close() error {
-	r.s.gate.remove(r)
+	r.s.drainer.remove(r)
 	return r.inner.Close()
 }
 
@@ -70,7 +70,7 @@ func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef,
 			return nil, err
 		}
 		a := &appendSession{inner: sessions.OpenAppend(st, sessions.AppendOptions{}), s: s}
-		if err := s.gate.add(a); err != nil {
+		if err := s.drainer.add(a); err != nil {
 			_ = a.inner.Close()
 			return nil, err
 		}
@@ -112,7 +112,7 @@ func (a *appendSession) CloseSend() error {
 }
 
 func (a *appendSession) Close() error {
-	a.s.gate.remove(a)
+	a.s.drainer.remove(a)
 	return a.inner.Close()
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// tokenStore is the adapter's tokens behind the service's gate, as the guard wants them.
+// tokenStore is the adapter's tokens behind the drainer, as the guard wants them.
 type tokenStore struct {
 	*adapter.Adapter
 	s *service

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is every failure that a caller of weir sees. Code decides the status and whether a retry is safe; Message
@@ -54,6 +55,15 @@ func FencingTokenMismatch(current string) *Error {
 func Unwritten(tail Position) *Error {
 	return &Error{Code: CodeUnwritten, Tail: &tail,
 		Message: fmt.Sprintf("the start position is not written yet: the tail is %v", tail)}
+}
+
+// Clip shortens a text that a client sent, for use in a message to it: to 64 bytes, of valid UTF-8.
+func Clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
 }
 
 func (e *Error) Error() string {

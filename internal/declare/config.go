@@ -106,7 +106,7 @@ func oneOf[T ~string](dst *T, allowed ...T) func(string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("unknown value %q, want one of %q", clip(s), allowed)
+		return fmt.Errorf("unknown value %q, want one of %q", protocol.Clip(s), allowed)
 	}
 }
 

@@ -111,9 +111,9 @@ func (p *parser) basin() error {
 	case name == nil:
 		p.bad("basin name is missing")
 	case *name != "":
-		what = fmt.Sprintf("basin %q", clip(*name))
+		what = fmt.Sprintf("basin %q", protocol.Clip(*name))
 		if p.basins[*name] {
-			p.problem("duplicate basin name %q", clip(*name))
+			p.problem("duplicate basin name %q", protocol.Clip(*name))
 		}
 		p.basins[*name] = true
 	}
@@ -175,10 +175,10 @@ func (p *parser) streamsOf(basin string, all []stream) (streams []Stream) {
 	for _, s := range all {
 		what := s.place
 		if s.name != "" {
-			what = fmt.Sprintf("stream %q in %s", clip(s.name), basin)
+			what = fmt.Sprintf("stream %q in %s", protocol.Clip(s.name), basin)
 		}
 		if s.name != "" && met[s.name] {
-			p.problem("duplicate stream name %q in %s", clip(s.name), basin)
+			p.problem("duplicate stream name %q in %s", protocol.Clip(s.name), basin)
 		}
 		met[s.name] = true
 		if s.short {

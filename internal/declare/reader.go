@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // reader walks one JSON text and goes on behind what is wrong with it, so that everything is told at once. Only a text
@@ -43,19 +45,12 @@ func (r *reader) path() string {
 		if b.Len() > 0 {
 			b.WriteByte('.')
 		}
-		b.WriteString(clip(tok))
+		b.WriteString(protocol.Clip(tok))
 	}
 	if b.Len() == 0 {
 		return "the file"
 	}
 	return b.String()
-}
-
-func clip(s string) string {
-	if len(s) > 64 {
-		return strings.ToValidUTF8(s[:64], "") + "..."
-	}
-	return s
 }
 
 // object reads an object. member reads the value of a member, or returns unknown without reading it; the names of those
@@ -194,7 +189,7 @@ func syntax(err error) error {
 	case errors.As(err, &s) && s.Err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		place := fmt.Sprintf("byte %d", s.ByteOffset)
 		if s.JSONPointer != "" {
-			place += ", " + clip(string(s.JSONPointer))
+			place += ", " + protocol.Clip(string(s.JSONPointer))
 		}
 		return fmt.Errorf("invalid JSON at %s: %s", place, strings.TrimPrefix(s.Err.Error(), "jsontext: "))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

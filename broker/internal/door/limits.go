@@ -30,7 +30,7 @@ type Limiter struct {
 	limits Limits
 
 	mu       sync.Mutex // guards what follows
-	draining bool
+	draining *protocol.Error // why everything new is refused; nil while nothing is
 	requests int
 	bytes    int64
 	sessions int
@@ -57,8 +57,8 @@ func (l *Limiter) Request(bytes int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.draining:
-		return ErrDraining()
+	case l.draining != nil:
+		return l.draining
 	case l.requests >= l.limits.Requests:
 		return protocol.Errorf(protocol.CodeRateLimited, "this server has %d requests in flight, its limit", l.requests)
 	case l.requests > 0 && l.bytes+int64(bytes) > l.limits.Bytes:
@@ -90,8 +90,8 @@ func (l *Limiter) Session() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.draining:
-		return ErrDraining()
+	case l.draining != nil:
+		return l.draining
 	case l.sessions >= l.limits.Sessions:
 		return protocol.Errorf(protocol.CodeRateLimited, "this server has %d sessions open, its limit", l.sessions)
 	case !l.limits.Budget.takeSession():
@@ -130,11 +130,13 @@ func (l *Limiter) Shrink(bytes int) {
 	l.limits.Budget.giveBytes(bytes)
 }
 
-// Drain refuses everything new from now on. It may be called again.
-func (l *Limiter) Drain() {
+// Drain refuses everything new from now on, with the reason. It may be called again; the first reason stays.
+func (l *Limiter) Drain(reason *protocol.Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.draining = true
+	if l.draining == nil {
+		l.draining = reason
+	}
 	l.checkIdleLocked()
 }
 
@@ -142,11 +144,11 @@ func (l *Limiter) Drain() {
 func (l *Limiter) Draining() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.draining
+	return l.draining != nil
 }
 
 func (l *Limiter) checkIdleLocked() {
-	if !l.draining || l.requests > 0 || l.sessions > 0 {
+	if l.draining == nil || l.requests > 0 || l.sessions > 0 {
 		return
 	}
 	select {

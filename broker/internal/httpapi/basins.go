@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -15,7 +16,7 @@ func (c *call) listBasins() error {
 	defer cancel()
 	page, err := c.svc.ListBasins(ctx, req)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, page)
 }
@@ -34,7 +35,7 @@ func (c *call) createBasin() error {
 	defer cancel()
 	info, result, err := c.svc.CreateBasin(ctx, req)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerProvision(info, result)
 }
@@ -52,7 +53,7 @@ func (c *call) ensureBasin() error {
 	defer cancel()
 	info, result, err := c.svc.EnsureBasin(ctx, basin, req)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerProvision(info, result)
 }
@@ -66,7 +67,7 @@ func (c *call) getBasin() error {
 	defer cancel()
 	config, err := c.svc.GetBasinConfig(ctx, basin)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, config)
 }
@@ -84,7 +85,7 @@ func (c *call) reconfigureBasin() error {
 	defer cancel()
 	config, err := c.svc.ReconfigureBasin(ctx, basin, change)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, config)
 }
@@ -97,7 +98,7 @@ func (c *call) deleteBasin() error {
 	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	if err := c.svc.DeleteBasin(ctx, basin); err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	c.respond(http.StatusAccepted, nil)
 	return nil

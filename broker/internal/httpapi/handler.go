@@ -2,11 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -46,7 +43,7 @@ func New(svc protocol.Service, opts Options) *Handler {
 // Drain makes the handler refuse every new request with server_draining, and ends sessions with it: read sessions at
 // once, append sessions after the acks of the inputs that were taken. It does not wait, and may be called again.
 func (h *Handler) Drain() {
-	h.admit.Drain()
+	h.admit.Drain(door.ErrDraining())
 	h.drain()
 }
 
@@ -153,18 +150,11 @@ func (c *call) recover() {
 	if p == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 		panic(p)
 	}
-	err := c.panicked(p)
+	err := door.Panicked(c.log(), p)
 	if c.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
 	c.fail(err)
-}
-
-// panicked logs a panic and returns the failure that the client sees.
-func (c *call) panicked(p any) error {
-	c.h.log.Error("recovered from a panic", slog.String("route", c.route.name), slog.Any("panic", p),
-		slog.String("stack", string(debug.Stack())))
-	return protocol.Errorf(protocol.CodeOther, "internal error")
 }
 
 // unrouted answers what no route takes (control plane 8.4).
@@ -206,30 +196,28 @@ func (c *call) unread() {
 	_ = c.rc.SetReadDeadline(time.Now().Add(lingerTime))
 }
 
-// clientError turns any failure into one fit for a client. What the client must not see is logged under an id that
-// the client does see.
+// clientError turns any failure into one fit for a client.
 func (c *call) clientError(err error) *protocol.Error {
-	var known *protocol.Error
-	e := protocol.AsError(err)
-	if e.Code == protocol.CodeOther && !errors.As(err, &known) {
-		id := rand.Text()
-		c.h.log.Error("a request failed unexpectedly", slog.String("route", c.route.name), slog.String("request", id),
-			slog.Any("error", err))
-		return protocol.Errorf(protocol.CodeOther, "internal error, see request %s in the server's log", id)
-	}
-	if cause := e.Unwrap(); cause != nil && e.Status() >= http.StatusInternalServerError {
-		c.h.log.Warn("a request failed", slog.String("route", c.route.name), slog.String("code", string(e.Code)),
-			slog.Any("error", e))
-	}
-	return e
+	return door.ClientError(c.h.log, err, slog.String("route", c.name()))
 }
+
+// name is the request's route in the log.
+func (c *call) name() string {
+	if c.route == nil {
+		return unroutedName
+	}
+	return c.route.name
+}
+
+// log is the door's log with the name of the request's route.
+func (c *call) log() *slog.Logger { return c.h.log.With(slog.String("route", c.name())) }
 
 // noWait is the wait of a request that does not wait for something new to happen.
 const noWait time.Duration = 0
 
 // unary returns the context of a unary request: it ends with the request, when the door stops, and after the request
 // timeout and wait. That of a request that waits ends when the door drains too. Pass errors of calls under it through
-// causeOf.
+// [door.CauseOf].
 func (c *call) unary(wait time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout+wait)
 	if wait <= 0 {
@@ -244,19 +232,4 @@ func (c *call) bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	unhook := context.AfterFunc(c.h.drained, func() { cancel(door.ErrDraining()) })
 	return ctx, func() { unhook(); cancel(nil) }
-}
-
-// causeOf puts the reason for which the door ended ctx in the place of a bare context error.
-func causeOf(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	var cause *protocol.Error
-	if code := protocol.CodeOf(err); code != protocol.CodeClientHangup && code != protocol.CodeRequestTimeout {
-		return err // a failure of its own
-	}
-	if errors.As(context.Cause(ctx), &cause) {
-		return cause
-	}
-	return err
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -11,7 +12,7 @@ func (c *call) listLocations() error {
 	defer cancel()
 	all, err := c.svc.ListLocations(ctx)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, protocol.Locations(all))
 }
@@ -21,7 +22,7 @@ func (c *call) getLocation() error {
 	defer cancel()
 	info, err := c.svc.DefaultLocation(ctx)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, info)
 }
@@ -36,7 +37,7 @@ func (c *call) setLocation() error {
 	defer cancel()
 	info, err := c.svc.SetDefaultLocation(ctx, name)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, info)
 }

@@ -54,7 +54,7 @@ func (q *query) uint(name string, bits int) (*uint64, error) {
 	n, err := parseUint(*v, bits)
 	if err != nil {
 		return nil, protocol.Errorf(protocol.CodeBadQuery, "%s: want an integer from 0 to %d, got %q", name,
-			uint64(math.MaxUint64)>>(64-bits), clip(*v))
+			uint64(math.MaxUint64)>>(64-bits), protocol.Clip(*v))
 	}
 	return &n, nil
 }
@@ -76,7 +76,7 @@ func (q *query) bool(name string) (bool, error) {
 	case *v == "true":
 		return true, nil
 	default:
-		return false, protocol.Errorf(protocol.CodeBadQuery, "%s: want true or false, got %q", name, clip(*v))
+		return false, protocol.Errorf(protocol.CodeBadQuery, "%s: want true or false, got %q", name, protocol.Clip(*v))
 	}
 }
 
@@ -175,13 +175,4 @@ func parseListQuery(raw string, check func(field, s string) error) (req protocol
 	}
 	req.Limit = int(min(*limit, protocol.MaxListLimit))
 	return req, nil
-}
-
-// clip shortens what a client sent for use in a message to it.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -16,7 +17,7 @@ func (c *call) checkTail() error {
 	defer cancel()
 	tail, err := c.svc.CheckTail(ctx, ref)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	c.respond(http.StatusOK, contentJSON, protocol.EncodeTailJSON(tail))
 	return nil
@@ -75,7 +76,7 @@ func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, accep
 	defer cancel()
 	batch, err := c.svc.Read(ctx, ref, req, opts...)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	buf := getBuffer(len(batch.Records.Wire()))
 	defer putBuffer(buf)
@@ -139,7 +140,7 @@ func (c *call) unaryAppend(ref protocol.StreamRef, opts []protocol.RecordOption,
 	}
 	ack, err := c.svc.Append(ctx, ref, in, opts...)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	if c.media("Accept") == protocol.KindProtobuf {
 		c.respond(http.StatusOK, contentProtobuf, protocol.MarshalAppendAck(ack))

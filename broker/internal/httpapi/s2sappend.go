@@ -50,7 +50,7 @@ func (c *call) openAppend(ref protocol.StreamRef, opts []protocol.RecordOption) 
 	defer cancel()
 	dst, err := c.svc.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
-		return nil, causeOf(ctx, err)
+		return nil, door.CauseOf(ctx, err)
 	}
 	return dst, nil
 }
@@ -133,7 +133,7 @@ func (s *appendSession) feed(ctx context.Context) (err error) {
 		}
 		s.inputs.add(buf)
 		if err := s.dst.Submit(ctx, input); err != nil {
-			return causeOf(ctx, err)
+			return door.CauseOf(ctx, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/s2s"
 )
@@ -98,7 +99,7 @@ func (f *frames) terminal(err error) {
 
 func (f *frames) flush() error {
 	if err := f.call.flush(); err != nil {
-		return gone(err)
+		return clientGone(err)
 	}
 	return nil
 }
@@ -106,23 +107,16 @@ func (f *frames) flush() error {
 // reconnect reports whether the client does well to go elsewhere: this server is stopping.
 func (f *frames) reconnect() bool { return f.call.h.drained.Err() != nil }
 
-// fitFrame splits a batch that does not fit in a frame, which takes very many tiny headers. A batch that is cut loses
-// its tail, which the rest keeps: only with its last record is a reader caught up. The code of the error is invalid: not
-// even one record fits.
+// frameRoom is how many bytes of records fit in a frame, beside the tail.
+const frameRoom = s2s.MaxPayload - 32
+
+// fitFrame splits a batch that does not fit in a frame, which takes very many tiny headers; see [door.Cut]. The code of
+// the error is invalid: not even one record fits.
 func fitFrame(b protocol.ReadBatch) (part protocol.ReadBatch, rest protocol.Records, err error) {
-	const room = s2s.MaxPayload - 32 // for the tail
-	part = b
-	for len(part.Records.Wire()) > room {
-		n := part.Records.Len()
-		if n <= 1 {
-			return part, rest, protocol.Errorf(protocol.CodeInvalid, "the record with seq_num %d does not fit in an s2s frame",
-				b.Records.First().SeqNum)
-		}
-		taken, _ := b.Records.Take(protocol.Limit{Count: uint64(n / 2), Bytes: protocol.NoLimit.Bytes})
-		part = protocol.ReadBatch{Records: taken}
-	}
-	if part.Records.Len() < b.Records.Len() {
-		rest = b.Records.From(part.Records.Last().SeqNum + 1)
+	part, rest, needs := door.Cut(b, frameRoom, func(b *protocol.ReadBatch) int { return len(b.Records.Wire()) })
+	if needs > frameRoom {
+		return part, rest, protocol.Errorf(protocol.CodeInvalid, "the record with seq_num %d does not fit in an s2s frame",
+			b.Records.First().SeqNum)
 	}
 	return part, rest, nil
 }

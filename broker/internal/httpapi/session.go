@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -38,14 +39,14 @@ func (c *call) write(pieces ...[]byte) error {
 		n, err := c.w.Write(p)
 		c.sent += n
 		if err != nil {
-			return gone(err)
+			return clientGone(err)
 		}
 	}
 	return nil
 }
 
-// gone is the failure to write to a client.
-func gone(err error) error {
+// clientGone is the failure to write to a client.
+func clientGone(err error) error {
 	return protocol.Wrap(protocol.CodeClientHangup, err, "the client does not take the answer any more")
 }
 
@@ -83,7 +84,7 @@ func (c *call) readLoop(src protocol.ReadSession, kind string, deliver func(prot
 	if next.err == io.EOF { //nolint:errorlint // the contract says io.EOF itself
 		return nil
 	}
-	return causeOf(ctx, next.err)
+	return door.CauseOf(ctx, next.err)
 }
 
 // outcome is what a session's Next gave.
@@ -101,7 +102,7 @@ func (c *call) next(ctx context.Context, src protocol.ReadSession) (o outcome) {
 // recoverInto turns a panic in a session into its failure. Defer it.
 func (c *call) recoverInto(err *error) {
 	if p := recover(); p != nil {
-		*err = c.panicked(p)
+		*err = door.Panicked(c.log(), p)
 	}
 }
 

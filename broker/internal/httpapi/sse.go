@@ -74,7 +74,7 @@ func (e *events) send(event []byte) error {
 		return err
 	}
 	if err := e.call.flush(); err != nil {
-		return gone(err)
+		return clientGone(err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -19,7 +20,7 @@ func (c *call) listStreams() error {
 	defer cancel()
 	page, err := c.svc.ListStreams(ctx, basin, req)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, page)
 }
@@ -42,7 +43,7 @@ func (c *call) createStream() error {
 	defer cancel()
 	info, result, err := c.svc.CreateStream(ctx, basin, req)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerProvision(info, result)
 }
@@ -60,7 +61,7 @@ func (c *call) ensureStream() error {
 	defer cancel()
 	info, result, err := c.svc.EnsureStream(ctx, ref, config)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerProvision(info, result)
 }
@@ -74,7 +75,7 @@ func (c *call) getStream() error {
 	defer cancel()
 	config, err := c.svc.GetStreamConfig(ctx, ref)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, config)
 }
@@ -92,7 +93,7 @@ func (c *call) reconfigureStream() error {
 	defer cancel()
 	config, err := c.svc.ReconfigureStream(ctx, ref, change)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, config)
 }
@@ -105,7 +106,7 @@ func (c *call) deleteStream() error {
 	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	if err := c.svc.DeleteStream(ctx, ref); err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	c.respond(http.StatusAccepted, nil)
 	return nil

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -15,7 +16,7 @@ func (c *call) listTokens() error {
 	defer cancel()
 	page, err := c.svc.ListAccessTokens(ctx, req)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, page)
 }
@@ -29,7 +30,7 @@ func (c *call) issueToken() error {
 	defer cancel()
 	secret, err := c.svc.IssueAccessToken(ctx, req)
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	c.w.Header()["Cache-Control"] = []string{"no-store"} // nobody on the way may keep a secret
 	return c.answerJSON(http.StatusCreated, protocol.IssuedAccessToken{Secret: secret})
@@ -43,7 +44,7 @@ func (c *call) revokeToken() error {
 	ctx, cancel := c.unary(noWait)
 	defer cancel()
 	if err := c.svc.RevokeAccessToken(ctx, id); err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	c.status = http.StatusNoContent
 	c.w.WriteHeader(http.StatusNoContent)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -82,7 +83,7 @@ func (q *query) seconds(name string) (*uint32, error) {
 func (c *call) answerMetrics(ctx context.Context, ask func() ([]protocol.Metric, error)) error {
 	metrics, err := ask()
 	if err != nil {
-		return causeOf(ctx, err)
+		return door.CauseOf(ctx, err)
 	}
 	return c.answerJSON(http.StatusOK, protocol.MetricsAnswer{Values: metrics})
 }

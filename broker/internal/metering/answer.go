@@ -11,27 +11,27 @@ import (
 
 // Account answers a query of the account. Codes: bad_query, invalid, unavailable.
 func (m *Meter) Account(ctx context.Context, q protocol.MetricsQuery) ([]protocol.Metric, error) {
-	judged, err := judge(accountSets, q, time.Now())
+	valid, err := validate(accountSets, q, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if judged.name == protocol.MetricActiveBasins {
-		return m.activeBasins(ctx, judged)
+	if valid.name == protocol.MetricActiveBasins {
+		return m.activeBasins(ctx, valid)
 	}
-	return m.accumulations(ctx, accountScope, judged)
+	return m.accumulations(ctx, accountScope, valid)
 }
 
 // Basin answers a query of a basin, which need not exist. Codes as Account.
 func (m *Meter) Basin(ctx context.Context, basin protocol.BasinName, q protocol.MetricsQuery) ([]protocol.Metric, error) {
-	judged, err := judge(basinSets, q, time.Now())
+	valid, err := validate(basinSets, q, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if judged.name != protocol.MetricStorage {
-		return m.accumulations(ctx, string(basin), judged)
+	if valid.name != protocol.MetricStorage {
+		return m.accumulations(ctx, string(basin), valid)
 	}
 	points := map[uint32]float64{}
-	err = m.buckets(ctx, string(basin), judged, func(begin uint32, b *bucket) {
+	err = m.buckets(ctx, string(basin), valid, func(begin uint32, b *bucket) {
 		for _, s := range b.sizes {
 			points[begin+s.second] = float64(s.bytes)
 		}
@@ -39,17 +39,17 @@ func (m *Meter) Basin(ctx context.Context, basin protocol.BasinName, q protocol.
 	if err != nil {
 		return nil, err
 	}
-	if at, ok := judged.present(time.Now()); ok {
+	if at, ok := valid.present(time.Now()); ok {
 		if bytes, known := m.sizes.BasinBytes(ctx, basin); known {
 			points[at] = float64(bytes)
 		}
 	}
-	return storage(judged, points), nil
+	return storage(valid, points), nil
 }
 
 // Stream answers a query of a stream, which need not exist. Codes as Account.
 func (m *Meter) Stream(ctx context.Context, ref protocol.StreamRef, q protocol.MetricsQuery) ([]protocol.Metric, error) {
-	judged, err := judge(streamSets, q, time.Now())
+	valid, err := validate(streamSets, q, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (m *Meter) Stream(ctx context.Context, ref protocol.StreamRef, q protocol.M
 	}
 	err = m.store.Scan(ctx, SampleKind, scope, func(key Key, value []byte) {
 		begin := uint64(key.Period) * quarterSeconds
-		if begin >= uint64(judged.end) || begin+quarterSeconds <= uint64(judged.start) {
+		if begin >= uint64(valid.end) || begin+quarterSeconds <= uint64(valid.start) {
 			return
 		}
 		if sizes, err := decodeSamples(value); err == nil { // one that cannot be read is left out
@@ -73,7 +73,7 @@ func (m *Meter) Stream(ctx context.Context, ref protocol.StreamRef, q protocol.M
 		return nil, unavailable(err)
 	}
 	m.samples.of(scope, take)
-	if at, ok := judged.present(time.Now()); ok {
+	if at, ok := valid.present(time.Now()); ok {
 		bytes, known, err := m.sizes.StreamBytes(ctx, ref)
 		if err != nil {
 			return nil, err
@@ -82,7 +82,7 @@ func (m *Meter) Stream(ctx context.Context, ref protocol.StreamRef, q protocol.M
 			points[at] = float64(bytes)
 		}
 	}
-	return storage(judged, points), nil
+	return storage(valid, points), nil
 }
 
 // present is the point of the range that a size measured now stands for, if the range reaches to the last minute.
@@ -245,6 +245,6 @@ func (m *Meter) activeBasins(ctx context.Context, q query) ([]protocol.Metric, e
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	m.gone.each(take)
+	m.deleted.each(take)
 	return []protocol.Metric{{Kind: protocol.MetricLabel, Name: "active_basins", Labels: slices.Sorted(maps.Keys(names))}}, nil
 }

@@ -50,11 +50,11 @@ type Scope struct {
 	slots [slots]slot
 	unary sync.Map // protocol.StreamName -> *ConnectionMinute, of streams with unary appends lately
 
-	mu     sync.Mutex
-	hours  map[uint32]*hour // by number
-	stored stored           // the basin's size as recorded last
-	used   uint32           // hour in which something was last counted
-	gone   bool             // taken out of the meter because nothing was counted for long
+	mu      sync.Mutex
+	hours   map[uint32]*hour // by number
+	stored  stored           // the basin's size as recorded last
+	used    uint32           // hour in which something was last counted
+	removed bool             // taken out of the meter because nothing was counted for long
 }
 
 // slot holds the counters of one minute. What counts adds to it; the collector swaps zeros in.
@@ -92,7 +92,7 @@ func (s *Scope) at(minute uint32) *slot {
 func (s *Scope) turn(minute uint32) *slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone {
+	if s.removed {
 		return s.m.scope(s.name).at(minute)
 	}
 	p := &s.slots[minute%slots]

@@ -49,7 +49,7 @@ type Meter struct {
 	hours   atomic.Uint64 // made so far
 	scopes  sync.Map      // name -> *Scope
 	account *Scope
-	gone    goneStreams
+	deleted deletedStreams
 	samples samples
 
 	store Store
@@ -168,7 +168,7 @@ func (m *Meter) recordSizes(now time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		is := stored{bytes, minute / dayMinutes, true}
-		if s.gone || is == s.stored || !s.stored.known && bytes == 0 {
+		if s.removed || is == s.stored || !s.stored.known && bytes == 0 {
 			return
 		}
 		s.stored = is
@@ -199,7 +199,7 @@ func (m *Meter) flush(ctx context.Context, now time.Time) error {
 		s.flush(now, put)
 		s.retire(now)
 	})
-	m.gone.flush(m.writer, now, put)
+	m.deleted.flush(m.writer, now, put)
 	m.samples.flush(m.writer, now, put)
 	return errors.Join(errs...)
 }
@@ -241,7 +241,7 @@ func (s *Scope) flush(now time.Time, put func(Key, []byte) bool) {
 func (s *Scope) retire(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s == s.m.account || s.gone || len(s.hours) > 0 || s.used+idleHours > minuteOf(now)/60 {
+	if s == s.m.account || s.removed || len(s.hours) > 0 || s.used+idleHours > minuteOf(now)/60 {
 		return
 	}
 	for i := range s.slots {
@@ -249,6 +249,6 @@ func (s *Scope) retire(now time.Time) {
 			return // used just now
 		}
 	}
-	s.gone = true
+	s.removed = true
 	s.m.scopes.Delete(s.name)
 }

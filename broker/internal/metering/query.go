@@ -67,24 +67,24 @@ const (
 	maxFuture = 60
 )
 
-// query is a query that was judged.
+// query is a query that was validated.
 type query struct {
 	set
 	start, end uint32 // [start, end), seconds
 	interval   protocol.MetricInterval
 }
 
-// judge applies control plane 6.3. Codes: bad_query for what names nothing, then invalid for what does not go together.
-func judge(sets []set, q protocol.MetricsQuery, now time.Time) (out query, err error) {
+// validate applies control plane 6.3. Codes: bad_query for what names nothing, then invalid for what does not go together.
+func validate(sets []set, q protocol.MetricsQuery, now time.Time) (out query, err error) {
 	i := slices.IndexFunc(sets, func(s set) bool { return s.name == q.Set })
 	if i < 0 {
-		return out, badSet(sets, q.Set)
+		return out, errInvalidSet(sets, q.Set)
 	}
 	out.set, out.interval = sets[i], q.Interval
 	switch q.Interval {
 	case "", protocol.IntervalMinute, protocol.IntervalHour, protocol.IntervalDay:
 	default:
-		return out, protocol.Errorf(protocol.CodeBadQuery, "interval: want minute, hour or day, got %q", clip(string(q.Interval)))
+		return out, protocol.Errorf(protocol.CodeBadQuery, "interval: want minute, hour or day, got %q", protocol.Clip(string(q.Interval)))
 	}
 	if q.Start == nil || q.End == nil {
 		return out, protocol.Errorf(protocol.CodeInvalid, "start and end params required")
@@ -107,7 +107,7 @@ func judge(sets []set, q protocol.MetricsQuery, now time.Time) (out query, err e
 	return out, nil
 }
 
-func badSet(sets []set, got protocol.MetricSet) error {
+func errInvalidSet(sets []set, got protocol.MetricSet) error {
 	names := make([]protocol.MetricSet, len(sets))
 	for i := range sets {
 		names[i] = sets[i].name
@@ -115,11 +115,8 @@ func badSet(sets []set, got protocol.MetricSet) error {
 	if got == "" {
 		return protocol.Errorf(protocol.CodeBadQuery, "set: is required, one of %q", names)
 	}
-	return protocol.Errorf(protocol.CodeBadQuery, "set: want one of %q, got %q", names, clip(string(got)))
+	return protocol.Errorf(protocol.CodeBadQuery, "set: want one of %q, got %q", names, protocol.Clip(string(got)))
 }
-
-// clip shortens what a client sent for use in a message to it.
-func clip(s string) string { return s[:min(len(s), 64)] }
 
 // width is the length of an interval in seconds.
 func width(i protocol.MetricInterval) uint32 {
@@ -131,5 +128,5 @@ func width(i protocol.MetricInterval) uint32 {
 	case protocol.IntervalDay:
 		return daySeconds
 	}
-	panic("usage: an interval that was not judged")
+	panic("usage: an interval that was not validated")
 }

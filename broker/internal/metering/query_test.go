@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 		{"6.3 interval", accountSets, "active-basins", at(-1), at(0), "week", "bad_query", "interval"},
 		{"6.2 ignored", accountSets, "active-basins", at(-1), at(0), "minute", "", ""},
 	} {
-		_, err := judge(test.sets, protocol.MetricsQuery{Set: test.set, Start: test.start, End: test.end, Interval: test.interval}, now)
+		_, err := validate(test.sets, protocol.MetricsQuery{Set: test.set, Start: test.start, End: test.end, Interval: test.interval}, now)
 		if test.code == "" && err != nil || test.code != "" && (protocol.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.says)) {
 			t.Errorf("%s %s: got %v, want %q %q", test.row, test.set, err, test.code, test.says)
 		}
@@ -59,7 +59,7 @@ func TestJudge(t *testing.T) {
 		if strings.HasSuffix(string(s.name), "account-ops") || s.name == protocol.MetricBasinOps {
 			want = protocol.IntervalHour
 		}
-		q, err := judge([]set{s}, protocol.MetricsQuery{Set: s.name, Start: at(-1), End: at(0)}, now)
+		q, err := validate([]set{s}, protocol.MetricsQuery{Set: s.name, Start: at(-1), End: at(0)}, now)
 		if err != nil || q.interval != want || len(s.intervals) != 3 {
 			t.Errorf("%s: default %q, %v", s.name, q.interval, err)
 		}

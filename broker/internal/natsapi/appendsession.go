@@ -54,6 +54,7 @@ type appendSession struct {
 // input is an entry of the queue: a message, or the end of the input with the failure that caused it, if any.
 type input struct {
 	m   *nats.Msg
+	ctl *controls // of m
 	end bool
 	err error
 }
@@ -112,7 +113,7 @@ func (s *appendSession) message(_ string, m *nats.Msg) {
 	}
 	switch ctl.frame {
 	case "", protocol.FrameInput:
-		s.inputLocked(m, ctl)
+		s.inputLocked(m, &ctl)
 	case protocol.FramePing:
 		if s.missingLocked(ctl) {
 			return
@@ -127,12 +128,12 @@ func (s *appendSession) message(_ string, m *nats.Msg) {
 		s.stop(errCancelled)
 	default:
 		s.finishLocked(protocol.Errorf(protocol.CodeBadFrame, "%s is %q, it may be %s, %s, %s or %s", protocol.HeaderFrame,
-			clip(ctl.frame), protocol.FrameInput, protocol.FramePing, protocol.FrameEnd, protocol.FrameCancel))
+			protocol.Clip(ctl.frame), protocol.FrameInput, protocol.FramePing, protocol.FrameEnd, protocol.FrameCancel))
 	}
 }
 
 // inputLocked files an input if it is the next one and there is room for it.
-func (s *appendSession) inputLocked(m *nats.Msg, ctl controls) {
+func (s *appendSession) inputLocked(m *nats.Msg, ctl *controls) {
 	size := len(m.Data) + protocol.NATSFrameCost
 	switch {
 	case s.over:
@@ -148,7 +149,7 @@ func (s *appendSession) inputLocked(m *nats.Msg, ctl controls) {
 		s.received++
 		s.bytes += size
 		s.sizes = append(s.sizes, size)
-		s.fileLocked(input{m: m})
+		s.fileLocked(input{m: m, ctl: ctl})
 	}
 }
 
@@ -239,7 +240,7 @@ func (s *appendSession) feed() (err error) {
 			s.stop(closeErr) // answer would wait for acks that do not come
 		}
 	}()
-	defer recoverTo(s.door.log, &err)
+	defer door.Recover(s.door.log, &err)
 	for {
 		in, err := s.take()
 		if err != nil {
@@ -248,12 +249,12 @@ func (s *appendSession) feed() (err error) {
 		if in.end {
 			return in.err
 		}
-		batch, err := decodeInput(in.m.Header, in.m.Data)
+		batch, err := decodeInput(in.ctl, in.m.Header, in.m.Data)
 		if err != nil {
 			return inSession(err)
 		}
 		if err := s.dst.Submit(s.ctx, batch); err != nil {
-			return causeOf(s.ctx, err)
+			return door.CauseOf(s.ctx, err)
 		}
 	}
 }
@@ -272,14 +273,14 @@ func inSession(err error) error {
 
 // answer sends acks until the service has no more: nil stands for the end of the inputs.
 func (s *appendSession) answer() (err error) {
-	defer recoverTo(s.door.log, &err)
+	defer door.Recover(s.door.log, &err)
 	for {
 		ack, err := s.dst.Recv(s.ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return causeOf(s.ctx, err)
+			return door.CauseOf(s.ctx, err)
 		}
 		s.acknowledge(ack)
 	}
@@ -318,7 +319,7 @@ func (s *appendSession) end(err error) {
 	defer s.mu.Unlock()
 	m := &nats.Msg{Subject: s.inbox, Header: nats.Header{}}
 	if err != nil {
-		m = errorMsg(s.inbox, s.door.clientError(err, "stream", s.ref, "session", s.id))
+		m = errorMsg(s.inbox, door.ClientError(s.door.log, err, "stream", s.ref, "session", s.id))
 	}
 	m.Header[protocol.HeaderFrame] = []string{protocol.FrameEnd}
 	m.Header[protocol.HeaderSeq] = []string{strconv.FormatUint(s.answered+1, 10)}

@@ -59,7 +59,7 @@ func (c *call) createBasinRequest() (req protocol.CreateBasinRequest, err error)
 		Basin *string `json:"basin"`
 	}](c.body)
 	if err == nil && named.Basin != nil && *named.Basin != string(req.Basin) {
-		err = protocol.Errorf(protocol.CodeBadJSON, "basin: is %q, but the subject says %q", clip(*named.Basin), req.Basin)
+		err = protocol.Errorf(protocol.CodeBadJSON, "basin: is %q, but the subject says %q", protocol.Clip(*named.Basin), req.Basin)
 	}
 	return req, err
 }

@@ -2,10 +2,6 @@ package natsapi
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"log/slog"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -67,7 +64,7 @@ func (c *call) run(stats *endpointStats) {
 	start := time.Now()
 	r, err := c.serve()
 	if err != nil {
-		e := c.door.clientError(err, "endpoint", c.ep.name, "target", c.rest)
+		e := door.ClientError(c.door.log, err, "endpoint", c.ep.name, "target", c.rest)
 		stats.done(time.Since(start), e)
 		c.door.respondError(c.inbox, e)
 		return
@@ -80,7 +77,7 @@ func (c *call) run(stats *endpointStats) {
 
 // serve calls the endpoint's handler within the request's time.
 func (c *call) serve() (r reply, err error) {
-	defer recoverTo(c.door.log, &err)
+	defer door.Recover(c.door.log, &err)
 	if err := c.authenticate(); err != nil {
 		return reply{}, err
 	}
@@ -90,7 +87,7 @@ func (c *call) serve() (r reply, err error) {
 	ctx, cancel := context.WithTimeout(c.door.base, c.timeout())
 	defer cancel()
 	r, err = c.ep.serve(ctx, c)
-	return r, causeOf(ctx, err)
+	return r, door.CauseOf(ctx, err)
 }
 
 // timeout is how long the request may take: what its client waits for, if it says so, within the door's limit.
@@ -103,45 +100,6 @@ func (c *call) timeout() time.Duration {
 		return *c.ctl.timeout
 	}
 	return limit
-}
-
-// causeOf puts the reason for which the door ended ctx in the place of a bare context error.
-func causeOf(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	var cause *protocol.Error
-	if code := protocol.CodeOf(err); code != protocol.CodeClientHangup && code != protocol.CodeRequestTimeout {
-		return err // a failure of its own
-	}
-	if errors.As(context.Cause(ctx), &cause) {
-		return cause
-	}
-	return err
-}
-
-// recoverTo turns a panic into an error for the client and a log entry for the operator. Defer it.
-func recoverTo(log *slog.Logger, err *error) {
-	if p := recover(); p != nil {
-		log.Error("recovered from a panic", "panic", p, "stack", string(debug.Stack()))
-		*err = protocol.Errorf(protocol.CodeOther, "internal error")
-	}
-}
-
-// clientError turns any failure into one fit for a client. What the client must not see is logged under an id that
-// the client does see.
-func (d *Door) clientError(err error, attrs ...any) *protocol.Error {
-	var known *protocol.Error
-	e := protocol.AsError(err)
-	if e.Code == protocol.CodeOther && !errors.As(err, &known) {
-		id := rand.Text()
-		d.log.Error("a request failed unexpectedly", append(attrs, "request", id, "error", err)...)
-		return protocol.Errorf(protocol.CodeOther, "internal error, see request %s in the server's log", id)
-	}
-	if cause := e.Unwrap(); cause != nil && e.Status() >= 500 {
-		d.log.Warn("a request failed", append(attrs, "code", e.Code, "error", e)...)
-	}
-	return e
 }
 
 // maxErrorHeader bounds the failure's text in the header, where it is repeated for people.

@@ -99,7 +99,7 @@ var setControl = map[string]func(c *controls, value string) error{
 		c.session = strings.ToLower(strings.TrimSpace(v))
 		if c.session != protocol.SessionRead && c.session != protocol.SessionAppend {
 			return protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it may be %s or %s",
-				protocol.HeaderSession, clip(v), protocol.SessionRead, protocol.SessionAppend)
+				protocol.HeaderSession, protocol.Clip(v), protocol.SessionRead, protocol.SessionAppend)
 		}
 		return nil
 	},
@@ -135,12 +135,12 @@ func parseControls(head nats.Header) (c controls, err error) {
 		set, known := setControl[lower]
 		switch {
 		case !known && strings.HasPrefix(lower, weirPrefix):
-			return controls{}, protocol.Errorf(protocol.CodeBadHeader, "unknown header %q", clip(name))
+			return controls{}, protocol.Errorf(protocol.CodeBadHeader, "unknown header %q", protocol.Clip(name))
 		case !known:
 			continue
 		}
 		if slices.Contains(seen, lower) || len(head[name]) != 1 {
-			return controls{}, protocol.Errorf(protocol.CodeBadHeader, "header %s is given more than once", clip(name))
+			return controls{}, protocol.Errorf(protocol.CodeBadHeader, "header %s is given more than once", protocol.Clip(name))
 		}
 		seen = append(seen, lower)
 		if err := set(&c, head[name][0]); err != nil {
@@ -174,25 +174,16 @@ func parseMedia(header, v string) (media, error) {
 		}
 	}
 	return mediaNone, protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it may be %s, %s, %s or absent",
-		header, clip(v), protocol.MediaRaw, protocol.MediaJSON, protocol.MediaProtobuf)
+		header, protocol.Clip(v), protocol.MediaRaw, protocol.MediaJSON, protocol.MediaProtobuf)
 }
 
 func parseUint(header, v string) (*uint64, error) {
 	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 64)
 	if err != nil {
 		return nil, protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it must be a whole number from 0 to %d",
-			header, clip(v), uint64(math.MaxUint64))
+			header, protocol.Clip(v), uint64(math.MaxUint64))
 	}
 	return &n, nil
-}
-
-// clip shortens what a client sent for use in a message to it.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
 }
 
 func sortedNames(head nats.Header) []string {

@@ -19,7 +19,11 @@ func FuzzDecodeInput(f *testing.F) {
 	f.Fuzz(func(t *testing.T, contentType, format, name, value string, body []byte) {
 		head := nats.Header{"Content-Type": {contentType}, "S2-Format": {format}}
 		head[name] = append(head[name], value)
-		in, err := decodeInput(head, body)
+		ctl, err := parseControls(head)
+		var in protocol.AppendInput
+		if err == nil {
+			in, err = decodeInput(&ctl, head, body)
+		}
 		if err != nil {
 			var e *protocol.Error
 			if !errors.As(err, &e) || !e.Code.Known() || e.Status() >= 500 {

@@ -133,7 +133,7 @@ func (d *Door) subscribe() (err error) {
 // It drains subscriptions, which nats.go does with timers that do not survive a synctest bubble: in one, close the
 // connection first.
 func (d *Door) Close(ctx context.Context) error {
-	d.admit.Drain()
+	d.admit.Drain(door.ErrDraining())
 	var err error
 	d.closeOnce.Do(func() {
 		defer close(d.closed)
@@ -143,8 +143,11 @@ func (d *Door) Close(ctx context.Context) error {
 	return err
 }
 
-// Expel ends all sessions at once with cause, for whoever asks next is refused. It does not close the door.
-func (d *Door) Expel(cause *protocol.Error) { d.sessions.cancel(cause) }
+// Expel ends all sessions at once with cause, and refuses with it everything that comes. It does not close the door.
+func (d *Door) Expel(cause *protocol.Error) {
+	d.admit.Drain(cause)
+	d.sessions.cancel(cause)
+}
 
 func (d *Door) shutDown(ctx context.Context) error {
 	d.sessions.drain()

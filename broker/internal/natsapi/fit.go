@@ -3,6 +3,7 @@ package natsapi
 import (
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -38,29 +39,17 @@ func (e encoding) batch(b *protocol.ReadBatch) []byte {
 	return protocol.AppendReadBatchJSON(nil, b, e.format)
 }
 
-// fitBatch encodes as many records from the start of b as room bytes can hold, and returns those left over. JSON
-// may need several times the bytes of the records. A batch that is cut loses its tail, which the rest keeps: only with
-// its last record is a reader caught up. The error has code invalid: not even one record fits.
+// fitBatch encodes as many records from the start of b as room bytes can hold, and returns those left over; see
+// [door.Cut]. JSON may need several times the bytes of the records. The error has code invalid: not even one record fits.
 func (e encoding) fitBatch(b protocol.ReadBatch, room int) (body []byte, rest protocol.Records, err error) {
-	all, part := b.Records, b
-	for {
-		body = e.batch(&part)
-		if len(body) <= room {
-			break
-		}
-		n := part.Records.Len()
-		if n <= 1 {
-			return nil, protocol.Records{}, protocol.Errorf(protocol.CodeInvalid,
-				"the record with seq_num %d takes %d bytes as %s, but a message may have %d: raise max_payload, or ask for %s",
-				all.First().SeqNum, len(body), e.contentType(), room, protocol.MediaProtobuf)
-		}
-		// Aim for the share that would fit if all records took the same, and at least halve the rest of the way.
-		n = min(int(int64(n)*int64(room)/int64(len(body))), n-1)
-		taken, _ := all.Take(protocol.Limit{Count: uint64(max(n, 1)), Bytes: protocol.NoLimit.Bytes})
-		part = protocol.ReadBatch{Records: taken}
-	}
-	if part.Records.Len() < all.Len() {
-		rest = all.From(part.Records.Last().SeqNum + 1)
+	_, rest, needs := door.Cut(b, room, func(part *protocol.ReadBatch) int {
+		body = e.batch(part)
+		return len(body)
+	})
+	if needs > room {
+		return nil, protocol.Records{}, protocol.Errorf(protocol.CodeInvalid,
+			"the record with seq_num %d takes %d bytes as %s, but a message may have %d: raise max_payload, or ask for %s",
+			b.Records.First().SeqNum, needs, e.contentType(), room, protocol.MediaProtobuf)
 	}
 	return body, rest, nil
 }

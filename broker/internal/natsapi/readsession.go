@@ -100,7 +100,7 @@ func (s *readSession) run() {
 
 // send sends until the session ends; nil stands for its clean end.
 func (s *readSession) send() (err error) {
-	defer recoverTo(s.door.log, &err)
+	defer door.Recover(s.door.log, &err)
 	s.publish(protocol.FrameOpen, 0, nil)
 	for {
 		batch, err := s.src.Next(s.ctx)
@@ -108,7 +108,7 @@ func (s *readSession) send() (err error) {
 			return nil
 		}
 		if err != nil {
-			return causeOf(s.ctx, err)
+			return door.CauseOf(s.ctx, err)
 		}
 		if err := s.sendBatch(batch); err != nil {
 			return err
@@ -155,7 +155,7 @@ func (s *readSession) publish(kind string, n uint64, body []byte) {
 func (s *readSession) end(err error) {
 	m := &nats.Msg{Subject: s.inbox, Header: nats.Header{}}
 	if err != nil {
-		m = errorMsg(s.inbox, s.door.clientError(err, "stream", s.ref, "session", s.id))
+		m = errorMsg(s.inbox, door.ClientError(s.door.log, err, "stream", s.ref, "session", s.id))
 	}
 	m.Header[protocol.HeaderFrame] = []string{protocol.FrameEnd}
 	m.Header[protocol.HeaderSeq] = []string{strconv.FormatUint(s.win.last()+1, 10)}

@@ -38,7 +38,7 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	case protocol.SessionRead:
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "%s: a read session is opened on the read subject", protocol.HeaderSession)
 	}
-	in, err := decodeInput(c.head, c.body)
+	in, err := decodeInput(&c.ctl, c.head, c.body)
 	if err != nil {
 		return reply{}, err
 	}
@@ -77,12 +77,8 @@ func (e encoding) ack(ack protocol.AppendAck) []byte {
 	return body
 }
 
-// decodeInput reads an append in any of its three forms. Codes: bad_header, bad_json, bad_proto, invalid.
-func decodeInput(head nats.Header, body []byte) (in protocol.AppendInput, err error) {
-	ctl, err := parseControls(head)
-	if err != nil {
-		return in, err
-	}
+// decodeInput reads an append in any of its three forms; ctl are the controls of head. Codes: bad_header, bad_json, bad_proto, invalid.
+func decodeInput(ctl *controls, head nats.Header, body []byte) (in protocol.AppendInput, err error) {
 	raw := ctl.contentType == mediaNone || ctl.contentType == mediaRaw
 	if !raw {
 		if name := ctl.rawOnly(); name != "" {

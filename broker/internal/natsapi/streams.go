@@ -67,7 +67,7 @@ func (c *call) createStreamRequest() (basin protocol.BasinName, req protocol.Cre
 	case err != nil:
 		return "", req, err
 	case body.Stream != nil && *body.Stream != string(ref.Stream):
-		return "", req, protocol.Errorf(protocol.CodeBadJSON, "stream: is %q, but the subject says %q", clip(*body.Stream), clip(string(ref.Stream)))
+		return "", req, protocol.Errorf(protocol.CodeBadJSON, "stream: is %q, but the subject says %q", protocol.Clip(*body.Stream), protocol.Clip(string(ref.Stream)))
 	case len(body.Config) > 0:
 		req.Config, err = protocol.DecodeJSON[protocol.StreamConfig](body.Config)
 	}

@@ -12,10 +12,10 @@ type refusals struct {
 	log *slog.Logger
 	why string // follows "nats connections were refused: "
 
-	mu   sync.Mutex // guards the fields below
-	n    int        // refused since the last line
-	from net.Addr   // the last of them
-	told time.Time  // of the last line
+	mu     sync.Mutex // guards the fields below
+	n      int        // refused since the last line
+	from   net.Addr   // the last of them
+	logged time.Time  // of the last line
 }
 
 const refusalPeriod = 10 * time.Second
@@ -32,11 +32,11 @@ func (r *refusals) add(from net.Addr) {
 func (r *refusals) tell(now time.Time) {
 	r.mu.Lock()
 	n, from := r.n, r.from
-	if n == 0 || now.Sub(r.told) < refusalPeriod {
+	if n == 0 || now.Sub(r.logged) < refusalPeriod {
 		r.mu.Unlock()
 		return
 	}
-	r.n, r.from, r.told = 0, nil, now
+	r.n, r.from, r.logged = 0, nil, now
 	r.mu.Unlock()
 	attrs := []any{slog.Int("count", n)}
 	if from != nil {

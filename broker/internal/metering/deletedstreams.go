@@ -11,10 +11,10 @@ import (
 // span is a time in which a basin had a stream, in seconds: from since to until, both included.
 type span struct{ since, until uint32 }
 
-// goneStreams remembers when deleted streams have existed, one span for each basin and day of deletion: the query for
+// deletedStreams remembers when deleted streams have existed, one span for each basin and day of deletion: the query for
 // active basins asks the catalog for what exists, and this for what does not any more. Streams that one day's deletions
 // leave a gap between count as one.
-type goneStreams struct {
+type deletedStreams struct {
 	mu   sync.Mutex
 	days map[goneDay]*goneSpan
 }
@@ -33,7 +33,7 @@ func seconds(t time.Time) uint32 { return uint32(max(0, t.Unix())) } //nolint:go
 
 // StreamsGone records that streams of a basin were deleted, the oldest of which existed since then.
 func (m *Meter) StreamsGone(basin protocol.BasinName, since, until time.Time) {
-	g := &m.gone
+	g := &m.deleted
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.days == nil {
@@ -49,7 +49,7 @@ func (m *Meter) StreamsGone(basin protocol.BasinName, since, until time.Time) {
 }
 
 // flush writes the spans that have changed and forgets those of days that are over.
-func (g *goneStreams) flush(writer string, now time.Time, put func(Key, []byte) bool) {
+func (g *deletedStreams) flush(writer string, now time.Time, put func(Key, []byte) bool) {
 	for key, s := range g.changed() {
 		if put(Key{GoneKind, string(key.basin), key.day, writer}, s.encode()) {
 			g.written(key, s, now)
@@ -57,7 +57,7 @@ func (g *goneStreams) flush(writer string, now time.Time, put func(Key, []byte) 
 	}
 }
 
-func (g *goneStreams) changed() map[goneDay]span {
+func (g *deletedStreams) changed() map[goneDay]span {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	changed := map[goneDay]span{}
@@ -69,7 +69,7 @@ func (g *goneStreams) changed() map[goneDay]span {
 	return changed
 }
 
-func (g *goneStreams) written(key goneDay, is span, now time.Time) {
+func (g *deletedStreams) written(key goneDay, is span, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s := g.days[key]; s != nil && s.span == is {
@@ -81,7 +81,7 @@ func (g *goneStreams) written(key goneDay, is span, now time.Time) {
 }
 
 // each yields what is in memory.
-func (g *goneStreams) each(yield func(protocol.BasinName, span)) {
+func (g *deletedStreams) each(yield func(protocol.BasinName, span)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for key, s := range g.days {
