@@ -29,7 +29,7 @@ const (
 type Limiter struct {
 	limits Limits
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex      // guards what follows
 	draining *protocol.Error // why everything new is refused; nil while nothing is
 	requests int
 	bytes    int64

@@ -37,8 +37,8 @@ func TestEverythingIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, "beyond the sessions", d.Session(), protocol.CodeRateLimited)
-	d.Drain(door.ErrDraining())
-	d.Drain(door.ErrDraining())
+	d.Drain(ErrDraining())
+	d.Drain(ErrDraining())
 	refused(t, "a request while draining", d.Request(1), protocol.CodeServerDraining)
 	refused(t, "a session while draining", d.Session(), protocol.CodeServerDraining)
 	given, up := context.WithCancel(t.Context())
