@@ -75,7 +75,9 @@ func login(t *testing.T, b *broker.Broker, secret string, opts ...nats.Option) (
 	return nc, refused
 }
 
-func over(nc *nats.Conn) *client.Client { return client.New(nc, client.Options{}) }
+func over(nc *nats.Conn) *client.Client {
+	return client.New(nc, client.Options{Refusals: client.WatchRefusals(nc)})
+}
 
 func receive[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()

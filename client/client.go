@@ -24,6 +24,9 @@ type Options struct {
 	Timeout time.Duration
 	// ResumeFor bounds how long a read session tries to reach a broker again before it fails; 0 means 2 minutes.
 	ResumeFor time.Duration
+	// Refusals, if set, ends requests that NATS does not let the connection publish with permission_denied. It must be the
+	// connection's error handler, or be called by it.
+	Refusals *Refusals
 }
 
 const (
@@ -36,14 +39,13 @@ type Client struct {
 	nc       *nats.Conn
 	opts     Options
 	subjects subject.Prefix
-	refused  *refusals
 	readers  atomic.Int64 // open read sessions, which share what may be on its way to the connection
 }
 
 var _ protocol.Service = (*Client)(nil)
 
-// New makes a client. The connection stays the caller's; closing it ends all sessions. The client puts itself before the
-// connection's error handler, to hear what NATS does not let it ask.
+// New makes a client. The connection stays the caller's, and is left as it is; closing it ends all sessions. See
+// [Refusals] for connections whose user may not publish everything.
 func New(nc *nats.Conn, opts Options) *Client {
 	if opts.Timeout <= 0 {
 		opts.Timeout = defaultTimeout
@@ -51,7 +53,7 @@ func New(nc *nats.Conn, opts Options) *Client {
 	if opts.ResumeFor <= 0 {
 		opts.ResumeFor = defaultResumeFor
 	}
-	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix), refused: watch(nc)}
+	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix)}
 }
 
 // bound gives ctx a deadline if it has none, extra beyond the usual.
@@ -72,7 +74,7 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
 	}
 	c.authorize(head)
-	ctx, done := c.refused.bind(ctx, subject)
+	ctx, done := c.opts.Refusals.bind(ctx, subject)
 	defer done()
 	m, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: head, Data: body})
 	if err != nil {

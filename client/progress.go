@@ -30,8 +30,7 @@ func (p *progress) batch(b *protocol.ReadBatch, now time.Time) {
 		return
 	}
 	p.pin(b.Records.Last().SeqNum + 1)
-	p.req.Count = less(p.req.Count, uint64(n))
-	p.req.Bytes = less(p.req.Bytes, b.Records.MeteredSize())
+	p.req.Spend(uint64(n), b.Records.MeteredSize())
 	if p.req.Wait != nil {
 		p.deadline = now.Add(*p.req.Wait)
 	}
@@ -40,15 +39,6 @@ func (p *progress) batch(b *protocol.ReadBatch, now time.Time) {
 func (p *progress) pin(seq uint64) {
 	p.req.Start = protocol.FromSeqNum(seq)
 	p.pinned = true
-}
-
-// less lowers a limit by what was spent, not below 0.
-func less(limit *uint64, spent uint64) *uint64 {
-	if limit == nil {
-		return nil
-	}
-	left := *limit - min(*limit, spent)
-	return &left
 }
 
 // exhausted reports whether no record can follow.

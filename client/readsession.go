@@ -117,7 +117,7 @@ func (s *readSession) open(ctx context.Context) error {
 	addOptions(head, s.opts)
 	subject := s.c.subjects.Records("read", s.ref)
 	body := protocol.EncodeReadRequestJSON(&req)
-	ctx, done := s.c.refused.bind(ctx, subject)
+	ctx, done := s.c.opts.Refusals.bind(ctx, subject)
 	defer done()
 	err = s.c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: l.inbox, Header: head, Data: body})
 	var m *nats.Msg

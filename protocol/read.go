@@ -63,6 +63,19 @@ func (r *ReadRequest) Limit() Limit {
 	return l
 }
 
+// Spend lowers Count and Bytes by records that were delivered, not below 0, for a request that reads on behind them.
+func (r *ReadRequest) Spend(records, metered uint64) {
+	r.Count, r.Bytes = lower(r.Count, records), lower(r.Bytes, metered)
+}
+
+func lower(limit *uint64, by uint64) *uint64 {
+	if limit == nil {
+		return nil
+	}
+	left := *limit - min(*limit, by)
+	return &left
+}
+
 // Validate checks the rule that needs no stream: a timestamp start must be below Until. The error has code invalid.
 func (r *ReadRequest) Validate() error {
 	if r.Start.Kind == StartTimestamp && r.Until != nil && r.Start.Value >= *r.Until {

@@ -68,7 +68,7 @@ func openConnections(t testing.TB, bubble bool) conformance.Checked {
 			return strangers{err: authnOf(err)}
 		}
 		t.Cleanup(nc.Close)
-		return client.New(nc, client.Options{})
+		return client.New(nc, client.Options{Refusals: client.WatchRefusals(nc)})
 	}
 	return conformance.Checked{Root: as(rootToken), As: as, Before: "NATS does not allow this"}
 }

@@ -58,7 +58,7 @@ func newPrison(t *testing.T) *prison {
 				return strangers{err: authnOf(err)}
 			}
 			t.Cleanup(nc.Close)
-			return client.New(nc, client.Options{})
+			return client.New(nc, client.Options{Refusals: client.WatchRefusals(nc)})
 		},
 		"nats header": func(token string) protocol.Service { return client.New(p.nc, client.Options{AccessToken: token}) },
 		"http1": func(token string) protocol.Service {

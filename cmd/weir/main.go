@@ -22,12 +22,14 @@ func main() {
 
 // dial connects to NATS and speaks to the broker behind it.
 func dial(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error) {
+	refusals := client.NewRefusals(nil)
+	o.OnError = refusals.HandleError
 	nc, err := natsconn.Connect(o.Options, o.Notify)
 	if err != nil {
 		return nil, nil, err
 	}
 	return client.New(nc, client.Options{
-		Prefix: o.SubjectPrefix, Timeout: o.Timeout, ResumeFor: o.ResumeFor, AccessToken: o.AccessToken,
+		Prefix: o.SubjectPrefix, Timeout: o.Timeout, ResumeFor: o.ResumeFor, AccessToken: o.AccessToken, Refusals: refusals,
 	}), nc.Close, nil
 }
 

@@ -135,18 +135,9 @@ func (rq readQuery) request(after *eventID) (protocol.ReadRequest, error) {
 			next++
 		}
 		rq.req.Start = protocol.FromSeqNum(next)
-		rq.req.Count = lessen(rq.req.Count, after.count)
-		rq.req.Bytes = lessen(rq.req.Bytes, after.bytes)
+		rq.req.Spend(after.count, after.bytes)
 	}
 	return rq.req, rq.req.Validate()
-}
-
-func lessen(limit *uint64, by uint64) *uint64 {
-	if limit == nil {
-		return nil
-	}
-	left := *limit - min(*limit, by)
-	return &left
 }
 
 // parseListQuery reads the parameters of a listing whose names check checks. The error has code bad_query.

@@ -43,6 +43,9 @@ type Options struct {
 	// AccessToken is weir's. It goes with every request, and is also what the connection logs in with if nothing else
 	// says who connects.
 	AccessToken string
+
+	// OnError, if set, takes the errors that concern no single call, such as those of permissions.
+	OnError nats.ErrHandler
 }
 
 // DefaultTimeout is that of the nats CLI.
@@ -126,8 +129,12 @@ func Connect(o Options, notify func(string)) (*nats.Conn, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { notify("connected again to " + nc.ConnectedUrlRedacted()) }),
-		// Sessions find their own losses by counting frames; the default prints on standard error.
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			// The default would print on standard error; sessions find their own losses by counting frames.
+			if o.OnError != nil {
+				o.OnError(nc, sub, err)
+			}
+		}),
 	}
 	if o.AccessToken != "" && !namesUser(nctx) {
 		nc, err := nctx.Connect(slices.Concat(opts, []nats.Option{nats.Token(o.AccessToken)})...)
