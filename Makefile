@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults test-sdk cover clean
+.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults test-sdk cover dist test-dist release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,5 +82,15 @@ microbench: ## run the Go benchmarks of the packages (PKG, BENCHTIME); ten runs 
 cover: ## show the test coverage of each package
 	$(GO) test -short -cover $(PKG)
 
+dist: ## build archives, deb, rpm and checksums in dist/ (PLATFORMS="linux/amd64 ..."; all by default)
+	GO=$(GO) deploy/dist.sh $(PLATFORMS)
+
+test-dist: ## install, use and remove the deb of dist/, and try what the image holds; changes the machine, needs root
+	test/deploy/deb.sh
+	test/deploy/image.sh
+
+release-check: ## check .goreleaser.yaml; builds GoReleaser, which takes minutes
+	cd tools/release && GOFLAGS= $(GO) tool goreleaser check ../../.goreleaser.yaml
+
 clean: ## remove what was built; the store of make run stays
-	rm -rf bin bench
+	rm -rf bin bench dist

@@ -38,7 +38,7 @@ func readTree(t *testing.T) tree {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "bin") {
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "bin" || d.Name() == "dist") {
 			return filepath.SkipDir
 		}
 		path = strings.TrimPrefix(filepath.ToSlash(path), root+"/")

@@ -26,9 +26,11 @@ type Env struct {
 	// Name is how the command was called; it goes into what serve prints to paste.
 	Name    string
 	Version string
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
+	// Build is what the version verb prints beside the version.
+	Build  BuildFacts
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
 	// Environ is the environment in the form of [os.Environ].
 	Environ []string
 	// Terminal reports whether a stream of the command is a terminal, where progress may be drawn.

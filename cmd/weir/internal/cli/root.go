@@ -1,10 +1,6 @@
 package cli
 
-import (
-	"fmt"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 const rootHelp = `weir is a broker of durable streams on NATS JetStream.
 
@@ -58,7 +54,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("server", a.serve(), a.backup(), a.restore())
+	add("server", a.serve(), a.health(), a.backup(), a.restore())
 	add("basins", a.ls(), a.listBasins(), a.createBasin(), a.getBasinConfig(), a.reconfigureBasin(), a.deleteBasin(),
 		a.listLocations(), a.getDefaultLocation(), a.setDefaultLocation())
 	add("streams", a.listStreams(), a.createStream(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())
@@ -79,21 +75,4 @@ func (a *app) client(c *cobra.Command) *cobra.Command {
 	}
 	c.Flags().StringVar(&a.dial.SubjectPrefix, "subject-prefix", prefix, "first token of the broker's subjects ($WEIR_SUBJECT_PREFIX)")
 	return c
-}
-
-func (a *app) version() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  atMost(0),
-		RunE: func(*cobra.Command, []string) error {
-			a.ran = true
-			if a.json {
-				_, err := fmt.Fprintf(a.env.Stdout, "{\"version\":%q}\n", a.env.Version)
-				return err
-			}
-			_, err := fmt.Fprintln(a.env.Stdout, "weir "+a.env.Version)
-			return err
-		},
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 )
 
 // System is the world of the operating system, without the two functions that need a broker.
@@ -13,6 +12,7 @@ func System() Env {
 	return Env{
 		Name:     calledAs(os.Args[0]),
 		Version:  buildVersion(),
+		Build:    buildFacts(),
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
 		Stderr:   os.Stderr,
@@ -47,16 +47,4 @@ func isTerminal(stream any) bool {
 	// The null device is a character device too.
 	null, err := os.Stat(os.DevNull)
 	return err != nil || !os.SameFile(info, null)
-}
-
-// buildVersion is the version of the module as the toolchain recorded it, a semantic version.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "0.0.0-dev"
-	}
-	if v := info.Main.Version; v[0] == 'v' {
-		return v[1:]
-	}
-	return info.Main.Version
 }
