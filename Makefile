@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults test-sdk cover dist test-dist release-check clean
+.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults test-sdk console console-check test-console cover dist test-dist release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,17 @@ faults: ## break disks, clocks, NATS servers and clients under a broker, at leng
 # npm installs what package-lock.json pins, from whatever registry it is set up for.
 test-sdk: build ## drive a broker with S2's published TypeScript SDK; needs node and npm
 	cd test/sdk-ts && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build && WEIR_BIN=../../bin/weir npm test --silent
+
+# What is embedded in the broker is committed, so that go build needs no node.
+console: ## build the console's files from console/; needs node and npm
+	cd console && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
+console-check: console ## check that the console's committed files are what its sources make
+	@changed=$$(git status --porcelain -- broker/internal/httpapi/dashboard); \
+	if [ -n "$$changed" ]; then echo "the console's files differ from its sources: make console, and commit"; echo "$$changed"; exit 1; fi
+
+test-console: build ## test the console: its parts, and in a browser against brokers; needs node, npm and chromium
+	cd console && npm ci --no-audit --no-fund --loglevel=error && npm test --silent && WEIR_BIN=../bin/weir npm run --silent e2e
 
 lint: ## check formatting, go vet, staticcheck, and the modules' checksums
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

@@ -6,7 +6,12 @@ import { allows, reachable, session, signOut, state } from "./lib/session";
 import { Icon, Mark } from "./ui/icons";
 import { Announcer, Button, Dialog, Empty, Link, Loading, Notice } from "./ui/kit";
 import { Login } from "./pages/login";
+import { BasinPage } from "./pages/basin";
 import { Basins } from "./pages/basins";
+import { Broker } from "./pages/broker";
+import { StreamPage } from "./pages/stream";
+import { Tokens } from "./pages/tokens";
+import { Usage } from "./pages/usage";
 
 export function App() {
 	const now = state.value;
@@ -85,6 +90,16 @@ function View({ route }: { route: Route }) {
 	switch (route.page) {
 		case "basins":
 			return <Basins />;
+		case "basin":
+			return <BasinPage basin={route.basin} />;
+		case "stream":
+			return <StreamPage basin={route.basin} stream={route.stream} />;
+		case "usage":
+			return <Usage />;
+		case "broker":
+			return <Broker />;
+		case "tokens":
+			return <Tokens />;
 		default:
 			return (
 				<Empty icon="help" title="There is no such page">

@@ -28,7 +28,7 @@ export function size(bytes: number): string {
 	let n = bytes;
 	let unit = "B";
 	for (const next of ["KiB", "MiB", "GiB", "TiB", "PiB"]) {
-		if (Math.abs(n) < 1023.95) break;
+		if (Math.abs(n) < 1023.5) break;
 		n /= 1024;
 		unit = next;
 	}
@@ -38,6 +38,7 @@ export function size(bytes: number): string {
 /** Seconds of a latency: 12 µs, 3.40 ms, 1.20 s. */
 export function latency(seconds: number): string {
 	if (!Number.isFinite(seconds)) return "–";
+	if (seconds === 0) return "0";
 	if (seconds < 1e-3) return `${three(seconds * 1e6)} µs`;
 	if (seconds < 1) return `${three(seconds * 1e3)} ms`;
 	return `${three(seconds)} s`;
