@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weirstream/weir/broker/storefiles"
+	"github.com/weirstream/weir/broker/internal/storefiles"
 )
 
 const (
