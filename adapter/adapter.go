@@ -40,6 +40,7 @@ type Adapter struct {
 	budget     *semaphore.Weighted // bytes of appends that are not answered
 	commit     *durable.Committer
 	sync       func() error // puts everything that was written on disk; nil where that cannot be asked for
+	probe      func() error // fails if the store takes no writes any more; nil unless JetStream syncs
 	closeSync  func()
 	watermarks *durable.Watermarks // nil: no log is synced
 	catalog    *catalog
@@ -96,7 +97,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.openWatermarks(); err != nil {
 		return nil, err
 	}
-	a.commit = durable.NewCommitter(durable.Config{Sync: a.observed(a.committed()), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: opts.catalogStream()})
+	a.commit = durable.NewCommitter(durable.Config{Sync: a.committed(), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: opts.catalogStream()})
 	a.reaper = newEmptyReaper(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err

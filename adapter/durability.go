@@ -40,6 +40,15 @@ func (a *Adapter) openSync() error {
 	case a.opts.groups():
 		return err
 	}
+	if a.opts.Durability != DurabilityAlways || a.syncs() {
+		return nil
+	}
+	check, closeProbe, err := durable.NewProbe(a.opts.StoreDir)
+	if err != nil {
+		return err
+	}
+	closeFS = a.closeSync
+	a.probe, a.closeSync = check, func() { closeProbe(); closeFS() }
 	return nil
 }
 
@@ -49,12 +58,12 @@ func (a *Adapter) syncs() bool {
 	return a.sync != nil && (a.opts.groups() || a.opts.Durability == DurabilityInterval)
 }
 
-// committed is what the committer syncs with.
+// committed is what the committer makes sure with that what JetStream has stored is on disk; nil: it takes its word.
 func (a *Adapter) committed() func() error {
-	if !a.syncs() {
-		return nil
+	if a.syncs() {
+		return a.observed(a.sync)
 	}
-	return a.sync
+	return a.probe
 }
 
 // proven fails if what JetStream shows may not be on disk. It shows what it could not sync, and what it could not write:

@@ -90,7 +90,7 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
 	l.seq.proven = a.proven
-	if a.logClass(n).Durability == DurabilityGroup || !a.syncs() {
+	if a.logClass(n).Durability != DurabilityInterval || !a.syncs() {
 		l.seq.commit = a.commit
 		a.watermarks.Begin(l.name, last)
 	} else {

@@ -16,6 +16,9 @@ import (
 //
 //	weir.lock                                     ours
 //	weir.marks                                    the adapter's: how far each log was synced
+//	weir.probe                                    the adapter's: what it writes to see that the store takes writes
+//	weir.clean                                    ours: the last stop was in order
+//	weir.undo/, weir.cut/                         ours: see storecare.go
 //	jetstream/<account>/streams/<stream>/meta.inf one directory for each JetStream stream
 //	                                     msgs/    its records
 const (
