@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,8 +20,10 @@ import (
 type httpDoor struct {
 	handler *httpapi.Handler
 	srv     *http.Server // nil if it does not listen
-	url     string       // "" if it does not listen
-	served  chan error   // the result of Serve
+	ln      *httpapi.Listener
+	url     string      // "" if it does not listen
+	served  chan error  // the result of Serve
+	closing atomic.Bool // the port is closed on purpose
 }
 
 // listen opens the port. What is wrong with the certificate or the address is told now; failed is called if the server
@@ -45,17 +48,16 @@ func (d *httpDoor) listen(ctx context.Context, cfg conf.HTTP, log *slog.Logger, 
 	}
 	d.srv = httpapi.NewServer(d.handler, log)
 	d.url = "http://" + ln.Addr().String()
-	ln = stallListener{ln}
-	serve := func() error { return d.srv.Serve(ln) }
+	var config *tls.Config
 	if certificate != nil {
 		d.url = "https://" + ln.Addr().String()
-		d.srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12}
-		serve = func() error { return d.srv.ServeTLS(ln, "", "") }
+		config = &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12}
 	}
+	d.ln = httpapi.NewListener(ln, config)
 	d.served = make(chan error, 1)
 	go func() {
-		err := serve()
-		if !errors.Is(err, http.ErrServerClosed) {
+		err := d.srv.Serve(d.ln)
+		if !errors.Is(err, http.ErrServerClosed) && !d.closing.Load() {
 			failed(fmt.Errorf("the HTTP server ended by itself: %w", err))
 		}
 		d.served <- err
@@ -63,61 +65,28 @@ func (d *httpDoor) listen(ctx context.Context, cfg conf.HTTP, log *slog.Logger, 
 	return nil
 }
 
-// close refuses new requests, ends sessions with server_draining and lets requests under way finish until ctx ends.
+// farewell is how long clients get to notice that they are to leave: a round trip, and for those that send all the time
+// the next answer.
+const farewell = 500 * time.Millisecond
+
+// close closes the port, refuses new requests on the connections that are there, ends sessions with server_draining and
+// lets requests under way finish until ctx ends. Connections are told to leave and get a moment for it: the server would
+// drop requests that it reads after Shutdown.
 func (d *httpDoor) close(ctx context.Context) error {
+	began := time.Now()
 	d.handler.Drain()
 	if d.srv == nil {
 		return d.handler.Close(ctx)
 	}
-	// Shutdown looks only now and then whether connections are idle, but it closes the port at once.
-	shut := make(chan error, 1)
-	shutCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { shut <- d.srv.Shutdown(shutCtx) }()
+	d.closing.Store(true)
+	_ = d.ln.Close() // Serve tells what is wrong with it
+	<-d.served
+	d.ln.GoAway()
 	err := d.handler.Close(ctx)
-	if err == nil {
-		err = <-shut
-	} else {
-		cancel()
-		<-shut
-	}
+	d.ln.Leave(ctx, farewell-time.Since(began))
+	err = errors.Join(err, d.srv.Shutdown(ctx))
 	if err != nil {
 		err = errors.Join(err, d.srv.Close())
 	}
-	<-d.served
 	return err
-}
-
-// stallListener makes connections that fail when their client takes nothing at all for writeStall: nothing else ends a
-// write to a client of HTTP/1.1 that has stopped to read and still answers to TCP.
-type stallListener struct{ net.Listener }
-
-const (
-	writeStall = time.Minute
-	writePiece = 256 << 10
-)
-
-func (l stallListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &stallConn{Conn: c}, nil
-}
-
-type stallConn struct{ net.Conn }
-
-// Write writes piece by piece, so that the deadline is one on progress.
-func (c *stallConn) Write(p []byte) (written int, err error) {
-	for {
-		piece := p[written:min(len(p), written+writePiece)]
-		if err := c.SetWriteDeadline(time.Now().Add(writeStall)); err != nil {
-			return written, err
-		}
-		n, err := c.Conn.Write(piece)
-		written += n
-		if err != nil || written == len(p) {
-			return written, err
-		}
-	}
 }

@@ -76,6 +76,7 @@ type call struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := &call{h: h, w: w, r: r, rc: http.NewResponseController(w)}
+	c.sayGoodbye()
 	if c.serveDashboard() { // before cors: no other origin has a use for it
 		h.metrics.done(dashboardName, c, time.Since(began))
 		return
@@ -101,6 +102,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.recover()
 	if err := c.serve(); err != nil {
 		c.fail(err)
+	}
+}
+
+// sayGoodbye has the connection end with the answer if the door is draining and this is HTTP/1.1. A client of HTTP/2
+// learns it from the [Listener]: there the header would cut off the streams that are on their way.
+func (c *call) sayGoodbye() {
+	if c.r.ProtoMajor == 1 && c.h.drained.Err() != nil {
+		c.w.Header()["Connection"] = []string{"close"}
 	}
 }
 

@@ -71,6 +71,7 @@ func (c *call) respond(status int, contentType []string, body ...[]byte) {
 func (c *call) writeWhole(status, size int, body ...[]byte) {
 	c.w.Header()["Content-Length"] = []string{strconv.Itoa(size)}
 	c.status = status
+	c.sayGoodbye() // the door may drain by now
 	c.w.WriteHeader(status)
 	if c.r.Method == http.MethodHead {
 		return

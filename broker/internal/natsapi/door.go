@@ -165,9 +165,27 @@ func (d *Door) shutDown(ctx context.Context) error {
 		flush, cancel := context.WithTimeout(ctx, d.opts.RequestTimeout)
 		waitErr = errors.Join(waitErr, d.nc.FlushWithContext(flush))
 		cancel()
-		d.nc.Close()
+		d.closeConn(ctx)
 	}
 	return errors.Join(waitErr, d.unsubscribe())
+}
+
+// closeConn closes the door's own connection. With DrainConn the subscriptions end first, and the requests that NATS sent
+// before are refused; those that come later are told by NATS that nobody answers.
+func (d *Door) closeConn(ctx context.Context) {
+	defer d.nc.Close()
+	if !d.opts.DrainConn {
+		return
+	}
+	closed := d.nc.StatusChanged(nats.CLOSED)
+	defer d.nc.RemoveStatusListener(closed)
+	if d.nc.Drain() != nil {
+		return // it is closed
+	}
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
 }
 
 func (d *Door) unsubscribe() error {

@@ -30,6 +30,10 @@ type Options struct {
 	// OwnConn says that the connection is the door's alone: closing the door closes it too.
 	OwnConn bool
 
+	// DrainConn has the closing door take in what NATS has sent to it already, to refuse it. Without it such a request gets
+	// no answer. It goes with OwnConn. It uses timers that nats.go shares, which do not survive a synctest bubble.
+	DrainConn bool
+
 	// Backup returns what backs up and restores for the owner of a service that the door was opened with or that
 	// Authenticate returned; nil if that may not. Without the function the verbs are not served.
 	Backup func(svc protocol.Service) protocol.BackupService

@@ -54,7 +54,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 			e.giveUp()
 		}
 	}()
-	if err := e.openDir(); err != nil {
+	if err := e.openDir(ctx); err != nil {
 		return nil, err
 	}
 	opts, plan, err := e.options(e.keys)
@@ -96,7 +96,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	return e, nil
 }
 
-func (e *Embedded) openDir() (err error) {
+func (e *Embedded) openDir(ctx context.Context) (err error) {
 	if e.cfg.Memory {
 		// JetStream wants a directory even if all streams are in memory.
 		e.dir, err = os.MkdirTemp("", "weir-memory-")
@@ -107,7 +107,7 @@ func (e *Embedded) openDir() (err error) {
 		return nil
 	}
 	e.dir = e.cfg.StoreDir
-	e.lock, err = lockStore(e.dir)
+	e.lock, err = lockStore(ctx, e.dir, e.log)
 	return err
 }
 

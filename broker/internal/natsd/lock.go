@@ -1,11 +1,14 @@
 package natsd
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // lockName is the file in the store directory whose lock says that a broker runs on it. It holds that broker's
@@ -19,8 +22,15 @@ var errLocked = errors.New("the file is locked by another process")
 // ends, however it ends, so a crash never leaves a stale one.
 type storeLock struct{ f *os.File }
 
+const (
+	// lockWait is how long a start waits for the lock of another process: one that was killed a moment ago holds it until
+	// the system has taken back its memory.
+	lockWait = 5 * time.Second
+	lockPoll = 20 * time.Millisecond
+)
+
 // lockStore makes the store directory if needed, checks that it can be written, and takes its lock.
-func lockStore(dir string) (*storeLock, error) {
+func lockStore(ctx context.Context, dir string, log *slog.Logger) (*storeLock, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("the store directory %q cannot be made (%w): choose another store_dir, or make it and give this user write permission", dir, err)
 	}
@@ -29,7 +39,7 @@ func lockStore(dir string) (*storeLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the store directory %q cannot be written (%w): give this user write permission, or choose another store_dir", dir, err)
 	}
-	if err := lockFile(f); err != nil {
+	if err := awaitLock(ctx, f, log); err != nil {
 		defer f.Close()
 		if errors.Is(err, errLocked) {
 			return nil, fmt.Errorf("another weir%s runs on the store directory %q: stop it, or choose another store_dir", holder(f), dir)
@@ -41,6 +51,30 @@ func lockStore(dir string) (*storeLock, error) {
 		return nil, fmt.Errorf("the store directory %q cannot be written (%w): free space or give this user write permission", dir, err)
 	}
 	return &storeLock{f}, nil
+}
+
+// awaitLock takes the lock of f. It waits for a process that is on its way out, and not for a broker in this process.
+func awaitLock(ctx context.Context, f *os.File, log *slog.Logger) error {
+	err := lockFile(f)
+	if !errors.Is(err, errLocked) || holder(f) == fmt.Sprintf(" (process %d)", os.Getpid()) {
+		return err
+	}
+	log.Info("the store directory is locked by another process; waiting for its end", slog.String("holder", strings.TrimSpace(holder(f))),
+		slog.Duration("at_most", lockWait))
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err = lockFile(f); !errors.Is(err, errLocked) {
+				return err
+			}
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // release gives the lock back. The file stays: removing it would let two brokers lock two files of one name.
