@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -25,7 +26,7 @@ func newStream(h *harness) protocol.StreamRef {
 	return h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 }
 
-func (l *log) loaded(id string) bool {
+func (l *log) loaded(id layout.StreamID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.streams[id] != nil
@@ -363,7 +364,7 @@ func TestRowsTrimSweep(t *testing.T) {
 		}
 		synctest.Wait()
 		l := h.openedLog(ref.Basin, e.Log)
-		if _, err := l.getLast(t.Context(), l.subjects+e.ID); !errors.Is(err, js.ErrNotFound) || l.loaded(e.ID) {
+		if _, err := l.getLast(t.Context(), l.subjectOf(e)); !errors.Is(err, js.ErrNotFound) || l.loaded(e.ID) {
 			t.Fatalf("a chunk is left: %v", err)
 		}
 		if _, err := h.catalog.kv.Get(t.Context(), streamKey(ref)); err == nil {

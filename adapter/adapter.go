@@ -17,6 +17,7 @@ import (
 
 	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -62,7 +63,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		return nil, errors.New("adapter: Options.Connect is required")
 	}
 	opts.Replicas = max(1, opts.Replicas)
-	opts.LogsPerBasin = min(max(1, opts.LogsPerBasin), classSpan)
+	opts.Logs = min(max(1, opts.Logs), layout.MaxLogs)
 	if len(opts.Locations) == 0 {
 		opts.Locations = []protocol.LocationName{protocol.DefaultLocationName}
 	}
@@ -97,7 +98,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.openWatermarks(); err != nil {
 		return nil, err
 	}
-	a.commit = durable.NewCommitter(durable.Config{Sync: a.committed(), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: opts.catalogStream()})
+	a.commit = durable.NewCommitter(durable.Config{Sync: a.committed(), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: layout.Catalog(opts.Prefix)})
 	a.reaper = newEmptyReaper(a)
 	if a.catalog, err = openCatalog(ctx, a); err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.checkWatermarks(ctx); err != nil {
 		return nil, err
 	}
-	a.watermarks.Begin(a.opts.catalogStream(), 0)
+	a.watermarks.Begin(layout.Catalog(opts.Prefix), 0)
 	if err := a.commit.Wait(ctx); err != nil {
 		return nil, err
 	}
@@ -174,14 +175,26 @@ func (a *Adapter) watchReconnects(pub *nats.Conn) {
 	}
 }
 
-// logOf returns a basin's log, opening it if needed. The caller has made sure that the basin exists.
+// logOf returns the log of a basin with a number, opening it if needed. The caller has made sure that the basin exists.
 func (a *Adapter) logOf(ctx context.Context, basin protocol.BasinName, n int) (*log, error) {
-	return a.logs.get(ctx, basin, a.logName(basin, n))
+	id, ok := layout.LogOf(basin, n)
+	if !ok {
+		return nil, errNoLog(n)
+	}
+	return a.logs.get(ctx, id.Owner, id.Stream(a.opts.Prefix))
 }
 
-// openedLog returns a basin's log if it is open, or nil.
+// openedLog returns the log of a basin with a number if it is open, or nil.
 func (a *Adapter) openedLog(basin protocol.BasinName, n int) *log {
-	return a.logs.opened(a.logName(basin, n))
+	id, ok := layout.LogOf(basin, n)
+	if !ok {
+		return nil
+	}
+	return a.logs.opened(id.Stream(a.opts.Prefix))
+}
+
+func errNoLog(n int) error {
+	return protocol.Errorf(protocol.CodeStorage, "the catalog names log %d, and there is no log with that number", n)
 }
 
 // Close refuses new appends, settles those in flight until ctx ends, and closes the connections. Appends that cannot be

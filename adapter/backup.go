@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -35,7 +35,7 @@ type bulk struct {
 	get      *js.Getter
 	js       jetstream.JetStream
 	running  chan struct{}
-	restores map[string]*restoredLog // logs that are being filled, by name
+	restores map[restoreKey]*restoredLog
 	active   map[protocol.BasinName]activity
 }
 
@@ -75,7 +75,7 @@ func (a *Adapter) openBulkLocked() error {
 		return fmt.Errorf("prepare for backups: %w", err)
 	}
 	b.get, b.running = get, make(chan struct{}, backupCalls)
-	b.restores, b.active = map[string]*restoredLog{}, map[protocol.BasinName]activity{}
+	b.restores, b.active = map[restoreKey]*restoredLog{}, map[protocol.BasinName]activity{}
 	return nil
 }
 
@@ -87,27 +87,26 @@ func (b *bulk) close() {
 	}
 }
 
-// bulkLog is a log without a sequencer: for reading it as a whole, or filling it before it is in use.
+// bulkLog is a log without a sequencer, for reading it as a whole.
 func (a *Adapter) bulkLog(basin protocol.BasinName, n int) (*log, error) {
 	if _, err := protocol.ParseBasinName(string(basin)); err != nil {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "basin: %v", err)
 	}
-	if n < 0 || n > maxLogNumber {
-		return nil, protocol.Errorf(protocol.CodeInvalid, "log: is %d, 0 to %d are allowed", n, maxLogNumber)
+	id, ok := layout.LogOf(basin, n)
+	if !ok {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "log: there is no log %d", n)
 	}
-	name := a.logName(basin, n)
-	return &log{a: a, name: name, subjects: a.logSubjects(basin, n), logger: a.logger.With(slog.String("log", name)), get: a.bulk.get}, nil
+	name := id.Stream(a.opts.Prefix)
+	return &log{a: a, id: id, name: name, logger: a.logger.With(slog.String("log", name)), get: a.bulk.get}, nil
 }
 
-// maxLogNumber is beyond what a basin can have.
-const maxLogNumber = 1 << 16
-
-// checkStreamID refuses what cannot be the last token of a stream's subject.
-func checkStreamID(id string) error {
-	if raw, err := streamIDEncoding.DecodeString(strings.ToUpper(id)); err != nil || len(raw) != 16 || id != strings.ToLower(id) {
-		return protocol.Errorf(protocol.CodeInvalid, "stream: %.40q is not the id of a stream", id)
+// streamID reads the id of a stream in a request.
+func streamID(id string) (layout.StreamID, error) {
+	parsed, err := layout.ParseStreamID(id)
+	if err != nil {
+		return parsed, protocol.Errorf(protocol.CodeInvalid, "stream: %v", err)
 	}
-	return nil
+	return parsed, nil
 }
 
 // pageBytes is how large a page may be that was asked for with max.
@@ -123,10 +122,13 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 	if len(req.Streams) > protocol.MaxPurgedStreams {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "streams: has %d, at most %d are allowed", len(req.Streams), protocol.MaxPurgedStreams)
 	}
-	for _, id := range req.Streams {
-		if err := checkStreamID(id); err != nil {
+	ids := make([]layout.StreamID, len(req.Streams))
+	for i, id := range req.Streams {
+		parsed, err := streamID(id)
+		if err != nil {
 			return nil, err
 		}
+		ids[i] = parsed
 	}
 	leave, err := a.enterBulk(ctx)
 	if err != nil {
@@ -139,7 +141,7 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 	}
 	purged := make([]bool, len(req.Streams))
 	err = each(ctx, len(req.Streams), func(ctx context.Context, i int) error {
-		oldest, err := l.getNext(ctx, l.subjects+req.Streams[i], 1)
+		oldest, err := l.getNext(ctx, l.subject(req.Basin, ids[i]), 1)
 		if errors.Is(err, js.ErrNotFound) {
 			return nil // never written, or deleted
 		}
@@ -152,13 +154,13 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 	if err != nil {
 		return nil, err
 	}
-	var ids []string
+	var found []string
 	for i, id := range req.Streams {
 		if purged[i] {
-			ids = append(ids, id)
+			found = append(found, id)
 		}
 	}
-	return ids, nil
+	return found, nil
 }
 
 // each calls f for 0 to n-1, some at a time, and returns the first failure.

@@ -2,45 +2,47 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// restoredLog is a log that is being filled. Nobody else writes to it, so its last sequence is how many chunks it has got,
-// also after a restart.
+// restoredLog is a basin's part of a log while the basin is being restored. Only the restore puts chunks of the basin there and
+// nobody removes any, so their number is how far the restore has come, also after a restart.
 type restoredLog struct {
 	*log
-	basin protocol.BasinName
+	basin  protocol.BasinName
+	stream *stream // stands for all streams of the basin in requests to the sequencer
 
 	mu    sync.Mutex    // guards the rest
-	last  js.Seq        // valid if known
-	known bool          // the JetStream stream is there and last is right
+	have  uint64        // chunks of the basin in the log; valid if known
+	known bool          // have is right
 	ended bool          // the restore is over
 	busy  chan struct{} // holds a token while chunks are being stored
-	moved chan struct{} // closed and replaced when last moves
+	moved chan struct{} // closed and replaced when have moves
 }
 
 // ImportChunks implements [protocol.BackupService]. The chunks' places are given by the count of those before them, so
 // that they are stored once, however often they are sent; those that come early wait for their turn.
 func (a *Adapter) ImportChunks(ctx context.Context, req protocol.ImportChunksRequest) error {
+	chunks := make([]restoredChunk, len(req.Chunks))
 	for i := range req.Chunks {
 		c := &req.Chunks[i]
-		if err := checkStreamID(c.Stream); err != nil {
-			return err
+		if _, err := layout.ParseStreamID(c.Stream); err != nil {
+			return protocol.Errorf(protocol.CodeInvalid, "stream: %v", err)
 		}
-		if _, err := chunk.Decode(c.Header, c.Payload); err != nil {
+		decoded, err := chunk.Decode(c.Header, c.Payload)
+		if err != nil {
 			return protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("chunks: number %d, of the stream with id %q, is damaged", i, c.Stream))
 		}
+		chunks[i] = restoredChunk{id: decoded.ID, header: c.Header, payload: c.Payload}
 	}
 	leave, err := a.enterBulk(ctx)
 	if err != nil {
@@ -59,43 +61,59 @@ func (a *Adapter) ImportChunks(ctx context.Context, req protocol.ImportChunksReq
 	if !slices.Contains(a.logNumbers(rec), req.Log) {
 		return protocol.Errorf(protocol.CodeInvalid, "log: the basin has no log %d", req.Log)
 	}
-	l, err := a.restoredLog(req.Basin, req.Log)
+	l, err := a.restoredLog(ctx, req.Basin, req.Log)
 	if err != nil {
-		return err
+		return errNotImported(err)
+	}
+	for i := range chunks {
+		id, err := layout.ParseStreamID(req.Chunks[i].Stream)
+		if err != nil {
+			return err
+		}
+		chunks[i].subject = l.subject(req.Basin, id)
 	}
 	leave()
-	entered = false // who waits for a turn must not keep out the one it waits for
-	if err := l.turn(ctx, req.Basin, req.Log, js.Seq(req.Before)); err != nil {
+	entered = false // a call that waits for its turn must not keep out the one that it waits for
+	if err := l.turn(ctx, req.Before); err != nil {
 		return err
 	}
 	defer func() { <-l.busy }()
 	if _, _, err := a.held(req.Basin, req.Restore); err != nil {
 		return err // lost while it waited
 	}
-	return l.fill(ctx, js.Seq(req.Before), req.Chunks)
+	return l.fill(ctx, req.Before, chunks)
 }
 
-// restoredLog returns the one object for a log that is being filled.
-func (a *Adapter) restoredLog(basin protocol.BasinName, n int) (*restoredLog, error) {
-	l, err := a.bulkLog(basin, n)
+// restoredLog returns the one object for a basin's part of a log.
+func (a *Adapter) restoredLog(ctx context.Context, basin protocol.BasinName, n int) (*restoredLog, error) {
+	l, err := a.logOf(ctx, basin, n)
 	if err != nil {
 		return nil, err
 	}
+	key := restoreKey{basin, n}
 	a.bulk.mu.Lock()
 	defer a.bulk.mu.Unlock()
-	r, ok := a.bulk.restores[l.name]
-	if !ok {
-		r = &restoredLog{log: l, basin: basin, busy: make(chan struct{}, 1), moved: make(chan struct{})}
-		a.bulk.restores[l.name] = r
+	r, ok := a.bulk.restores[key]
+	if !ok || r.log != l {
+		st := &stream{log: l, ref: protocol.StreamRef{Basin: basin}, checks: &checkTime{}, ready: make(chan struct{}), live: live{stats: &a.live}}
+		close(st.ready)
+		r = &restoredLog{log: l, basin: basin, stream: st, busy: make(chan struct{}, 1), moved: make(chan struct{})}
+		a.bulk.restores[key] = r
 	}
 	return r, nil
+}
+
+// restoreKey is a basin's part of a log.
+type restoreKey struct {
+	basin protocol.BasinName
+	log   int
 }
 
 // turnPatience is how long chunks wait for those before them. Their sender may have left.
 const turnPatience = 2 * time.Second
 
 // turn waits until the log has got as many chunks as come before, and takes it.
-func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int, before js.Seq) error {
+func (l *restoredLog) turn(ctx context.Context, before uint64) error {
 	late := time.NewTimer(turnPatience)
 	defer late.Stop()
 	for {
@@ -105,16 +123,16 @@ func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int,
 			return ctx.Err()
 		}
 		l.mu.Lock()
-		known, ended, last, moved := l.known, l.ended, l.last, l.moved
+		known, ended, have, moved := l.known, l.ended, l.have, l.moved
 		l.mu.Unlock()
 		if ended {
 			<-l.busy
 			return errRestoreLost
 		}
 		if !known {
-			last, err := l.ensure(ctx, basin, n)
+			have, err := l.count(ctx, l.basin)
 			if err == nil {
-				l.set(last, true)
+				l.set(have, true)
 			}
 			<-l.busy
 			if err != nil {
@@ -122,18 +140,27 @@ func (l *restoredLog) turn(ctx context.Context, basin protocol.BasinName, n int,
 			}
 			continue
 		}
-		if before <= last {
+		if before <= have {
 			return nil
 		}
 		<-l.busy
 		select {
 		case <-moved:
 		case <-late.C:
-			return protocol.Errorf(protocol.CodeUnavailable, "before: the log has %d chunks, not %d; those between have not come yet", last, before)
+			return protocol.Errorf(protocol.CodeUnavailable, "before: the log has %d chunks, not %d; those between have not come yet", have, before)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// count is how many chunks of a basin the log holds.
+func (l *log) count(ctx context.Context, basin protocol.BasinName) (uint64, error) {
+	n, err := js.Count(ctx, l.a.manage, l.name, l.id.Basin(l.a.opts.Prefix, basin))
+	if js.StreamMissing(err) {
+		return 0, nil
+	}
+	return n, err
 }
 
 // end lets nobody write to the log any more.
@@ -145,40 +172,50 @@ func (l *restoredLog) end() {
 	l.moved = make(chan struct{})
 }
 
-func (l *restoredLog) set(last js.Seq, known bool) {
+func (l *restoredLog) set(have uint64, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last, l.known = last, known
+	l.have, l.known = have, known
 	close(l.moved)
 	l.moved = make(chan struct{})
 }
 
-// fill stores the chunks that are not there yet, durably.
-func (l *restoredLog) fill(ctx context.Context, before js.Seq, chunks []protocol.StoredChunk) (err error) {
-	last := l.last // nobody else moves it
-	if have := uint64(last - before); have < uint64(len(chunks)) {
-		chunks = chunks[have:]
+// fill stores the chunks that are not there yet, durably, through the log's sequencer. After one that fails none of the later
+// ones is stored.
+func (l *restoredLog) fill(ctx context.Context, before uint64, chunks []restoredChunk) error {
+	have := l.have // nobody else moves it
+	if stored := have - before; stored < uint64(len(chunks)) {
+		chunks = chunks[stored:]
 	} else {
-		chunks = nil
+		return l.a.commit.Wait(ctx) // an earlier call may not have waited for it
 	}
-	defer func() { l.set(last, err == nil) }()
-	acks := make([]jetstream.PubAckFuture, 0, len(chunks))
+	l.set(have, false) // until it is known what is stored
+	// Once begun it is not given up: a chunk on its way must be settled before the chunks are counted again.
+	appender := &Appender{st: l.stream}
+	outcomes := make(chan error, len(chunks))
+	sent := 0
+	var failed error
 	for i := range chunks {
-		c := &chunks[i]
-		ack, err := l.a.bulk.js.PublishMsgAsync(&nats.Msg{Subject: l.subjects + c.Stream, Data: c.Payload, Header: nats.Header{
-			chunk.Header:            {c.Header},
-			nats.ExpectedLastSeqHdr: {strconv.FormatUint(uint64(last)+uint64(i), 10)},
-		}}, importOptions...)
-		if err != nil {
-			return errNotImported(err)
+		cost := int64(min(len(chunks[i].payload)+1, protocol.MaxBatchBytes))
+		if failed = l.a.budget.Acquire(ctx, cost); failed != nil {
+			break
 		}
-		acks = append(acks, ack)
+		failed = l.stream.post(&request{ctx: context.Background(), st: l.stream, appender: appender, kind: restoreRequest, cost: cost,
+			restored: &chunks[i], done: func(_ protocol.AppendAck, err error) { outcomes <- err }})
+		if failed != nil {
+			l.a.budget.Release(cost)
+			break
+		}
+		sent++
 	}
-	for _, ack := range acks {
-		if _, err := awaitPubAck(ctx, ack); err != nil {
-			return err
+	for range sent {
+		if err := <-outcomes; failed == nil || errors.Is(failed, errPoisoned) {
+			failed = err
 		}
 	}
-	last += js.Seq(len(chunks))
-	return l.a.commit.Wait(ctx)
+	if failed != nil {
+		return errNotImported(failed)
+	}
+	l.set(have+uint64(len(chunks)), true)
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -28,16 +29,17 @@ func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksReq
 	if err != nil {
 		return page, err
 	}
-	subject := ""
+	subject, all := l.id.Basin(a.opts.Prefix, req.Basin), true
 	if req.Stream != "" {
-		if err := checkStreamID(req.Stream); err != nil {
+		id, err := streamID(req.Stream)
+		if err != nil {
 			return page, err
 		}
-		subject = l.subjects + req.Stream
+		subject, all = l.subject(req.Basin, id), false
 	}
 	page.End, page.Time = req.End, millis(time.Now())
 	if page.End == 0 {
-		page.End, page.Messages, err = l.exportEnd(ctx, subject)
+		page.End, page.Messages, err = l.exportEnd(ctx, subject, all)
 	}
 	if err == nil && page.End > 0 {
 		err = l.exportPage(ctx, subject, max(req.From, 1), pageBytes(req.MaxBytes), &page)
@@ -49,10 +51,10 @@ func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksReq
 	return page, err
 }
 
-// exportEnd returns the place of the newest chunk once it is durable, and with subject "" how many chunks the log holds up
-// to there. Everything at or before it is durable as well.
-func (l *log) exportEnd(ctx context.Context, subject string) (end, messages uint64, err error) {
-	if subject != "" {
+// exportEnd returns the place of the newest chunk of the log, or of one stream, once it is durable, and with all how many chunks
+// match the subject. Everything at or before the place is durable as well.
+func (l *log) exportEnd(ctx context.Context, subject string, all bool) (end, messages uint64, err error) {
+	if !all {
 		newest, err := l.getLast(ctx, subject)
 		if errors.Is(err, js.ErrNotFound) {
 			return 0, 0, nil
@@ -69,7 +71,13 @@ func (l *log) exportEnd(ctx context.Context, subject string) (end, messages uint
 	if err != nil {
 		return 0, 0, errNoStore(err)
 	}
-	return uint64(state.LastSeq), state.Messages, l.a.commit.Wait(ctx)
+	if messages, err = l.get.Pending(ctx, l.name, subject, 1); err != nil {
+		return 0, 0, readFailure(err)
+	}
+	if messages == 0 && l.a.opts.maxReplicas() <= 1 {
+		return 0, 0, nil
+	}
+	return uint64(state.LastSeq), messages, l.a.commit.Wait(ctx)
 }
 
 // exportPage fills the page with what stands from a place on.
@@ -119,11 +127,8 @@ func (l *log) exportPage(ctx context.Context, subject string, from uint64, room 
 // nothingUpTo reports whether the log really has no chunk from a place up to end: a replica that is behind may not have
 // it yet.
 func (l *log) nothingUpTo(ctx context.Context, subject string, from, end uint64) (bool, error) {
-	if l.a.opts.Replicas <= 1 {
+	if l.a.opts.maxReplicas() <= 1 {
 		return true, nil
-	}
-	if subject == "" {
-		subject = l.subjects + "*"
 	}
 	next, err := l.leaderGet(ctx, js.Wanted{Seq: js.Seq(from), NextFor: subject})
 	if errors.Is(err, js.ErrNotFound) {
@@ -139,19 +144,20 @@ func (l *log) exported(m *nats.Msg) (c protocol.StoredChunk, seq uint64, err err
 		return c, 0, errStoredChunk(l, 0, err)
 	}
 	seq = uint64(at)
-	c = protocol.StoredChunk{Header: m.Header.Get(chunk.Header), Payload: m.Data,
-		Stream: strings.TrimPrefix(js.SubjectOf(m), l.subjects)}
-	if err = checkStreamID(c.Stream); err == nil {
-		_, err = chunk.Decode(c.Header, c.Payload)
+	c = protocol.StoredChunk{Header: m.Header.Get(chunk.Header), Payload: m.Data}
+	place, ok := layout.ParseSubject(l.a.opts.Prefix, js.SubjectOf(m))
+	if !ok {
+		return c, 0, errStoredChunk(l, at, fmt.Errorf("its subject %.100q is not that of a stream", js.SubjectOf(m)))
 	}
+	c.Stream = place.ID.String()
+	_, err = chunk.Decode(c.Header, c.Payload)
 	if err != nil {
 		return c, 0, protocol.Wrap(protocol.CodeStorage, err, fmt.Sprintf("message %d of %s, of the stream with id %.40q, is damaged", seq, l.name, c.Stream))
 	}
 	return c, seq, nil
 }
 
-// getBatch fetches the next chunks at or after seq: of a subject, or with "" of the whole log. None means that there are no
-// more.
+// getBatch fetches the next chunks at or after seq: of a subject or wildcard. None means that there are no more.
 func (l *log) getBatch(ctx context.Context, subject string, seq js.Seq, maxBytes int) (msgs []*nats.Msg, err error) {
 	r := js.Request{Subject: subject, Seq: seq, Count: 1000, MaxBytes: maxBytes}
 	_, err = l.get.All(ctx, l.name, r, func(m *nats.Msg) error {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -55,10 +55,10 @@ func (b *bulk) forget(a *Adapter, basin protocol.BasinName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.active, basin)
-	for name, l := range b.restores {
-		if l.basin == basin {
+	for key, l := range b.restores {
+		if key.basin == basin {
 			l.end()
-			delete(b.restores, name)
+			delete(b.restores, key)
 		}
 	}
 }
@@ -125,20 +125,21 @@ func basinOfEntry(e protocol.CatalogEntry) (*basinRecord, error) {
 
 // beginRestore stores the hidden record of a basin that is not there.
 func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore string) error {
-	rec.Logs, rec.DeletedAt, rec.Restoring, rec.Restored = a.opts.LogsPerBasin, time.Time{}, restore, ""
+	rec.DeletedAt, rec.Restoring, rec.Restored = time.Time{}, restore, ""
 	for _, n := range a.logNumbers(rec) {
 		l, err := a.bulkLog(rec.Name, n)
 		if err != nil {
 			return err
 		}
-		last, err := l.lastSeq(ctx)
+		n, err := l.get.Pending(ctx, l.name, l.id.Basin(a.opts.Prefix, rec.Name), 1)
 		switch {
-		case js.StreamMissing(err):
+		case js.NoResponders(err):
 		case err != nil:
-			return errNoStore(err)
-		case last > 0:
+			return readFailure(err)
+		case n > 0:
 			return protocol.Errorf(protocol.CodeStorage,
-				"the JetStream stream %s holds records although there is no basin %q; look at it, and delete it if it is not wanted", l.name, rec.Name)
+				"the JetStream stream %s holds %d chunks of basin %q although there is no such basin; look at them, and purge the subject %s if they are not wanted",
+				l.name, n, rec.Name, l.id.Basin(a.opts.Prefix, rec.Name))
 		}
 	}
 	a.bulk.forget(a, rec.Name)
@@ -177,7 +178,7 @@ func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsR
 		if recs[i], err = streamOfEntry(req.Basin, e); err != nil {
 			return nil, err
 		}
-		recs[i].Log = a.place(b, recs[i].Config.StorageClass, hashOfStream(recs[i]))
+		recs[i].Log = a.place(b, recs[i].Config.StorageClass, recs[i].ID).Number()
 	}
 	revisions, err := a.putStreams(ctx, req.Basin, recs)
 	if err != nil {
@@ -206,28 +207,19 @@ func streamOfEntry(basin protocol.BasinName, e protocol.CatalogEntry) (*streamRe
 	if !rec.DeletedAt.IsZero() {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: stream %.100q is being deleted", string(rec.Name))
 	}
-	return &rec, checkStreamID(rec.ID)
-}
-
-// hashOfStream spreads streams over logs as newStream does.
-func hashOfStream(rec *streamRecord) uint32 {
-	raw, err := streamIDEncoding.DecodeString(strings.ToUpper(rec.ID))
-	if err != nil || len(raw) < 4 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(raw)
+	return &rec, nil
 }
 
 // logNumbers are the logs that streams of a basin can be placed in.
 func (a *Adapter) logNumbers(b *basinRecord) (numbers []int) {
-	for n := range b.Logs {
-		numbers = append(numbers, n)
-	}
-	for i, class := range classes {
-		if c := a.opts.Classes[class]; c != (Class{}) {
-			for n := range min(cmp.Or(c.LogsPerBasin, a.opts.LogsPerBasin), classSpan) {
-				numbers = append(numbers, (i+1)*classSpan+n)
-			}
+	for _, class := range []protocol.StorageClass{protocol.StorageExpress, protocol.StorageStandard} {
+		l := layout.Log{Class: class}
+		logs := cmp.Or(a.opts.Classes[class].Logs, a.opts.Logs)
+		if b.DedicatedLogs > 0 {
+			l.Owner, logs = b.Name, b.DedicatedLogs
+		}
+		for l.Index = range min(logs, layout.MaxLogs) {
+			numbers = append(numbers, l.Number())
 		}
 	}
 	return numbers
@@ -237,7 +229,7 @@ func (a *Adapter) logNumbers(b *basinRecord) (numbers []int) {
 // keys, so that they can be written again.
 func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs []*streamRecord) (revisions []uint64, err error) {
 	acks := make([]jetstream.PubAckFuture, 0, len(recs))
-	prefix := "$KV." + catalogBucket(a.opts.Prefix) + "."
+	prefix := layout.CatalogSubjects(a.opts.Prefix)
 	for _, rec := range recs {
 		value, err := json.Marshal(rec)
 		if err != nil {
@@ -314,12 +306,12 @@ func (a *Adapter) checkRestored(ctx context.Context, rec *basinRecord, req proto
 		if err != nil {
 			return err
 		}
-		last, err := l.lastSeq(ctx)
-		if err != nil && !js.StreamMissing(err) {
+		chunks, err := l.count(ctx, req.Basin)
+		if err != nil {
 			return errNoStore(err)
 		}
-		if uint64(last) != req.Chunks[n] {
-			return protocol.Errorf(protocol.CodeInvalid, "chunks: log %d of the restored basin has %d, not %d", n, last, req.Chunks[n])
+		if chunks != req.Chunks[n] {
+			return protocol.Errorf(protocol.CodeInvalid, "chunks: log %d of the restored basin has %d, not %d", n, chunks, req.Chunks[n])
 		}
 	}
 	return nil

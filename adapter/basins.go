@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -30,6 +31,9 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 	if req.Location != "" && !a.knowsLocation(req.Location) {
 		return info, "", unknownLocation(req.Location)
 	}
+	if req.DedicatedLogs < 0 || req.DedicatedLogs > layout.MaxLogs {
+		return info, "", protocol.Errorf(protocol.CodeInvalid, "dedicated_logs: is %d; allowed is from 0 to %d", req.DedicatedLogs, layout.MaxLogs)
+	}
 	key, err := requestKey(req.RequestToken, askedBasin(req))
 	if err != nil {
 		return info, "", err
@@ -47,18 +51,18 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 		case ok:
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", req.Basin)
 		}
-		info, result, err = a.newBasin(ctx, req.Basin, req.Config, req.Location, key)
+		info, result, err = a.newBasin(ctx, req.Basin, req.Config, req.Location, req.DedicatedLogs, key)
 		return err
 	})
 	return info, result, err
 }
 
 // newBasin stores a basin; a location of "" stands for the default of this moment.
-func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config protocol.BasinConfig, location protocol.LocationName, key string) (protocol.BasinInfo, protocol.ProvisionResult, error) {
+func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config protocol.BasinConfig, location protocol.LocationName, dedicatedLogs int, key string) (protocol.BasinInfo, protocol.ProvisionResult, error) {
 	if location == "" {
 		location = a.defaultLocation()
 	}
-	rec := &basinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Location: location, Logs: a.opts.LogsPerBasin, Key: key}
+	rec := &basinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Location: location, DedicatedLogs: dedicatedLogs, Key: key}
 	revision, err := a.catalog.write(ctx, basinKey(name), rec, 0)
 	if err != nil {
 		return protocol.BasinInfo{}, "", err
@@ -75,7 +79,7 @@ func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req 
 		case !ok && req.Location != "" && !a.knowsLocation(req.Location):
 			return unknownLocation(req.Location)
 		case !ok:
-			info, result, err = a.newBasin(ctx, name, req.Config, req.Location, "")
+			info, result, err = a.newBasin(ctx, name, req.Config, req.Location, req.DedicatedLogs, "")
 			return err
 		case rec.deleting():
 			return basinDeleting(name)
@@ -83,6 +87,8 @@ func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req 
 			return basinRestoring(name)
 		case req.Location != "" && req.Location != rec.Location:
 			return protocol.Errorf(protocol.CodeInvalid, "location: the basin lives in %q and cannot move to %q", rec.Location, req.Location)
+		case req.DedicatedLogs != 0 && req.DedicatedLogs != rec.DedicatedLogs:
+			return protocol.Errorf(protocol.CodeInvalid, "dedicated_logs: the basin was created with %d, and cannot have %d", rec.DedicatedLogs, req.DedicatedLogs)
 		case rec.Config.Equal(req.Config):
 			info, result = rec.info(), protocol.ProvisionNoop
 			return nil

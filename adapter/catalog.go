@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -40,15 +41,10 @@ const (
 
 var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resource was changed by others again and again; nothing was done")
 
-// catalogStream is the JetStream stream behind the bucket.
-func (o *Options) catalogStream() string { return "KV_" + catalogBucket(o.Prefix) }
-
-func catalogBucket(prefix string) string { return strings.ToUpper(prefix) + "_CATALOG" }
-
 // openCatalog opens or creates the bucket and loads it. With shared it goes on following what other servers write.
 func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 	c := &catalog{a: a}
-	bucket := catalogBucket(a.opts.Prefix)
+	bucket := layout.CatalogBucket(a.opts.Prefix)
 	storage := jetstream.FileStorage
 	if a.opts.Memory {
 		storage = jetstream.MemoryStorage
@@ -56,20 +52,63 @@ func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 	setup, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	kv, err := a.js.KeyValue(setup, bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
+	switch {
+	case errors.Is(err, jetstream.ErrBucketNotFound):
 		kv, err = a.js.CreateKeyValue(setup, jetstream.KeyValueConfig{
 			Bucket: bucket, Description: "weir: basins and streams", History: 1, Storage: storage,
-			Replicas: a.opts.Replicas, LimitMarkerTTL: deleteMarkerTTL,
+			Replicas: a.opts.Replicas, LimitMarkerTTL: deleteMarkerTTL, Metadata: map[string]string{layoutKey: layout.Version},
 		})
+		if err == nil {
+			err = a.leastDuplicates(setup, layout.Catalog(a.opts.Prefix))
+		}
+	case err == nil:
+		err = checkLayout(setup, kv)
 	}
 	if err == nil {
-		err = a.made(ctx, a.opts.catalogStream())
+		err = a.made(ctx, layout.Catalog(a.opts.Prefix))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the catalog %s: %w", bucket, err)
 	}
 	c.kv = kv
 	return c, c.load(ctx)
+}
+
+// layoutKey is the metadata of the catalog that names the layout of the store.
+const layoutKey = "weir.layout"
+
+// LayoutError says that the store has another layout than this broker writes.
+type LayoutError struct {
+	Layout string // "": the one that had logs for each basin
+}
+
+func (e *LayoutError) Error() string {
+	return fmt.Sprintf("the store has layout %s and this broker needs layout %s: make a backup with the version of weir that wrote the store (weir backup), "+
+		"and restore it (weir restore) into a broker of this version with an empty store directory", cmp.Or(e.Layout, "1"), layout.Version)
+}
+
+// checkLayout refuses a store of another layout.
+func checkLayout(ctx context.Context, kv jetstream.KeyValue) error {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if is := status.Metadata()[layoutKey]; is != layout.Version {
+		return &LayoutError{is}
+	}
+	return nil
+}
+
+// leastDuplicates shortens the window of duplicates of a bucket's stream, which the client library cannot say.
+func (a *Adapter) leastDuplicates(ctx context.Context, stream string) error {
+	s, err := a.js.Stream(ctx, stream)
+	if err != nil {
+		return err
+	}
+	config := s.CachedInfo().Config
+	config.Duplicates = leastDuplicates
+	_, err = a.js.UpdateStream(ctx, config)
+	return err
 }
 
 // load reads the whole bucket into the view, basins before their streams.
@@ -130,7 +169,7 @@ func (c *catalog) load(ctx context.Context) error {
 		case <-idle.C:
 			stop()
 			return fmt.Errorf("read the catalog %s: JetStream delivers no more of it for %s: it is damaged, restore the store from a backup",
-				catalogBucket(c.a.opts.Prefix), catalogPatience)
+				layout.CatalogBucket(c.a.opts.Prefix), catalogPatience)
 		case <-ctx.Done():
 			stop()
 			return ctx.Err()
@@ -163,7 +202,7 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 	deleted := e.Operation() != jetstream.KeyValuePut
 	if name, ok := strings.CutPrefix(e.Key(), "b."); ok {
 		if deleted {
-			c.view.removeBasin(protocol.BasinName(name), e.Revision())
+			c.forgetBasin(protocol.BasinName(name), e.Revision())
 			return nil
 		}
 		var r basinRecord
@@ -237,6 +276,18 @@ func (c *catalog) forget(key string, revision uint64) {
 	}
 }
 
+// forgetBasin takes a basin that another server removed out of the view, with its streams.
+func (c *catalog) forgetBasin(name protocol.BasinName, revision uint64) {
+	if _, known, ok := c.view.basin(name); !ok || known > revision {
+		return
+	}
+	c.view.removeBasin(name, revision)
+	for _, l := range c.a.logs.all() {
+		l.endLoaded(name)
+		l.forgetBasin(name)
+	}
+}
+
 // write stores a record under key if the key is still at revision (0: absent), durably, and returns the new revision.
 // errConflict means that it is not. Once begun it is not given up when ctx ends, so that the view stays true.
 func (c *catalog) write(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
@@ -281,7 +332,7 @@ func (c *catalog) purge(ctx context.Context, key string, revision uint64) error 
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	// As the bucket's Purge, which does not tell the revision.
-	m := nats.NewMsg("$KV." + catalogBucket(c.a.opts.Prefix) + "." + key)
+	m := nats.NewMsg(layout.CatalogSubjects(c.a.opts.Prefix) + key)
 	m.Header.Set("KV-Operation", "PURGE")
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	ack, err := c.a.js.PublishMsg(ctx, m, jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
@@ -296,6 +347,30 @@ func (c *catalog) purge(ctx context.Context, key string, revision uint64) error 
 		return fmt.Errorf("remove catalog entry %s: %w", key, err)
 	}
 	return nil
+}
+
+// catalogWindow is how many revisions of the catalog one step of removeStreams goes through.
+const catalogWindow = 20_000
+
+// removeStreams removes the entries of all streams of a basin, in steps. The removal of the basin's own entry, which follows,
+// tells other servers and makes it durable.
+func (c *catalog) removeStreams(ctx context.Context, basin protocol.BasinName) error {
+	bucket := layout.Catalog(c.a.opts.Prefix)
+	filter := layout.CatalogSubjects(c.a.opts.Prefix) + "s." + string(basin) + ".>"
+	state, err := js.StreamState(ctx, c.a.manage, bucket)
+	if err != nil {
+		return err
+	}
+	if c.view.countStreams(basin) > purgeAtOnce {
+		for below := state.FirstSeq + catalogWindow; below <= state.LastSeq; below += catalogWindow {
+			began := time.Now()
+			if err := js.Purge(ctx, c.a.manage, bucket, filter, below); err != nil {
+				return err
+			}
+			sleep(ctx, time.Since(began))
+		}
+	}
+	return js.Purge(ctx, c.a.manage, bucket, filter, 0)
 }
 
 // refresh brings what another server wrote under key into the view, after a conflict.

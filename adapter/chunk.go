@@ -18,6 +18,16 @@ type request struct {
 	next     uint64 // of a retireRequest: the seq_num that must still be the next one
 	cost     int64  // metered bytes of an append: of the budget, given back with the answer
 	done     func(protocol.AppendAck, error)
+	// restored is the chunk of a restoreRequest.
+	restored *restoredChunk
+}
+
+// restoredChunk is a chunk that is stored as it is.
+type restoredChunk struct {
+	id      string
+	subject string
+	header  string
+	payload []byte
 }
 
 type requestKind uint8
@@ -26,6 +36,7 @@ const (
 	appendRequest   requestKind = iota
 	terminalRequest             // ends the stream: a terminal trim record
 	sealRequest                 // writes a state chunk, so that the chunks before it can be purged
+	restoreRequest              // stores a chunk of a backup
 	retireRequest               // ends the stream as terminalRequest does if nothing was appended since it was looked at
 )
 
@@ -59,6 +70,8 @@ type pending struct {
 	purged bool // what stood at seq was purged: whether it was stored is not known
 	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.
 	before *pending
+	// restored is the chunk itself if it comes from a backup; then the state after it and the records are not known here.
+	restored *restoredChunk
 }
 
 // fits reports whether an append of n records and so many metered bytes can join the chunk.

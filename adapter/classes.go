@@ -1,14 +1,17 @@
 package adapter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -21,8 +24,7 @@ const (
 	CompressionS2   Compression = "s2"
 )
 
-// Class says what is special about the logs of a storage class. With the zero value nothing is, and the class's streams
-// live in the basin's common logs.
+// Class says what is special about the logs of a storage class. With the zero value nothing is.
 type Class struct {
 	// Replicas is the number of copies; 0: Options.Replicas.
 	Replicas int
@@ -30,47 +32,24 @@ type Class struct {
 	Compression Compression
 	// Durability is when an append counts as done; "": Options.Durability.
 	Durability Durability
-	// LogsPerBasin is the number of logs that the streams of the class in one basin are spread over; 0:
-	// Options.LogsPerBasin.
-	LogsPerBasin int
+	// Logs is the number of logs that all basins share; 0: Options.Logs.
+	Logs int
 }
 
-// classSpan is how many logs a basin can have of a kind: log n is one of the common ones below classSpan, then come
-// those of the classes, as many each.
-const classSpan = 64
-
-// classes are the storage classes in the order of their logs' numbers, behind the common ones.
-var classes = [...]protocol.StorageClass{protocol.StorageStandard, protocol.StorageExpress}
-
-// classOf is the storage class whose streams log n was made for; "" for a common one.
-func classOf(n int) protocol.StorageClass {
-	if i := n/classSpan - 1; i >= 0 && i < len(classes) {
-		return classes[i]
+// place chooses the log of a new stream of a basin.
+func (a *Adapter) place(b *basinRecord, class protocol.StorageClass, id layout.StreamID) layout.Log {
+	l := layout.Log{Class: class}
+	logs := cmp.Or(a.opts.Classes[class].Logs, a.opts.Logs)
+	if b.DedicatedLogs > 0 {
+		l.Owner, logs = b.Name, b.DedicatedLogs
 	}
-	return ""
+	l.Index = int(id.Hash() % uint32(min(max(1, logs), layout.MaxLogs)))
+	return l
 }
 
-// place chooses the log of a new stream; hash spreads the streams over those of a kind.
-func (a *Adapter) place(b *basinRecord, class protocol.StorageClass, hash uint32) int {
+// logClass is what applies to the logs of a storage class, completed by what applies to all.
+func (a *Adapter) logClass(class protocol.StorageClass) Class {
 	c := a.opts.Classes[class]
-	if c == (Class{}) {
-		return int(hash % uint32(max(1, b.Logs)))
-	}
-	logs := c.LogsPerBasin
-	if logs == 0 {
-		logs = a.opts.LogsPerBasin
-	}
-	for i, name := range classes {
-		if name == class {
-			return (i+1)*classSpan + int(hash%uint32(min(logs, classSpan)))
-		}
-	}
-	return int(hash % uint32(max(1, b.Logs)))
-}
-
-// logClass is what applies to log n: that of its class, completed by what applies to all.
-func (a *Adapter) logClass(n int) Class {
-	c := a.opts.Classes[classOf(n)]
 	if c.Replicas == 0 {
 		c.Replicas = a.opts.Replicas
 	}
@@ -105,18 +84,22 @@ func (c Compression) storage() jetstream.StoreCompression {
 	return jetstream.NoCompression
 }
 
-// logConfig is the JetStream stream for log n of a basin.
-func (a *Adapter) logConfig(name string, basin protocol.BasinName, n int) jetstream.StreamConfig {
+// leastDuplicates is the shortest window in which JetStream recognizes message ids again. weir sends none, and a start reads
+// everything that lies within the window.
+const leastDuplicates = 100 * time.Millisecond
+
+// logConfig is the JetStream stream of a log.
+func (a *Adapter) logConfig(id layout.Log) jetstream.StreamConfig {
 	storage := jetstream.FileStorage
 	if a.opts.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	class := a.logClass(n)
+	class := a.logClass(id.Class)
 	c := jetstream.StreamConfig{
-		Name:        name,
-		Description: "weir: records of basin " + string(basin) + ", log " + strconv.Itoa(n),
-		Metadata:    map[string]string{"weir.basin": string(basin), "weir.log": strconv.Itoa(n)},
-		Subjects:    []string{a.logSubjects(basin, n) + "*"},
+		Name:        id.Stream(a.opts.Prefix),
+		Description: fmt.Sprintf("weir: records of streams created with storage class %s, log %d", id.Class, id.Index),
+		Metadata:    map[string]string{"weir.class": string(id.Class), "weir.log": strconv.Itoa(id.Index), "weir.layout": layout.Version},
+		Subjects:    []string{id.Filter(a.opts.Prefix)},
 		Storage:     storage,
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardNew,
@@ -124,25 +107,26 @@ func (a *Adapter) logConfig(name string, basin protocol.BasinName, n int) jetstr
 		Compression: class.Compression.storage(),
 		AllowDirect: true,
 		DenyDelete:  true,
+		Duplicates:  leastDuplicates,
 		MaxAge:      0, // weir's own retention keeps the newest chunk of every stream
 	}
-	if name := classOf(n); name != "" {
-		c.Description += ", storage class " + string(name)
-		c.Metadata["weir.class"] = string(name)
+	if id.Owner != "" {
+		c.Description += " of basin " + string(id.Owner)
+		c.Metadata["weir.basin"] = string(id.Owner)
 	}
 	return c
 }
 
 // conform brings an existing log of a class to what its class says now, as far as the class says something. A log that
 // cannot be changed goes on as it is.
-func (l *log) conform(ctx context.Context, basin protocol.BasinName, n int) {
-	class := l.a.opts.Classes[classOf(n)]
+func (l *log) conform(ctx context.Context) {
+	class := l.a.opts.Classes[l.id.Class]
 	if class.Replicas == 0 && class.Compression == "" {
 		return
 	}
 	if err := l.update(ctx, class); err != nil {
 		l.logger.Warn("a log could not be brought to the settings of its storage class; it stays as it is",
-			slog.String("basin", string(basin)), slog.Any("error", err))
+			slog.Any("error", err))
 	}
 }
 
@@ -175,13 +159,13 @@ func (l *log) update(ctx context.Context, class Class) error {
 	return nil
 }
 
-// logsOf returns the numbers of a basin's logs that exist in JetStream or are open.
-func (a *Adapter) logsOf(ctx context.Context, basin protocol.BasinName) (logs []int, err error) {
-	seen := map[int]bool{}
+// dedicatedLogs returns the logs of a basin's own that exist in JetStream or are open.
+func (a *Adapter) dedicatedLogs(ctx context.Context, basin protocol.BasinName) (logs []layout.Log, err error) {
+	seen := map[layout.Log]bool{}
 	note := func(name string) {
-		if b, n, ok := a.parseLogName(name); ok && b == basin && !seen[n] {
-			seen[n] = true
-			logs = append(logs, n)
+		if id, ok := layout.ParseLog(a.opts.Prefix, name); ok && id.Owner == basin && !seen[id] {
+			seen[id] = true
+			logs = append(logs, id)
 		}
 	}
 	for _, name := range a.logs.names() {
@@ -189,7 +173,7 @@ func (a *Adapter) logsOf(ctx context.Context, basin protocol.BasinName) (logs []
 	}
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
-	names := a.js.StreamNames(ctx, jetstream.WithStreamListSubject(a.opts.Prefix+".log."+string(basin)+".>"))
+	names := a.js.StreamNames(ctx, jetstream.WithStreamListSubject(a.opts.Prefix+".log.*.*."+string(basin)+".>"))
 	for name := range names.Name() {
 		note(name)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -38,59 +39,127 @@ func (h *harness) logNumber(ref protocol.StreamRef) int {
 	return e.Log
 }
 
-func TestClassesShareTheCommonLogsByDefault(t *testing.T) {
-	h := newHarness(t, inMemory, func(o *Options) { o.LogsPerBasin = 3 })
-	b := h.basin("test-basin", protocol.BasinConfig{})
+func TestBasinsShareTheLogsOfAClass(t *testing.T) {
+	h := newHarness(t, inMemory, func(o *Options) { o.Logs = 3 })
+	used := map[string]bool{}
 	for i := range 20 {
-		for _, class := range classes {
-			ref := h.stream(b, fmt.Sprintf("%s-%d", class, i), ofClass(class))
-			if n := h.logNumber(ref); n >= 3 {
-				t.Fatalf("a stream of class %s lives in log %d", class, n)
+		b := h.basin(fmt.Sprintf("test-basin-%d", i), protocol.BasinConfig{})
+		for _, class := range []protocol.StorageClass{protocol.StorageStandard, protocol.StorageExpress} {
+			ref := h.stream(b, string(class), ofClass(class))
+			h.mustAppend(ref, body("x"))
+			info := h.logInfo(ref)
+			if info.Config.Metadata["weir.class"] != string(class) || info.Config.Metadata["weir.basin"] != "" {
+				t.Fatalf("a stream of class %s lives in %+v", class, info.Config)
 			}
+			used[info.Config.Name] = true
 		}
+	}
+	if len(used) != 6 {
+		t.Fatalf("20 basins have the logs %v", used)
 	}
 }
 
-func TestAClassWithSettingsHasLogsOfItsOwn(t *testing.T) {
-	h := newHarness(t, withClass(protocol.StorageStandard, Class{Compression: CompressionS2, LogsPerBasin: 2}))
+func TestAClassHasSettingsOfItsOwn(t *testing.T) {
+	h := newHarness(t, withClass(protocol.StorageStandard, Class{Compression: CompressionS2, Logs: 2}))
 	b := h.basin("test-basin", protocol.BasinConfig{})
 	logs := map[int]bool{}
 	for i := range 20 {
 		ref := h.stream(b, fmt.Sprintf("standard-%d", i), ofClass(protocol.StorageStandard))
 		h.mustAppend(ref, body("x"))
 		logs[h.logNumber(ref)] = true
-		info := h.logInfo(ref)
-		if info.Config.Compression != jetstream.S2Compression || info.Config.Metadata["weir.class"] != "standard" {
+		if info := h.logInfo(ref); info.Config.Compression != jetstream.S2Compression {
 			t.Fatalf("its log has %+v", info.Config)
 		}
 	}
-	if len(logs) != 2 || !logs[classSpan] || !logs[classSpan+1] {
+	if len(logs) != 2 || !logs[layout.MaxLogs] || !logs[layout.MaxLogs+1] {
 		t.Fatalf("the class has the logs %v", logs)
 	}
 	ref := h.stream(b, "express", ofClass(protocol.StorageExpress))
 	h.mustAppend(ref, body("x"))
-	if info := h.logInfo(ref); h.logNumber(ref) != 0 || info.Config.Compression != jetstream.NoCompression || info.Config.Metadata["weir.class"] != "" {
+	if info := h.logInfo(ref); h.logNumber(ref) != 0 || info.Config.Compression != jetstream.NoCompression {
 		t.Fatalf("the other class is in log %d: %+v", h.logNumber(ref), info.Config)
 	}
-	names, err := h.logsOf(t.Context(), b)
-	if err != nil || len(names) != 3 {
-		t.Fatalf("the basin has the logs %v, %v", names, err)
+}
+
+func TestStreamsStayWhenLogsAreAdded(t *testing.T) {
+	h := newHarness(t)
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	var refs []protocol.StreamRef
+	for i := range 10 {
+		refs = append(refs, h.stream(b, fmt.Sprintf("old-%d", i), protocol.StreamConfig{}))
+		h.mustAppend(refs[i], body("x"))
 	}
+	h.opts.Logs = 4
 	h.reopen()
-	if err := h.DeleteBasin(t.Context(), b); err != nil {
-		t.Fatal(err)
+	for _, ref := range refs {
+		if n := h.logNumber(ref); n != 0 {
+			t.Fatalf("%v went to log %d", ref, n)
+		}
+		if got := h.read(ref, 0); len(got) != 1 {
+			t.Fatalf("%d records", len(got))
+		}
 	}
-	eventually(t, "the basin is gone", func() bool {
-		_, err := h.GetBasinConfig(t.Context(), b)
+	used := map[int]bool{}
+	for i := range 40 {
+		used[h.logNumber(h.stream(b, fmt.Sprintf("new-%d", i), protocol.StreamConfig{}))] = true
+	}
+	if len(used) != 4 {
+		t.Fatalf("new streams live in %v", used)
+	}
+}
+
+func (h *harness) basinRemoved(b protocol.BasinName) {
+	h.t.Helper()
+	if err := h.DeleteBasin(h.t.Context(), b); err != nil {
+		h.t.Fatal(err)
+	}
+	eventually(h.t, "the basin is removed", func() bool {
+		_, err := h.GetBasinConfig(h.t.Context(), b)
 		return protocol.CodeOf(err) == protocol.CodeBasinNotFound
 	})
-	if left, err := h.logsOf(t.Context(), b); err != nil || len(left) != 0 {
+}
+
+func TestDedicatedLogs(t *testing.T) {
+	h := newHarness(t)
+	big, err := protocol.ParseBasinName("big-tenant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: big, DedicatedLogs: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		ref := h.stream(big, fmt.Sprintf("s-%d", i), protocol.StreamConfig{})
+		h.mustAppend(ref, body("x"))
+		if info := h.logInfo(ref); info.Config.Metadata["weir.basin"] != "big-tenant" {
+			t.Fatalf("its log is %+v", info.Config)
+		}
+	}
+	small := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(small, body("x"))
+	if logs, err := h.dedicatedLogs(t.Context(), big); err != nil || len(logs) != 2 {
+		t.Fatalf("it has the logs %v, %v", logs, err)
+	}
+	h.reopen()
+	if got := h.read(protocol.StreamRef{Basin: big, Stream: "s-3"}, 0); len(got) != 1 {
+		t.Fatalf("%d records", len(got))
+	}
+	h.basinRemoved(big)
+	if left, err := h.dedicatedLogs(t.Context(), big); err != nil || len(left) != 0 {
 		t.Fatalf("the logs %v are left, %v", left, err)
+	}
+	if got := h.read(small, 0); len(got) != 1 {
+		t.Fatalf("the other basin has %d records", len(got))
+	}
+	for _, logs := range []int{-1, layout.MaxLogs + 1} {
+		if _, _, err := h.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: big, DedicatedLogs: logs}); protocol.CodeOf(err) != protocol.CodeInvalid {
+			t.Fatalf("with %d logs: %v", logs, err)
+		}
 	}
 }
 
 func TestChangingAClassLaterMovesNothing(t *testing.T) {
-	h := newHarness(t, inMemory, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1}))
+	h := newHarness(t, inMemory, withClass(protocol.StorageStandard, Class{Logs: 1}))
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", ofClass(protocol.StorageExpress))
 	change := protocol.StreamReconfiguration{StorageClass: protocol.Set(protocol.StorageStandard)}
 	config, err := h.ReconfigureStream(t.Context(), ref, change)
@@ -103,12 +172,12 @@ func TestChangingAClassLaterMovesNothing(t *testing.T) {
 }
 
 func TestALogFollowsItsClassAtTheNextStart(t *testing.T) {
-	h := newHarness(t, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1}))
+	h := newHarness(t, withClass(protocol.StorageStandard, Class{Logs: 1}))
 	b := h.basin("test-basin", protocol.BasinConfig{})
-	ref, common := h.stream(b, "s", ofClass(protocol.StorageStandard)), h.stream(b, "c", protocol.StreamConfig{})
+	ref, common := h.stream(b, "s", ofClass(protocol.StorageStandard)), h.stream(b, "c", ofClass(protocol.StorageExpress))
 	h.mustAppend(ref, body("a"))
 	h.mustAppend(common, body("a"))
-	h.opts.Classes[protocol.StorageStandard] = Class{LogsPerBasin: 1, Compression: CompressionS2}
+	h.opts.Classes[protocol.StorageStandard] = Class{Logs: 1, Compression: CompressionS2}
 	h.reopen()
 	h.mustAppend(ref, body("b"))
 	h.mustAppend(common, body("b"))
@@ -116,7 +185,7 @@ func TestALogFollowsItsClassAtTheNextStart(t *testing.T) {
 		t.Fatalf("its compression is %v", c)
 	}
 	if c := h.logInfo(common).Config.Compression; c != jetstream.NoCompression {
-		t.Fatalf("the compression of the common log is %v", c)
+		t.Fatalf("the compression of the other log is %v", c)
 	}
 	if got := h.read(ref, 0); len(got) != 2 {
 		t.Fatalf("%d records", len(got))
@@ -126,31 +195,6 @@ func TestALogFollowsItsClassAtTheNextStart(t *testing.T) {
 	h.mustAppend(ref, body("c"))
 	if got := h.read(ref, 0); len(got) != 3 {
 		t.Fatalf("%d records", len(got))
-	}
-}
-
-// A restore goes on after a restart with other settings: its logs have no sequencer, and follow their class all the same.
-func TestALogThatIsBeingFilledFollowsItsClass(t *testing.T) {
-	h := newHarness(t, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1}))
-	b := h.basin("test-basin", protocol.BasinConfig{})
-	h.mustAppend(h.stream(b, "s", ofClass(protocol.StorageStandard)), body("a"))
-	h.opts.Classes[protocol.StorageStandard] = Class{LogsPerBasin: 1, Compression: CompressionS2}
-	h.reopen()
-	leave, err := h.enterBulk(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer leave()
-	l, err := h.restoredLog(b, classSpan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.ensure(t.Context(), b, classSpan); err != nil {
-		t.Fatal(err)
-	}
-	s, err := h.js.Stream(t.Context(), l.name)
-	if err != nil || s.CachedInfo().Config.Compression != jetstream.S2Compression {
-		t.Fatalf("%+v, %v", s, err)
 	}
 }
 
@@ -164,7 +208,7 @@ func TestDurabilityOfAClass(t *testing.T) {
 		{DurabilityGroup, "", true, true},
 	} {
 		t.Run(fmt.Sprintf("base=%s/class=%s", c.base, c.class), func(t *testing.T) {
-			h := newHarness(t, withClass(protocol.StorageStandard, Class{LogsPerBasin: 1, Durability: c.class}),
+			h := newHarness(t, withClass(protocol.StorageStandard, Class{Logs: 1, Durability: c.class}),
 				func(o *Options) { o.Durability = c.base })
 			b := h.basin("test-basin", protocol.BasinConfig{})
 			for name, waits := range map[protocol.StorageClass]bool{protocol.StorageStandard: c.classWaits, protocol.StorageExpress: c.restWait} {

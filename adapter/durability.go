@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/adapter/layout"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/durable"
@@ -124,26 +126,6 @@ func (a *Adapter) made(ctx context.Context, stream string) error {
 	return a.commit.Wait(ctx)
 }
 
-// removeAll purges a subject of a log, the log's newest message perhaps included. JetStream then notes the last sequence
-// in a block of its own, and removes the one before: until both are on disk, a power cut may leave neither. The log's
-// watermark must not take that for a loss.
-func (l *log) removeAll(ctx context.Context, subject string) error {
-	l.a.watermarks.Suspend(l.name)
-	if err := l.a.commit.Wait(ctx); err != nil {
-		l.a.watermarks.Resume(l.name)
-		return err
-	}
-	// When one of these fails, nobody knows what is on disk, and the watermark stays away until the next start.
-	if err := l.purge(ctx, subject, 0); err != nil {
-		return err
-	}
-	if err := l.a.commit.Wait(ctx); err != nil {
-		return err
-	}
-	l.a.watermarks.Resume(l.name)
-	return nil
-}
-
 // checkWatermarks refuses the start when records are missing, unless the operator has accepted exactly that. It is called
 // once, when the catalog is loaded and no log is open. A log that goes with its basin, or went when a crash came, may be
 // behind its watermark.
@@ -155,7 +137,7 @@ func (a *Adapter) checkWatermarks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	needed := func(name string) bool { return name == a.opts.catalogStream() || a.needs(name) }
+	needed := func(name string) bool { return name == layout.Catalog(a.opts.Prefix) || a.needs(name) }
 	return a.watermarks.Check(stored, needed, a.opts.AcceptLoss)
 }
 

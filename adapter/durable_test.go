@@ -210,7 +210,7 @@ func startAt(t *testing.T, h *harness, ref protocol.StreamRef, next uint64) {
 		t.Fatal(err)
 	}
 	c := chunk.Chunk{ID: "start", Next: next, Last: 7}
-	m := &nats.Msg{Subject: l.subjects + e.ID, Header: nats.Header{chunk.Header: {c.EncodeHeader()}}}
+	m := &nats.Msg{Subject: l.subjectOf(e), Header: nats.Header{chunk.Header: {c.EncodeHeader()}}}
 	if _, err := h.js.PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}

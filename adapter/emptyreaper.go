@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 	"golang.org/x/sync/errgroup"
@@ -48,7 +49,7 @@ func newEmptyReaper(a *Adapter) *emptyReaper { return &emptyReaper{a: a} }
 type waiting struct {
 	at     uint64 // seconds
 	ref    protocol.StreamRef
-	id     string
+	id     layout.StreamID
 	checks *checkTime
 }
 
@@ -160,7 +161,7 @@ func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err e
 	}
 	newest := storedChunk{}
 	if !e.checks.fresh.Load() {
-		newest, err = l.getLast(ctx, l.subjects+e.ID)
+		newest, err = l.getLast(ctx, l.subjectOf(e))
 		if err != nil && !errors.Is(err, js.ErrNotFound) {
 			return 0, err
 		}
@@ -207,7 +208,7 @@ func (m *emptyReaper) next(ds []deadline) uint64 {
 // retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,
 // because the sequencer can refuse it; then follows what every deletion does.
 func (m *emptyReaper) retire(ctx context.Context, l *log, e *streamEntry, newest *storedChunk) (deleted bool, err error) {
-	if empty, err := l.empty(ctx, l.subjects+e.ID, newest, millis(time.Now())); !empty || err != nil {
+	if empty, err := l.empty(ctx, l.subjectOf(e), newest, millis(time.Now())); !empty || err != nil {
 		return false, err
 	}
 	st, err := l.open(ctx, e, e.checks.fresh.Load())

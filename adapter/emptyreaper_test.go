@@ -30,7 +30,7 @@ func (h *harness) deadlines(ref protocol.StreamRef) []deadline {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	newest, _ := l.getLast(h.t.Context(), l.subjects+e.ID)
+	newest, _ := l.getLast(h.t.Context(), l.subjectOf(e))
 	ds := e.deadlines(newest.lastAppend(), newest.emptied())
 	slices.SortFunc(ds, func(a, b deadline) int { return int(a.At) - int(b.At) })
 	return ds
@@ -360,7 +360,7 @@ func TestRetireIsRefusedWhenTheStreamIsInUse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			newest, err := l.getLast(t.Context(), l.subjects+e.ID)
+			newest, err := l.getLast(t.Context(), l.subjectOf(e))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -385,7 +385,7 @@ func TestRetireIsRefusedAfterAnAppendOfAnotherServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newest, err := l.getLast(t.Context(), l.subjects+e.ID)
+	newest, err := l.getLast(t.Context(), l.subjectOf(e))
 	if err != nil || !newest.emptied() {
 		t.Fatal(newest, err)
 	}

@@ -128,11 +128,6 @@ func (l *log) lastSeq(ctx context.Context) (js.Seq, error) {
 	return state.LastSeq, err
 }
 
-// purge removes the chunks of a subject below seq; with seq 0 all of them.
-func (l *log) purge(ctx context.Context, subject string, seq js.Seq) error {
-	return js.Purge(ctx, l.a.manage, l.name, subject, seq)
-}
-
 // decode turns a stored message into a chunk, and verifies its checksum.
 func (l *log) decode(m *nats.Msg) (storedChunk, error) {
 	seq, err := js.SeqOf(m)

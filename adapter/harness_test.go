@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -112,6 +113,16 @@ func (h *harness) handle(ref protocol.StreamRef) *Stream {
 		h.t.Fatal(err)
 	}
 	return s
+}
+
+// logName is the JetStream stream behind a log of a basin.
+func (h *harness) logName(basin protocol.BasinName, n int) string {
+	h.t.Helper()
+	id, ok := layout.LogOf(basin, n)
+	if !ok {
+		h.t.Fatalf("there is no log %d", n)
+	}
+	return id.Stream(h.Adapter.opts.Prefix)
 }
 
 type outcome struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -35,7 +36,7 @@ type janitor struct {
 
 	mu      sync.Mutex
 	trims   map[*stream]struct{} // with a reference each
-	streams map[string]*streamEntry
+	streams map[layout.StreamID]*streamEntry
 	basins  map[protocol.BasinName]struct{}
 
 	at       protocol.StreamRef // where the sweep goes on; owned by run
@@ -43,7 +44,7 @@ type janitor struct {
 }
 
 func newJanitor(a *Adapter) *janitor {
-	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[string]*streamEntry{},
+	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[layout.StreamID]*streamEntry{},
 		basins: map[protocol.BasinName]struct{}{}}
 	a.catalog.view.eachDeleting(func(name protocol.BasinName) { j.basins[name] = struct{}{} },
 		func(e *streamEntry) { j.streams[e.ID] = e })
@@ -110,7 +111,7 @@ func (j *janitor) run(ctx context.Context) {
 func (j *janitor) work(ctx context.Context) {
 	j.mu.Lock()
 	trims, streams, basins := j.trims, j.streams, j.basins
-	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[string]*streamEntry{}, map[protocol.BasinName]struct{}{}
+	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[layout.StreamID]*streamEntry{}, map[protocol.BasinName]struct{}{}
 	j.mu.Unlock()
 	for st := range trims {
 		if err := st.purgeTrimmed(ctx); err != nil && !st.log.closed() {
@@ -158,7 +159,7 @@ func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	if st := l.end(e.ID); st != nil {
 		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
 	}
-	if err := l.removeAll(ctx, l.subjects+e.ID); err != nil {
+	if err := l.removeStream(ctx, e.Basin, e.ID); err != nil {
 		return err
 	}
 	if err := j.a.catalog.remove(ctx, streamKey(e.ref()), now.revision); err != nil {
@@ -169,47 +170,73 @@ func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	return nil
 }
 
-// purgeBasin removes a deleted basin's logs, its streams' names, and then its own.
+// purgeBasin removes a deleted basin's chunks and logs, its streams' names, and then its own.
 func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
 	rec, revision, ok := j.a.catalog.view.basin(name)
 	if !ok || !rec.deleting() {
 		return nil
 	}
-	entries := j.a.catalog.view.markPurging(name)
+	streams := map[int][]layout.StreamID{} // by log
+	for _, e := range j.a.catalog.view.markPurging(name) {
+		streams[e.Log] = append(streams[e.Log], e.ID)
+	}
 	j.a.logs.bar(name)
-	logs, err := j.a.logsOf(ctx, name)
-	if err != nil {
+	var shared []*log
+	for number, ids := range streams {
+		id, ok := layout.LogOf(name, number)
+		if !ok || id.Owner != "" {
+			continue
+		}
+		l, err := j.a.logOf(ctx, name, number)
+		if err != nil {
+			return err
+		}
+		if err := l.endBasin(ctx, name); err != nil {
+			return err
+		}
+		shared = append(shared, l)
+		if err := l.removeBasin(ctx, name, ids); err != nil {
+			return err
+		}
+	}
+	if rec.DedicatedLogs > 0 {
+		if err := j.removeDedicatedLogs(ctx, name); err != nil {
+			return err
+		}
+	}
+	if err := j.a.catalog.removeStreams(ctx, name); err != nil {
 		return err
 	}
-	for _, n := range logs {
-		if err := j.a.removeLog(ctx, name, n); err != nil {
-			return err
-		}
+	// Nothing can be opened in the basin until its entry is removed, and from then on a basin of the same name may come.
+	for _, l := range shared {
+		l.forgetBasin(name)
 	}
-	for _, e := range entries {
-		if err := j.a.catalog.kv.Purge(ctx, streamKey(e.ref()), jetstream.PurgeTTL(deleteMarkerTTL)); err != nil {
-			return err
-		}
-	}
+	j.a.logs.unbar(name)
 	if err := j.a.catalog.remove(ctx, basinKey(name), revision); err != nil {
 		return err
 	}
-	j.a.logs.unbar(name)
 	j.a.catalog.view.removeBasin(name, revision)
 	return nil
 }
 
-// removeLog stops a log's sequencer and deletes the JetStream stream with all records.
-func (a *Adapter) removeLog(ctx context.Context, basin protocol.BasinName, n int) error {
-	name := a.logName(basin, n)
-	if err := a.logs.remove(ctx, name, basinDeleting(basin)); err != nil {
+// removeDedicatedLogs stops the sequencers of a basin's own logs and deletes their JetStream streams with all records.
+func (j *janitor) removeDedicatedLogs(ctx context.Context, basin protocol.BasinName) error {
+	logs, err := j.a.dedicatedLogs(ctx, basin)
+	if err != nil {
 		return err
 	}
-	a.watermarks.Remove(name)
-	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
-	defer cancel()
-	if err := a.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return err
+	for _, id := range logs {
+		name := id.Stream(j.a.opts.Prefix)
+		if err := j.a.logs.remove(ctx, name, basinDeleting(basin)); err != nil {
+			return err
+		}
+		j.a.watermarks.Remove(name)
+		bounded, cancel := context.WithTimeout(ctx, js.Timeout)
+		err := j.a.js.DeleteStream(bounded, name)
+		cancel()
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return err
+		}
 	}
 	return nil
 }
@@ -249,7 +276,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	if err != nil {
 		return err
 	}
-	subject := l.subjects + e.ID
+	subject := l.subjectOf(e)
 	newest, err := l.getLast(ctx, subject)
 	if errors.Is(err, js.ErrNotFound) {
 		return nil

@@ -107,8 +107,8 @@ func (v *view) setDefaultLocation(name protocol.LocationName, revision uint64) {
 // askedBasin is what the idempotency key of a create is derived from: the configuration and, with decision D-1, the
 // location as requested. Keys of requests without a location are those that older versions stored.
 func askedBasin(req protocol.CreateBasinRequest) any {
-	if req.Location == "" {
+	if req.Location == "" && req.DedicatedLogs == 0 {
 		return req.Config
 	}
-	return []any{req.Config, req.Location}
+	return []any{req.Config, req.Location, req.DedicatedLogs}
 }

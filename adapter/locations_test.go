@@ -72,7 +72,7 @@ func TestBasinsOfOlderVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := basinRecord{Name: "old-basin", CreatedAt: time.Now().UTC(), Logs: 1, Key: key}
+	old := basinRecord{Name: "old-basin", CreatedAt: time.Now().UTC(), Key: key}
 	value, err := json.Marshal(old)
 	if err != nil {
 		t.Fatal(err)

@@ -14,14 +14,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
 // A log is one JetStream stream in use: its sequencer, its connections, and the streams of it that are loaded.
 type log struct {
 	a           *Adapter
+	id          layout.Log
 	name        string // of the JetStream stream
-	subjects    string // prefix of the streams' subjects, with the dot
 	logger      *slog.Logger
 	pub         *nats.Conn
 	get         *js.Getter
@@ -31,56 +32,38 @@ type log struct {
 	stop        context.CancelFunc // ends the sequencer at once
 
 	mu      sync.Mutex
-	streams map[string]*stream // loaded or loading, by id
-	reloads int                // how often another server's writes made the loaded states stale
-	closing bool               // the log is being deleted
+	streams map[layout.StreamID]*stream // loaded or loading, by id
+	reloads int                         // how often another server's writes made the loaded states stale
+	closing bool                        // the log is being deleted
+	// ending are the basins that are being removed: a stream of theirs takes no append, also when it is opened later.
+	ending map[protocol.BasinName]struct{}
 }
 
-// logName is the JetStream stream behind log n of a basin.
-func (a *Adapter) logName(basin protocol.BasinName, n int) string {
-	return strings.ToUpper(a.opts.Prefix) + "_LOG_" + string(basin) + "_" + strconv.Itoa(n)
-}
-
-// parseLogName is the inverse of logName.
-func (a *Adapter) parseLogName(name string) (basin protocol.BasinName, n int, ok bool) {
-	rest, isLog := strings.CutPrefix(name, strings.ToUpper(a.opts.Prefix)+"_LOG_")
-	cut := strings.LastIndexByte(rest, '_')
-	if !isLog || cut < 0 {
-		return "", 0, false
-	}
-	n, err := strconv.Atoi(rest[cut+1:])
-	return protocol.BasinName(rest[:cut]), n, err == nil
-}
-
-// needs reports whether a JetStream stream is a log of a basin that exists and is not being deleted.
+// needs reports whether a JetStream stream is a log that holds, or may hold, records of a stream that lives.
 func (a *Adapter) needs(name string) bool {
-	basin, _, isLog := a.parseLogName(name)
-	if !isLog {
-		return false
-	}
-	b, _, ok := a.catalog.view.basin(basin)
-	return ok && !b.deleting() && !b.hidden()
+	id, isLog := layout.ParseLog(a.opts.Prefix, name)
+	return isLog && a.catalog.view.anyStreamIn(id)
 }
 
-func (a *Adapter) logSubjects(basin protocol.BasinName, n int) string {
-	return a.opts.Prefix + ".log." + string(basin) + "." + strconv.Itoa(n) + "."
+// StorageSubjects are the subjects that only weir may publish to, for the given prefix.
+func StorageSubjects(prefix string) []string { return layout.Subjects(prefix) }
+
+// subject is that of a stream of the log.
+func (l *log) subject(basin protocol.BasinName, id layout.StreamID) string {
+	return l.id.Subject(l.a.opts.Prefix, basin, id)
 }
 
-// StorageSubjects are the subjects that only weir may publish to, for the given prefix: those of the logs, of the usage
-// and of the catalog.
-func StorageSubjects(prefix string) []string {
-	return []string{prefix + ".log.>", prefix + ".usage.>", "$KV." + catalogBucket(prefix) + ".>"}
-}
+func (l *log) subjectOf(e *streamEntry) string { return l.subject(e.Basin, e.ID) }
 
 // openLog makes sure that the JetStream stream is there and starts its sequencer.
 func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
-	basin, n, ok := a.parseLogName(name)
+	id, ok := layout.ParseLog(a.opts.Prefix, name)
 	if !ok {
 		return nil, fmt.Errorf("%q is not the name of a log", name)
 	}
-	l := &log{a: a, name: name, subjects: a.logSubjects(basin, n), streams: map[string]*stream{}}
+	l := &log{a: a, id: id, name: name, streams: map[layout.StreamID]*stream{}}
 	l.logger = a.logger.With(slog.String("log", l.name))
-	last, err := l.ensure(ctx, basin, n)
+	last, err := l.ensure(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +73,7 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
 	l.seq.proven = a.proven
-	if a.logClass(n).Durability != DurabilityInterval || !a.syncs() {
+	if a.logClass(id.Class).Durability != DurabilityInterval || !a.syncs() {
 		l.seq.commit = a.commit
 		a.watermarks.Begin(l.name, last)
 	} else {
@@ -120,19 +103,19 @@ func (l *log) onPubAck(m *nats.Msg) {
 }
 
 // ensure creates the JetStream stream if it is missing and returns its last sequence.
-func (l *log) ensure(ctx context.Context, basin protocol.BasinName, n int) (js.Seq, error) {
+func (l *log) ensure(ctx context.Context) (js.Seq, error) {
 	last, err := l.lastSeq(ctx)
 	if err == nil {
-		l.conform(ctx, basin, n)
+		l.conform(ctx)
 	}
 	if !js.StreamMissing(err) {
 		return last, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
-	_, err = l.a.js.CreateStream(ctx, l.a.logConfig(l.name, basin, n))
+	_, err = l.a.js.CreateStream(ctx, l.a.logConfig(l.id))
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "the basin's log cannot be created")
+		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "a log cannot be created")
 	}
 	l.a.watermarks.Remove(l.name) // one of a predecessor
 	if err := l.a.made(ctx, l.name); err != nil {
@@ -151,9 +134,12 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
-		st = &stream{log: l, ref: e.ref(), subject: l.subjects + e.ID, id: e.ID, cipher: e.Cipher, checks: e.checks, ready: make(chan struct{}),
+		st = &stream{log: l, ref: e.ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher, checks: e.checks, ready: make(chan struct{}),
 			live: live{stats: &l.a.live}}
 		l.streams[e.ID] = st
+		if _, ending := l.ending[e.Basin]; ending {
+			st.ended.Store(true)
+		}
 		st.settings.Store(settingsOf(l.a.catalog.current(e))) // a change that comes later finds st here
 	}
 	st.refs++
@@ -263,7 +249,7 @@ func (l *log) closed() bool {
 }
 
 // end makes a stream refuse appends, and returns it if it is loaded or loading.
-func (l *log) end(id string) *stream {
+func (l *log) end(id layout.StreamID) *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := l.streams[id]
@@ -273,8 +259,57 @@ func (l *log) end(id string) *stream {
 	return st
 }
 
+// endBasin makes the streams of a basin refuse appends, those that are opened later as well, and returns once everything that
+// was in flight for them is settled.
+func (l *log) endBasin(ctx context.Context, basin protocol.BasinName) error {
+	loaded := l.endLoaded(basin)
+	return each(ctx, len(loaded), func(ctx context.Context, i int) error {
+		select {
+		case <-loaded[i].ready: // one that failed to load has nothing in flight
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		loaded[i].ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
+		return ctx.Err()
+	})
+}
+
+// endLoaded marks the streams of a basin, until forgetBasin, and returns those that are loaded or loading.
+func (l *log) endLoaded(basin protocol.BasinName) (loaded []*stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ending == nil {
+		l.ending = map[protocol.BasinName]struct{}{}
+	}
+	l.ending[basin] = struct{}{}
+	for _, st := range l.streams {
+		if st.ref.Basin == basin {
+			st.ended.Store(true)
+			loaded = append(loaded, st)
+		}
+	}
+	return loaded
+}
+
+// forgetBasin drops the loaded streams of a basin that is removed. A basin of the same name may come.
+func (l *log) forgetBasin(basin protocol.BasinName) {
+	l.mu.Lock()
+	delete(l.ending, basin)
+	var dropped []*stream
+	for id, st := range l.streams {
+		if st.ref.Basin == basin && st.ended.Load() {
+			delete(l.streams, id)
+			dropped = append(dropped, st)
+		}
+	}
+	l.mu.Unlock()
+	for _, st := range dropped {
+		st.live.close(errStreamDeleted)
+	}
+}
+
 // drop forgets a loaded stream; its handles get reason.
-func (l *log) drop(id string, reason error) {
+func (l *log) drop(id layout.StreamID, reason error) {
 	l.mu.Lock()
 	st := l.streams[id]
 	delete(l.streams, id)

@@ -17,7 +17,7 @@ type logs struct {
 
 	mu       sync.Mutex                      // guards what follows; nothing is called with it held but sequencers' inboxes
 	slots    map[string]*logSlot             // by name of the JetStream stream
-	removing map[protocol.BasinName]struct{} // no log of these is opened any more
+	removing map[protocol.BasinName]struct{} // no log of their own is opened any more
 	closed   bool                            // no log and no task is begun any more
 	failed   error                           // see Adapter.Fail
 }
@@ -39,9 +39,10 @@ func (s *logSlot) opened() *log {
 	}
 }
 
-// get returns the log of a basin, opening it if needed. The caller has made sure that the basin exists.
-func (r *logs) get(ctx context.Context, basin protocol.BasinName, name string) (*log, error) {
-	slot, err := r.slotOf(basin, name)
+// get returns a log by the name of its JetStream stream, opening it if needed. owner is the basin that has it for itself, or
+// "".
+func (r *logs) get(ctx context.Context, owner protocol.BasinName, name string) (*log, error) {
+	slot, err := r.slotOf(owner, name)
 	if err != nil {
 		return nil, err
 	}
@@ -53,14 +54,14 @@ func (r *logs) get(ctx context.Context, basin protocol.BasinName, name string) (
 	}
 }
 
-func (r *logs) slotOf(basin protocol.BasinName, name string) (*logSlot, error) {
+func (r *logs) slotOf(owner protocol.BasinName, name string) (*logSlot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if slot, ok := r.slots[name]; ok {
 		return slot, nil
 	}
-	if _, removing := r.removing[basin]; removing {
-		return nil, basinDeleting(basin)
+	if _, removing := r.removing[owner]; removing {
+		return nil, basinDeleting(owner)
 	}
 	if r.closed {
 		return nil, errDraining
@@ -131,7 +132,7 @@ func (r *logs) names() []string {
 	return names
 }
 
-// bar lets no log of a basin be opened any more, until unbar.
+// bar lets no log of a basin's own be opened any more, until unbar.
 func (r *logs) bar(basin protocol.BasinName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

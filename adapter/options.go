@@ -36,10 +36,11 @@ type Options struct {
 	Memory bool
 	// Replicas is the number of copies of everything; default 1.
 	Replicas int
-	// LogsPerBasin is the number of logs that the streams of a new basin are spread over; default 1, at most 64.
-	LogsPerBasin int
-	// Classes gives storage classes logs of their own. A stream lives in a log of the class that it was created with; to
-	// change its class later changes only what it says.
+	// Logs is the number of logs that all basins share, for each storage class; default 1, at most layout.MaxLogs. A stream
+	// stays in the log that it was created in, so that more can be added later.
+	Logs int
+	// Classes says what is special about the logs of storage classes. A stream lives in a log of the class that it was
+	// created with; to change its class later changes only what it says.
 	Classes map[protocol.StorageClass]Class
 	// Locations are the names of the places where basins can be made; the first is the default until another is set, and
 	// where basins are taken to live that were made before there were locations. Default: the one called "local".

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -22,8 +23,8 @@ type basinRecord struct {
 	Config    protocol.BasinConfig `json:"config"`
 	// Location is fixed at creation; empty in what was stored before there were locations.
 	Location protocol.LocationName `json:"location,omitempty"`
-	// Logs is how many logs the basin's new streams are spread over.
-	Logs int `json:"logs"`
+	// DedicatedLogs is how many logs the basin has for itself in each storage class; 0: it shares those of the account.
+	DedicatedLogs int `json:"dedicated_logs,omitempty"`
 	// Restoring is the id of the restore that is filling the basin: nobody sees it until that ends. Restored is the id of
 	// the restore that did.
 	Restoring string `json:"restoring,omitempty"`
@@ -34,8 +35,8 @@ type basinRecord struct {
 
 type streamRecord struct {
 	Name      protocol.StreamName           `json:"name"`
-	ID        string                        `json:"id"`
-	Log       int                           `json:"log"`
+	ID        layout.StreamID               `json:"id"`
+	Log       int                           `json:"log"` // layout.Log.Number
 	CreatedAt time.Time                     `json:"created_at"`
 	DeletedAt time.Time                     `json:"deleted_at,omitzero"`
 	Cipher    protocol.Cipher               `json:"cipher,omitempty"`
@@ -49,7 +50,7 @@ type streamRecord struct {
 type streamEntry struct {
 	Basin     protocol.BasinName
 	Name      protocol.StreamName
-	ID        string
+	ID        layout.StreamID
 	Key       string
 	Cipher    protocol.Cipher
 	config    unique.Handle[protocol.ResolvedStreamConfig]
@@ -110,7 +111,7 @@ func (e *streamEntry) info() protocol.StreamInfo {
 }
 
 func (r *basinRecord) info() protocol.BasinInfo {
-	return protocol.BasinInfo{Name: r.Name, CreatedAt: r.CreatedAt, DeletedAt: r.DeletedAt, Location: r.Location}
+	return protocol.BasinInfo{Name: r.Name, CreatedAt: r.CreatedAt, DeletedAt: r.DeletedAt, Location: r.Location, DedicatedLogs: r.DedicatedLogs}
 }
 
 func (r *basinRecord) deleting() bool { return !r.DeletedAt.IsZero() }

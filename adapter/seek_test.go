@@ -12,8 +12,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// layout is a stream of random chunks among those of another stream, and the naive list of its records.
-func layout(t *testing.T, h *harness, b protocol.BasinName, rng *rand.Rand, name string) (ref protocol.StreamRef, list []protocol.Position) {
+// scatter is a stream of random chunks among those of another stream, and the naive list of its records.
+func scatter(t *testing.T, h *harness, b protocol.BasinName, rng *rand.Rand, name string) (ref protocol.StreamRef, list []protocol.Position) {
 	t.Helper()
 	mode, uncapped := protocol.TimestampClientRequire, true
 	config := protocol.StreamConfig{TimestampingMode: &mode, Uncapped: &uncapped}
@@ -58,7 +58,7 @@ func TestSeekAgreesWithANaiveList(t *testing.T) {
 	b := h.basin("test-basin", protocol.BasinConfig{})
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 3))
-		ref, list := layout(t, h, b, rng, string(rune('a'+seed)))
+		ref, list := scatter(t, h, b, rng, string(rune('a'+seed)))
 		trim := uint64(0)
 		for pass := range 3 { // with what the index saw, cold, and trimmed
 			if pass == 1 {

@@ -191,6 +191,9 @@ func (s *sequencer) admit(r *request, now uint64) {
 	case retireRequest:
 		s.admitRetire(r, now)
 		return
+	case restoreRequest:
+		s.admitRestored(r)
+		return
 	}
 	if r.appender.failed {
 		s.reject(r, 0, errPoisoned)
@@ -284,6 +287,18 @@ func (s *sequencer) admitRetire(r *request, now uint64) {
 	s.admitTerminal(r, now)
 }
 
+// admitRestored makes a chunk of one that a backup holds. After one that failed none of the same appender is stored, so that
+// the chunks of a restore have no gap.
+func (s *sequencer) admitRestored(r *request) {
+	if r.appender.failed {
+		s.reject(r, 0, errPoisoned)
+		return
+	}
+	p := &pending{st: r.st, id: r.restored.id, restored: r.restored, header: r.restored.header, wire: r.restored.payload}
+	p.replies = append(p.replies, reply{req: r})
+	s.open = append(s.open, p)
+}
+
 // admitSeal writes a state chunk if nothing is on its way that would serve as the newest chunk as well.
 func (s *sequencer) admitSeal(r *request, now uint64) {
 	st := r.st
@@ -324,8 +339,10 @@ func (s *sequencer) publishAll() {
 			p.st.open = nil
 		}
 		s.open[i] = nil
-		c := p.chunk()
-		p.header = c.EncodeHeader()
+		if p.restored == nil {
+			c := p.chunk()
+			p.header = c.EncodeHeader()
+		}
 		s.flight = append(s.flight, p)
 		s.publish(p)
 	}
@@ -335,7 +352,10 @@ func (s *sequencer) publishAll() {
 // publish sends one chunk to stand right behind all that was sent before.
 func (s *sequencer) publish(p *pending) {
 	pub := publication{token: s.token, subject: p.st.subject, header: p.header, expected: s.last, wire: p.wire}
-	if s.shared {
+	switch {
+	case p.restored != nil:
+		pub.subject = p.restored.subject
+	case s.shared:
 		pub.checkSubject, pub.subjectLast = true, p.st.live.newest()
 		if p.before != nil {
 			pub.subjectLast = p.before.seq
@@ -404,6 +424,10 @@ func (s *sequencer) settleDurable(n uint64) {
 }
 
 func (s *sequencer) finish(p *pending) {
+	if p.restored != nil {
+		s.answerAll(p)
+		return
+	}
 	st := p.st
 	if st.newest == p {
 		st.newest = nil
@@ -426,13 +450,18 @@ func (s *sequencer) finish(p *pending) {
 	if trimmed && !p.after.terminal {
 		s.upkeep.trimmed(st)
 	}
-	for i := range p.replies {
-		r := &p.replies[i]
-		s.answer(r.req, r.ack, r.err)
-	}
+	s.answerAll(p)
 	if !kept {
 		freeWire(p.wire)
 		p.wire = nil
+	}
+}
+
+// answerAll answers everything that hangs on a chunk that is durable.
+func (s *sequencer) answerAll(p *pending) {
+	for i := range p.replies {
+		r := &p.replies[i]
+		s.answer(r.req, r.ack, r.err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -44,7 +45,7 @@ type sizes struct {
 // sizeChange is a stream to be measured.
 type sizeChange struct {
 	ref protocol.StreamRef
-	id  string
+	id  layout.StreamID
 }
 
 // sizeState is what is known of the size of one stream. It is shared by all entries of an incarnation.
@@ -57,7 +58,7 @@ type sizeState struct {
 func newSizes(a *Adapter) *sizes { return &sizes{a: a} }
 
 // touch notes that a stream has changed. It costs a look at a flag when that is known already.
-func (z *sizes) touch(ref protocol.StreamRef, id string, s *sizeState) {
+func (z *sizes) touch(ref protocol.StreamRef, id layout.StreamID, s *sizeState) {
 	if s.changed.Load() || s.changed.Swap(true) {
 		return
 	}
@@ -174,7 +175,7 @@ func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
 	if err != nil {
 		return 0, ignoreMissing(err)
 	}
-	subject := l.subjects + e.ID
+	subject := l.subjectOf(e)
 	newest, err := l.getLast(ctx, subject)
 	if err != nil || newest.Trim == protocol.TerminalTrimPoint {
 		return 0, ignoreMissing(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -21,7 +22,7 @@ var (
 type stream struct {
 	log      *log
 	ref      protocol.StreamRef
-	id       string
+	id       layout.StreamID
 	subject  string
 	cipher   protocol.Cipher // fixed at the stream's creation
 	settings atomic.Pointer[settings]

@@ -2,15 +2,11 @@ package adapter
 
 import (
 	"context"
-	"encoding/base32"
-	"encoding/binary"
 	"log/slog"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -94,13 +90,12 @@ func (a *Adapter) provision(ctx context.Context, ref protocol.StreamRef, step fu
 }
 
 func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basinRecord, config protocol.StreamConfig, key string) (*streamEntry, error) {
-	id := uuid.New()
 	rec := &streamRecord{
-		Name: ref.Stream, ID: strings.ToLower(streamIDEncoding.EncodeToString(id[:])),
+		Name: ref.Stream, ID: layout.NewStreamID(a.catalog.view.nextBucket(ref.Basin)),
 		CreatedAt: time.Now().UTC(),
 		Cipher:    b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
 	}
-	rec.Log = a.place(b, rec.Config.StorageClass, binary.BigEndian.Uint32(id[:4]))
+	rec.Log = a.place(b, rec.Config.StorageClass, rec.ID).Number()
 	rec.armIdle(false, rec.CreatedAt)
 	revision, err := a.catalog.write(ctx, streamKey(ref), rec, 0)
 	if err != nil {
@@ -114,8 +109,6 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basi
 	a.reaper.watch(e)
 	return e, nil
 }
-
-var streamIDEncoding = base32.HexEncoding.WithPadding(base32.NoPadding)
 
 // reconfigure stores a new configuration and lets the appends sequenced from now on see it.
 func (a *Adapter) reconfigure(ctx context.Context, old *streamEntry, config protocol.ResolvedStreamConfig) error {
@@ -176,11 +169,11 @@ func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef,
 // DeleteStream marks a stream as deleted in the catalog, which decides it, and ends it with a terminal trim behind the
 // appends that are queued. The janitor removes its chunks and then its name (control plane 4.6).
 func (a *Adapter) DeleteStream(ctx context.Context, ref protocol.StreamRef) error {
-	return a.deleteStream(ctx, ref, "")
+	return a.deleteStream(ctx, ref, layout.StreamID{})
 }
 
-// deleteStream is DeleteStream for one incarnation of the stream; any, when id is empty.
-func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id string) error {
+// deleteStream is DeleteStream for one incarnation of the stream; any, when id is zero.
+func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id layout.StreamID) error {
 	var marked *streamEntry
 	err := a.catalog.change(ctx, streamKey(ref), func() error {
 		e, basinOK, _ := a.catalog.view.stream(ref)
@@ -189,7 +182,7 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id s
 			return basinNotFound(ref.Basin)
 		case e == nil:
 			return streamNotFound(ref)
-		case e.deleting(), id != "" && e.ID != id:
+		case e.deleting(), id != (layout.StreamID{}) && e.ID != id:
 			return nil
 		}
 		rec := e.record()
@@ -264,7 +257,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 			return nil, err
 		}
 		// A deletion that was marked before the stream was loaded may not have found it. One that comes now does.
-		if now, _, _ := a.catalog.view.stream(ref); now == nil || now.ID != e.ID || now.deleting() {
+		if now, _, purging := a.catalog.view.stream(ref); now == nil || now.ID != e.ID || now.deleting() || purging {
 			st.release()
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -75,7 +76,7 @@ func TestRowsTrimTask(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.getLast(t.Context(), l.subjects+e.ID); err != js.ErrNotFound {
+		if _, err := l.getLast(t.Context(), l.subjectOf(e)); err != js.ErrNotFound {
 			t.Fatalf("a chunk is left: %v", err)
 		}
 		if _, err := h.catalog.kv.Get(t.Context(), streamKey(ref)); err == nil {
@@ -286,15 +287,15 @@ func TestRowsBasinDeletionTask(t *testing.T) {
 	})
 }
 
-// refusing is a JetStream that deletes nothing while it fails.
+// refusing is a JetStream that takes no message while it fails, which is how a catalog entry is removed.
 type refusing struct {
 	jetstream.JetStream
 	fails atomic.Bool
 }
 
-func (r *refusing) DeleteStream(ctx context.Context, name string) error {
+func (r *refusing) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	if r.fails.Load() {
-		return errors.New("not now")
+		return nil, errors.New("not now")
 	}
-	return r.JetStream.DeleteStream(ctx, name)
+	return r.JetStream.PublishMsg(ctx, m, opts...)
 }

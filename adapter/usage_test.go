@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -239,7 +240,7 @@ func TestSizesBesideDamage(t *testing.T) {
 	record := protocol.Record{Body: []byte("0123456789")}
 	h.mustAppend(bad, record)
 	h.mustAppend(good, record)
-	if _, err := h.js.Publish(t.Context(), h.logSubjects(b, 0)+h.entry(bad).ID, []byte("no chunk")); err != nil {
+	if _, err := h.js.Publish(t.Context(), layout.Log{Class: protocol.StorageExpress}.Subject("s2", b, h.entry(bad).ID), []byte("no chunk")); err != nil {
 		t.Fatal(err)
 	}
 	check := func(what string) {

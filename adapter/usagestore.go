@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirstream/weir/adapter/layout"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -49,7 +51,7 @@ var ErrUsageExists = errors.New("the name has a value already")
 
 // UsageStore returns the store of usage. It needs no closing.
 func (a *Adapter) UsageStore() *UsageStore {
-	upper, root := strings.ToUpper(a.opts.Prefix), a.opts.Prefix+".usage."
+	upper, root := strings.ToUpper(a.opts.Prefix), layout.UsageSubjects(a.opts.Prefix)
 	return &UsageStore{a: a,
 		general: usageStream{name: upper + "_USAGE", about: "weir: usage metrics", subjects: []string{root + "h.>", root + "d.>", root + "x.>"}},
 		samples: usageStream{name: upper + "_USAGE_STREAMS", about: "weir: sizes of streams over time", subjects: []string{root + usageSamples + ">"}},
@@ -116,7 +118,7 @@ func (u *UsageStore) publish(ctx context.Context, name string, value []byte, opt
 	if err := u.ensure(ctx, s); err != nil {
 		return err
 	}
-	if _, err := u.a.js.Publish(ctx, u.a.opts.Prefix+".usage."+name, value, opts...); err != nil {
+	if _, err := u.a.js.Publish(ctx, layout.UsageSubjects(u.a.opts.Prefix)+name, value, opts...); err != nil {
 		s.mu.Lock()
 		s.made = false // it may have been deleted
 		s.mu.Unlock()
@@ -128,7 +130,7 @@ func (u *UsageStore) publish(ctx context.Context, name string, value []byte, opt
 // Remove removes the values whose names a NATS wildcard pattern matches.
 func (u *UsageStore) Remove(ctx context.Context, pattern string) error {
 	s := u.streamOf(pattern)
-	err := js.Purge(ctx, u.a.manage, s.name, u.a.opts.Prefix+".usage."+pattern, 0)
+	err := js.Purge(ctx, u.a.manage, s.name, layout.UsageSubjects(u.a.opts.Prefix)+pattern, 0)
 	if js.StreamMissing(err) {
 		return nil
 	}
@@ -139,7 +141,7 @@ func (u *UsageStore) Remove(ctx context.Context, pattern string) error {
 // newer later.
 func (u *UsageStore) Scan(ctx context.Context, pattern string, yield func(name string, value []byte)) error {
 	s := u.streamOf(pattern)
-	root := u.a.opts.Prefix + ".usage."
+	root := layout.UsageSubjects(u.a.opts.Prefix)
 	for next := js.Seq(1); ; {
 		last, n, err := u.batch(ctx, s, root+pattern, next, func(subject string, value []byte) {
 			yield(strings.TrimPrefix(subject, root), value)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidwall/btree"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -24,6 +25,7 @@ type basinView struct {
 	revision uint64
 	streams  btree.Map[string, *streamEntry]
 	bytes    uint64 // stored in the streams, as of their last measurements
+	created  uint64 // where the count of streams ever created goes on, see nextBucket
 	// purging is set when the basin's logs are being removed: nothing in it can be opened any more.
 	purging bool
 	// provisioning is held for reading while a stream is created and for writing while the basin is marked as deleted,
@@ -78,13 +80,14 @@ func (v *view) putStream(e *streamEntry) (old *streamEntry) {
 	if old, ok := b.streams.Get(string(e.Name)); ok && old.revision > e.revision {
 		return old
 	}
+	b.created = max(b.created, uint64(e.ID.Bucket())*layout.BucketStreams)
 	if old, _ = b.streams.Set(string(e.Name), e); old != nil && old.ID != e.ID {
 		b.forgetSizeLocked(old)
 	}
 	return old
 }
 
-func (v *view) removeStream(ref protocol.StreamRef, id string) {
+func (v *view) removeStream(ref protocol.StreamRef, id layout.StreamID) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if b, ok := v.basins.Get(string(ref.Basin)); ok {
@@ -93,6 +96,38 @@ func (v *view) removeStream(ref protocol.StreamRef, id string) {
 			b.forgetSizeLocked(e)
 		}
 	}
+}
+
+// nextBucket is the bucket of a new stream of a basin. Those that follow one another share it. After a start the count goes
+// on at the beginning of the last bucket.
+func (v *view) nextBucket(basin protocol.BasinName) uint32 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, ok := v.basins.Get(string(basin))
+	if !ok {
+		return 0
+	}
+	n := b.created / layout.BucketStreams
+	b.created++
+	return uint32(n) //nolint:gosec // 2^41 streams in a basin
+}
+
+// anyStreamIn reports whether a stream that is not being deleted lives in a log.
+func (v *view) anyStreamIn(id layout.Log) (found bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	number := id.Number()
+	v.basins.Scan(func(name string, b *basinView) bool {
+		if b.deleting() || b.hidden() || id.Owner != "" && string(id.Owner) != name {
+			return true
+		}
+		b.streams.Scan(func(_ string, e *streamEntry) bool {
+			found = e.Log == number && !e.deleting()
+			return !found
+		})
+		return !found
+	})
+	return found
 }
 
 // removeBasin takes out a basin that was removed at revision, unless it has a successor already.

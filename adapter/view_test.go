@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -8,11 +9,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
+// testID is an id that follows from a name.
+func testID(name string) (id layout.StreamID) {
+	sum := sha256.Sum256([]byte(name))
+	copy(id[4:], sum[:])
+	return id
+}
+
 func viewEntry(basin protocol.BasinName, name string, revision uint64) *streamEntry {
-	return newStreamEntry(basin, &streamRecord{Name: protocol.StreamName(name), ID: name + fmt.Sprint(revision)}, revision, &checkTime{})
+	return newStreamEntry(basin, &streamRecord{Name: protocol.StreamName(name), ID: testID(fmt.Sprint(name, revision))}, revision, &checkTime{})
 }
 
 // naivePage is control plane 1.4 on a sorted list.
@@ -87,9 +96,9 @@ func TestViewKeepsTheNewest(t *testing.T) {
 	var v view
 	b := protocol.BasinName("test-basin")
 	v.putStream(viewEntry(b, "s", 9)) // no such basin yet
-	v.putBasin(&basinRecord{Name: b, Logs: 2}, 5)
-	v.putBasin(&basinRecord{Name: b, Logs: 1}, 4)
-	if rec, revision, ok := v.basin(b); !ok || rec.Logs != 2 || revision != 5 {
+	v.putBasin(&basinRecord{Name: b, DedicatedLogs: 2}, 5)
+	v.putBasin(&basinRecord{Name: b, DedicatedLogs: 1}, 4)
+	if rec, revision, ok := v.basin(b); !ok || rec.DedicatedLogs != 2 || revision != 5 {
 		t.Fatalf("%+v at %d", rec, revision)
 	}
 	ref := protocol.StreamRef{Basin: b, Stream: "s"}
@@ -98,7 +107,7 @@ func TestViewKeepsTheNewest(t *testing.T) {
 	if e, _, _ := v.stream(ref); e == nil || e.revision != 8 {
 		t.Fatalf("%+v", e)
 	}
-	v.removeStream(ref, "another incarnation")
+	v.removeStream(ref, testID("another incarnation"))
 	if e, _, _ := v.stream(ref); e == nil {
 		t.Fatal("removed by another incarnation's id")
 	}

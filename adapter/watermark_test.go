@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/weirstream/weir/adapter/internal/durable"
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -103,7 +104,7 @@ func TestStartNoticesALostCatalogEntry(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		h.stream(b, name, protocol.StreamConfig{})
 	}
-	name := h.Adapter.opts.catalogStream()
+	name := layout.Catalog(h.Adapter.opts.Prefix)
 	h.restart(func(dir string) { rot(t, newestBlock(t, dir, name), 0.95) })
 	if lost := openFails(t, h); len(lost) != 1 || lost[0].Log != name {
 		t.Fatalf("lost %+v", lost)
@@ -113,7 +114,7 @@ func TestStartNoticesALostCatalogEntry(t *testing.T) {
 // markedCatalog returns the name of the catalog's JetStream stream, which must be marked at its end.
 func (h *harness) markedCatalog() string {
 	h.t.Helper()
-	name := h.Adapter.opts.catalogStream()
+	name := layout.Catalog(h.Adapter.opts.Prefix)
 	s, err := h.js.Stream(h.t.Context(), name)
 	if err != nil {
 		h.t.Fatal(err)
@@ -228,17 +229,34 @@ func (h *harness) deleteAll(refs ...protocol.StreamRef) {
 	}
 }
 
+// loseLog restarts the server without a log of the basin's.
+func (h *harness) loseLog(basin protocol.BasinName) {
+	h.t.Helper()
+	name := h.logName(basin, 0)
+	h.restart(func(dir string) {
+		if err := os.RemoveAll(filepath.Join(dir, "jetstream", "$G", "streams", name)); err != nil {
+			h.t.Fatal(err)
+		}
+	})
+}
+
+// The records of deleted streams are no loss, and neither is a log that held nothing else.
+func TestNoLossIsSeenWithoutStreams(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(ref, body("x"))
+	h.deleteAll(ref)
+	h.loseLog(ref.Basin)
+	h.open()
+	h.mustAppend(h.stream(ref.Basin, "t", protocol.StreamConfig{}), body("y"))
+	h.reopen()
+}
+
 func TestAcceptedLossOfALogIsOver(t *testing.T) {
 	h := newHarness(t)
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 	h.mustAppend(ref, body("x"))
-	h.deleteAll(ref) // so that nothing opens the log
-	name := h.logName(ref.Basin, 0)
-	h.restart(func(dir string) {
-		if err := os.RemoveAll(filepath.Dir(filepath.Dir(newestBlock(t, dir, name)))); err != nil {
-			t.Fatal(err)
-		}
-	})
+	h.loseLog(ref.Basin)
 	h.opts.AcceptLoss = openFails(t, h).Code()
 	h.open()
 	h.opts.AcceptLoss = ""

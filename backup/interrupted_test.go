@@ -87,7 +87,7 @@ var errLost = protocol.Errorf(protocol.CodeUnavailable, "the answer was lost")
 
 // TestLostAnswers: whichever answer is lost, the restore goes on and nothing is there twice.
 func TestLostAnswers(t *testing.T) {
-	src := inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 2 })
+	src := inMemory(t, func(c *conf.Config) { c.Logs = 2 })
 	refs := everyState(t, src)
 	dir, _ := save(t, src, backup.SaveOptions{PageBytes: 500})
 	total := 0
@@ -107,7 +107,7 @@ func TestLostAnswers(t *testing.T) {
 
 // TestInterruptedRestore: wherever a restore ends, what shows is complete, and the next one finishes the work.
 func TestInterruptedRestore(t *testing.T) {
-	src := inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 2 })
+	src := inMemory(t, func(c *conf.Config) { c.Logs = 2 })
 	refs := everyState(t, src)
 	dir, _ := save(t, src, backup.SaveOptions{})
 	for calls := 1; ; calls++ {
@@ -141,7 +141,7 @@ func TestInterruptedRestore(t *testing.T) {
 
 // TestRestartInTheMiddle: a broker that is restarted goes on with the restore where it was.
 func TestRestartInTheMiddle(t *testing.T) {
-	src := inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 2 })
+	src := inMemory(t, func(c *conf.Config) { c.Logs = 2 })
 	refs := everyState(t, src)
 	dir, _ := save(t, src, backup.SaveOptions{})
 	for _, calls := range []int{2, 3, 5, 8, 11, 14} {

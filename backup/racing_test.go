@@ -59,7 +59,7 @@ func TestBackupBesideAppends(t *testing.T) {
 }
 
 func racing(t *testing.T, round int) {
-	src := inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 1 + round%2 })
+	src := inMemory(t, func(c *conf.Config) { c.Logs = 1 + round%2 })
 	basin := src.basin("busy-basin", protocol.BasinConfig{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -168,7 +168,7 @@ func TestTrimmedWhileCopied(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 1 })
+			src := inMemory(t, func(c *conf.Config) { c.Logs = 1 })
 			basin := src.basin("some-basin", protocol.BasinConfig{})
 			ref, other := src.stream(basin, "trimmed", protocol.StreamConfig{}), src.stream(basin, "other", protocol.StreamConfig{})
 			for i := range 20 {
@@ -218,7 +218,7 @@ func chunksOf(t *testing.T, r *rig, ref protocol.StreamRef) []protocol.StoredChu
 // TestDeletedWhileCopied: a stream, or a basin, that goes while it is copied is not in the backup, and one that comes
 // neither.
 func TestDeletedWhileCopied(t *testing.T) {
-	src := inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 1 })
+	src := inMemory(t, func(c *conf.Config) { c.Logs = 1 })
 	basin := src.basin("some-basin", protocol.BasinConfig{})
 	stays, goes := src.stream(basin, "stays", protocol.StreamConfig{}), src.stream(basin, "goes", protocol.StreamConfig{})
 	again := src.stream(basin, "made again", protocol.StreamConfig{})

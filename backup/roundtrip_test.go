@@ -83,9 +83,9 @@ func TestRoundTrip(t *testing.T) {
 	for name, target := range map[string]func(t *testing.T) *rig{
 		"memory": func(t *testing.T) *rig { return inMemory(t) },
 		"other logs and prefix": func(t *testing.T) *rig {
-			return inMemory(t, func(c *conf.Config) { c.LogsPerBasin, c.SubjectPrefix = 7, "zz" })
+			return inMemory(t, func(c *conf.Config) { c.Logs, c.SubjectPrefix = 7, "zz" })
 		},
-		"one log": func(t *testing.T) *rig { return inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 1 }) },
+		"one log": func(t *testing.T) *rig { return inMemory(t, func(c *conf.Config) { c.Logs = 1 }) },
 		"directory": func(t *testing.T) *rig {
 			return inMemory(t, func(c *conf.Config) { onDisk(c, t.TempDir()) })
 		},
@@ -94,7 +94,7 @@ func TestRoundTrip(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := inMemory(t, func(c *conf.Config) { c.LogsPerBasin = 3 })
+			src := inMemory(t, func(c *conf.Config) { c.Logs = 3 })
 			refs := everyState(t, src)
 			dir, m := save(t, src, backup.SaveOptions{Compress: len(name)%2 == 0, PageBytes: 700})
 			dst := target(t)

@@ -14,9 +14,9 @@ import (
 
 func TestStorageClassesOfTheConfiguration(t *testing.T) {
 	c := onDisk(t.TempDir())
-	c.LogsPerBasin = 1
+	c.Logs = 1
 	c.StorageStandard.Compression = "s2"
-	c.StorageStandard.LogsPerBasin = 1
+	c.StorageStandard.Logs = 1
 	b := start(t, c)
 	defer closeBroker(t, b)
 	ensureBasin(t, b.Service())
@@ -51,7 +51,7 @@ var lossCode = regexp.MustCompile(`accept_loss ([0-9a-f]{12})`)
 
 func TestLostRecordsRefuseTheStartUntilTheyAreAccepted(t *testing.T) {
 	c := onDisk(t.TempDir())
-	c.LogsPerBasin = 1
+	c.Logs = 1
 	b := start(t, c)
 	ensureBasin(t, b.Service())
 	for range 20 {

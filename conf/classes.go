@@ -10,8 +10,8 @@ type StorageClass struct {
 	// Durability is what an acknowledgement of an append promises. Default "": as Config.Durability. Group and interval can
 	// stand beside each other; always is the whole server's.
 	Durability Durability
-	// LogsPerBasin is the number of logs that the class has in a basin, from 1 to 64. Default 0: as Config.LogsPerBasin.
-	LogsPerBasin int
+	// Logs is the number of logs that the class has, from 1 to 64. Default 0: as Config.Logs.
+	Logs int
 }
 
 // The compressions of a storage class.
@@ -30,8 +30,8 @@ func (v *validation) storageClass(key string, s StorageClass, c Config, goos str
 	if s.Compression != "" {
 		v.oneOf(key+".compression", s.Compression, CompressionNone, CompressionS2)
 	}
-	if s.LogsPerBasin != 0 {
-		v.integer(key+".logs_per_basin", int64(s.LogsPerBasin), 1, 64)
+	if s.Logs != 0 {
+		v.integer(key+".logs", int64(s.Logs), 1, 64)
 	}
 	v.classDurability(key+".durability", s, c, goos)
 }

@@ -48,9 +48,9 @@ type Config struct {
 	// SubjectPrefix is the first token of every NATS subject of weir. Default "s2"; one token of 1 to 32 letters,
 	// digits, '-' and '_'.
 	SubjectPrefix string
-	// LogsPerBasin is the number of logs (JetStream streams) that the streams of a new basin are spread over. Default
-	// the number of usable cores, at most 4; from 1 to 64. Existing basins keep what they have.
-	LogsPerBasin int
+	// Logs is the number of logs (JetStream streams) of each storage class, which all basins share. Default 4; from 1 to 64. A
+	// stream stays in the log that it was created in, so that more can be added later.
+	Logs int
 	// InflightBytes bounds the metered bytes of all appends that wait for their answer; more appends wait their turn.
 	// Default 128 MiB, from 1 MiB to 64 GiB.
 	InflightBytes int64
@@ -145,7 +145,7 @@ func Default() Config {
 		Durability:    DurabilityAuto,
 		SyncInterval:  2 * time.Minute,
 		SubjectPrefix: "s2",
-		LogsPerBasin:  min(4, runtime.GOMAXPROCS(0)),
+		Logs:          4,
 		InflightBytes: 128 << 20,
 		MaxPayload:    8 << 20,
 		Replicas:      1,

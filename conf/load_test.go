@@ -17,7 +17,7 @@ func TestGoodFiles(t *testing.T) {
 	full.Durability = DurabilityAlways
 	full.SyncInterval = 30 * time.Second
 	full.SubjectPrefix = "orders"
-	full.LogsPerBasin = 7
+	full.Logs = 7
 	full.InflightBytes = 256 << 20
 	full.MaxPayload = 16 << 20
 	full.Replicas = 3
@@ -25,7 +25,7 @@ func TestGoodFiles(t *testing.T) {
 	full.Locations = "rack-1, rack:2.Upper"
 	full.InitFile = "/etc/weir/resources.json"
 	full.RootToken = "opensesame-opensesame"
-	full.StorageStandard = StorageClass{Replicas: 5, Compression: CompressionS2, Durability: DurabilityAlways, LogsPerBasin: 9}
+	full.StorageStandard = StorageClass{Replicas: 5, Compression: CompressionS2, Durability: DurabilityAlways, Logs: 9}
 	full.AcceptLoss = "0a1b"
 	full.Log = Log{Level: "debug", Format: LogJSON}
 	full.NATS = NATS{Listen: "0.0.0.0:4333", ConfigFile: "nats.conf", ServerName: "weir-1"}
@@ -68,7 +68,7 @@ func TestExampleFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default().WithStoreDir("/var/lib/weir")
-	want.LogsPerBasin = got.LogsPerBasin // depends on the machine
+	want.Logs = got.Logs // depends on the machine
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example is\n%v\nthe defaults are\n%v", got, want)
 	}
@@ -112,7 +112,7 @@ func TestBadFiles(t *testing.T) {
 		"group_memory":                "durability: group syncs files, but memory keeps none",
 		"class_replicas":              `storage_standard.replicas: is 2; allowed are 1, 3 and 5`,
 		"class_compression":           `storage_express.compression: is "zstd"; allowed are none and s2`,
-		"class_logs":                  `storage_express.logs_per_basin: is 65; allowed is from 1 to 64`,
+		"class_logs":                  `storage_express.logs: is 65; allowed is from 1 to 64`,
 		"class_always":                `always is the whole NATS server's`,
 		"class_group_replicas":        `group syncs one server's files, but the class has 3 replicas`,
 		"class_inherits_group":        `would be group`,
@@ -127,7 +127,7 @@ func TestBadFiles(t *testing.T) {
 		"http_cert_alone":             "http.tls_key: is missing: http.tls_cert needs it",
 		"http_key_alone":              "http.tls_cert: is missing: http.tls_key needs it",
 		"http_self_and_cert":          "http.tls_self: makes a certificate, but http.tls_cert or http.tls_key names one",
-		"logs_per_basin":              "logs_per_basin: is 65; allowed is from 1 to 64",
+		"logs":                        "logs: is 65; allowed is from 1 to 64",
 		"inflight_low":                "inflight_bytes: is 1000; allowed is from 1MiB to 64GiB",
 		"max_payload_low":             "max_payload: is 1MiB; allowed is from 2MiB to 64MiB",
 		"max_payload_high":            "max_payload: is 65MiB; allowed is from 2MiB to 64MiB",

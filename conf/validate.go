@@ -42,7 +42,7 @@ func (c Config) validateOn(goos string) error {
 	v.oneOf("log.format", c.Log.Format, LogText, LogJSON)
 	v.duration("sync_interval", c.SyncInterval, time.Second, time.Hour)
 	v.duration("lame_duck", c.LameDuck, 0, 10*time.Minute)
-	v.integer("logs_per_basin", int64(c.LogsPerBasin), 1, 64)
+	v.integer("logs", int64(c.Logs), 1, 64)
 	v.size("inflight_bytes", c.InflightBytes, 1<<20, 64<<30)
 	v.size("max_payload", c.MaxPayload, 2<<20, 64<<20)
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {

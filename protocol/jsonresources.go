@@ -52,7 +52,23 @@ func readStreamName(r *jsonReader) (StreamName, error) {
 	return name, nil
 }
 
-// readJSON reads {"name", "location", "created_at", "deleted_at"}; state is not kept.
+// maxDedicatedLogs bounds dedicated_logs.
+const maxDedicatedLogs = 64
+
+func readLogs(r *jsonReader) (int, error) {
+	n, err := r.uintMax(maxDedicatedLogs)
+	return int(n), err //nolint:gosec // bounded
+}
+
+// appendLogs appends dedicated_logs, which is left out when it is 0: S2 does not know it.
+func appendLogs(dst []byte, logs int) []byte {
+	if logs == 0 {
+		return dst
+	}
+	return strconv.AppendInt(append(dst, `,"dedicated_logs":`...), int64(logs), 10)
+}
+
+// readJSON reads {"name", "location", "dedicated_logs", "created_at", "deleted_at"}; state is not kept.
 func (b *BasinInfo) readJSON(r *jsonReader) error {
 	*b = BasinInfo{}
 	err := r.object(func(name []byte) error {
@@ -61,6 +77,8 @@ func (b *BasinInfo) readJSON(r *jsonReader) error {
 			return into(r, &b.Name, readBasinName)
 		case "location":
 			return intoUnlessNull(r, &b.Location, readLocationName)
+		case "dedicated_logs":
+			return intoUnlessNull(r, &b.DedicatedLogs, readLogs)
 		case "created_at":
 			return into(r, &b.CreatedAt, readTime)
 		case "deleted_at":
@@ -77,6 +95,7 @@ func (b *BasinInfo) readJSON(r *jsonReader) error {
 func (b BasinInfo) appendJSON(dst []byte) []byte {
 	dst = appendJSONText(append(dst, `{"name":`...), b.Name)
 	dst = appendLocation(append(dst, `,"location":`...), b.Location)
+	dst = appendLogs(dst, b.DedicatedLogs)
 	dst = appendTime(append(dst, `,"created_at":`...), b.CreatedAt)
 	dst = appendTime(append(dst, `,"deleted_at":`...), b.DeletedAt)
 	state := "active"
@@ -189,7 +208,7 @@ func (p StreamPage) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
 func (p *StreamPage) UnmarshalJSON(data []byte) error { return readWhole(data, p) }
 
-// readJSON reads {"basin": name, "config": BasinConfig|null, "location": name|null}; basin is required. The request
+// readJSON reads {"basin": name, "config": BasinConfig|null, "location": name|null, "dedicated_logs": n}; basin is required. The request
 // token travels outside the body.
 func (c *CreateBasinRequest) readJSON(r *jsonReader) error {
 	*c = CreateBasinRequest{}
@@ -201,6 +220,8 @@ func (c *CreateBasinRequest) readJSON(r *jsonReader) error {
 			return intoUnlessNull(r, &c.Config, value[BasinConfig])
 		case "location":
 			return intoUnlessNull(r, &c.Location, readLocationName)
+		case "dedicated_logs":
+			return intoUnlessNull(r, &c.DedicatedLogs, readLogs)
 		}
 		return r.skip()
 	})
@@ -210,17 +231,18 @@ func (c *CreateBasinRequest) readJSON(r *jsonReader) error {
 	return err
 }
 
-// MarshalJSON gives {"basin": name, "config": {...}, "location": name|null}.
+// MarshalJSON gives {"basin": name, "config": {...}, "location": name|null}, and "dedicated_logs" if there are any.
 func (c CreateBasinRequest) MarshalJSON() ([]byte, error) {
 	dst := appendJSONText([]byte(`{"basin":`), c.Basin)
 	dst = c.Config.appendJSON(append(dst, `,"config":`...))
-	return append(appendLocation(append(dst, `,"location":`...), c.Location), '}'), nil
+	dst = appendLocation(append(dst, `,"location":`...), c.Location)
+	return append(appendLogs(dst, c.DedicatedLogs), '}'), nil
 }
 
 // UnmarshalJSON is the strict inverse of MarshalJSON. Codes: bad_json; invalid for a retention age of 0.
 func (c *CreateBasinRequest) UnmarshalJSON(data []byte) error { return readWhole(data, c) }
 
-// readJSON reads {"config": BasinConfig|null, "location": name|null}; null and the empty text are the zero value.
+// readJSON reads {"config": BasinConfig|null, "location": name|null, "dedicated_logs": n}; null and the empty text are the zero value.
 func (e *EnsureBasinRequest) readJSON(r *jsonReader) error {
 	*e = EnsureBasinRequest{}
 	if r.empty() || r.null() {
@@ -232,6 +254,8 @@ func (e *EnsureBasinRequest) readJSON(r *jsonReader) error {
 			return intoUnlessNull(r, &e.Config, value[BasinConfig])
 		case "location":
 			return intoUnlessNull(r, &e.Location, readLocationName)
+		case "dedicated_logs":
+			return intoUnlessNull(r, &e.DedicatedLogs, readLogs)
 		}
 		return r.skip()
 	})
@@ -240,7 +264,8 @@ func (e *EnsureBasinRequest) readJSON(r *jsonReader) error {
 // MarshalJSON gives {"config": {...}, "location": name|null}.
 func (e EnsureBasinRequest) MarshalJSON() ([]byte, error) {
 	dst := e.Config.appendJSON([]byte(`{"config":`))
-	return append(appendLocation(append(dst, `,"location":`...), e.Location), '}'), nil
+	dst = appendLocation(append(dst, `,"location":`...), e.Location)
+	return append(appendLogs(dst, e.DedicatedLogs), '}'), nil
 }
 
 // UnmarshalJSON is the strict inverse of MarshalJSON; codes as for [CreateBasinRequest.UnmarshalJSON].

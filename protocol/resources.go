@@ -10,6 +10,8 @@ type BasinInfo struct {
 	DeletedAt time.Time
 	// Location is where the basin lives; fixed at creation.
 	Location LocationName
+	// DedicatedLogs is how many logs the basin has for itself in each storage class; 0: it shares those of the account.
+	DedicatedLogs int
 }
 
 // StreamInfo describes a stream (control plane 4.1). Times are UTC.
@@ -69,6 +71,9 @@ type CreateBasinRequest struct {
 	RequestToken *string
 	// Location is where to make it; "" means the default location.
 	Location LocationName
+	// DedicatedLogs is how many logs the basin has for itself in each storage class, for a tenant that is big; at most 64. 0: it
+	// shares those of the account. Fixed at creation.
+	DedicatedLogs int
 }
 
 // EnsureBasinRequest is what a basin shall be like (control plane 3.4).
@@ -76,6 +81,8 @@ type EnsureBasinRequest struct {
 	Config BasinConfig
 	// Location must be the basin's if it exists; "" asks for nothing.
 	Location LocationName
+	// DedicatedLogs must be the basin's if it exists; 0 asks for nothing. See [CreateBasinRequest].
+	DedicatedLogs int
 }
 
 // CreateStreamRequest creates a stream; see [CreateBasinRequest] for RequestToken.

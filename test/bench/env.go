@@ -53,7 +53,7 @@ func openBroker(ctx context.Context, dir string, durability conf.Durability, cha
 	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = ""
 	cfg.Durability = durability
-	cfg.LogsPerBasin = 1 // raw JetStream has one stream as well
+	cfg.Logs = 1 // raw JetStream has one stream as well
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -39,7 +39,7 @@ func serve(dir string) error {
 	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = "127.0.0.1:0"
 	cfg.Durability = conf.DurabilityGroup
-	cfg.LogsPerBasin = logsPerBasin
+	cfg.Logs = logsPerBasin
 	cfg.LameDuck = 0
 	cfg.AcceptLoss = os.Getenv(acceptLossEnv)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -80,7 +80,7 @@ func TestFaultForeignMessage(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := onDisk(t.TempDir())
-			cfg.LogsPerBasin = 1
+			cfg.Logs = 1
 			b := start(t, cfg)
 			svc := b.Service()
 			victim := newLedger(t, svc, "open-basin", "victim")
@@ -150,7 +150,7 @@ func TestFaultForeignMessage(t *testing.T) {
 func TestFaultForeignWriter(t *testing.T) {
 	s := newNATSServer(t)
 	cfg := outside(s.url())
-	cfg.LogsPerBasin = 1
+	cfg.Logs = 1
 	b := start(t, cfg)
 	svc := b.Service()
 	l := newLedger(t, svc, "open-basin", "s")

@@ -138,7 +138,7 @@ func TestFaultGarbageInStore(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := onDisk(t.TempDir())
-			cfg.LogsPerBasin = 1
+			cfg.Logs = 1
 			b := start(t, cfg)
 			bad := newLedger(t, b.Service(), "bad-basin", "s")
 			good := newLedger(t, b.Service(), "good-basin", "s")

@@ -73,6 +73,29 @@ func StreamState(ctx context.Context, nc *nats.Conn, stream string) (State, erro
 	return info.State, err
 }
 
+// Count asks the leader of a stream how many messages have a subject that matches filter. The cost grows with the number of
+// such subjects.
+func Count(ctx context.Context, nc *nats.Conn, stream, filter string) (messages uint64, err error) {
+	for offset := 0; ; {
+		var info struct {
+			Total int `json:"total"` // subjects
+			State struct {
+				Subjects map[string]uint64 `json:"subjects"`
+			} `json:"state"`
+		}
+		if err := Call(ctx, nc, apiStreamInfo+stream, map[string]any{"subjects_filter": filter, "offset": offset}, &info); err != nil {
+			return 0, err
+		}
+		for _, n := range info.State.Subjects {
+			messages += n
+		}
+		offset += len(info.State.Subjects)
+		if len(info.State.Subjects) == 0 || offset >= info.Total {
+			return messages, nil
+		}
+	}
+}
+
 // Wanted says which message [LeaderGet] asks for: the one at Seq, the newest of a subject, or with NextFor the first of a
 // subject at or after Seq.
 type Wanted struct {
@@ -83,7 +106,8 @@ type Wanted struct {
 
 // Message is a stored message.
 type Message struct {
-	Seq    Seq
+	Seq     Seq
+	Subject string
 	Header nats.Header
 	Data   []byte
 	Time   string // when JetStream stored it, RFC 3339
@@ -94,6 +118,7 @@ type Message struct {
 func LeaderGet(ctx context.Context, nc *nats.Conn, stream string, which Wanted) (Message, error) {
 	var answer struct {
 		Message struct {
+			Subject string `json:"subject"`
 			Seq  Seq    `json:"seq"`
 			Hdrs []byte `json:"hdrs"`
 			Data []byte `json:"data"`
@@ -107,7 +132,7 @@ func LeaderGet(ctx context.Context, nc *nats.Conn, stream string, which Wanted) 
 	if err != nil {
 		return Message{}, err
 	}
-	m := Message{Seq: answer.Message.Seq, Data: answer.Message.Data, Time: answer.Message.Time}
+	m := Message{Seq: answer.Message.Seq, Subject: answer.Message.Subject, Data: answer.Message.Data, Time: answer.Message.Time}
 	if len(answer.Message.Hdrs) > 0 {
 		if m.Header, err = nats.DecodeHeadersMsg(answer.Message.Hdrs); err != nil {
 			return m, &HeaderError{err}

@@ -129,6 +129,20 @@ func SeqOf(m *nats.Msg) (Seq, error) {
 	return Seq(seq), nil
 }
 
+// Pending tells roughly how many messages of a subject or wildcard a stream holds at or after a sequence: a replica that is
+// behind does not know of the newest.
+func (g *Getter) Pending(ctx context.Context, stream, filter string, seq Seq) (messages uint64, err error) {
+	none, err := g.All(ctx, stream, Request{Subject: filter, Seq: seq, Count: 1, MaxBytes: 1}, func(m *nats.Msg) (err error) {
+		messages, err = strconv.ParseUint(LastValue(m.Header, "Nats-Num-Pending"), 10, 64)
+		messages++ // with the message itself
+		return err
+	})
+	if none {
+		return 0, nil
+	}
+	return messages, err
+}
+
 // SubjectOf is the subject of a message that a direct get returned.
 func SubjectOf(m *nats.Msg) string { return LastValue(m.Header, "Nats-Subject") }
 

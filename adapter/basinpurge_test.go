@@ -1,0 +1,195 @@
+package adapter
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
+)
+
+// many creates streams in a basin, each with so many appends, and returns them.
+func (h *harness) many(basin protocol.BasinName, streams, appends int) []protocol.StreamRef {
+	h.t.Helper()
+	refs := make([]protocol.StreamRef, streams)
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			for i := w; i < streams; i += 16 {
+				refs[i] = h.stream(basin, fmt.Sprintf("s-%05d", i), protocol.StreamConfig{})
+				for range appends {
+					h.mustAppend(refs[i], body("x"))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return refs
+}
+
+// chunksOf counts the chunks of a basin in all shared logs.
+func (h *harness) chunksOf(basin protocol.BasinName) (n uint64) {
+	h.t.Helper()
+	for number := range h.opts.Logs {
+		id, _ := layout.LogOf(basin, number)
+		c, err := js.Count(h.t.Context(), h.manage, id.Stream("s2"), id.Basin("s2", basin))
+		if err != nil && !js.StreamMissing(err) {
+			h.t.Fatal(err)
+		}
+		n += c
+	}
+	return n
+}
+
+// A deleted basin leaves nothing behind, and the others as they are: one that is purged at once, one that is purged bucket by
+// bucket and one whose chunks are scattered.
+func TestDeletedBasinLeavesTheLogsToTheOthers(t *testing.T) {
+	for _, tc := range []struct {
+		name             string
+		streams, appends int
+	}{{"at once", 20, 2}, {"by buckets", 2500, 1}, {"by windows", 60, 60}} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHarness(t, func(o *Options) { o.Logs = 2; o.Durability = DurabilityInterval })
+			victim, other := h.basin("victim-basin", protocol.BasinConfig{}), h.basin("other-basin", protocol.BasinConfig{})
+			kept := h.many(other, 10, 3)
+			h.many(victim, tc.streams, tc.appends)
+			for _, ref := range kept {
+				h.mustAppend(ref, body("after"))
+			}
+			if n := h.chunksOf(victim); n < uint64(tc.streams) {
+				t.Fatalf("the basin has %d chunks", n)
+			}
+			h.basinRemoved(victim)
+			if n := h.chunksOf(victim); n != 0 {
+				t.Fatalf("%d chunks are left", n)
+			}
+			for _, ref := range kept {
+				if got := h.read(ref, 0); len(got) != 4 {
+					t.Fatalf("%v has %d records", ref, len(got))
+				}
+			}
+			again := h.stream(h.basin("victim-basin", protocol.BasinConfig{}), "s-00001", protocol.StreamConfig{})
+			h.mustAppend(again, body("new"))
+			h.reopen()
+			if got := h.read(again, 0); len(got) != 1 {
+				t.Fatalf("its successor has %d records", len(got))
+			}
+		})
+	}
+}
+
+// A deletion goes on after a crash wherever it was interrupted, and an open stream of the basin takes no append meanwhile.
+func TestBasinDeletionGoesOnAfterACrash(t *testing.T) {
+	h := newHarness(t, func(o *Options) { o.Logs = 2 })
+	victim := h.basin("victim-basin", protocol.BasinConfig{})
+	kept := h.stream(h.basin("other-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(kept, body("x"))
+	refs := h.many(victim, 40, 2)
+	h.stopJanitor()
+	s := h.handle(refs[0])
+	defer s.Close()
+	if err := h.DeleteBasin(t.Context(), victim); err != nil {
+		t.Fatal(err)
+	}
+	// Half of the chunks went, and some of the names.
+	l := s.st.log
+	if err := l.purge(t.Context(), l.id.Basin("s2", victim), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range refs[:5] {
+		if err := h.catalog.kv.Purge(t.Context(), streamKey(ref)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.crash()
+	h.open()
+	eventually(t, "the basin is removed", func() bool {
+		_, err := h.GetBasinConfig(t.Context(), victim)
+		return protocol.CodeOf(err) == protocol.CodeBasinNotFound
+	})
+	if n := h.chunksOf(victim); n != 0 {
+		t.Fatalf("%d chunks are left", n)
+	}
+	if got := h.read(kept, 0); len(got) != 1 {
+		t.Fatalf("the other basin has %d records", len(got))
+	}
+}
+
+// Appends to streams that are open when their basin is deleted are refused, or are removed with it.
+func TestAppendsDuringABasinDeletion(t *testing.T) {
+	h := newHarness(t)
+	victim := h.basin("victim-basin", protocol.BasinConfig{})
+	refs := h.many(victim, 20, 1)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, ref := range refs {
+		wg.Go(func() {
+			s := h.handle(ref)
+			defer s.Close()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if got := <-submit(t, s.Appender(), bodies("x", 1)); got.err != nil {
+					return
+				}
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	h.basinRemoved(victim)
+	if n := h.chunksOf(victim); n != 0 {
+		t.Errorf("%d chunks are left", n)
+	}
+	close(stop)
+	wg.Wait()
+	if n := h.chunksOf(victim); n != 0 {
+		t.Fatalf("%d chunks came afterwards", n)
+	}
+}
+
+func TestStoreOfAnotherLayoutIsRefused(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(ref, body("x"))
+	s, err := h.js.Stream(t.Context(), layout.Catalog("s2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := s.CachedInfo().Config
+	delete(config.Metadata, layoutKey)
+	if _, err := h.js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	h.restart(func(string) {})
+	_, err = Open(t.Context(), h.opts)
+	if err == nil || !strings.Contains(err.Error(), "weir backup") || !strings.Contains(err.Error(), "layout 1") {
+		t.Fatalf("it was opened: %v", err)
+	}
+	h.Adapter = nil
+}
+
+// A start reads what lies in the window of duplicates, which weir does not use: it is the shortest.
+func TestWindowOfDuplicatesIsShort(t *testing.T) {
+	h := newHarness(t)
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(ref, body("x"))
+	for list := h.js.ListStreams(t.Context()); ; {
+		info, ok := <-list.Info()
+		if !ok {
+			break
+		}
+		if strings.Contains(info.Config.Name, "USAGE") {
+			continue
+		}
+		if info.Config.Duplicates != leastDuplicates {
+			t.Errorf("%s has a window of %v", info.Config.Name, info.Config.Duplicates)
+		}
+	}
+}
