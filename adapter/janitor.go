@@ -187,6 +187,13 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 		if !ok || id.Owner != "" {
 			continue
 		}
+		if j.a.openedLog(name, number) == nil {
+			// A log that was never written to, or was lost, is not made for this.
+			_, err := js.StreamState(ctx, j.a.manage, id.Stream(j.a.opts.Prefix))
+			if js.StreamMissing(err) {
+				continue
+			}
+		}
 		l, err := j.a.logOf(ctx, name, number)
 		if err != nil {
 			return err

@@ -38,7 +38,7 @@ func TestStorageClassesOfTheConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := js.Stream(t.Context(), "S2_LOG_test-basin_64")
+	s, err := js.Stream(t.Context(), "S2_LOG_standard_0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestLostRecordsRefuseTheStartUntilTheyAreAccepted(t *testing.T) {
 		appendTo(t, b.Service(), "record")
 	}
 	closeBroker(t, b)
-	msgs := filepath.Join(c.StoreDir, "jetstream", "$G", "streams", "S2_LOG_test-basin_0", "msgs")
+	msgs := filepath.Join(c.StoreDir, "jetstream", "$G", "streams", "S2_LOG_express_0", "msgs")
 	blocks, err := filepath.Glob(filepath.Join(msgs, "*.blk"))
 	if err != nil || len(blocks) != 1 {
 		t.Fatalf("%v, %v", blocks, err)

@@ -37,7 +37,7 @@ func TestStrangersMayLookButNotWriteIntoTheStorage(t *testing.T) {
 	if _, err := nc.RequestWithContext(t.Context(), "s2.v1.append.test-basin.s", []byte("hello")); err != nil {
 		t.Fatalf("append: %v", err)
 	}
-	for _, subject := range []string{"s2.log.test-basin.0.anything", "$KV.S2_CATALOG.b.test-basin"} {
+	for _, subject := range []string{"s2.log.express.0.test-basin.0.anything", "$KV.S2_CATALOG.b.test-basin"} {
 		if err := nc.Publish(subject, []byte("garbage")); err != nil {
 			t.Fatal(err)
 		}

@@ -220,7 +220,7 @@ func TestAccountsOfTokensAreApart(t *testing.T) {
 		}
 	}
 	for _, subject := range []string{
-		"$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.DELETE.KV_S2_CATALOG", "$JS.ACK.x", "s2.log.test-basin.0.x",
+		"$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.DELETE.KV_S2_CATALOG", "$JS.ACK.x", "s2.log.express.0.test-basin.0.x",
 		"$KV.S2_CATALOG.b.test-basin", "$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.INFO", "$MQTT.x", "_INBOX.x", "anything",
 		"s2.v1.basin.create", "s2.v1.basin.delete.test-basin", "s2.v1.token.issue", "s2.v1.metrics.account", "s2.v2.x", "s2.v1.tail.test-basin.events",
 	} {

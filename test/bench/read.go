@@ -105,7 +105,7 @@ func orderedConsumer(ctx context.Context, b *broker.Broker, messages, total int)
 	if err != nil {
 		return 0, err
 	}
-	name := "S2_LOG_" + string(basin) + "_0"
+	name := "S2_LOG_express_0"
 	began := time.Now()
 	c, err := js.OrderedConsumer(ctx, name, jetstream.OrderedConsumerConfig{})
 	if err != nil {

@@ -107,7 +107,7 @@ func rawGet(b *broker.Broker, rng *rand.Rand) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "S2_LOG_" + string(basin) + "_0"
+	name := "S2_LOG_express_0"
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err

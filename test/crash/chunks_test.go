@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -76,7 +77,7 @@ func takeStock(t *testing.T, dir string) (*shelf, error) {
 	streams := js.ListStreams(ctx)
 	var logs []string
 	for info := range streams.Info() {
-		if strings.HasPrefix(info.Config.Name, "S2_LOG_") {
+		if _, ok := layout.ParseLog("s2", info.Config.Name); ok {
 			logs = append(logs, info.Config.Name)
 		}
 	}
@@ -202,13 +203,23 @@ func (s *shelf) take(m jetstream.Msg, ids map[string]bool) error {
 	return nil
 }
 
-// subjectParts takes s2.log.<basin>.<n>.<id> apart.
+// subjectParts returns the basin and the stream's id of a subject.
 func subjectParts(subject string) (basin protocol.BasinName, id string) {
-	parts := strings.Split(subject, ".")
-	if len(parts) != 5 {
+	place, ok := layout.ParseSubject("s2", subject)
+	if !ok {
 		return "", subject
 	}
-	return protocol.BasinName(parts[2]), parts[4]
+	return place.Basin, place.ID.String()
+}
+
+// logName is the JetStream stream behind a log of a basin.
+func logName(t *testing.T, basin protocol.BasinName, number int) string {
+	t.Helper()
+	log, ok := layout.LogOf(basin, number)
+	if !ok {
+		t.Fatalf("there is no log %d", number)
+	}
+	return log.Stream("s2")
 }
 
 // blockFiles are the files that hold a log's messages, oldest first.

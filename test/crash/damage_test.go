@@ -64,7 +64,7 @@ func takeSample(t *testing.T, rnd *rand.Rand, stop func(*machine)) *sample {
 		t.Fatal(err)
 	}
 	for _, m := range s.models {
-		s.logs[m] = fmt.Sprintf("S2_LOG_%s_%d", damageBasin, stock.records[m.ref].Log)
+		s.logs[m] = logName(t, damageBasin, stock.records[m.ref].Log)
 	}
 	for _, b := range sent {
 		log := s.logs[s.of[b]]

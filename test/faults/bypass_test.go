@@ -20,11 +20,11 @@ func storedSubjects(t *testing.T, nc *nats.Conn, basin string) map[string]string
 	js, err := jetstream.New(nc)
 	must(t, err)
 	logs := map[string]string{}
-	names := js.StreamNames(t.Context(), jetstream.WithStreamListSubject("s2.log."+basin+".>"))
+	names := js.StreamNames(t.Context(), jetstream.WithStreamListSubject("s2.log.*.*."+basin+".>"))
 	for name := range names.Name() {
 		s, err := js.Stream(t.Context(), name)
 		must(t, err)
-		info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(">"))
+		info, err := s.Info(t.Context(), jetstream.WithSubjectFilter("s2.log.*.*."+basin+".>"))
 		must(t, err)
 		for subject := range info.State.Subjects {
 			logs[subject] = name
@@ -167,7 +167,7 @@ func TestFaultForeignWriter(t *testing.T) {
 			select {
 			case <-tick.C:
 				n++
-				_ = nc.Publish(fmt.Sprintf("s2.log.open-basin.0.stranger%d", n%10), []byte("garbage"))
+				_ = nc.Publish(fmt.Sprintf("s2.log.express.0.open-basin.0.stranger%d", n%10), []byte("garbage"))
 			case <-ctx.Done():
 				return
 			}
@@ -200,7 +200,7 @@ func TestFaultStorageIsPrivate(t *testing.T) {
 		if n := len(storedSubjectsOrNone(t, nc, "safe-basin")); n != 0 {
 			t.Errorf("%s sees %d stored subjects", name, n)
 		}
-		for _, subject := range []string{"s2.log.safe-basin.0.x", "$KV.S2_CATALOG.b.safe-basin", "$JS.API.STREAM.PURGE.S2_LOG_safe-basin_0", "$JS.API.STREAM.DELETE.KV_S2_CATALOG"} {
+		for _, subject := range []string{"s2.log.express.0.safe-basin.0.x", "$KV.S2_CATALOG.b.safe-basin", "$JS.API.STREAM.PURGE.S2_LOG_express_0", "$JS.API.STREAM.DELETE.KV_S2_CATALOG"} {
 			m, err := nc.RequestWithContext(timeout(t, 500*time.Millisecond), subject, []byte("{}"))
 			if err == nil && !strings.Contains(string(m.Data), `"error"`) {
 				t.Errorf("%s reached %s: %s", name, subject, m.Data)

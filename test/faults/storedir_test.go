@@ -124,13 +124,13 @@ func TestFaultGarbageInStore(t *testing.T) {
 		glob string // below jetstream/$G/streams; the first match is overwritten
 		with func(old []byte) []byte
 	}{
-		{"a log's block is noise", "S2_LOG_bad-basin_0/msgs/*.blk", func(old []byte) []byte { return noise(len(old)) }},
-		{"a log's block is short noise", "S2_LOG_bad-basin_0/msgs/*.blk", func([]byte) []byte { return noise(100) }},
-		{"a log's block is zero bytes", "S2_LOG_bad-basin_0/msgs/*.blk", func(old []byte) []byte { return make([]byte, len(old)) }},
-		{"a log's index is noise", "S2_LOG_bad-basin_0/msgs/index.db", func(old []byte) []byte { return noise(len(old)) }},
-		{"a log's description is noise", "S2_LOG_bad-basin_0/meta.inf", func(old []byte) []byte { return noise(len(old)) }},
-		{"a log's description is empty", "S2_LOG_bad-basin_0/meta.inf", func([]byte) []byte { return nil }},
-		{"a log's description has another checksum", "S2_LOG_bad-basin_0/meta.sum", func(old []byte) []byte { return noise(len(old)) }},
+		{"a log's block is noise", "S2_LOG_express_0/msgs/*.blk", func(old []byte) []byte { return noise(len(old)) }},
+		{"a log's block is short noise", "S2_LOG_express_0/msgs/*.blk", func([]byte) []byte { return noise(100) }},
+		{"a log's block is zero bytes", "S2_LOG_express_0/msgs/*.blk", func(old []byte) []byte { return make([]byte, len(old)) }},
+		{"a log's index is noise", "S2_LOG_express_0/msgs/index.db", func(old []byte) []byte { return noise(len(old)) }},
+		{"a log's description is noise", "S2_LOG_express_0/meta.inf", func(old []byte) []byte { return noise(len(old)) }},
+		{"a log's description is empty", "S2_LOG_express_0/meta.inf", func([]byte) []byte { return nil }},
+		{"a log's description has another checksum", "S2_LOG_express_0/meta.sum", func(old []byte) []byte { return noise(len(old)) }},
 		{"the catalog's description is noise", "KV_S2_CATALOG/meta.inf", func(old []byte) []byte { return noise(len(old)) }},
 		{"the catalog's block is noise", "KV_S2_CATALOG/msgs/*.blk", func(old []byte) []byte { return noise(len(old)) }},
 		{"the catalog's index is noise", "KV_S2_CATALOG/msgs/index.db", func(old []byte) []byte { return noise(len(old)) }},
@@ -141,7 +141,8 @@ func TestFaultGarbageInStore(t *testing.T) {
 			cfg.Logs = 1
 			b := start(t, cfg)
 			bad := newLedger(t, b.Service(), "bad-basin", "s")
-			good := newLedger(t, b.Service(), "good-basin", "s")
+			class := protocol.StorageStandard // so that it lives in another log
+			good := newLedger(t, b.Service(), "good-basin", "s", protocol.StreamConfig{StorageClass: &class})
 			for range 20 {
 				bad.mustAppend(t, b.Service(), 5, 500)
 				good.mustAppend(t, b.Service(), 5, 500)
