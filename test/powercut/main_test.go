@@ -64,7 +64,7 @@ func serve(config string) error {
 	cfg.StorageExpress.Compression = c.Compression
 	cfg.StorageStandard.Compression = c.Compression
 	cfg.LameDuck = 0
-	cfg.LogsPerBasin = 1 // so that streams of a basin share a log
+	cfg.Logs = 1 // so that all streams share a log
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b, err := broker.Start(context.Background(), cfg, broker.WithLogger(log))
 	if err != nil {

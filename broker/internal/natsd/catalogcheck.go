@@ -2,9 +2,10 @@ package natsd
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/weirstream/weir/adapter/layout"
 )
 
 // checkCatalog refuses a store that has records and no catalog. The server drops a block of the catalog that it cannot
@@ -15,15 +16,14 @@ func (e *Embedded) checkCatalog() error {
 	if err != nil {
 		return fmt.Errorf("JetStream is not available in the account %s: %w", e.plan.storage, err)
 	}
-	prefix := strings.ToUpper(e.cfg.SubjectPrefix)
-	catalog := "KV_" + prefix + "_CATALOG"
+	catalog := layout.Catalog(e.cfg.SubjectPrefix)
 	records := false
 	for i := range d.Streams {
 		s := &d.Streams[i]
 		switch {
 		case s.Name == catalog && s.State.Msgs > 0:
 			return nil
-		case strings.HasPrefix(s.Name, prefix+"_LOG_") && s.State.Msgs > 0:
+		case isLog(e.cfg.SubjectPrefix, s.Name) && s.State.Msgs > 0:
 			records = true
 		}
 	}
@@ -31,4 +31,10 @@ func (e *Embedded) checkCatalog() error {
 		return errDamaged(e.dir, e.plan.storage, []string{catalog})
 	}
 	return nil
+}
+
+// isLog reports whether a JetStream stream is a log.
+func isLog(prefix, stream string) bool {
+	_, ok := layout.ParseLog(prefix, stream)
+	return ok
 }

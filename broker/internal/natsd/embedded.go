@@ -208,7 +208,7 @@ func (e *Embedded) checkStore() error {
 		return err
 	}
 	for _, name := range headless {
-		if strings.HasPrefix(name, strings.ToUpper(e.cfg.SubjectPrefix)+"_LOG_") {
+		if isLog(e.cfg.SubjectPrefix, name) {
 			e.headless = append(e.headless, name)
 		} else {
 			lost = append(lost, name)
