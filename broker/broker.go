@@ -123,7 +123,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		StoreDir:      b.st.Dir(),
 		Memory:        b.cfg.Memory,
 		Replicas:      b.cfg.Replicas,
-		Logs:  b.cfg.Logs,
+		Logs:          b.cfg.Logs,
 		Classes:       b.classes(),
 		AcceptLoss:    b.cfg.AcceptLoss,
 		InflightBytes: b.cfg.InflightBytes,

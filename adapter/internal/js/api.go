@@ -108,9 +108,9 @@ type Wanted struct {
 type Message struct {
 	Seq     Seq
 	Subject string
-	Header nats.Header
-	Data   []byte
-	Time   string // when JetStream stored it, RFC 3339
+	Header  nats.Header
+	Data    []byte
+	Time    string // when JetStream stored it, RFC 3339
 }
 
 // LeaderGet asks the leader of a stream for one message. It fails with [ErrNotFound] when there is none. When the header
@@ -119,10 +119,10 @@ func LeaderGet(ctx context.Context, nc *nats.Conn, stream string, which Wanted) 
 	var answer struct {
 		Message struct {
 			Subject string `json:"subject"`
-			Seq  Seq    `json:"seq"`
-			Hdrs []byte `json:"hdrs"`
-			Data []byte `json:"data"`
-			Time string `json:"time"`
+			Seq     Seq    `json:"seq"`
+			Hdrs    []byte `json:"hdrs"`
+			Data    []byte `json:"data"`
+			Time    string `json:"time"`
 		} `json:"message"`
 	}
 	err := Call(ctx, nc, apiMsgGet+stream, which, &answer)
