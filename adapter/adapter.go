@@ -25,7 +25,7 @@ import (
 type Adapter struct {
 	opts        Options
 	logger      *slog.Logger
-	ctx         context.Context // ends when Close begins to stop the background
+	ctx         context.Context //nolint:containedctx // ends when Close begins to stop the background
 	cancel      context.CancelFunc
 	tasks       sync.WaitGroup // goroutines that end with ctx
 	senders     sync.WaitGroup // the logs' publishers, which end when their connection does

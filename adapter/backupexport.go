@@ -210,12 +210,11 @@ func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protoco
 			if err != nil {
 				return page, fmt.Errorf("encode catalog entry of %q: %w", e.Name, err)
 			}
-			if n := len(value) + len(e.Name); size > 0 && size+n > room {
+			if size > 0 && size+len(value)+len(e.Name) > room {
 				page.More = true
 				return page, nil
-			} else {
-				size += n
 			}
+			size += len(value) + len(e.Name)
 			page.Entries = append(page.Entries, protocol.CatalogEntry{Key: streamKey(e.ref()), Value: value})
 		}
 	}

@@ -51,7 +51,7 @@ func (b *bulk) heldBy(basin protocol.BasinName) string {
 }
 
 // forget drops what is remembered of a basin's restore.
-func (b *bulk) forget(a *Adapter, basin protocol.BasinName) {
+func (b *bulk) forget(basin protocol.BasinName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.active, basin)
@@ -142,7 +142,7 @@ func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore st
 				l.name, n, rec.Name, l.id.Basin(a.opts.Prefix, rec.Name))
 		}
 	}
-	a.bulk.forget(a, rec.Name)
+	a.bulk.forget(rec.Name)
 	revision, err := a.catalog.write(ctx, basinKey(rec.Name), rec, 0)
 	if err != nil {
 		return err
@@ -291,7 +291,7 @@ func (a *Adapter) EndRestore(ctx context.Context, req protocol.EndRestoreRequest
 		if err := a.updateBasin(ctx, rec, revision); err != nil {
 			return err
 		}
-		a.bulk.forget(a, req.Basin)
+		a.bulk.forget(req.Basin)
 		return nil
 	})
 }
@@ -335,9 +335,9 @@ func (a *Adapter) AbortRestore(ctx context.Context, basin protocol.BasinName, re
 	}
 	defer leave()
 	if _, _, err := a.held(basin, restore); err != nil {
-		return nil //nolint:nilerr // nothing is left of it
+		return nil // nothing is left of it
 	}
-	a.bulk.forget(a, basin)
+	a.bulk.forget(basin)
 	return a.DeleteBasin(ctx, basin)
 }
 

@@ -230,7 +230,7 @@ func (c *catalog) apply(e jetstream.KeyValueEntry) error {
 }
 
 // showStream puts a stored record into the view and into the loaded stream, if there is one.
-func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision uint64) *streamEntry {
+func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision uint64) {
 	checks := &checkTime{}
 	if old, _, _ := c.view.stream(protocol.StreamRef{Basin: basin, Stream: r.Name}); old != nil && old.ID == r.ID {
 		checks = old.checks
@@ -243,7 +243,6 @@ func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision
 			l.configure(e)
 		}
 	}
-	return e
 }
 
 // current is the newest entry of e's incarnation: e itself if that is deleted.

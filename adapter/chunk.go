@@ -10,7 +10,7 @@ import (
 
 // request is one append on its way through a sequencer.
 type request struct {
-	ctx      context.Context // ends when nobody wants the append any more; checked when it is sequenced
+	ctx      context.Context //nolint:containedctx // ends when nobody wants the append any more; checked when it is sequenced
 	st       *stream
 	appender *Appender // nil for the sequencer's own requests
 	in       protocol.AppendInput
@@ -124,7 +124,7 @@ func (p *pending) batches(push func(protocol.Records)) {
 		n := int(r.ack.End.SeqNum - r.ack.Start.SeqNum)
 		last := protocol.Position{SeqNum: r.ack.End.SeqNum - 1, Timestamp: r.ack.End.Timestamp}
 		wire := p.wire[start:r.wireEnd:r.wireEnd]
-		push(protocol.MakeRecords(wire, n, uint64(r.metered()), r.ack.Start, last))
+		push(protocol.MakeRecords(wire, n, r.metered(), r.ack.Start, last))
 		start = r.wireEnd
 	}
 }

@@ -288,7 +288,7 @@ func TestReplicasOfAClass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close(context.Background()) //nolint:errcheck // the servers are gone next
+	defer a.Close(context.Background()) // the servers are gone next
 	h := &harness{t: t, Adapter: a}
 	b := h.basin("test-basin", protocol.BasinConfig{})
 	safe, plain := h.stream(b, "safe", ofClass(protocol.StorageStandard)), h.stream(b, "plain", ofClass(protocol.StorageExpress))

@@ -194,7 +194,7 @@ func TestRowsFailedPersistence(t *testing.T) {
 		eventually(t, "it is stored", func() bool { return h.chunks(ref) == 2 })
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
-		h.Close(over) //nolint:errcheck // its context has ended
+		h.Close(over) // its context has ended
 		if got := <-out; protocol.CodeOf(got.err) != protocol.CodeOther {
 			t.Fatalf("%+v", got)
 		}

@@ -91,7 +91,7 @@ func (m *emptyReaper) take(now uint64) (page []waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.queue) > 0 && m.queue[0].at <= now && len(page) < reapPage {
-		w := heap.Pop(&m.queue).(waiting)
+		w := heap.Pop(&m.queue).(waiting) //nolint:forcetypeassert // the queue holds nothing else
 		if w.checks.emptyAt.Load() != w.at {
 			continue // it was queued for an earlier time since, and looked at then
 		}
@@ -106,7 +106,7 @@ func (m *emptyReaper) run(ctx context.Context) {
 	for {
 		tenth := int64(reapEvery / 10)
 		sleep(ctx, reapEvery+time.Duration(rand.Int64N(2*tenth+1)-tenth))
-		for ctx.Err() == nil && m.pass(ctx) {
+		for ctx.Err() == nil && m.pass(ctx) { //nolint:revive // pass does the work
 		}
 		if ctx.Err() != nil {
 			return
@@ -263,7 +263,7 @@ type reapQueue []waiting
 func (q reapQueue) Len() int           { return len(q) }
 func (q reapQueue) Less(i, j int) bool { return q[i].at < q[j].at }
 func (q reapQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *reapQueue) Push(w any)        { *q = append(*q, w.(waiting)) }
+func (q *reapQueue) Push(w any)        { *q = append(*q, w.(waiting)) } //nolint:forcetypeassert // the queue holds nothing else
 func (q *reapQueue) Pop() any {
 	old := *q
 	n := len(old) - 1

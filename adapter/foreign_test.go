@@ -246,5 +246,5 @@ func TestSyncFailureEndsARecovery(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	h.Adapter.Close(ctx) //nolint:errcheck // the context has ended
+	h.Adapter.Close(ctx) // the context has ended
 }

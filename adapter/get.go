@@ -108,8 +108,7 @@ func (l *log) getNext(ctx context.Context, subject string, seq js.Seq) (storedCh
 // leaderGet asks the log's leader for one chunk; js.ErrNotFound when there is no such message.
 func (l *log) leaderGet(ctx context.Context, which js.Wanted) (storedChunk, error) {
 	m, err := js.LeaderGet(ctx, l.a.manage, l.name, which)
-	var unreadable *js.HeaderError
-	if errors.As(err, &unreadable) {
+	if _, ok := errors.AsType[*js.HeaderError](err); ok {
 		return storedChunk{}, errStoredChunk(l, m.Seq, err)
 	}
 	if err != nil {

@@ -142,7 +142,7 @@ func (j *janitor) again(put func()) {
 
 func (j *janitor) report(ctx context.Context, what string, err error, attr slog.Attr) {
 	if ctx.Err() == nil {
-		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err))
+		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err)) //nolint:sloglint // what is a constant of the caller
 	}
 }
 

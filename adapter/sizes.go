@@ -162,7 +162,7 @@ func (z *sizes) update(ctx context.Context, e *streamEntry) (bytes uint64, err e
 	if err == nil {
 		z.a.catalog.view.setSize(e, bytes)
 	}
-	e.checks.size.measured.Store(uint32(time.Now().Unix() / 60)) //nolint:gosec // good for 8000 years
+	e.checks.size.measured.Store(uint32(time.Now().Unix() / 60)) // good for 8000 years
 	return bytes, err
 }
 

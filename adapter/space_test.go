@@ -59,7 +59,7 @@ func TestSpaceIsGivenBack(t *testing.T) {
 	expires := h.stream(b, "expires", protocol.StreamConfig{RetentionPolicy: &protocol.RetentionPolicy{AgeSecs: 3}})
 	noise := make([]byte, 256<<10)
 	random := rand.NewChaCha8([32]byte{1})
-	random.Read(noise) //nolint:errcheck // never fails
+	random.Read(noise) // never fails
 	fill := func(ref protocol.StreamRef) { h.mustAppend(ref, protocol.Record{Body: noise}) }
 	for range 80 { // 20 MiB each, mixed in every block
 		for _, ref := range []protocol.StreamRef{trimmed, deleted, lives, expires} {

@@ -3,6 +3,7 @@ package adapter
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/weirstream/weir/protocol"
@@ -18,17 +19,17 @@ type naiveRecord struct {
 }
 
 func (n naive) fence() string {
-	for i := len(n) - 1; i >= 0; i-- {
-		if n[i].fence != nil {
-			return *n[i].fence
+	for _, v := range slices.Backward(n) {
+		if v.fence != nil {
+			return *v.fence
 		}
 	}
 	return ""
 }
 
 func (n naive) fencedAt() uint64 {
-	for i := len(n) - 1; i >= 0; i-- {
-		if n[i].fence != nil {
+	for i, v := range slices.Backward(n) {
+		if v.fence != nil {
 			return uint64(i) + 1
 		}
 	}

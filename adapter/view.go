@@ -69,22 +69,21 @@ func (v *view) putBasin(rec *basinRecord, revision uint64) {
 	}
 }
 
-// putStream stores an entry, unless the view has a newer one. It returns the entry that it replaced.
-func (v *view) putStream(e *streamEntry) (old *streamEntry) {
+// putStream stores an entry, unless the view has a newer one.
+func (v *view) putStream(e *streamEntry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	b, ok := v.basins.Get(string(e.Basin))
 	if !ok {
-		return nil
+		return
 	}
 	if old, ok := b.streams.Get(string(e.Name)); ok && old.revision > e.revision {
-		return old
+		return
 	}
 	b.created = max(b.created, uint64(e.ID.Bucket())*layout.BucketStreams)
-	if old, _ = b.streams.Set(string(e.Name), e); old != nil && old.ID != e.ID {
+	if old, _ := b.streams.Set(string(e.Name), e); old != nil && old.ID != e.ID {
 		b.forgetSizeLocked(old)
 	}
-	return old
 }
 
 func (v *view) removeStream(ref protocol.StreamRef, id layout.StreamID) {

@@ -58,7 +58,7 @@ func openFails(t *testing.T, h *harness) durable.Losses {
 		h.Adapter = a
 		t.Fatal("the loss went unnoticed")
 	}
-	lost, ok := err.(durable.Losses) //nolint:errorlint // it is not wrapped
+	lost, ok := err.(durable.Losses) // it is not wrapped
 	if !ok {
 		t.Fatalf("the start failed with %v", err)
 	}

@@ -23,7 +23,7 @@ func newWire(records int, metered uint64) []byte {
 	if metered < pooledMin {
 		return make([]byte, 0, int(metered)+recordOverhead*records+16)
 	}
-	return *wires.Get().(*[]byte)
+	return *wires.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 }
 
 // freeWire gives a buffer back that nobody reads any more.

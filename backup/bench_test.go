@@ -122,7 +122,7 @@ func BenchmarkAppendsBeside(b *testing.B) {
 			for o := (backup.SaveOptions{}); beside != "nothing" && ctx.Err() == nil; {
 				dir := b.TempDir()
 				if strings.Contains(beside, "elsewhere") { // a file system that the store's syncs do not wait for
-					dir, _ = os.MkdirTemp("/dev/shm", "weir")
+					dir, _ = os.MkdirTemp("/dev/shm", "weir") //nolint:usetesting // not below the test's own directory
 					defer os.RemoveAll(dir)
 				}
 				if strings.HasSuffix(beside, "-50MiB") {

@@ -84,7 +84,7 @@ func (w *writer) abandon() {
 	if w.zip != nil {
 		w.zip.Close() //nolint:errcheck // nobody wants it
 	}
-	w.file.Close() //nolint:errcheck // nobody wants it
+	w.file.Close() // nobody wants it
 }
 
 func syncDir(dir string) error {
@@ -128,7 +128,7 @@ func open(dir string, want File) (*reader, error) {
 	r.from = bufio.NewReaderSize(r.raw, 1<<20)
 	if strings.HasSuffix(want.Name, zstdSuffix) {
 		if r.zip, err = zstd.NewReader(r.from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20)); err != nil {
-			f.Close() //nolint:errcheck // only read
+			f.Close() // only read
 			return nil, damaged(r.path, err)
 		}
 		r.from = bufio.NewReaderSize(r.zip, 1<<20)
@@ -140,7 +140,7 @@ func (r *reader) close() {
 	if r.zip != nil {
 		r.zip.Close()
 	}
-	r.file.Close() //nolint:errcheck // only read
+	r.file.Close() // only read
 }
 
 // check reads what is left of the file and compares all of it with the manifest.

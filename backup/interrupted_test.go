@@ -25,7 +25,6 @@ type faulty struct {
 }
 
 func broken(c *client.Client, f *faulty) *faulty {
-
 	f.to.Store(c)
 	return f
 }

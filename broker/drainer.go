@@ -16,7 +16,7 @@ func errDraining() error {
 // them.
 type drainer struct {
 	// drain ends when the drainer closes; calls that wait for something new to happen stop waiting then.
-	drain context.Context
+	drain context.Context //nolint:containedctx // ends when the broker drains
 	close context.CancelFunc
 
 	mu     sync.Mutex // guards the fields below

@@ -80,7 +80,7 @@ func (d *httpDoor) close(ctx context.Context) error {
 	}
 	d.closing.Store(true)
 	_ = d.ln.Close() // Serve tells what is wrong with it
-	<-d.served
+	<-d.served       //nolint:errcheck // the port is closed on purpose
 	d.ln.GoAway()
 	err := d.handler.Close(ctx)
 	d.ln.Leave(ctx, farewell-time.Since(began))

@@ -49,7 +49,7 @@ func get(t *testing.T, c *http.Client, url string) (*http.Response, string) {
 func httpClient(t *testing.T, set func(*http.Protocols)) *http.Client {
 	var p http.Protocols
 	set(&p)
-	tr := &http.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // self-signed
+	tr := &http.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // self-signed
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
 }

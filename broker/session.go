@@ -47,7 +47,7 @@ func (r *readSession) Next(ctx context.Context) (protocol.ReadBatch, error) {
 		return batch, nil
 	case r.drained.Load():
 		err = errDraining()
-	case err != io.EOF: // io.EOF is passed as it is: callers compare it.
+	case err != io.EOF: //nolint:errorlint // io.EOF is passed as it is: callers compare it.
 		err = r.s.failure(err)
 	}
 	return protocol.ReadBatch{}, err
@@ -98,9 +98,9 @@ func (a *appendSession) Submit(ctx context.Context, in protocol.AppendInput) err
 func (a *appendSession) Recv(ctx context.Context) (protocol.AppendAck, error) {
 	ack, err := a.inner.Recv(ctx)
 	switch {
-	case err == io.EOF && a.drained.Load() && !a.finished.Load():
+	case err == io.EOF && a.drained.Load() && !a.finished.Load(): //nolint:errorlint // the contract says io.EOF itself
 		err = errDraining()
-	case err != nil && err != io.EOF:
+	case err != nil && err != io.EOF: //nolint:errorlint // the contract says io.EOF itself
 		err = a.s.failure(err)
 	}
 	return ack, err

@@ -137,7 +137,7 @@ func (s *appendSession) reopenLocked(ctx context.Context) error {
 		return err
 	case s.final != nil || s.ended: // closed meanwhile
 		l.close()
-		return nil
+		return nil //nolint:nilerr // the session has ended; Recv has the reason
 	}
 	s.startLocked(l)
 	return nil
@@ -201,7 +201,7 @@ func (s *appendSession) finishLocked() {
 		return
 	}
 	if err := s.controlLocked(protocol.FrameEnd); err != nil {
-		s.lostLocked(s.lane, err)
+		s.lostLocked(err)
 	}
 }
 
@@ -279,7 +279,7 @@ func (s *appendSession) ping(l *appendLane) {
 		return
 	}
 	if err := s.pingLocked(); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
-		s.lostLocked(l, err)
+		s.lostLocked(err)
 	}
 }
 
@@ -290,7 +290,7 @@ func (s *appendSession) frame(l *appendLane, m *nats.Msg) {
 		return
 	}
 	if noResponders(m) {
-		s.lostLocked(l, errNobody(l.subject))
+		s.lostLocked(errNobody(l.subject))
 		return
 	}
 	switch m.Header.Get(protocol.HeaderFrame) {
@@ -298,7 +298,7 @@ func (s *appendSession) frame(l *appendLane, m *nats.Msg) {
 		s.ackLocked(l, m)
 	case protocol.FramePong:
 		if acked, err := strconv.ParseUint(m.Header.Get(protocol.HeaderAcked), 10, 64); err != nil || acked > l.acked {
-			s.lostLocked(l, errors.New("an ack was lost"))
+			s.lostLocked(errors.New("an ack was lost"))
 		}
 	case protocol.FrameEnd:
 		s.serverEndLocked(l, m)
@@ -308,12 +308,12 @@ func (s *appendSession) frame(l *appendLane, m *nats.Msg) {
 func (s *appendSession) ackLocked(l *appendLane, m *nats.Msg) {
 	seq, err := strconv.ParseUint(m.Header.Get(protocol.HeaderSeq), 10, 64)
 	if err != nil || seq != l.acked+1 || len(s.inflight) == 0 {
-		s.lostLocked(l, errors.New("an ack was lost"))
+		s.lostLocked(errors.New("an ack was lost"))
 		return
 	}
 	ack, err := protocol.UnmarshalAppendAck(m.Data)
 	if err != nil {
-		s.lostLocked(l, err)
+		s.lostLocked(err)
 		return
 	}
 	l.acked = seq
@@ -329,13 +329,13 @@ func (s *appendSession) serverEndLocked(l *appendLane, m *nats.Msg) {
 	seq, err := strconv.ParseUint(m.Header.Get(protocol.HeaderSeq), 10, 64)
 	switch {
 	case err != nil || seq != l.acked+1: // it knows the session no more, or acks were lost
-		s.lostLocked(l, errors.New("the server ended the session"))
+		s.lostLocked(errors.New("the server ended the session"))
 	case e == nil && (!s.ended || len(s.inflight) > 0):
-		s.lostLocked(l, errors.New("the server ended the session without a reason"))
+		s.lostLocked(errors.New("the server ended the session without a reason"))
 	case e == nil:
 		s.endLocked(s.cleanEnd())
 	case len(s.inflight) == 0 && (e.Retryable() || e.Code == protocol.CodeClientHangup):
-		s.lostLocked(l, e) // a server that stops, or one that took the silence of a sleeping machine for our end
+		s.lostLocked(e) // a server that stops, or one that took the silence of a sleeping machine for our end
 	default:
 		s.endLocked(e)
 	}
@@ -345,13 +345,13 @@ func (s *appendSession) lost(l *appendLane, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lane == l {
-		s.lostLocked(l, cause)
+		s.lostLocked(cause)
 	}
 }
 
 // lostLocked gives a lane up. With nothing unanswered that changes nothing but the server; otherwise the outcome of
 // the unanswered inputs is unknown, and the session is over.
-func (s *appendSession) lostLocked(l *appendLane, cause error) {
+func (s *appendSession) lostLocked(cause error) {
 	switch n := len(s.inflight); {
 	case n == 0 && !s.ended && s.c.nc.IsClosed():
 		s.endLocked(errConnection(cause)) // for good

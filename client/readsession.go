@@ -40,7 +40,7 @@ type readSession struct {
 	ref  protocol.StreamRef
 	opts protocol.RecordOptions
 
-	life  context.Context // ends with Close; this object lives no longer
+	life  context.Context //nolint:containedctx // ends with Close; this object lives no longer
 	close context.CancelFunc
 	mu    sync.Mutex // guards cur
 	cur   *readAttempt
@@ -360,7 +360,7 @@ func (s *readSession) giveUp(t *trouble) error {
 	if t.told {
 		s.told++
 	}
-	if t.cause != errSilent || s.lastTrouble == nil {
+	if t.cause != errSilent || s.lastTrouble == nil { //nolint:errorlint // it is never wrapped
 		s.lastTrouble = t.cause
 	}
 	if s.told >= maxToldFailures || now.Sub(s.troubleSince) > s.c.opts.ResumeFor {

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -169,7 +170,7 @@ func (f field) setValue(c *Config, v any) error {
 		}
 		if _, ok := v.(int64); ok {
 			// The syntax takes 10m for ten million, so a bare number cannot be told from a duration.
-			return fmt.Errorf(`is a number; write the duration in quotes, like "10s" or "2m"`)
+			return errors.New(`is a number; write the duration in quotes, like "10s" or "2m"`)
 		}
 	case *string, *Durability:
 		if s, ok := v.(string); ok {
@@ -220,7 +221,7 @@ func (f field) text(c *Config) string {
 	case *time.Duration:
 		return FormatDuration(*p)
 	}
-	panic("conf: field of unknown kind: " + f.key)
+	panic("conf: field of unknown kind: " + f.key) //nolint:forbidigo // a broken invariant
 }
 
 const redacted = "[redacted]"

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -167,10 +168,8 @@ func (v *validation) external(c Config) {
 }
 
 func (v *validation) oneOf(key, value string, allowed ...string) {
-	for _, a := range allowed {
-		if value == a {
-			return
-		}
+	if slices.Contains(allowed, value) {
+		return
 	}
 	last := len(allowed) - 1
 	v.add(key, "is %q; allowed are %s and %s", value, strings.Join(allowed[:last], ", "), allowed[last])

@@ -67,7 +67,7 @@ func BenchmarkAll(b *testing.B) {
 	overShapes(b, func(b *testing.B, recs []protocol.SequencedRecord) {
 		run := protocol.RecordsOf(recs...)
 		for b.Loop() {
-			for range run.All() { //nolint:revive // only the walk is measured
+			for range run.All() { // only the walk is measured
 			}
 		}
 	})

@@ -124,7 +124,8 @@ func appendJSONEscape(dst []byte, c byte) []byte {
 // nextSubpart measures the UTF-8 sequence at the start of s, which begins with a byte of at least 0x80: its length if
 // it is valid, else that of the maximal subpart that a single U+FFFD replaces (Unicode 3.9, table 3-7).
 func nextSubpart[T ~string | ~[]byte](s T) (n int, ok bool) {
-	size, lo, hi := 0, byte(0x80), byte(0xBF)
+	var size int
+	lo, hi := byte(0x80), byte(0xBF)
 	switch c := s[0]; {
 	case c < 0xC2:
 		return 1, false
@@ -132,16 +133,18 @@ func nextSubpart[T ~string | ~[]byte](s T) (n int, ok bool) {
 		size = 2
 	case c < 0xF0:
 		size = 3
-		if c == 0xE0 {
+		switch c {
+		case 0xE0:
 			lo = 0xA0 // shorter forms exist below
-		} else if c == 0xED {
+		case 0xED:
 			hi = 0x9F // surrogates follow
 		}
 	case c < 0xF5:
 		size = 4
-		if c == 0xF0 {
+		switch c {
+		case 0xF0:
 			lo = 0x90
-		} else if c == 0xF4 {
+		case 0xF4:
 			hi = 0x8F // the end of Unicode
 		}
 	default:

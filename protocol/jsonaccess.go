@@ -12,7 +12,7 @@ func readResourceSet(checkName func(string) error, checkPrefix func(field, s str
 			return set, nil
 		}
 		err = r.object(func(member []byte) error {
-			kind := MatchNone
+			var kind ResourceSetKind
 			switch string(member) {
 			case "exact":
 				kind = MatchExact

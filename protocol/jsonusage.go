@@ -175,7 +175,7 @@ func readMetricPoint(r *jsonReader) (p MetricPoint, err error) {
 		switch i {
 		case 0:
 			secs, err := r.uintMax(math.MaxUint32)
-			p.At = time.Unix(int64(secs), 0).UTC() //nolint:gosec // 32 bits
+			p.At = time.Unix(int64(secs), 0).UTC() // 32 bits
 			return err
 		case 1:
 			return into(r, &p.Value, readNumber)
@@ -224,7 +224,7 @@ func DecodeMetricsQueryJSON(data []byte) (q MetricsQuery, err error) {
 	}
 	seconds := func(r *jsonReader) (uint32, error) {
 		n, err := r.uintMax(math.MaxUint32)
-		return uint32(n), err //nolint:gosec // 32 bits
+		return uint32(n), err // 32 bits
 	}
 	err = readJSONText(data, func(r *jsonReader) error {
 		return r.object(func(name []byte) error {

@@ -13,11 +13,11 @@ const (
 	HeaderFormat          = "S2-Format"           // how bytes stand in JSON, see RecordFormat
 	HeaderEncryptionKey   = "S2-Encryption-Key"   // for the records of an encrypted stream, see EncryptionKey; a secret
 	HeaderStreamConfig    = "S2-Stream-Config"    // configuration, in JSON, of the stream that an append or read may create
-	HeaderRequestToken    = "S2-Request-Token"    // idempotency token of a create
+	HeaderRequestToken    = "S2-Request-Token"    //nolint:gosec // idempotency token of a create
 	HeaderProvisionResult = "S2-Provision-Result" // what a create or ensure did
 	HeaderTimeout         = "S2-Timeout"          // milliseconds that the client waits for a unary answer
 	HeaderMatchSeqNum     = "S2-Match-Seq-Num"    // condition of an append in raw form
-	HeaderFencingToken    = "S2-Fencing-Token"    // condition of an append in raw form
+	HeaderFencingToken    = "S2-Fencing-Token"    //nolint:gosec // condition of an append in raw form
 	HeaderTimestamp       = "S2-Timestamp"        // the record's timestamp in an append in raw form, milliseconds
 	HeaderSession         = "S2-Session"          // opens a session: SessionRead or SessionAppend
 	HeaderWindow          = "S2-Window"           // bytes that may be unacknowledged in a session

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -264,7 +265,7 @@ func (f protoField) bytes() ([]byte, error) {
 	if f.typ != protowire.BytesType {
 		return nil, errWire
 	}
-	return f.b[:len(f.b):len(f.b)], nil
+	return slices.Clip(f.b), nil
 }
 
 func (f protoField) text() (string, error) {

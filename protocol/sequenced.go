@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -223,5 +224,5 @@ func decodeHeader(b []byte) (h Header, err error) {
 // the record behind it.
 func consumeBytes(b []byte) ([]byte, int) {
 	v, n := protowire.ConsumeBytes(b)
-	return v[:len(v):len(v)], n
+	return slices.Clip(v), n
 }

@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"iter"
+	"slices"
 )
 
 // errWire is what a malformed protobuf encoding gives; doors turn it into bad_proto or bad_frame.
@@ -84,7 +85,7 @@ func (r Records) Join(next Records) Records {
 	}
 	if !r.joined {
 		// The bytes behind r may be anyone's, such as the next chunk's: append must copy.
-		r.wire = r.wire[:len(r.wire):len(r.wire)]
+		r.wire = slices.Clip(r.wire)
 	}
 	r.wire = append(r.wire, next.wire...)
 	r.joined = true

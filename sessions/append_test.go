@@ -68,8 +68,7 @@ func (c conversation) closeSend(t *testing.T) {
 func (c conversation) receive(t *testing.T) string {
 	t.Helper()
 	ack, err := c.Recv(t.Context())
-	var failure *protocol.Error
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*protocol.Error](err); ok {
 		switch {
 		case failure.SeqNumMismatch != nil:
 			return fmt.Sprintf("seq_num_mismatch %d", *failure.SeqNumMismatch)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -77,7 +78,7 @@ func httpTokenDoor(wire httpVersion, opts ...httpclient.Option) conformance.Toke
 	return conformance.TokenDoor{Name: wire.name, Open: func(t testing.TB, bubble bool) conformance.Checked {
 		_, web := startCheckedWeb(t, bubble, wire)
 		as := func(token string) protocol.Service {
-			return httpclient.New(web.Base, web.Client, append(opts[:len(opts):len(opts)], httpclient.Token(token))...)
+			return httpclient.New(web.Base, web.Client, append(slices.Clip(opts), httpclient.Token(token))...)
 		}
 		return conformance.Checked{Root: as(rootToken), As: as}
 	}}

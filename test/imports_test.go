@@ -169,8 +169,7 @@ func listPackages(t *testing.T) map[string]listed {
 	command.Dir = ".."
 	out, err := command.Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("go list: %v: %s", err, exit.Stderr)
 		}
 		t.Fatal(err)

@@ -84,7 +84,7 @@ var (
 
 func must[T any](v T, err error) T {
 	if err != nil {
-		panic(err) // the options are constants
+		panic(err) //nolint:forbidigo // the options are constants
 	}
 	return v
 }
@@ -96,7 +96,7 @@ func (c Compression) Append(dst, src []byte) []byte {
 		return zstdEncoder.EncodeAll(src, dst)
 	case Gzip:
 		out := bytes.NewBuffer(dst)
-		w := gzipWriters.Get().(*gzip.Writer)
+		w := gzipWriters.Get().(*gzip.Writer) //nolint:forcetypeassert // the pool holds nothing else
 		defer gzipWriters.Put(w)
 		w.Reset(out)
 		_, _ = w.Write(src) // a bytes.Buffer takes everything
@@ -136,7 +136,7 @@ func (c Compression) Decode(src []byte, limit int) (out []byte, err error) {
 }
 
 func gunzip(src []byte, limit int) ([]byte, error) {
-	r := gzipReaders.Get().(*gzip.Reader)
+	r := gzipReaders.Get().(*gzip.Reader) //nolint:forcetypeassert // the pool holds nothing else
 	defer gzipReaders.Put(r)
 	if err := r.Reset(bytes.NewReader(src)); err != nil {
 		return nil, err

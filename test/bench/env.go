@@ -61,7 +61,7 @@ func openBroker(ctx context.Context, dir string, durability conf.Durability, cha
 	if err != nil {
 		return nil, nil, err
 	}
-	stop := func() { b.Close(context.Background()) } //nolint:errcheck // the store is thrown away
+	stop := func() { b.Close(context.Background()) } // the store is thrown away
 	_, _, err = b.Service().EnsureBasin(ctx, basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}})
 	if err != nil {
 		stop()

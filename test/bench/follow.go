@@ -48,7 +48,7 @@ func followLatency(ctx context.Context, e *env) ([]figure, error) {
 		in := protocol.AppendInput{Records: batch(1, 200)}
 		for range n {
 			began := time.Now()
-			go svc.Append(ctx, ref, in) //nolint:errcheck // a failure shows as a missing delivery
+			go svc.Append(ctx, ref, in) // a failure shows as a missing delivery
 			took = append(took, (<-got).Sub(began))
 		}
 		return quantile(took, 0.5), nil
@@ -76,7 +76,7 @@ func followLatency(ctx context.Context, e *env) ([]figure, error) {
 		body := make([]byte, 200)
 		for range n {
 			began := time.Now()
-			go r.js.Publish(ctx, "follow.x", body) //nolint:errcheck // as above
+			go r.js.Publish(ctx, "follow.x", body) // as above
 			took = append(took, (<-got).Sub(began))
 		}
 		return quantile(took, 0.5), nil

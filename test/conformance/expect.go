@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,10 +35,8 @@ func (e *Env) fails(err error, codes ...protocol.Code) *protocol.Error {
 	if !errors.As(err, &failure) {
 		e.t.Fatalf("got %v, want a failure with code %v", err, codes)
 	}
-	for _, code := range codes {
-		if failure.Code == code {
-			return failure
-		}
+	if slices.Contains(codes, failure.Code) {
+		return failure
 	}
 	e.t.Fatalf("got %v, want code %v", err, codes)
 	return nil

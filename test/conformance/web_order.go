@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -117,14 +118,10 @@ func clash(a, b fault) bool {
 func (e *WebEnv) decides(s *Stream, k kind, faults ...fault) {
 	e.t.Helper()
 	headers := map[string]string{"s2-basin": string(s.StreamRef.Basin)}
-	for name, value := range k.headers {
-		headers[name] = value
-	}
+	maps.Copy(headers, k.headers)
 	path, body, query, names := s.path(""), k.body, "", ""
 	for _, f := range faults {
-		for name, value := range f.headers {
-			headers[name] = value
-		}
+		maps.Copy(headers, f.headers)
 		if f.path != "" {
 			path = f.path
 		}

@@ -107,7 +107,7 @@ func (s *shelf) readCatalog(ctx context.Context, js jetstream.JetStream) error {
 	if err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
-	defer w.Stop() //nolint:errcheck // read to its end
+	defer w.Stop() // read to its end
 	for e := range w.Updates() {
 		if e == nil {
 			return nil

@@ -52,7 +52,7 @@ func message(verb string, body []byte, head ...string) *nats.Msg {
 
 // noise is random, but the same in every run.
 func noise(n int) []byte {
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // garbage need not be secret
+	rng := rand.New(rand.NewPCG(1, 2)) // garbage need not be secret
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(rng.Uint32())

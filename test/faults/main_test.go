@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	var err error
 	if scratch, err = os.MkdirTemp("", "weir-faults-"); err == nil {
-		err = os.Chmod(scratch, 0o755) //nolint:gosec // other users run the binary in it
+		err = os.Chmod(scratch, 0o755) // other users run the binary in it
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

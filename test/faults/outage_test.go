@@ -59,7 +59,7 @@ func (s *natsServer) url() string { return "nats://" + s.listen }
 // start starts the server and waits until it takes connections.
 func (s *natsServer) start() {
 	s.t.Helper()
-	s.cmd = exec.CommandContext(s.t.Context(), os.Args[0]) //nolint:gosec // itself
+	s.cmd = exec.CommandContext(s.t.Context(), os.Args[0]) // itself
 	s.cmd.Env = append(os.Environ(), natsDirVar+"="+s.dir, natsListenVar+"="+s.listen)
 	s.cmd.Stderr = os.Stderr
 	must(s.t, s.cmd.Start())

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -30,9 +31,7 @@ func openRaw(t testing.TB, nc *nats.Conn, ref protocol.StreamRef, body string, h
 	r.sub, err = nc.ChanSubscribe(r.inbox, r.msgs)
 	must(t, err)
 	h := nats.Header{protocol.HeaderSession: {protocol.SessionRead}}
-	for k, v := range head {
-		h[k] = v
-	}
+	maps.Copy(h, head)
 	must(t, nc.PublishMsg(&nats.Msg{Subject: subjects.Records("read", ref), Reply: r.inbox, Header: h, Data: []byte(body)}))
 	if m := r.next(t); m.Header.Get(protocol.HeaderFrame) != protocol.FrameOpen {
 		t.Fatalf("the session began with %v: %s", m.Header, m.Data)

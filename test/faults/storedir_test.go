@@ -27,7 +27,7 @@ func TestFaultStoreDirectory(t *testing.T) {
 		want []string // nil: it must work
 	}{
 		{"the parents are missing", func(t *testing.T) string { return filepath.Join(t.TempDir(), "a", "b", "c") }, nil},
-		{"it is a file", func(t *testing.T) string { return aFile(t) }, []string{"store directory", "choose another store_dir"}},
+		{"it is a file", aFile, []string{"store directory", "choose another store_dir"}},
 		{"its parent is a file", func(t *testing.T) string { return filepath.Join(aFile(t), "store") }, []string{"store directory", "choose another store_dir"}},
 		{"the file system is read-only", readOnly, []string{"read-only", "write permission"}},
 		{"the lock is a directory", func(t *testing.T) string {
@@ -161,7 +161,7 @@ func TestFaultGarbageInStore(t *testing.T) {
 			defer cancel()
 			again, err := broker.Start(ctx, cfg)
 			if err != nil {
-				if name := strings.Split(tc.glob, "/")[0]; !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "backup") {
+				if name, _, _ := strings.Cut(tc.glob, "/"); !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "backup") {
 					t.Errorf("the refusal names neither %s nor what to do:\n%v", name, err)
 				}
 				return

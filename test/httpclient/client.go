@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -71,9 +72,7 @@ func (c *Client) do(ctx context.Context, k call) (status int, head http.Header, 
 	if err != nil {
 		return 0, nil, nil, protocol.AsError(err)
 	}
-	for name, values := range k.head {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, k.head)
 	c.authorize(req)
 	resp, err := c.hc.Do(req)
 	if err != nil {

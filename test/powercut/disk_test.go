@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -43,8 +44,8 @@ func (d *disk) cut(survives string, seed uint64) string {
 	defer d.mu.Unlock()
 	d.off = true
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	for i := len(d.pending) - 1; i >= 0; i-- {
-		copy(d.data[d.pending[i].at:], d.pending[i].old)
+	for _, v := range slices.Backward(d.pending) {
+		copy(d.data[v.at:], v.old)
 	}
 	first := rnd.IntN(len(d.pending) + 1)
 	kept := 0

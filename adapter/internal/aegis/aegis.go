@@ -84,7 +84,7 @@ func (*aead) Overhead() int  { return TagSize }
 func (a *aead) Seal(dst, nonce, plaintext, additionalData []byte) []byte {
 	head, out := grow(dst, len(plaintext)+TagSize)
 	if overlapInexactly(out, plaintext) {
-		panic("aegis: invalid buffer overlap")
+		panic("aegis: invalid buffer overlap") //nolint:forbidigo // the contract of cipher.AEAD
 	}
 	s := a.begin(nonce, additionalData)
 	whole := len(plaintext) &^ (blockSize - 1)
@@ -109,7 +109,7 @@ func (a *aead) Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, erro
 	text, want := ciphertext[:len(ciphertext)-TagSize], ciphertext[len(ciphertext)-TagSize:]
 	head, out := grow(dst, len(text))
 	if overlapInexactly(out, text) {
-		panic("aegis: invalid buffer overlap")
+		panic("aegis: invalid buffer overlap") //nolint:forbidigo // the contract of cipher.AEAD
 	}
 	s := a.begin(nonce, additionalData)
 	whole := len(text) &^ (blockSize - 1)
@@ -139,7 +139,7 @@ var (
 // begin is the state after key, nonce and additional data.
 func (a *aead) begin(nonce, additionalData []byte) (s state) {
 	if len(nonce) != NonceSize {
-		panic("aegis: incorrect nonce length")
+		panic("aegis: incorrect nonce length") //nolint:forbidigo // the contract of cipher.AEAD
 	}
 	const half = KeySize / 2
 	var load [16 * blockSize]byte // four times the key and its sum with the nonce
@@ -205,6 +205,6 @@ func overlapInexactly(a, b []byte) bool {
 	if len(a) == 0 || len(b) == 0 || &a[0] == &b[0] {
 		return false
 	}
-	return uintptr(unsafe.Pointer(&a[0])) <= uintptr(unsafe.Pointer(&b[len(b)-1])) &&
-		uintptr(unsafe.Pointer(&b[0])) <= uintptr(unsafe.Pointer(&a[len(a)-1]))
+	return uintptr(unsafe.Pointer(&a[0])) <= uintptr(unsafe.Pointer(&b[len(b)-1])) && //nolint:gosec // only addresses are compared
+		uintptr(unsafe.Pointer(&b[0])) <= uintptr(unsafe.Pointer(&a[len(a)-1])) //nolint:gosec // only addresses are compared
 }

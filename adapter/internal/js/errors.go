@@ -35,8 +35,7 @@ func noRoom(code jetstream.ErrorCode) bool {
 
 // codeOf is the error code that JetStream reported; 0 when err is none of its reports.
 func codeOf(err error) jetstream.ErrorCode {
-	var e *jetstream.APIError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return e.ErrorCode
 	}
 	return 0

@@ -15,11 +15,10 @@ func CauseOf(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	var cause *protocol.Error
 	if code := protocol.CodeOf(err); code != protocol.CodeClientHangup && code != protocol.CodeRequestTimeout {
 		return err // a failure of its own
 	}
-	if errors.As(context.Cause(ctx), &cause) {
+	if cause, ok := errors.AsType[*protocol.Error](context.Cause(ctx)); ok {
 		return cause
 	}
 	return err

@@ -41,7 +41,7 @@ func (c *call) createBasin() error {
 }
 
 func (c *call) ensureBasin() error {
-	basin, err := c.basinParam(0)
+	basin, err := c.basinParam()
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *call) ensureBasin() error {
 }
 
 func (c *call) getBasin() error {
-	basin, err := c.basinParam(0)
+	basin, err := c.basinParam()
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (c *call) getBasin() error {
 }
 
 func (c *call) reconfigureBasin() error {
-	basin, err := c.basinParam(0)
+	basin, err := c.basinParam()
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *call) reconfigureBasin() error {
 }
 
 func (c *call) deleteBasin() error {
-	basin, err := c.basinParam(0)
+	basin, err := c.basinParam()
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func getBuffer(size int) *[]byte {
 	if size >= largeBuffer/2 {
 		pool = &largeBuffers
 	}
-	b := pool.Get().(*[]byte)
+	b := pool.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 	*b = (*b)[:0]
 	return b
 }

@@ -158,7 +158,7 @@ var dashboardFiles = sync.OnceValue(func() map[string]dashboardFile {
 	files := map[string]dashboardFile{}
 	root, err := fs.Sub(dashboardEmbedded, "dashboard")
 	if err != nil {
-		panic(err) // the directory is in the binary
+		panic(err) //nolint:forbidigo // the directory is in the binary
 	}
 	err = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -172,7 +172,7 @@ var dashboardFiles = sync.OnceValue(func() map[string]dashboardFile {
 		return nil
 	})
 	if err != nil {
-		panic(err) // what is embedded can be read
+		panic(err) //nolint:forbidigo // what is embedded can be read
 	}
 	return files
 })
@@ -200,7 +200,7 @@ func gzipped(body []byte) []byte {
 	var out bytes.Buffer
 	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
-		panic(err) // the level is one that exists
+		panic(err) //nolint:forbidigo // the level is one that exists
 	}
 	_, _ = w.Write(body) // a buffer takes everything
 	_ = w.Close()

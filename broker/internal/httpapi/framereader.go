@@ -25,7 +25,7 @@ const readerSize = 64 << 10
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
 
 func newFrameReader(body io.Reader, deadline *readDeadline, progress time.Duration) *frameReader {
-	in := readers.Get().(*bufio.Reader)
+	in := readers.Get().(*bufio.Reader) //nolint:forcetypeassert // the pool holds nothing else
 	in.Reset(body)
 	return &frameReader{in: in, deadline: deadline, progress: progress}
 }

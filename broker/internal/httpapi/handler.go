@@ -157,11 +157,11 @@ func (c *call) recover() {
 		return
 	}
 	if p == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
-		panic(p)
+		panic(p) //nolint:forbidigo // passed on to net/http
 	}
 	err := door.Panicked(c.log(), p)
 	if c.status != 0 {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http is told to cut the connection
 	}
 	c.fail(err)
 }

@@ -148,9 +148,9 @@ func parseEventID(v string) (id eventID, ok bool) {
 // parseUint reads decimal digits and nothing else.
 func parseUint(s string, bits int) (uint64, error) { return strconv.ParseUint(s, 10, bits) }
 
-// basinParam and streamParam decode a segment of the path. The errors have code bad_path.
-func (c *call) basinParam(i int) (protocol.BasinName, error) {
-	return pathName(c.params[i], protocol.ParseBasinName)
+// basinParam decodes the first segment of the path, streamParam segment i. The errors have code bad_path.
+func (c *call) basinParam() (protocol.BasinName, error) {
+	return pathName(c.params[0], protocol.ParseBasinName)
 }
 
 func (c *call) streamParam(i int) (protocol.StreamName, error) {

@@ -40,12 +40,12 @@ func (e *events) deliver(batch protocol.ReadBatch) error {
 	}
 	e.count += uint64(batch.Records.Len())
 	e.bytes += batch.Records.MeteredSize()
-	b := append((*buf)[:0], "event: batch\nid: "...)
+	b := append((*buf)[:0], "event: batch\nid: "...) //nolint:gocritic // the buffer is put back below
 	b = strconv.AppendUint(b, batch.Records.Last().SeqNum, 10)
 	b = strconv.AppendUint(append(b, ','), e.count, 10)
 	b = strconv.AppendUint(append(b, ','), e.bytes, 10)
 	b = protocol.AppendReadBatchJSON(append(b, "\ndata: "...), &batch, e.format)
-	*buf = append(b, "\n\n"...)
+	*buf = append(b, "\n\n"...) //nolint:gocritic // b is the buffer
 	return e.send(*buf)
 }
 

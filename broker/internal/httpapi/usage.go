@@ -19,7 +19,7 @@ func (c *call) accountMetrics() error {
 }
 
 func (c *call) basinMetrics() error {
-	basin, err := c.basinParam(0)
+	basin, err := c.basinParam()
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (c *call) basinMetrics() error {
 
 func (c *call) streamMetrics() (err error) {
 	var ref protocol.StreamRef
-	if ref.Basin, err = c.basinParam(0); err != nil {
+	if ref.Basin, err = c.basinParam(); err != nil {
 		return err
 	}
 	if ref.Stream, err = c.streamParam(1); err != nil {
@@ -76,7 +76,7 @@ func (q *query) seconds(name string) (*uint32, error) {
 	if err != nil || n == nil {
 		return nil, err
 	}
-	secs := uint32(*n) //nolint:gosec // 32 bits
+	secs := uint32(*n) // 32 bits
 	return &secs, nil
 }
 

@@ -125,7 +125,7 @@ func decodeBucket(data []byte) (b bucket, err error) {
 	}
 	last := -1
 	for range u.next(dayMinutes) {
-		n := int(u.next(dayMinutes - 1)) //nolint:gosec // bounded
+		n := int(u.next(dayMinutes - 1)) // bounded
 		if u.bad || n <= last {
 			return bucket{}, errBucket
 		}
@@ -151,7 +151,7 @@ func decodeBucket(data []byte) (b bucket, err error) {
 func (u *uvarints) sizes() (sizes []size, err error) {
 	last := -1
 	for range u.next(daySeconds) {
-		s := size{uint32(u.next(daySeconds - 1)), u.next(^uint64(0))} //nolint:gosec // bounded
+		s := size{uint32(u.next(daySeconds - 1)), u.next(^uint64(0))} // bounded
 		if u.bad || int(s.second) <= last {
 			return nil, errBucket
 		}

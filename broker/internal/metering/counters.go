@@ -78,7 +78,7 @@ type stored struct {
 	known bool
 }
 
-func minuteOf(t time.Time) uint32 { return uint32(max(0, t.Unix()) / 60) } //nolint:gosec // good for 8000 years
+func minuteOf(t time.Time) uint32 { return uint32(max(0, t.Unix()) / 60) } // good for 8000 years
 
 // at returns the slot of a minute.
 func (s *Scope) at(minute uint32) *slot {

@@ -29,7 +29,7 @@ type goneSpan struct {
 	dirty bool
 }
 
-func seconds(t time.Time) uint32 { return uint32(max(0, t.Unix())) } //nolint:gosec // good until 2106, as the API is
+func seconds(t time.Time) uint32 { return uint32(max(0, t.Unix())) } // good until 2106, as the API is
 
 // StreamsGone records that streams of a basin were deleted, the oldest of which existed since then.
 func (m *Meter) StreamsGone(basin protocol.BasinName, since, until time.Time) {
@@ -96,7 +96,7 @@ func (s span) encode() []byte {
 
 func decodeSpan(data []byte) (span, error) {
 	u := uvarints{rest: data}
-	s := span{uint32(u.next(1<<32 - 1)), uint32(u.next(1<<32 - 1))} //nolint:gosec // bounded
+	s := span{uint32(u.next(1<<32 - 1)), uint32(u.next(1<<32 - 1))} // bounded
 	if u.bad || len(u.rest) > 0 {
 		return span{}, errBucket
 	}

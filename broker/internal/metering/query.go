@@ -128,5 +128,5 @@ func width(i protocol.MetricInterval) uint32 {
 	case protocol.IntervalDay:
 		return daySeconds
 	}
-	panic("usage: an interval that was not validated")
+	panic("usage: an interval that was not validated") //nolint:forbidigo // a broken invariant
 }

@@ -35,7 +35,7 @@ type appendSession struct {
 	enc  encoding
 	dst  protocol.AppendSession
 
-	ctx  context.Context // the session's life; this object lives no longer
+	ctx  context.Context //nolint:containedctx // the session's life; this object lives no longer
 	stop context.CancelCauseFunc
 
 	mu       sync.Mutex // guards what follows
@@ -261,8 +261,7 @@ func (s *appendSession) feed() (err error) {
 
 // inSession gives what cannot be decoded the code that it has within a session (data plane 8.9).
 func inSession(err error) error {
-	var e *protocol.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		switch e.Code {
 		case protocol.CodeBadJSON, protocol.CodeBadProto, protocol.CodeBadHeader:
 			return protocol.Errorf(protocol.CodeBadFrame, "%s", e.Message)

@@ -37,7 +37,7 @@ type Door struct {
 	sessions registry
 
 	// base is the context of all unary requests; stop ends it when a draining door's time is up.
-	base context.Context
+	base context.Context //nolint:containedctx // the door's life
 	stop context.CancelCauseFunc
 
 	micro      micro.Service

@@ -24,7 +24,7 @@ type readSession struct {
 	src     protocol.ReadSession
 	win     *window
 
-	ctx  context.Context // the session's life; this object lives no longer
+	ctx  context.Context //nolint:containedctx // the session's life; this object lives no longer
 	stop context.CancelCauseFunc
 }
 

@@ -51,7 +51,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 		stopping: make(chan struct{}), watchDone: make(chan struct{})}
 	defer func() {
 		if err != nil {
-			e.giveUp()
+			e.giveUp() //nolint:errcheck // the start has failed already
 		}
 	}()
 	if err := e.openDir(ctx); err != nil {

@@ -43,7 +43,7 @@ func (l *natsLogger) Tracef(format string, v ...any) {
 
 func (l *natsLogger) Errorf(format string, v ...any) {
 	switch {
-	case l.quiet && (strings.Contains(format, server.ErrAuthentication.Error()) || len(v) > 0 && v[0] == server.ErrAuthentication):
+	case l.quiet && (strings.Contains(format, server.ErrAuthentication.Error()) || len(v) > 0 && v[0] == server.ErrAuthentication): //nolint:errorlint // an argument of a log line, compared as it is
 	case l.quiet && (strings.Contains(format, "Publish Violation") || strings.Contains(format, "Subscription Violation")):
 		l.log.Debug(natsMessage, text(format, v)) // The client is told; whoever asks on and on must not fill the disk.
 	default:

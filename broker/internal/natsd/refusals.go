@@ -42,5 +42,5 @@ func (r *refusals) tell(now time.Time) {
 	if from != nil {
 		attrs = append(attrs, slog.String("last_from", from.String()))
 	}
-	r.log.Warn("nats connections were refused: "+r.why, attrs...)
+	r.log.Warn("nats connections were refused: "+r.why, attrs...) //nolint:sloglint // why is one of two constants
 }

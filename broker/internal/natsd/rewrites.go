@@ -102,5 +102,5 @@ func walkTo[T any](w *walker, v reflect.Value, name string) *T {
 		w.fail(v, name)
 		return nil
 	}
-	return (*T)(unsafe.Pointer(f.UnsafeAddr()))
+	return (*T)(unsafe.Pointer(f.UnsafeAddr())) //nolint:gosec // docs/adr/0012 has the reason
 }

@@ -83,8 +83,7 @@ func holdsAny(dir, path string) (bool, error) {
 	if errors.Is(err, ErrEncrypted) {
 		return !zeros(b), nil
 	}
-	var damage *DamageError
-	if errors.As(err, &damage) {
+	if damage, ok := errors.AsType[*DamageError](err); ok {
 		return damage.Size > 0, nil
 	}
 	if err != nil {
@@ -107,7 +106,7 @@ func endsInZeros(path string) (bool, error) {
 	defer f.Close()
 	var end [8]byte
 	if _, err := f.Seek(-int64(len(end)), io.SeekEnd); err != nil {
-		return true, nil //nolint:nilerr // the file is shorter
+		return true, nil // the file is shorter
 	}
 	if _, err := io.ReadFull(f, end[:]); err != nil {
 		return false, fmt.Errorf("look at the end of a block: %w", err)

@@ -35,7 +35,7 @@ type generator struct {
 
 func newGenerator(recordSize int) *generator {
 	g := &generator{size: recordSize - overhead, block: make([]byte, 4<<20)}
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // not a secret
+	rng := rand.New(rand.NewPCG(1, 2)) // not a secret
 	for i := 0; i < len(g.block); i += 8 {
 		binary.LittleEndian.PutUint64(g.block[i:], rng.Uint64())
 	}

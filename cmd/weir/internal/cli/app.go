@@ -121,8 +121,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 }
 
 func asUsage(err error) error {
-	var u *usageError
-	if errors.As(err, &u) {
+	if _, ok := errors.AsType[*usageError](err); ok {
 		return err
 	}
 	return &usageError{err}

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,7 +108,7 @@ func boolFlag(fs *pflag.FlagSet, name, help string) *optional[bool] {
 		case "false":
 			return false, nil
 		}
-		return false, fmt.Errorf("must be true or false")
+		return false, errors.New("must be true or false")
 	}}
 	fs.Var(o, name, help)
 	return o
@@ -160,16 +162,16 @@ func enumFlag[T ~string](fs *pflag.FlagSet, name, short, help string, allowed ..
 
 // list writes names as "a, b and c".
 func list[T ~string](names []T) string {
-	s := ""
+	var s strings.Builder
 	for i, n := range names {
 		switch {
 		case i == 0:
 		case i == len(names)-1:
-			s += " and "
+			s.WriteString(" and ")
 		default:
-			s += ", "
+			s.WriteString(", ")
 		}
-		s += string(n)
+		s.WriteString(string(n))
 	}
-	return s
+	return s.String()
 }

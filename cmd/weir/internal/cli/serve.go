@@ -68,7 +68,7 @@ func loadConfig(file string, environ []string, flags *pflag.FlagSet) (conf.Confi
 func newLogger(w io.Writer, c conf.Log) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		panic("cli: a validated configuration has log level " + c.Level)
+		panic("cli: a validated configuration has log level " + c.Level) //nolint:forbidigo // a broken invariant
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == conf.LogJSON {

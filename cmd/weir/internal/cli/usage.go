@@ -75,7 +75,7 @@ func instant(what string, at *optional[uint64], ago *optional[time.Duration], no
 	case at.value != nil:
 		secs = *at.value
 	case ago.value != nil:
-		secs = uint64(max(0, now.Add(-*ago.value).Unix())) //nolint:gosec // not negative
+		secs = uint64(max(0, now.Add(-*ago.value).Unix())) // not negative
 	default:
 		return nil, usagef("one of --%s-timestamp and --%s-ago is needed", what, what)
 	}

@@ -77,8 +77,7 @@ func checkToken(s string) string {
 
 // namesUser reports whether anything says who connects to NATS: a flag, a variable, the context or the URL.
 func namesUser(c *natscontext.Context) bool {
-	//lint:ignore SA1019 a context that an older nats command saved may still have the URL there and not in Creds
-	for _, s := range []string{c.User(), c.Password(), c.Token(), c.Creds(), c.NKey(), c.UserJWT(), c.NscURL()} {
+	for _, s := range []string{c.User(), c.Password(), c.Token(), c.Creds(), c.NKey(), c.UserJWT(), c.NscURL()} { //nolint:staticcheck // deprecated, and an older nats command may have saved the URL there alone
 		if s != "" {
 			return true
 		}

@@ -100,8 +100,7 @@ func FuzzLines(f *testing.F) {
 			if errors.Is(err, io.EOF) {
 				return
 			}
-			var where *InputError
-			if errors.As(err, &where) {
+			if _, ok := errors.AsType[*InputError](err); ok {
 				return
 			}
 			if err != nil {

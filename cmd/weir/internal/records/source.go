@@ -153,8 +153,7 @@ func fileTooLong(n int64) error {
 func checkRecord(r protocol.Record) error {
 	in := protocol.AppendInput{Records: []protocol.Record{r}}
 	err := in.Validate()
-	var e *protocol.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		// The place is told by the line or file.
 		return protocol.Errorf(e.Code, "%s", strings.TrimLeft(strings.TrimPrefix(e.Message, "records[0]"), ":. "))
 	}
