@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults test-sdk console console-check test-console cover dist test-dist release-check clean
+.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults abuse test-sdk console console-check test-console cover dist test-dist release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ crash: ## kill brokers at random points, break disks and clients, and check what
 
 faults: ## break disks, clocks, NATS servers and clients under a broker, at length
 	$(GO) test -count=1 -timeout 20m ./test/faults -long
+
+abuse: ## attack a broker at full length, and hold its memory and the answers of others to bounds
+	WEIR_ABUSE=full $(GO) test -count=1 -timeout 20m -v ./test/abuse
 
 # npm installs what package-lock.json pins, from whatever registry it is set up for.
 test-sdk: build ## drive a broker with S2's published TypeScript SDK; needs node and npm

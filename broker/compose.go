@@ -2,6 +2,7 @@ package broker
 
 import (
 	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/broker/internal/natsapi"
@@ -26,8 +27,28 @@ func (b *Broker) compose(root, version string) {
 	// Outermost, each door measures what its clients see, failures of access control included.
 	b.doors = natsd.NewDoors(b.st, b.guard, natsapi.Options{
 		Prefix: b.cfg.SubjectPrefix, Version: version, Logger: b.log, OwnConn: true, DrainConn: b.st.URL() != "",
-		Authenticate: b.guard.ServiceFor, Measure: doors[metering.NATS].Through, Backup: b.backup})
+		Authenticate: b.authenticate, Measure: doors[metering.NATS].Through, Backup: b.backup})
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
-		Authenticate: doors[metering.HTTP].Authenticated(b.guard.ServiceFor), Logger: b.log, NoCORS: !b.cfg.HTTP.CORS,
+		Authenticate: func(token string) (door.Caller, error) {
+			caller, err := b.authenticate(token)
+			caller.Service = doors[metering.HTTP].Through(caller.Service)
+			return caller, err
+		},
+		Logger: b.log, NoCORS: !b.cfg.HTTP.CORS,
 		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version)})}
+}
+
+// authenticate finds the caller of a token for a door. Where nothing is checked there is only one, whose clients the doors
+// tell apart by their addresses.
+func (b *Broker) authenticate(token string) (door.Caller, error) {
+	caller, err := b.guard.Authenticate(token)
+	switch {
+	case err != nil:
+		return door.Caller{}, err
+	case b.guard.Open():
+		return door.Caller{Service: caller.Service()}, nil
+	case caller == b.guard.Root():
+		return door.Caller{Service: caller.Service(), Client: door.Client{Key: "root", Part: 1, Root: true}}, nil
+	}
+	return door.Caller{Service: caller.Service(), Client: door.Client{Key: caller.ShareKey(), Part: door.TokenPart}, Life: caller.Life()}, nil
 }

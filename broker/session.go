@@ -14,11 +14,12 @@ func (s *service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, r
 		return nil, err
 	}
 	return do(s, func() (protocol.ReadSession, error) {
-		st, err := s.st.OpenRecords(ctx, ref, forRead, protocol.MakeRecordOptions(opts...))
+		options := protocol.MakeRecordOptions(opts...)
+		st, err := s.st.OpenRecords(ctx, ref, forRead, options)
 		if err != nil {
 			return nil, err
 		}
-		inner, err := sessions.OpenRead(ctx, st, req, sessions.ReadOptions{})
+		inner, err := sessions.OpenRead(ctx, st, req, sessions.ReadOptions{Lean: options.Lean})
 		if err != nil {
 			st.Close()
 			return nil, err
@@ -65,11 +66,12 @@ func (r *readSession) end() {
 
 func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	return do(s, func() (protocol.AppendSession, error) {
-		st, err := s.st.OpenRecords(ctx, ref, forAppendSession, protocol.MakeRecordOptions(opts...))
+		options := protocol.MakeRecordOptions(opts...)
+		st, err := s.st.OpenRecords(ctx, ref, forAppendSession, options)
 		if err != nil {
 			return nil, err
 		}
-		a := &appendSession{inner: sessions.OpenAppend(st, sessions.AppendOptions{}), s: s}
+		a := &appendSession{inner: sessions.OpenAppend(st, sessions.AppendOptions{Settled: options.Settled}), s: s}
 		if err := s.drainer.add(a); err != nil {
 			_ = a.inner.Close()
 			return nil, err

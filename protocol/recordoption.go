@@ -11,6 +11,13 @@ type RecordOptions struct {
 	// NewStream is the stream's configuration if the call creates the stream, laid over the default of its basin. It has
 	// no effect on a stream that exists.
 	NewStream StreamConfig
+	// Settled is for programs that serve sessions to others: an append session calls it once for each submitted input, in
+	// their order, as soon as the input is stored (nil) or has failed, and it is known, before Recv tells. With nil the
+	// input's memory is free then. It must not block. A service that is somewhere else may leave it out.
+	Settled func(error)
+	// Lean is for programs that serve sessions to others: while it reports true a read session reads nothing ahead and makes
+	// small batches. A service that is somewhere else may leave it out.
+	Lean func() bool
 }
 
 // WithEncryptionKey gives the key for an encrypted stream. A session uses it for all its records. Without a key, and with
@@ -24,6 +31,16 @@ func WithEncryptionKey(key EncryptionKey) RecordOption {
 // fails with invalid as CreateStream does, but only if the stream has to be created.
 func WithNewStream(config StreamConfig) RecordOption {
 	return func(o *RecordOptions) { o.NewStream = config }
+}
+
+// WithSettled has an append session tell when the memory of its inputs is free; see [RecordOptions].
+func WithSettled(settled func(error)) RecordOption {
+	return func(o *RecordOptions) { o.Settled = settled }
+}
+
+// WithLean has a read session hold little memory while lean reports true; see [RecordOptions].
+func WithLean(lean func() bool) RecordOption {
+	return func(o *RecordOptions) { o.Lean = lean }
 }
 
 // MakeRecordOptions applies opts in their order to the zero value.

@@ -11,7 +11,7 @@ import (
 
 const (
 	defaultAppendBytes   = 8 << 20
-	defaultAppendPending = 16384
+	defaultAppendPending = 512
 )
 
 // AppendOptions bounds what an append session holds; the zero value works.
@@ -19,9 +19,12 @@ type AppendOptions struct {
 	// MaxInflightBytes bounds the metered bytes of inputs that were handed over and are not answered; default 8 MiB.
 	// One input passes whatever its size.
 	MaxInflightBytes uint64
-	// MaxPending bounds the inputs that were submitted and whose acks Recv has not returned yet; default 16384. It
+	// MaxPending bounds the inputs that were submitted and whose acks Recv has not returned yet; default 512. It
 	// bounds the queue of acks when nobody receives.
 	MaxPending int
+	// Settled, if set, is called for each input that was handed over, in their order, once it is stored or has failed; with
+	// nil nothing uses the memory of the input any more. It must not block.
+	Settled func(error)
 }
 
 var (
@@ -166,6 +169,9 @@ func (a *Append) handOver(ctx context.Context, in protocol.AppendInput, size uin
 	}
 	err := a.appender.Submit(bound, in, func(ack protocol.AppendAck, err error) {
 		release()
+		if a.opts.Settled != nil {
+			a.opts.Settled(err)
+		}
 		a.settle(size, ack, err)
 	})
 	unhook()

@@ -25,6 +25,8 @@ func (r *Read) catchUp(ctx context.Context) (out protocol.ReadBatch, ok bool, er
 			r.finish(err)
 		case end == collectPassed:
 			r.passTail()
+		case r.lean():
+			r.closeCursor() // the next batch reads on from there
 		}
 		return out, true, nil
 	}
@@ -57,7 +59,8 @@ func (r *Read) collect(ctx context.Context) (collectEnd, error) {
 	ctx, unbind := r.bind(ctx)
 	defer unbind()
 	limit, next := r.limit, r.next
-	for !r.builder.full() {
+	lean := r.lean()
+	for !r.builder.full() && (!lean || r.builder.metered < leanBatchBytes) {
 		run, err := r.nextRun(ctx)
 		if errors.Is(err, io.EOF) {
 			return collectPassed, nil

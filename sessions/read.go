@@ -15,7 +15,15 @@ type ReadOptions struct {
 	// HeartbeatGap draws the time to the next heartbeat, above 0; nil draws uniformly from
 	// [protocol.MinHeartbeatGap, protocol.MaxHeartbeatGap) (data plane 4.8).
 	HeartbeatGap func() time.Duration
+	// Lean, if set, reports whether memory is short: then stored records come in batches of at most [leanBatchBytes], where
+	// they were stored in such, and nothing is read ahead.
+	Lean func() bool
 }
+
+// leanBatchBytes bounds a batch while memory is short; one run as it was stored may be larger.
+const leanBatchBytes = 64 << 10
+
+func (r *Read) lean() bool { return r.opts.Lean != nil && r.opts.Lean() }
 
 // errReadClosed is what Next returns after Close, and when Close interrupts it.
 var errReadClosed = protocol.Errorf(protocol.CodeClientHangup, "the read session was closed")

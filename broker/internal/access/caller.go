@@ -10,11 +10,12 @@ import (
 
 // Caller is who presents a token, as long as the token lives.
 type Caller struct {
-	g    *Guard
-	svc  *service
-	info protocol.AccessTokenInfo
-	key  [32]byte
-	ops  protocol.OperationSet
+	g     *Guard
+	svc   *service
+	info  protocol.AccessTokenInfo
+	key   [32]byte
+	share string // see ShareKey
+	ops   protocol.OperationSet
 
 	// life ends when the token is revoked or has expired; nil for the root. Sessions hang on it with context.AfterFunc, so
 	// that they cost no goroutine.
@@ -27,7 +28,7 @@ type Caller struct {
 
 // newCaller makes a caller that never ends.
 func newCaller(g *Guard, info protocol.AccessTokenInfo, key [32]byte) *Caller {
-	c := &Caller{g: g, info: info, key: key, ops: info.Scope.Operations()}
+	c := &Caller{g: g, info: info, key: key, share: "token " + string(info.ID), ops: info.Scope.Operations()}
 	c.svc = &service{g: g, c: c, inner: g.core, scope: info.Scope}
 	if info.AutoPrefixStreams {
 		c.svc.prefix = info.Scope.Streams.Name
@@ -98,6 +99,12 @@ func (c *Caller) Done() <-chan struct{} {
 	}
 	return c.life.Done()
 }
+
+// Life ends when the token is revoked or has expired; it is nil for the root.
+func (c *Caller) Life() context.Context { return c.life }
+
+// ShareKey is what the requests of the token are counted as. It names the token and holds nothing of its secret.
+func (c *Caller) ShareKey() string { return c.share }
 
 // Key is the hash of the secret. It tells apart tokens that have the same id one after the other.
 func (c *Caller) Key() [32]byte { return c.key }

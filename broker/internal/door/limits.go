@@ -1,6 +1,6 @@
 // Package door holds what the doors share. [Limiter] bounds what a door is busy with: a door takes a place for each request
 // and session, and room for the bytes that they hold, before it does anything for them. What is beyond the limits is
-// refused, not kept waiting.
+// refused, not kept waiting. [Outbox] bounds what readers hold that do not take their answers.
 package door
 
 import (
@@ -24,17 +24,44 @@ const (
 	defaultSessions = 16384
 )
 
+// The shares that one client may have of each limit, as a part of it.
+const (
+	TokenPart   = 4 // a quarter, of an access token
+	AddressPart = 2 // a half, of an address where nothing is checked
+)
+
+// reservedPart is the part of the requests and sessions that is kept for the root token.
+const reservedPart = 16
+
+// Client is whose requests are bounded together.
+type Client struct {
+	Key  string // tells clients apart; "" is one without a share of its own
+	Part int    // the client may have one Part-th of each limit
+	Root bool   // may use what is kept for the root token
+}
+
 // Limiter counts what a door is busy with, and lets a door that drains wait for it. Make one with [New]; all methods may be
 // called at once. The errors have code server_draining or rate_limited.
 type Limiter struct {
 	limits Limits
 
-	mu       sync.Mutex      // guards what follows
+	mu       sync.Mutex      // guards what follows, and the fields of all places and shares
 	draining *protocol.Error // why everything new is refused; nil while nothing is
-	requests int
-	bytes    int64
-	sessions int
-	idle     chan struct{} // closed when draining and nothing is left
+	all      use
+	shares   map[string]*share // of clients with something in it
+	idle     chan struct{}     // closed when draining and nothing is left
+}
+
+// use is what is taken.
+type use struct {
+	requests, sessions int
+	bytes              int64
+}
+
+// share is what one client has taken.
+type share struct {
+	use
+	part int
 }
 
 // New makes a limiter with nothing on it.
@@ -48,86 +75,154 @@ func New(limits Limits) *Limiter {
 	if limits.Sessions <= 0 {
 		limits.Sessions = defaultSessions
 	}
-	return &Limiter{limits: limits, idle: make(chan struct{})}
+	return &Limiter{limits: limits, shares: map[string]*share{}, idle: make(chan struct{})}
+}
+
+// Place is that of one request or session, with the bytes that it holds. Its methods may be called at once.
+type Place struct {
+	l       *Limiter
+	client  Client
+	session bool
+	bytes   int64
+	left    bool
 }
 
 // Request takes a place for one unary request with a body of so many bytes, as far as they are known. A single request
-// passes whatever its size.
-func (l *Limiter) Request(bytes int) error {
+// passes whatever its size. The caller calls Leave.
+func (l *Limiter) Request(client Client, bytes int) (*Place, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
+	switch limit, mine := l.limits.Requests, l.shares[client.Key]; {
 	case l.draining != nil:
-		return l.draining
-	case l.requests >= l.limits.Requests:
-		return protocol.Errorf(protocol.CodeRateLimited, "this server has %d requests in flight, its limit", l.requests)
-	case l.requests > 0 && l.bytes+int64(bytes) > l.limits.Bytes:
-		return l.errBytesLocked()
+		return nil, l.draining
+	case l.all.requests >= reserved(limit, client):
+		return nil, protocol.Errorf(protocol.CodeRateLimited, "this server has %d requests in flight, its limit", l.all.requests)
+	case mine != nil && mine.requests >= limit/mine.part:
+		return nil, protocol.Errorf(protocol.CodeRateLimited, "this client has %d requests in flight, its share of the server's limit", mine.requests)
+	case l.all.requests > 0 && l.all.bytes+int64(bytes) > l.limits.Bytes:
+		return nil, l.errBytesLocked()
+	case mine != nil && mine.requests > 0 && mine.bytes+int64(bytes) > l.limits.Bytes/int64(mine.part):
+		return nil, errShareBytes(mine)
 	case !l.limits.Budget.takeBytes(bytes):
-		return protocol.Errorf(protocol.CodeRateLimited, "this server has as many bytes of requests in flight as it takes at a time")
+		return nil, protocol.Errorf(protocol.CodeRateLimited, "this server has as many bytes of requests in flight as it takes at a time")
 	}
-	l.requests++
-	l.bytes += int64(bytes)
-	return nil
+	p := &Place{l: l, client: client, bytes: int64(bytes)}
+	p.addLocked(use{requests: 1, bytes: int64(bytes)})
+	return p, nil
 }
 
-func (l *Limiter) errBytesLocked() error {
-	return protocol.Errorf(protocol.CodeRateLimited, "this server has %d bytes of requests in flight, its limit is %d", l.bytes, l.limits.Bytes)
-}
-
-// RequestDone gives back what Request took.
-func (l *Limiter) RequestDone(bytes int) {
+// Session takes a place for a session. The caller calls Leave.
+func (l *Limiter) Session(client Client) (*Place, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.requests--
-	l.bytes -= int64(bytes)
-	l.limits.Budget.giveBytes(bytes)
-	l.checkIdleLocked()
-}
-
-// Session takes a place for a session.
-func (l *Limiter) Session() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
+	switch limit, mine := l.limits.Sessions, l.shares[client.Key]; {
 	case l.draining != nil:
-		return l.draining
-	case l.sessions >= l.limits.Sessions:
-		return protocol.Errorf(protocol.CodeRateLimited, "this server has %d sessions open, its limit", l.sessions)
+		return nil, l.draining
+	case l.all.sessions >= reserved(limit, client):
+		return nil, protocol.Errorf(protocol.CodeRateLimited, "this server has %d sessions open, its limit", l.all.sessions)
+	case mine != nil && mine.sessions >= max(limit/mine.part, 1):
+		return nil, protocol.Errorf(protocol.CodeRateLimited, "this client has %d sessions open, its share of the server's limit", mine.sessions)
 	case !l.limits.Budget.takeSession():
-		return protocol.Errorf(protocol.CodeRateLimited, "this server has as many sessions open as it takes at a time")
+		return nil, protocol.Errorf(protocol.CodeRateLimited, "this server has as many sessions open as it takes at a time")
 	}
-	l.sessions++
-	return nil
+	p := &Place{l: l, client: client, session: true}
+	p.addLocked(use{sessions: 1})
+	return p, nil
 }
 
-// SessionDone gives back what Session took.
-func (l *Limiter) SessionDone() {
+// reserved is the limit for the client: all of it for the root token, and for clients that share nothing.
+func reserved(limit int, c Client) int {
+	if c.Root || c.Key == "" {
+		return limit
+	}
+	return limit - limit/reservedPart
+}
+
+// addLocked counts u for the door and for the client.
+func (p *Place) addLocked(u use) {
+	l := p.l
+	l.all.add(u)
+	if p.client.Key == "" {
+		return
+	}
+	s := l.shares[p.client.Key]
+	if s == nil {
+		s = &share{part: max(p.client.Part, 1)}
+		l.shares[p.client.Key] = s
+	}
+	if s.add(u); s.use == (use{}) {
+		delete(l.shares, p.client.Key)
+	}
+}
+
+func (u *use) add(v use) {
+	u.requests += v.requests
+	u.sessions += v.sessions
+	u.bytes += v.bytes
+}
+
+// Leave gives back the place and all bytes that it still holds. It may be called again.
+func (p *Place) Leave() {
+	l := p.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sessions--
-	l.limits.Budget.giveSession()
+	if p.left {
+		return
+	}
+	p.left = true
+	back := use{requests: -1, bytes: -p.bytes}
+	if p.session {
+		back = use{sessions: -1, bytes: -p.bytes}
+		l.limits.Budget.giveSession()
+	}
+	l.limits.Budget.giveBytes(int(p.bytes))
+	p.addLocked(back)
+	p.bytes = 0
 	l.checkIdleLocked()
 }
+
+// Client is whose place it is.
+func (p *Place) Client() Client { return p.client }
 
 // Grow takes room for bytes that have come for a request or session which has a place. It never waits: bodies that wait
 // for each other's room would wait for ever.
-func (l *Limiter) Grow(bytes int) error {
+func (p *Place) Grow(bytes int) error {
+	l := p.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.bytes+int64(bytes) > l.limits.Bytes || !l.limits.Budget.takeBytes(bytes) {
+	mine := l.shares[p.client.Key]
+	switch {
+	case p.left:
+		return nil // nobody is left who would give it back
+	case mine != nil && mine.bytes+int64(bytes) > l.limits.Bytes/int64(mine.part):
+		return errShareBytes(mine)
+	case l.all.bytes+int64(bytes) > l.limits.Bytes || !l.limits.Budget.takeBytes(bytes):
 		return l.errBytesLocked()
 	}
-	l.bytes += int64(bytes)
+	p.bytes += int64(bytes)
+	p.addLocked(use{bytes: int64(bytes)})
 	return nil
 }
 
 // Shrink gives back what Grow took.
-func (l *Limiter) Shrink(bytes int) {
+func (p *Place) Shrink(bytes int) {
+	l := p.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.bytes -= int64(bytes)
+	if p.left {
+		return // Leave gave all back
+	}
+	p.bytes -= int64(bytes)
+	p.addLocked(use{bytes: -int64(bytes)})
 	l.limits.Budget.giveBytes(bytes)
+}
+
+func (l *Limiter) errBytesLocked() error {
+	return protocol.Errorf(protocol.CodeRateLimited, "this server has %d bytes of requests in flight, its limit is %d", l.all.bytes, l.limits.Bytes)
+}
+
+func errShareBytes(s *share) error {
+	return protocol.Errorf(protocol.CodeRateLimited, "this client has %d bytes of requests in flight, its share of the server's limit", s.bytes)
 }
 
 // Drain refuses everything new from now on, with the reason. It may be called again; the first reason stays.
@@ -148,7 +243,7 @@ func (l *Limiter) Draining() bool {
 }
 
 func (l *Limiter) checkIdleLocked() {
-	if l.draining == nil || l.requests > 0 || l.sessions > 0 {
+	if l.draining == nil || l.all.requests > 0 || l.all.sessions > 0 {
 		return
 	}
 	select {

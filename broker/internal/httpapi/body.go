@@ -20,7 +20,7 @@ const packedSlack = 64 << 10
 // received is a body that was read whole. One of free and forget must be called.
 type received struct {
 	data    []byte // nil if the body is empty
-	admit   *door.Limiter
+	place   *door.Place
 	buf     *[]byte // nil if nothing was read
 	claimed int     // of the room for bodies
 }
@@ -34,13 +34,13 @@ func (b *received) free() {
 }
 
 // forget leaves the memory to whoever still uses it.
-func (b *received) forget() { b.admit.Shrink(b.claimed) }
+func (b *received) forget() { b.place.Shrink(b.claimed) }
 
 // body reads the whole body of a unary request and decompresses it. tooLarge is the code of a body that is more than
 // 2 MiB afterwards, or not compressed as it says. Other codes: rate_limited, request_timeout, client_hangup. On an error
 // there is nothing to free.
 func (c *call) body(tooLarge protocol.Code) (*received, error) {
-	b := &received{admit: c.h.admit}
+	b := &received{place: c.place}
 	if c.r.ContentLength == 0 {
 		return b, nil
 	}
@@ -95,7 +95,7 @@ func (c *call) readAll(buf []byte, limit int, claimed *int) ([]byte, error) {
 			buf = bigger
 		}
 		if grown := cap(buf) - *claimed; grown > 0 {
-			if err := c.h.admit.Grow(grown); err != nil {
+			if err := c.place.Grow(grown); err != nil {
 				return buf, err
 			}
 			*claimed = cap(buf)

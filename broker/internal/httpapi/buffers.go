@@ -2,9 +2,10 @@ package httpapi
 
 import "sync"
 
-// Buffers come in two sizes, each in a pool of its own: an ack must not carry off the megabyte that the next input
-// needs. A buffer goes back to the pool that its capacity belongs to, since it may have grown.
+// Buffers come in three sizes, each in a pool of its own: an ack must not carry off the megabyte that the next input
+// needs, and an input of a few bytes must not hold kilobytes while it waits for its answer. A buffer goes back to the pool that its capacity belongs to, since it may have grown.
 const (
+	tinyBuffer  = 512
 	smallBuffer = 4 << 10
 	largeBuffer = 64 << 10
 	// maxPooled is the largest buffer that is kept: a body or a frame of the largest size with some room.
@@ -12,6 +13,7 @@ const (
 )
 
 var (
+	tinyBuffers  = sync.Pool{New: func() any { b := make([]byte, 0, tinyBuffer); return &b }}
 	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, smallBuffer); return &b }}
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, largeBuffer); return &b }}
 )
@@ -19,8 +21,11 @@ var (
 // getBuffer returns an empty buffer for about size bytes. Its capacity may be less: it grows with what is written to it.
 func getBuffer(size int) *[]byte {
 	pool := &smallBuffers
-	if size >= largeBuffer/2 {
+	switch {
+	case size >= largeBuffer/2:
 		pool = &largeBuffers
+	case size > 0 && size <= tinyBuffer:
+		pool = &tinyBuffers
 	}
 	b := pool.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 	*b = (*b)[:0]
@@ -33,6 +38,8 @@ func putBuffer(b *[]byte) {
 	case c > maxPooled:
 	case c >= largeBuffer:
 		largeBuffers.Put(b)
+	case c < smallBuffer:
+		tinyBuffers.Put(b)
 	default:
 		smallBuffers.Put(b)
 	}

@@ -18,16 +18,24 @@ type frameReader struct {
 	in       *bufio.Reader
 	deadline *readDeadline
 	progress time.Duration
+	grow     func(bytes int, first bool) error // see [inputs.grow]; the caller of next gives it back
 }
 
-const readerSize = 64 << 10
+// readerSize is small, because every session has such a buffer, idle ones too; what is larger is read past it.
+const readerSize = 4 << 10
+
+// frameTimes is how many times the time without progress a whole frame may take.
+const frameTimes = 4
+
+// inputOverhead is what an input costs beside its memory: its records and its ack.
+const inputOverhead = 512
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
 
-func newFrameReader(body io.Reader, deadline *readDeadline, progress time.Duration) *frameReader {
+func newFrameReader(body io.Reader, deadline *readDeadline, progress time.Duration, grow func(int, bool) error) *frameReader {
 	in := readers.Get().(*bufio.Reader) //nolint:forcetypeassert // the pool holds nothing else
 	in.Reset(body)
-	return &frameReader{in: in, deadline: deadline, progress: progress}
+	return &frameReader{in: in, deadline: deadline, progress: progress, grow: grow}
 }
 
 func (f *frameReader) free() {
@@ -35,26 +43,35 @@ func (f *frameReader) free() {
 	readers.Put(f.in)
 }
 
-// next returns the message of the next frame and the buffer that its memory is part of, or io.EOF at a clean end. Codes:
-// bad_frame, client_hangup, request_timeout.
-func (f *frameReader) next() (msg []byte, buf *[]byte, err error) {
+// next returns the message of the next frame, the buffer that its memory is part of and what was charged for that, or io.EOF
+// at a clean end. What was charged for a frame that failed is not given back before the session ends. Codes: bad_frame,
+// client_hangup, request_timeout, rate_limited.
+func (f *frameReader) next() (msg []byte, buf *[]byte, charged int, err error) {
 	head, err := f.head()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	if head.Terminal {
-		return nil, nil, protocol.Errorf(protocol.CodeBadFrame, "a terminal frame is for servers to send")
+		return nil, nil, 0, protocol.Errorf(protocol.CodeBadFrame, "a terminal frame is for servers to send")
 	}
+	// Of a large frame only the memory that is there is charged: a head alone cannot claim 2 MiB.
 	buf = getBuffer(head.Payload)
-	if err := f.payload(buf, head.Payload); err != nil {
-		putBuffer(buf)
-		return nil, nil, err
+	charged = cap(*buf) + inputOverhead
+	if err = f.grow(charged, true); err == nil {
+		err = f.payload(buf, head.Payload, &charged)
 	}
-	if msg, err = head.Message(*buf); err != nil {
-		putBuffer(buf)
-		return nil, nil, err
+	if err == nil {
+		msg, err = head.Message(*buf)
 	}
-	return msg, buf, nil
+	if more := cap(msg) - head.Payload; err == nil && head.Compression != s2s.NoCompression && more > 0 {
+		charged += more
+		err = f.grow(more, false)
+	}
+	if err != nil {
+		putBuffer(buf)
+		return nil, nil, 0, err
+	}
+	return msg, buf, charged, nil
 }
 
 func (f *frameReader) head() (h s2s.Head, err error) {
@@ -79,23 +96,32 @@ func (f *frameReader) head() (h s2s.Head, err error) {
 	return h, err
 }
 
-// payload reads n bytes into buf. Room that is not there yet comes with the bytes that arrive: a head alone cannot claim
-// 2 MiB.
-func (f *frameReader) payload(buf *[]byte, n int) error {
+// payload reads n bytes into buf, in time. Room that is not there yet comes, and is charged, with the bytes that arrive.
+func (f *frameReader) payload(buf *[]byte, n int, charged *int) error {
 	b := (*buf)[:0]
 	defer func() { *buf = b }()
 	waits := f.in.Buffered() < n
 	if waits {
 		defer f.deadline.clear()
 	}
+	var end time.Time
 	for len(b) < n {
 		if len(b) == cap(b) {
-			bigger := make([]byte, len(b), min(max(2*cap(b), readerSize), n))
+			size := min(max(4*cap(b), largeBuffer), n)
+			*charged += size - cap(b)
+			if err := f.grow(size-cap(b), false); err != nil {
+				return err
+			}
+			bigger := make([]byte, len(b), size)
 			copy(bigger, b)
 			b = bigger
 		}
 		if waits {
-			f.deadline.set(time.Now().Add(f.progress))
+			now := time.Now()
+			if end.IsZero() {
+				end = now.Add(frameTimes * f.progress)
+			}
+			f.deadline.set(minTime(now.Add(f.progress), end))
 		}
 		k, err := f.in.Read(b[len(b):min(n, cap(b))])
 		b = b[:len(b)+k]
@@ -112,7 +138,14 @@ func (f *frameReader) failed(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return protocol.Errorf(protocol.CodeBadFrame, "the input ends inside a frame")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return protocol.Errorf(protocol.CodeRequestTimeout, "a frame that was begun made no progress for %v", f.progress)
+		return protocol.Errorf(protocol.CodeRequestTimeout, "a frame that was begun made no progress for %v, or did not arrive within %v", f.progress, frameTimes*f.progress)
 	}
 	return protocol.Wrap(protocol.CodeClientHangup, err, "the input broke off")
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -98,8 +99,8 @@ func TestIdleConnectionsLeave(t *testing.T) {
 
 // TestDrainingAnswersClose: over HTTP/1.1 every answer of a draining door ends its connection.
 func TestDrainingAnswersClose(t *testing.T) {
-	h := New(nil, Options{Authenticate: func(string) (protocol.Service, error) {
-		return nil, protocol.Errorf(protocol.CodeAuthn, "no")
+	h := New(nil, Options{Authenticate: func(string) (door.Caller, error) {
+		return door.Caller{}, protocol.Errorf(protocol.CodeAuthn, "no")
 	}})
 	srv := httptest.NewServer(h)
 	defer srv.Close()

@@ -13,10 +13,11 @@ import (
 
 // Handler serves the API; make one with [New].
 type Handler struct {
-	whole   protocol.Service // answers all requests when nothing is authenticated; calls use call.svc
+	whole   door.Caller // of all requests when nothing is authenticated; calls use call.caller
 	opts    Options
 	log     *slog.Logger
 	admit   *door.Limiter
+	outbox  *door.Outbox
 	metrics *metrics
 
 	// drained ends when the handler begins to drain, and stopped when what is left is cut off.
@@ -31,8 +32,9 @@ type Handler struct {
 func New(svc protocol.Service, opts Options) *Handler {
 	opts = opts.withDefaults()
 	h := &Handler{
-		whole: svc, opts: opts, log: opts.Logger,
+		whole: door.Caller{Service: svc}, opts: opts, log: opts.Logger,
 		admit:   door.New(door.Limits{Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions}),
+		outbox:  door.NewOutbox(door.OutboxBytes, putBuffer),
 		metrics: newMetrics(opts.Registry),
 	}
 	h.drained, h.drain = context.WithCancel(context.Background())
@@ -59,7 +61,9 @@ func (h *Handler) Close(ctx context.Context) error {
 // call is one request being served.
 type call struct {
 	h       *Handler
-	svc     protocol.Service // of whoever asks; set once that is known
+	svc     protocol.Service // of the caller; set once that is known, as the next two
+	client  door.Client
+	life    context.Context //nolint:containedctx // ends with the caller's token; nil if nothing ends it
 	w       http.ResponseWriter
 	r       *http.Request
 	rc      *http.ResponseController
@@ -68,14 +72,18 @@ type call struct {
 	status  int               // of the head that was written; 0 before
 	sent    int               // bytes of the response's body
 	session bool              // a session was opened
-	lasting bool              // it has the place of a session
-	failed  protocol.Code     // of the failure that was told
+	place   *door.Place       // among the requests, or the sessions
+	writes  *stallWatch
+	hold    *door.Hold    // what a read holds; nil for other calls
+	failed  protocol.Code // of the failure that was told
 }
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := &call{h: h, w: w, r: r, rc: http.NewResponseController(w)}
+	c.writes = newStallWatch(c.rc, r.ProtoMajor == 2)
+	defer c.writes.end()
 	c.sayGoodbye()
 	if c.serveDashboard() { // before cors: no other origin has a use for it
 		h.metrics.done(dashboardName, c, time.Since(began))
@@ -127,26 +135,25 @@ func (c *call) serve() error {
 			"content-encoding: only gzip, zstd and identity are supported"))
 		return nil
 	}
-	if err := c.h.admit.Request(0); err != nil { // its bytes are counted as they come
+	var err error
+	if c.place, err = c.h.admit.Request(c.client, 0); err != nil { // its bytes are counted as they come
 		return err
 	}
-	defer func() {
-		if c.lasting {
-			c.h.admit.SessionDone()
-		} else {
-			c.h.admit.RequestDone(0)
-		}
-	}()
+	defer func() { c.place.Leave() }() // which may be another one by then
+	if c.life != nil {
+		defer context.AfterFunc(c.life, c.writes.hurry)()
+	}
 	return c.route.serve(c)
 }
 
 // becomeSession exchanges the request's place for one among the sessions, until the call ends.
 func (c *call) becomeSession() error {
-	if err := c.h.admit.Session(); err != nil {
+	place, err := c.h.admit.Session(c.client)
+	if err != nil {
 		return err
 	}
-	c.lasting = true
-	c.h.admit.RequestDone(0)
+	c.place.Leave()
+	c.place = place
 	return nil
 }
 

@@ -20,6 +20,9 @@ type metrics struct {
 	show     http.Handler
 }
 
+// maxScrapes bounds the answers of /metrics that are being made or written; more are 503.
+const maxScrapes = 16
+
 // unroutedName stands in the metrics for requests that no route takes.
 const unroutedName = "none"
 
@@ -29,7 +32,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		latency:  metric.NewHistogram(reg, "weir_http_request_seconds"),
 		sessions: metric.NewGauge(reg, "weir_http_sessions"),
 		sent:     metric.NewCounter(reg, "weir_http_sent_bytes_total").WithLabelValues(),
-		show:     promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true}),
+		show:     promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true, MaxRequestsInFlight: maxScrapes}),
 	}
 	return m
 }

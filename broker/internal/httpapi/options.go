@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/broker/internal/door"
 )
 
 // Options configure a handler. The zero value works.
@@ -17,10 +17,10 @@ type Options struct {
 	NoCORS bool
 	// Health says why the broker cannot serve; nil while it can. A nil function stands for a broker that always can.
 	Health func() error
-	// Authenticate returns the service of whoever presents the token in Authorization; an error with code authn ends the
+	// Authenticate returns who presents the token in Authorization; an error with code authn ends the
 	// request before anything of it is decoded. "" stands for no token. A nil function lets everybody use the handler's
 	// service.
-	Authenticate func(token string) (protocol.Service, error)
+	Authenticate func(token string) (door.Caller, error)
 	// Dashboard tells the console at /dashboard what it must know for whoever presents the token in Authorization; an error
 	// with code authn if that opens nothing. A nil function switches the console off.
 	Dashboard func(token string) (DashboardSession, error)

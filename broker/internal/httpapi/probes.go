@@ -19,6 +19,8 @@ func (c *call) health() error {
 
 func (c *call) prometheus() error {
 	c.status = http.StatusOK
+	c.writes.begin()
+	defer c.writes.done()
 	c.h.metrics.show.ServeHTTP(c.w, c.r)
 	return nil
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -74,21 +75,46 @@ func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, accep
 	}
 	ctx, cancel := c.unary(wait)
 	defer cancel()
-	batch, err := c.svc.Read(ctx, ref, req, opts...)
+	c.hold = c.h.outbox.Hold(c.client, c.writes.cut)
+	defer c.hold.Drop()
+	batch, err := c.readBatch(ctx, ref, req, wait, opts)
 	if err != nil {
 		return door.CauseOf(ctx, err)
 	}
-	buf := getBuffer(len(batch.Records.Wire()))
-	defer putBuffer(buf)
 	if accept == protocol.KindProtobuf {
 		// The records leave as they are stored.
+		buf := getBuffer(0)
+		defer putBuffer(buf)
 		*buf = protocol.AppendReadBatch((*buf)[:0], &protocol.ReadBatch{Tail: batch.Tail})
 		c.respond(http.StatusOK, contentProtobuf, batch.Records.Wire(), *buf)
 		return nil
 	}
-	*buf = protocol.AppendReadBatchJSON((*buf)[:0], &batch, format)
-	c.respond(http.StatusOK, contentJSON, *buf)
+	if batch.Records.Len() == 0 {
+		c.respond(http.StatusOK, contentJSON, protocol.AppendReadBatchJSON(nil, &batch, format))
+		return nil
+	}
+	body, err := c.hold.JSON(ctx, &batch, format, func() *[]byte { return getBuffer(len(batch.Records.Wire())) })
+	if err != nil {
+		return err
+	}
+	c.respond(http.StatusOK, contentJSON, body)
 	return nil
+}
+
+// readBatch reads a batch, within the room for what readers hold. A read that waits for its records cannot hold room
+// meanwhile: if there is none for what has come, it reads that again once there is.
+func (c *call) readBatch(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, wait time.Duration, opts []protocol.RecordOption) (protocol.ReadBatch, error) {
+	for reserve := wait <= 0; ; reserve = true {
+		if reserve {
+			if err := c.hold.Reserve(ctx); err != nil {
+				return protocol.ReadBatch{}, err
+			}
+		}
+		batch, err := c.svc.Read(ctx, ref, req, opts...)
+		if err != nil || c.hold.Take(batch) {
+			return batch, err
+		}
+	}
 }
 
 // append stores one batch, or opens an append session.

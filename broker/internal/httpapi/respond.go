@@ -76,15 +76,13 @@ func (c *call) writeWhole(status, size int, body ...[]byte) {
 	if c.r.Method == http.MethodHead {
 		return
 	}
-	for _, piece := range body {
-		if len(piece) == 0 {
-			continue
-		}
-		n, err := c.w.Write(piece)
-		c.sent += n
-		if err != nil {
-			return // the client is gone; its context says so too
-		}
+	if c.write(body...) != nil {
+		return // the client is gone; its context says so too
+	}
+	if c.r.ProtoMajor == 2 {
+		// The last bytes leave before the request's place does: otherwise a client that opens no window would have any
+		// number of answers waiting.
+		_ = c.flush()
 	}
 }
 

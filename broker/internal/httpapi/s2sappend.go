@@ -25,12 +25,14 @@ func (c *call) s2sAppend(ref protocol.StreamRef, opts []protocol.RecordOption) e
 	if coding, _ := c.contentEncoding(); coding != s2s.NoCompression {
 		return protocol.Errorf(protocol.CodeBadHeader, "content-encoding: the frames of a session are compressed one by one, not the body")
 	}
-	dst, err := c.openAppend(ref, opts)
+	s := &appendSession{call: c, deadline: newReadDeadline(c.rc)}
+	s.inputs = inputs{freed: make(chan struct{}, 1)}
+	dst, err := c.openAppend(ref, append(opts, protocol.WithSettled(s.inputs.settled)))
 	if err != nil {
 		return err
 	}
+	s.dst, s.inputs.place = dst, c.place
 	defer c.h.metrics.session("s2s_append")()
-	s := &appendSession{call: c, dst: dst, deadline: newReadDeadline(c.rc)}
 	s.out = frames{call: c, compression: s2s.Negotiate(c.r.Header["Accept-Encoding"])}
 	if err := c.openDuplex(); err != nil {
 		return dst.Close()
@@ -112,13 +114,15 @@ func (s *appendSession) run() error {
 func (s *appendSession) feed(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.dst.CloseSend()) }()
 	defer s.call.recoverInto(&err)
-	in := newFrameReader(s.call.r.Body, s.deadline, s.call.h.opts.BodyTimeout)
+	in := newFrameReader(s.call.r.Body, s.deadline, s.call.h.opts.BodyTimeout, func(bytes int, first bool) error {
+		return s.inputs.grow(ctx, bytes, first)
+	})
 	defer in.free()
 	for {
 		if s.call.h.drained.Err() != nil {
 			return door.ErrDraining()
 		}
-		msg, buf, err := in.next()
+		msg, buf, charged, err := in.next()
 		switch {
 		case err == io.EOF: //nolint:errorlint // the reader gives io.EOF itself
 			return nil
@@ -131,7 +135,7 @@ func (s *appendSession) feed(ctx context.Context) (err error) {
 		if err != nil {
 			return protocol.Wrap(protocol.CodeBadFrame, err, protocol.AsError(err).Message)
 		}
-		s.inputs.add(buf)
+		s.inputs.add(buf, charged)
 		if err := s.dst.Submit(ctx, input); err != nil {
 			return door.CauseOf(ctx, err)
 		}
@@ -166,32 +170,112 @@ func (s *appendSession) linger() {
 	}
 }
 
-// inputs holds the memory of inputs until they are answered, in their order.
+// inputs holds the memory of inputs until they are settled, in their order, and charges it to the session's place.
 type inputs struct {
-	mu   sync.Mutex // guards what follows
-	bufs []*[]byte
-	head int // the first that is not answered
+	place *door.Place
+	freed chan struct{} // has an element when memory was given back
+
+	mu    sync.Mutex // guards what follows
+	queue []pendingInput
+	head  int // the first that is not settled
+	done  int // inputs that were settled
+	acked int // inputs whose ack Recv gave
 }
 
-func (q *inputs) add(b *[]byte) {
+type pendingInput struct {
+	buf     *[]byte
+	charged int
+}
+
+const (
+	// roomWait is how long an input waits for room before it is begun.
+	roomWait = 10 * time.Second
+	// roomStep is how often it looks.
+	roomStep = 20 * time.Millisecond
+)
+
+// grow charges the memory of an input that is being received, the first time before any of it is read. Where there is no room
+// it waits for inputs of the session itself to settle, and the first time, when the session holds nothing that others
+// wait for, for roomWait; then the code of the error is rate_limited.
+func (q *inputs) grow(ctx context.Context, bytes int, first bool) error {
+	var tick <-chan time.Time
+	for waited := time.Duration(0); ; waited += roomStep {
+		err := q.place.Grow(bytes)
+		if err == nil || q.pending() == 0 && (!first || waited >= roomWait) {
+			return err
+		}
+		if tick == nil {
+			t := time.NewTicker(roomStep)
+			defer t.Stop()
+			tick = t.C
+		}
+		select {
+		case <-q.freed:
+		case <-tick:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (q *inputs) pending() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.head > 64 && 2*q.head > len(q.bufs) {
-		n := copy(q.bufs, q.bufs[q.head:])
-		clear(q.bufs[n:])
-		q.bufs, q.head = q.bufs[:n], 0
-	}
-	q.bufs = append(q.bufs, b)
+	return len(q.queue) - q.head
 }
 
-// answered gives the memory of the first input back. What is never answered is left to the collector: the service may
-// still use it.
+// add takes the memory of an input that is about to be submitted.
+func (q *inputs) add(b *[]byte, charged int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.head > 64 && 2*q.head > len(q.queue) {
+		n := copy(q.queue, q.queue[q.head:])
+		clear(q.queue[n:])
+		q.queue, q.head = q.queue[:n], 0
+	}
+	q.queue = append(q.queue, pendingInput{b, charged})
+}
+
+// settled gives back the memory of the next input. What failed is left to the collector: the service may still use it.
+func (q *inputs) settled(failure error) {
+	q.mu.Lock()
+	q.done++
+	in := q.takeLocked()
+	q.mu.Unlock()
+	q.giveBack(in, failure == nil)
+}
+
+// answered gives back the memory of an input whose ack has come, if the service has not told that it is settled.
 func (q *inputs) answered() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.head < len(q.bufs) {
-		putBuffer(q.bufs[q.head])
-		q.bufs[q.head] = nil
+	q.acked++
+	var in pendingInput
+	if q.acked > q.done {
+		q.done++
+		in = q.takeLocked()
+	}
+	q.mu.Unlock()
+	q.giveBack(in, true)
+}
+
+func (q *inputs) takeLocked() (in pendingInput) {
+	if q.head < len(q.queue) {
+		in, q.queue[q.head] = q.queue[q.head], pendingInput{}
 		q.head++
+	}
+	return in
+}
+
+func (q *inputs) giveBack(in pendingInput, free bool) {
+	if in.buf == nil {
+		return
+	}
+	if free {
+		putBuffer(in.buf)
+	}
+	q.place.Shrink(in.charged)
+	select {
+	case q.freed <- struct{}{}:
+	default:
 	}
 }

@@ -23,23 +23,30 @@ func (c *call) openSession(contentType []string) error {
 }
 
 func (c *call) flush() error {
+	c.writes.begin()
 	err := c.rc.Flush()
+	c.writes.done()
 	if errors.Is(err, http.ErrNotSupported) {
 		return nil
 	}
 	return err
 }
 
-// write writes pieces of the body of a session.
+// write writes pieces of a body, as long as the client makes progress in taking them.
 func (c *call) write(pieces ...[]byte) error {
 	for _, p := range pieces {
-		if len(p) == 0 {
-			continue
-		}
-		n, err := c.w.Write(p)
-		c.sent += n
-		if err != nil {
-			return clientGone(err)
+		for len(p) > 0 {
+			c.writes.begin()
+			if c.hold != nil {
+				c.hold.Progress()
+			}
+			n, err := c.w.Write(p[:min(len(p), answerPiece)])
+			c.writes.done()
+			c.sent += n
+			if err != nil {
+				return clientGone(err)
+			}
+			p = p[n:]
 		}
 	}
 	return nil
@@ -58,33 +65,50 @@ func (c *call) readLoop(src protocol.ReadSession, kind string, deliver func(prot
 	defer c.recoverInto(&err)
 	ctx, cancel := c.bind(c.r.Context())
 	defer cancel()
-	next := c.next(ctx, src)
-	for next.err == nil {
-		if next.batch.Tail != nil {
-			if err := deliver(next.batch); err != nil {
+	// Two batches at most: one that is delivered, and the one behind it.
+	c.hold = c.h.outbox.Hold(c.client, c.writes.cut)
+	ahead := c.h.outbox.Hold(c.client, c.writes.cut)
+	defer func() { c.hold.Drop(); ahead.Drop() }()
+	stored := true // the next batch has to be fetched from the storage, as far as is known
+	for {
+		if stored {
+			if err := c.hold.Reserve(ctx); err != nil {
 				return err
 			}
-			next = c.next(ctx, src)
-			continue
 		}
-		// The reader catches up, so the next batch is there to be fetched: that goes on while this one is written.
-		fetched := make(chan outcome, 1)
-		go func() { fetched <- c.next(ctx, src) }()
-		err := func() (err error) {
-			defer c.recoverInto(&err)
-			return deliver(next.batch)
-		}()
-		if err != nil {
-			cancel()
-			<-fetched
-			return err
+		next := c.next(ctx, src, c.hold)
+		for next.err == nil {
+			stored = next.batch.Tail == nil
+			if !stored || !ahead.TryReserve() {
+				if err := deliver(next.batch); err != nil {
+					return err
+				}
+				c.hold.Drop()
+				break
+			}
+			// The reader catches up, so the next batch is there to be fetched: that goes on while this one is written.
+			fetched := make(chan outcome, 1)
+			go func() { fetched <- c.next(ctx, src, ahead) }()
+			err := func() (err error) {
+				defer c.recoverInto(&err)
+				return deliver(next.batch)
+			}()
+			if err != nil {
+				cancel()
+				<-fetched
+				return err
+			}
+			c.hold.Drop()
+			next = <-fetched
+			c.hold, ahead = ahead, c.hold
 		}
-		next = <-fetched
+		if next.err == io.EOF { //nolint:errorlint // the contract says io.EOF itself
+			return nil
+		}
+		if next.err != nil {
+			return door.CauseOf(ctx, next.err)
+		}
 	}
-	if next.err == io.EOF { //nolint:errorlint // the contract says io.EOF itself
-		return nil
-	}
-	return door.CauseOf(ctx, next.err)
 }
 
 // outcome is what a session's Next gave.
@@ -93,9 +117,17 @@ type outcome struct {
 	err   error
 }
 
-func (c *call) next(ctx context.Context, src protocol.ReadSession) (o outcome) {
+// next gets a batch, and counts it.
+func (c *call) next(ctx context.Context, src protocol.ReadSession, hold *door.Hold) (o outcome) {
 	defer c.recoverInto(&o.err)
-	o.batch, o.err = src.Next(ctx)
+	if o.batch, o.err = src.Next(ctx); o.err != nil {
+		return o
+	}
+	for !hold.Take(o.batch) { // a live batch, for which nothing was reserved
+		if o.err = hold.Reserve(ctx); o.err != nil {
+			return o
+		}
+	}
 	return o
 }
 
@@ -113,7 +145,7 @@ func (c *call) openRead(ctx context.Context, ref protocol.StreamRef, req protoco
 	}
 	open, cancel := context.WithTimeout(ctx, c.h.opts.RequestTimeout)
 	defer cancel()
-	src, err := c.svc.OpenReadSession(open, ref, req, opts...)
+	src, err := c.svc.OpenReadSession(open, ref, req, append(opts, protocol.WithLean(c.h.outbox.Crowded))...)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type events struct {
 
 // deliver writes and flushes one batch or heartbeat.
 func (e *events) deliver(batch protocol.ReadBatch) error {
-	buf := getBuffer(len(batch.Records.Wire()))
+	buf := getBuffer(0)
 	defer putBuffer(buf)
 	if batch.Heartbeat() {
 		*buf = appendPing((*buf)[:0], time.Now(), *batch.Tail)
@@ -44,9 +44,12 @@ func (e *events) deliver(batch protocol.ReadBatch) error {
 	b = strconv.AppendUint(b, batch.Records.Last().SeqNum, 10)
 	b = strconv.AppendUint(append(b, ','), e.count, 10)
 	b = strconv.AppendUint(append(b, ','), e.bytes, 10)
-	b = protocol.AppendReadBatchJSON(append(b, "\ndata: "...), &batch, e.format)
-	*buf = append(b, "\n\n"...) //nolint:gocritic // b is the buffer
-	return e.send(*buf)
+	*buf = append(b, "\ndata: "...)
+	data, err := e.call.hold.JSON(e.call.r.Context(), &batch, e.format, func() *[]byte { return getBuffer(len(batch.Records.Wire())) })
+	if err != nil {
+		return clientGone(err)
+	}
+	return e.send(*buf, data, endOfEvent)
 }
 
 func appendPing(dst []byte, now time.Time, tail protocol.Position) []byte {
@@ -69,8 +72,10 @@ func (e *events) end(err error) {
 	_ = e.send(append(b, "\n\n"...))
 }
 
-func (e *events) send(event []byte) error {
-	if err := e.call.write(event); err != nil {
+var endOfEvent = []byte("\n\n")
+
+func (e *events) send(event ...[]byte) error {
+	if err := e.call.write(event...); err != nil {
 		return err
 	}
 	if err := e.call.flush(); err != nil {

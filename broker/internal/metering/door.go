@@ -77,17 +77,6 @@ func (d *Door) Through(svc protocol.Service) protocol.Service {
 	return doorService{svc, d}
 }
 
-// Authenticated is an authentication whose services are measured.
-func (d *Door) Authenticated(authenticate func(string) (protocol.Service, error)) func(string) (protocol.Service, error) {
-	return func(token string) (protocol.Service, error) {
-		svc, err := authenticate(token)
-		if err != nil {
-			return nil, err
-		}
-		return doorService{svc, d}, nil
-	}
-}
-
 // Behind returns the service behind a measured one.
 func Behind(svc protocol.Service) protocol.Service {
 	if d, ok := svc.(doorService); ok {

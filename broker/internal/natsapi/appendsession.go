@@ -29,11 +29,12 @@ const (
 // answer receives the acks and sends them. Whatever ends the input, cleanly or not, is the last entry of the queue: so
 // everything before it is still stored and acknowledged, and only then is the end told (data plane 3.8).
 type appendSession struct {
-	door *Door
-	id   string
-	ref  protocol.StreamRef
-	enc  encoding
-	dst  protocol.AppendSession
+	door  *Door
+	place *door.Place
+	id    string
+	ref   protocol.StreamRef
+	enc   encoding
+	dst   protocol.AppendSession
 
 	ctx  context.Context //nolint:containedctx // the session's life; this object lives no longer
 	stop context.CancelCauseFunc
@@ -64,16 +65,17 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef, opt
 	if c.inbox == "" {
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "a session needs a reply subject")
 	}
-	if err := d.admit.Session(); err != nil {
+	place, err := d.admit.Session(c.client)
+	if err != nil {
 		return reply{}, err
 	}
 	dst, err := c.svc.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
-		d.admit.SessionDone()
+		place.Leave()
 		return reply{}, err
 	}
 	s := &appendSession{
-		door: d, id: rand.Text(), ref: ref, enc: c.encoding(), dst: dst, inbox: c.inbox, filed: make(chan struct{}, 1),
+		door: d, place: place, id: rand.Text(), ref: ref, enc: c.encoding(), dst: dst, inbox: c.inbox, filed: make(chan struct{}, 1),
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.silence = time.AfterFunc(silenceTimeout, func() {
@@ -143,7 +145,7 @@ func (s *appendSession) inputLocked(m *nats.Msg, ctl *controls) {
 		s.finishLocked(protocol.Errorf(protocol.CodeBadFrame, "expected input %d, got %d: one was lost or came twice", s.received+1, *ctl.seq))
 	case s.bytes > 0 && s.bytes+size > appendWindow:
 		s.finishLocked(protocol.Errorf(protocol.CodeRateLimited, "input %d goes beyond the session's window of %d bytes", *ctl.seq, appendWindow))
-	case s.door.admit.Grow(size) != nil:
+	case s.place.Grow(size) != nil:
 		s.finishLocked(protocol.Errorf(protocol.CodeRateLimited, "input %d goes beyond the bytes that this server takes at a time", *ctl.seq))
 	default:
 		s.received++
@@ -214,7 +216,7 @@ func (s *appendSession) take() (input, error) {
 }
 
 func (s *appendSession) run() {
-	defer s.door.admit.SessionDone()
+	defer s.place.Leave()
 	defer s.door.sessions.remove(s.id)
 	defer s.giveBack()
 
@@ -294,7 +296,7 @@ func (s *appendSession) acknowledge(ack protocol.AppendAck) {
 	size := s.sizes[0]
 	s.sizes = s.sizes[1:]
 	s.bytes -= size
-	s.door.admit.Shrink(size)
+	s.place.Shrink(size)
 	head := contentType(s.enc.contentType())
 	head[protocol.HeaderFrame] = []string{protocol.FrameAck}
 	head[protocol.HeaderSeq] = []string{strconv.FormatUint(s.answered, 10)}
@@ -308,7 +310,7 @@ func (s *appendSession) giveBack() {
 	s.over = true // nothing is filed any more
 	s.silence.Stop()
 	s.stop(nil)
-	s.door.admit.Shrink(s.bytes)
+	s.place.Shrink(s.bytes)
 	s.bytes, s.sizes, s.queue = 0, nil, nil
 }
 

@@ -3,6 +3,7 @@ package natsapi
 import (
 	"strings"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -18,8 +19,9 @@ func (c *call) authenticate() (err error) {
 	}
 	switch token, given := accessToken(c.head); {
 	case given:
-		if c.svc, err = c.door.opts.Authenticate(token); err == nil {
-			c.svc = c.door.opts.measured(c.svc)
+		var caller door.Caller
+		if caller, err = c.door.opts.Authenticate(token); err == nil {
+			c.svc, c.client = c.door.opts.measured(caller.Service), caller.Client
 		}
 	case c.svc == nil:
 		err = errNoToken()

@@ -3,6 +3,7 @@ package natsapi_test
 import (
 	"testing"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/broker/internal/natsapi"
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/protocol"
@@ -12,11 +13,11 @@ import (
 func TestAuthenticate(t *testing.T) {
 	const header = protocol.HeaderAccessToken
 	known := newMemory()
-	authenticate := func(token string) (protocol.Service, error) {
+	authenticate := func(token string) (door.Caller, error) {
 		if token != "known" {
-			return nil, protocol.Errorf(protocol.CodeAuthn, "unknown")
+			return door.Caller{}, protocol.Errorf(protocol.CodeAuthn, "unknown")
 		}
-		return known, nil
+		return door.Caller{Service: known}, nil
 	}
 	e := newEnv(t, natsapi.Options{Authenticate: authenticate})
 	equal(t, "of the door", failureCode(e, "s2.v1.basin.get.demo-basin"), 404)
@@ -47,7 +48,7 @@ func TestADoorWithoutAService(t *testing.T) {
 	e := newEnv(t, natsapi.Options{Prefix: "other"})
 	known := newMemory()
 	for prefix, opts := range map[string]natsapi.Options{
-		"checked": {Authenticate: func(string) (protocol.Service, error) { return known, nil }},
+		"checked": {Authenticate: func(string) (door.Caller, error) { return door.Caller{Service: known}, nil }},
 		"shut":    {},
 	} {
 		opts.Prefix = prefix

@@ -15,14 +15,16 @@ import (
 
 // call is one request being served.
 type call struct {
-	door  *Door
-	svc   protocol.Service // of whoever asks; set once that is known
-	ep    *endpoint
-	rest  string // what follows the endpoint's subject, without the dot
-	inbox string // where the answer goes; "" when nobody waits
-	ctl   controls
-	head  nats.Header
-	body  []byte
+	door   *Door
+	svc    protocol.Service // of the caller; set once that is known, as the next one
+	client door.Client
+	place  *door.Place
+	ep     *endpoint
+	rest   string // what follows the endpoint's subject, without the dot
+	inbox  string // where the answer goes; "" when nobody waits
+	ctl    controls
+	head   nats.Header
+	body   []byte
 }
 
 // reply is the answer to a call. The zero value is an empty body.
@@ -44,17 +46,21 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 		return // nobody to tell
 	}
 	stats := d.stats[ep.name]
-	if err := d.admit.Request(len(body)); err != nil {
+	c := &call{door: d, ep: ep, inbox: inbox, head: nats.Header(req.Headers()), body: body}
+	err := c.authenticate()
+	if err == nil {
+		c.place, err = d.admit.Request(c.client, len(body))
+	}
+	if err != nil {
 		stats.refused.Add(1)
 		d.respondError(inbox, protocol.AsError(err))
 		return
 	}
-	c := &call{door: d, ep: ep, inbox: inbox, head: nats.Header(req.Headers()), body: body}
 	verb := strings.TrimSuffix(ep.subject, ".>")
 	c.rest = strings.TrimPrefix(strings.TrimPrefix(req.Subject(), d.subjects.Root()+"."+verb), ".")
 	stats.inflight.Add(1)
 	go func() {
-		defer d.admit.RequestDone(len(body))
+		defer c.place.Leave()
 		c.run(stats)
 	}()
 }
@@ -78,9 +84,6 @@ func (c *call) run(stats *endpointStats) {
 // serve calls the endpoint's handler within the request's time.
 func (c *call) serve() (r reply, err error) {
 	defer door.Recover(c.door.log, &err)
-	if err := c.authenticate(); err != nil {
-		return reply{}, err
-	}
 	if c.ctl, err = parseControls(c.head); err != nil {
 		return reply{}, err
 	}

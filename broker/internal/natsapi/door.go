@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -35,6 +36,7 @@ type Door struct {
 
 	admit    *door.Limiter
 	sessions registry
+	stalled  atomic.Int64 // read sessions that wait for acknowledgements
 
 	// base is the context of all unary requests; stop ends it when a draining door's time is up.
 	base context.Context //nolint:containedctx // the door's life

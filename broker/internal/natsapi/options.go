@@ -19,9 +19,9 @@ type Options struct {
 	// Logger takes what the door has to say; nil discards it.
 	Logger *slog.Logger
 
-	// Authenticate returns the service of whoever presents a token in the header S2-Access-Token; an error with code authn
+	// Authenticate returns who presents a token in the header S2-Access-Token; an error with code authn
 	// ends the request before anything else of it is decoded. A nil function ignores the header.
-	Authenticate func(token string) (protocol.Service, error)
+	Authenticate func(token string) (door.Caller, error)
 
 	// Measure wraps the service of each request, to count what comes through the door; nil for nothing. It
 	// is what Backup gets.
@@ -47,6 +47,8 @@ type Options struct {
 	MaxSessions int
 	// Budget bounds what this door and others that have it hold together; nil for nothing.
 	Budget *door.Budget
+	// Outbox bounds the stored records that the sessions of this door and others that have it fetch at a time; nil makes one.
+	Outbox *door.Outbox
 	// RequestTimeout bounds a unary request, beside the time that a read asks to wait; 0 means 30 s.
 	RequestTimeout time.Duration
 }
@@ -75,6 +77,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Outbox == nil {
+		o.Outbox = door.NewOutbox(door.OutboxBytes, nil)
 	}
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = defaultRequestTimeout

@@ -16,6 +16,7 @@ import (
 // readSession sends a session's batches to its client's inbox, as fast as the client acknowledges them.
 type readSession struct {
 	door    *Door
+	place   *door.Place
 	id      string
 	ref     protocol.StreamRef
 	inbox   string
@@ -35,15 +36,16 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 	if c.inbox == "" {
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "a session needs a reply subject")
 	}
-	if err := d.admit.Session(); err != nil {
-		return reply{}, err
-	}
-	src, err := c.svc.OpenReadSession(ctx, ref, req, opts...)
+	place, err := d.admit.Session(c.client)
 	if err != nil {
-		d.admit.SessionDone()
 		return reply{}, err
 	}
-	s := &readSession{door: d, id: rand.Text(), ref: ref, inbox: c.inbox, enc: c.encoding(), src: src}
+	src, err := c.svc.OpenReadSession(ctx, ref, req, append(opts, protocol.WithLean(d.lean))...)
+	if err != nil {
+		place.Leave()
+		return reply{}, err
+	}
+	s := &readSession{door: d, place: place, id: rand.Text(), ref: ref, inbox: c.inbox, enc: c.encoding(), src: src}
 	s.subject = d.subjects.Session(d.id, s.id)
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.win = newWindow(windowSize(c.ctl.window), func() { s.stop(errNoAcks()) })
@@ -87,7 +89,7 @@ var errVanished = protocol.Errorf(protocol.CodeClientHangup, "nobody listens on 
 var errCancelled = protocol.Errorf(protocol.CodeClientHangup, "the client cancelled the session")
 
 func (s *readSession) run() {
-	defer s.door.admit.SessionDone()
+	defer s.place.Leave()
 	defer s.door.sessions.remove(s.id)
 	defer s.win.close()
 	defer s.stop(nil)
@@ -102,7 +104,19 @@ func (s *readSession) run() {
 func (s *readSession) send() (err error) {
 	defer door.Recover(s.door.log, &err)
 	s.publish(protocol.FrameOpen, 0, nil)
+	hold := s.door.opts.Outbox.Hold(s.place.Client(), func() {}) // for as long as a batch is fetched and sent: nothing is cut
+	defer hold.Drop()
+	stored := true // the next batch has to be fetched from the storage, as far as is known
 	for {
+		// A client that does not acknowledge has no batch waiting for it: it holds what its window allows, on its way.
+		if err := s.waitForRoom(); err != nil {
+			return err
+		}
+		if stored {
+			if err := hold.Reserve(s.ctx); err != nil {
+				return err
+			}
+		}
 		batch, err := s.src.Next(s.ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -110,10 +124,35 @@ func (s *readSession) send() (err error) {
 		if err != nil {
 			return door.CauseOf(s.ctx, err)
 		}
-		if err := s.sendBatch(batch); err != nil {
+		stored = batch.Tail == nil
+		err = s.sendBatch(batch)
+		hold.Drop()
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// manyStalled is how many read sessions may wait for acknowledgements before all hold as little as they can.
+const manyStalled = 32
+
+func (d *Door) lean() bool { return d.stalled.Load() > manyStalled }
+
+// waitForRoom waits until the window has room.
+func (s *readSession) waitForRoom() error {
+	if !s.win.full() {
+		return nil
+	}
+	s.door.stalled.Add(1)
+	defer s.door.stalled.Add(-1)
+	for s.win.full() {
+		select {
+		case <-s.win.room:
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+	}
+	return nil
 }
 
 // sendBatch sends a batch in as many frames as it takes.
@@ -123,12 +162,8 @@ func (s *readSession) sendBatch(batch protocol.ReadBatch) error {
 		kind = protocol.FrameHeartbeat
 	}
 	for {
-		for s.win.full() {
-			select {
-			case <-s.win.room:
-			case <-s.ctx.Done():
-				return context.Cause(s.ctx)
-			}
+		if err := s.waitForRoom(); err != nil {
+			return err
 		}
 		body, rest, err := s.enc.fitBatch(batch, s.door.room())
 		if err != nil {

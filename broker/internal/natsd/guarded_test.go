@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/broker/internal/natsapi"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
@@ -72,7 +73,10 @@ func startGuardedLogging(t testing.TB, c conf.Config, log *slog.Logger) *guarded
 	})
 	g := access.New(core{Adapter: ad}, tokens{ad}, access.Options{RootSecret: testRoot, Logger: log})
 	t.Cleanup(g.Close)
-	opts := natsapi.Options{Prefix: c.SubjectPrefix, Logger: log, OwnConn: true, Authenticate: g.ServiceFor}
+	opts := natsapi.Options{Prefix: c.SubjectPrefix, Logger: log, OwnConn: true, Authenticate: func(token string) (door.Caller, error) {
+		svc, err := g.ServiceFor(token)
+		return door.Caller{Service: svc}, err
+	}}
 	doors := NewDoors(st, g, opts)
 	if err := doors.Sync(t.Context()); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,344 @@
+package door
+
+import (
+	"container/list"
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Outbox bounds the memory of answers that clients have not taken yet. Each reader, a unary read or a read session, has a
+// [Hold]. Before it fetches stored records it reserves room, and waits for that while there is none; what it has fetched is
+// counted until it is written. JSON has room of its own, so that a reader which holds records can wait for it. While readers
+// wait, those are cut whose client has taken nothing for [stalledAfter], of the client that holds the most first. A batch
+// that many followers deliver counts once, and is encoded once in each format.
+//
+// Make one with [NewOutbox]; all methods may be called at once.
+type Outbox struct {
+	free     func(*[]byte)
+	encoders chan struct{} // has an element for each batch that is being encoded
+
+	mu      sync.Mutex // guards what follows, and the fields of holds and batches
+	records room       // stored records that were fetched, or will be
+	json    room
+	batches map[memory]*outgoing   // nothing else can have the memory while they are here
+	clients map[string]*outClient  // those that hold something
+	waiting map[chan struct{}]bool // readers that wait for room
+}
+
+// room is how much of something may be held, and is.
+type room struct{ limit, held int64 }
+
+// fits reports whether there is room for more; something that is larger than the whole room fits when nothing is held.
+func (r *room) fits(more int64) bool { return r.held == 0 || r.held+more <= r.limit }
+
+const (
+	// OutboxBytes is the room of the HTTP door, once for records and once for JSON.
+	OutboxBytes = 32 << 20
+	// reserveBytes is what a fetch of stored records reserves: a full batch, and about as much for what is read ahead.
+	reserveBytes = 2 * protocol.MaxBatchBytes
+	// stalledAfter is how long a client may take nothing while others wait for room.
+	stalledAfter = 2 * time.Second
+	// waitStep is how often a reader that waits looks for clients that have stalled.
+	waitStep = 250 * time.Millisecond
+)
+
+// memory is where a batch lies.
+type memory struct {
+	at   *byte
+	size int
+}
+
+// form is what a batch is encoded as.
+type form struct {
+	format protocol.RecordFormat
+	tail   protocol.Position
+	tailed bool
+}
+
+// outgoing is a batch that readers deliver.
+type outgoing struct {
+	refs     int
+	json     int64         // bytes of what is encoded
+	encoding chan struct{} // has an element while a reader encodes the batch
+	encoded  map[form]*[]byte
+}
+
+// outClient is what one client holds, shared batches counted for each of its readers.
+type outClient struct {
+	bytes int64
+	order list.List // its holds that are being written, that whose client took something longest ago first
+}
+
+// NewOutbox makes an outbox with room for limit bytes of records, and as many of JSON. free takes back the memory of JSON.
+func NewOutbox(limit int64, free func(*[]byte)) *Outbox {
+	return &Outbox{free: free, encoders: make(chan struct{}, runtime.GOMAXPROCS(0)), records: room{limit: limit}, json: room{limit: limit},
+		batches: map[memory]*outgoing{}, clients: map[string]*outClient{}, waiting: map[chan struct{}]bool{}}
+}
+
+// Hold is what one reader holds. It is for one goroutine.
+type Hold struct {
+	o        *Outbox
+	client   string
+	cut      func()
+	reserved int64
+	batch    *outgoing // nil while nothing is held
+	memory   memory
+	bytes    int64
+	since    time.Time     // when the client took something last
+	place    *list.Element // nil while nothing is written
+}
+
+// Hold makes the hold of a reader. cut is called at most once, from another goroutine, when the reader must give way; it must
+// not block.
+func (o *Outbox) Hold(client Client, cut func()) *Hold {
+	return &Hold{o: o, client: client.Key, cut: sync.OnceFunc(cut)}
+}
+
+// Crowded reports whether more than half of the room is taken, so that readers do well to hold little.
+func (o *Outbox) Crowded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.records.held > o.records.limit/2
+}
+
+// Reserve waits for the room of a fetch, until ctx ends, whose cause it returns.
+func (h *Hold) Reserve(ctx context.Context) error { return h.o.wait(ctx, h.TryReserve) }
+
+// wait waits until try takes what it wants.
+func (o *Outbox) wait(ctx context.Context, try func() bool) error {
+	if try() {
+		return nil
+	}
+	tick := time.NewTicker(waitStep)
+	defer tick.Stop()
+	freed := make(chan struct{}, 1)
+	defer func() {
+		o.mu.Lock()
+		delete(o.waiting, freed)
+		o.mu.Unlock()
+	}()
+	for {
+		o.mu.Lock()
+		o.waiting[freed] = true
+		o.mu.Unlock()
+		if try() {
+			return nil
+		}
+		o.cutStalled(time.Now())
+		select {
+		case <-freed:
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// TryReserve is Reserve for a reader that does not wait.
+func (h *Hold) TryReserve() bool {
+	o := h.o
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case h.reserved > 0:
+		return true
+	case !o.records.fits(reserveBytes):
+		return false
+	}
+	h.reserved = reserveBytes
+	o.records.held += reserveBytes
+	return true
+}
+
+// cutStalled cuts one reader whose client has taken nothing for long.
+func (o *Outbox) cutStalled(now time.Time) {
+	o.mu.Lock()
+	var victim *Hold
+	most := int64(-1)
+	for _, c := range o.clients {
+		front := c.order.Front()
+		if front == nil || c.bytes <= most {
+			continue
+		}
+		if h := front.Value.(*Hold); now.Sub(h.since) >= stalledAfter { //nolint:forcetypeassert // nothing else is in there
+			victim, most = h, c.bytes
+		}
+	}
+	if victim != nil {
+		o.clients[victim.client].order.Remove(victim.place) // chosen once
+		victim.place = nil
+	}
+	o.mu.Unlock()
+	if victim != nil {
+		victim.cut()
+	}
+}
+
+// Take counts a batch that was fetched, in the place of what was reserved, until Drop. It reports false, and counts
+// nothing, if the batch was fetched without a reservation and there is no room for it.
+func (h *Hold) Take(b protocol.ReadBatch) bool {
+	wire := b.Records.Wire()
+	o := h.o
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	reserved := h.reserved > 0
+	if h.unreserveLocked(); len(wire) == 0 {
+		return true
+	}
+	at := memory{&wire[0], len(wire)}
+	batch := o.batches[at]
+	if batch == nil {
+		if !reserved && !o.records.fits(int64(len(wire))) {
+			return false
+		}
+		batch = &outgoing{encoding: make(chan struct{}, 1)}
+		o.batches[at] = batch
+		o.records.held += int64(len(wire))
+	}
+	batch.refs++
+	h.batch, h.memory, h.bytes = batch, at, int64(len(wire))
+	c := o.clients[h.client]
+	if c == nil {
+		c = &outClient{}
+		o.clients[h.client] = c
+	}
+	c.bytes += h.bytes
+	return true
+}
+
+// Progress notes that the batch is about to be written, or that the client has taken a part of it.
+func (h *Hold) Progress() {
+	o := h.o
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	h.since = time.Now()
+	switch {
+	case h.place != nil:
+		o.clients[h.client].order.MoveToBack(h.place)
+	case h.batch != nil:
+		h.place = o.clients[h.client].order.PushBack(h)
+	}
+}
+
+// JSON returns the batch that was taken as JSON, once there is room for it; buffer gives the memory. Readers of the same
+// batch share it: nobody writes to it. The error is the cause of ctx's end.
+func (h *Hold) JSON(ctx context.Context, batch *protocol.ReadBatch, format protocol.RecordFormat, buffer func() *[]byte) ([]byte, error) {
+	as := form{format: format, tailed: batch.Tail != nil}
+	if as.tailed {
+		as.tail = *batch.Tail
+	}
+	b, o := h.batch, h.o
+	select {
+	case b.encoding <- struct{}{}:
+		defer func() { <-b.encoding }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if got := b.encoded[as]; got != nil {
+		return *got, nil
+	}
+	// How large it is shows when it is done. If there is no room for it, nothing is kept while it waits.
+	taken := int64(0)
+	for {
+		o.encoders <- struct{}{}
+		buf := buffer()
+		*buf = protocol.AppendReadBatchJSON((*buf)[:0], batch, format)
+		size := int64(cap(*buf))
+		fits := o.tryJSON(size - taken)
+		if !fits {
+			o.free(buf)
+		}
+		<-o.encoders
+		if fits {
+			o.mu.Lock()
+			b.json += size
+			o.mu.Unlock()
+			if b.encoded == nil {
+				b.encoded = map[form]*[]byte{}
+			}
+			b.encoded[as] = buf
+			return *buf, nil
+		}
+		if err := o.wait(ctx, func() bool { return o.tryJSON(size - taken) }); err != nil {
+			o.giveJSON(taken)
+			return nil, err
+		}
+		taken = size
+	}
+}
+
+func (o *Outbox) tryJSON(bytes int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if bytes > 0 && !o.json.fits(bytes) {
+		return false
+	}
+	o.json.held += bytes
+	return true
+}
+
+func (o *Outbox) giveJSON(bytes int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.json.held -= bytes
+	o.wakeLocked()
+}
+
+// Drop gives back what the reader holds.
+func (h *Hold) Drop() {
+	o := h.o
+	o.mu.Lock()
+	h.unreserveLocked()
+	b := h.batch
+	if b == nil {
+		o.mu.Unlock()
+		return
+	}
+	c := o.clients[h.client]
+	if c.bytes -= h.bytes; h.place != nil {
+		c.order.Remove(h.place)
+	}
+	if c.bytes == 0 {
+		delete(o.clients, h.client)
+	}
+	b.refs--
+	last := b.refs == 0
+	if last {
+		delete(o.batches, h.memory)
+		o.records.held -= h.bytes
+		o.json.held -= b.json
+		o.wakeLocked()
+	}
+	h.batch, h.memory, h.bytes, h.place = nil, memory{}, 0, nil
+	o.mu.Unlock()
+	if last {
+		for _, buf := range b.encoded {
+			o.free(buf)
+		}
+	}
+}
+
+func (h *Hold) unreserveLocked() {
+	if h.reserved > 0 {
+		h.o.records.held -= h.reserved
+		h.reserved = 0
+		h.o.wakeLocked()
+	}
+}
+
+// wakeLocked wakes some of the readers that wait for room; the others look by themselves, now and then.
+func (o *Outbox) wakeLocked() {
+	const some = 4
+	n := 0
+	for freed := range o.waiting {
+		if n++; n > some {
+			return
+		}
+		delete(o.waiting, freed)
+		freed <- struct{}{} // has room: it was not woken before
+	}
+}
