@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash faults abuse test-sdk console console-check test-console cover dist test-dist release-check clean
+.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ conformance: ## run the conformance suite on every door, and the linearizability
 
 crash: ## kill brokers at random points, break disks and clients, and check what was promised (WEIR_CRASH_ROUNDS, WEIR_CRASH_SEED)
 	WEIR_CRASH_ROUNDS=$${WEIR_CRASH_ROUNDS:-8} $(GO) test -count=1 -timeout 20m $$($(GO) list ./test/... | grep -E '/(crash|faults)')
+
+powercut: ## cut the power of brokers on ext4, XFS and btrfs, at length; needs root and loop devices (WEIR_POWERCUT_ROUNDS, _SEED, _SPECS)
+	WEIR_POWERCUT_ROUNDS=$${WEIR_POWERCUT_ROUNDS:-200} $(GO) test -count=1 -timeout 120m -v ./test/powercut
 
 faults: ## break disks, clocks, NATS servers and clients under a broker, at length
 	$(GO) test -count=1 -timeout 20m ./test/faults -long

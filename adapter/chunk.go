@@ -87,6 +87,9 @@ func (p *pending) add(r *protocol.Record, ts uint64) {
 	}
 	p.wire = protocol.AppendSequenced(p.wire, p.after.next, ts, r.Headers, r.Body)
 	p.count++
+	if p.expiry != 0 {
+		p.after.kept = p.after.next + 1
+	}
 }
 
 func (p *pending) records() protocol.Records {
@@ -100,7 +103,7 @@ func (p *pending) records() protocol.Records {
 // chunk is the stored form.
 func (p *pending) chunk() chunk.Chunk {
 	c := chunk.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
-		Trim: p.after.trim, Cipher: p.st.cipher, Fence: p.after.fence}
+		Trim: p.after.trim, Kept: p.after.kept, Cipher: p.st.cipher, Fence: p.after.fence}
 	if p.count == 0 || p.settings.minAge > 0 {
 		c.LastAppend = p.after.wrote
 	}

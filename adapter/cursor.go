@@ -95,9 +95,23 @@ type passed struct {
 }
 
 // checkGap judges records that are missing before chunk, or before the end of the range if it is nil. Chunks are purged
-// from the front only, when they are below the trim point, have expired or hold no record. So if there is a chunk before
-// the gap that has no reason to go, the records behind it were lost.
+// from the front only, when they are below the trim point, have expired or hold no record. So the records were lost if the
+// newest chunk says that they are there still, or if there is a chunk before the gap that has no reason to go.
 func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
+	newest, err := c.st.log.getLast(ctx, c.st.subject)
+	if errors.Is(err, js.ErrNotFound) {
+		return nil // the stream was deleted
+	}
+	if err != nil {
+		return err
+	}
+	found := c.to
+	if chunk != nil {
+		found = min(found, chunk.FirstSeqNum())
+	}
+	if from := max(c.from, newest.mustHave()); from < found {
+		return errMissing(from, found)
+	}
 	before := c.last
 	if before.seq == 0 {
 		oldest, err := c.st.log.getNext(ctx, c.st.subject, 1)
@@ -109,23 +123,16 @@ func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
 		}
 		before = passed{oldest.seq, oldest.Next, oldest.Expiry, oldest.Records.Len()}
 	}
-	newest, err := c.st.log.getLast(ctx, c.st.subject)
-	if errors.Is(err, js.ErrNotFound) {
-		return nil // the stream was deleted
-	}
-	if err != nil {
-		return err
-	}
 	now := millis(time.Now())
 	if before.count == 0 || before.next <= newest.Trim || before.expiry != 0 && before.expiry <= now {
 		return nil
 	}
-	found := c.to
-	if chunk != nil {
-		found = min(found, chunk.FirstSeqNum())
-	}
+	return errMissing(c.from, found)
+}
+
+func errMissing(from, found uint64) error {
 	return protocol.Errorf(protocol.CodeStorage,
-		"the store is damaged: records from %d to %d are missing; trim the stream to %d to give them up", c.from, found-1, found)
+		"the store is damaged: records from %d to %d are missing; trim the stream to %d to give them up", from, found-1, found)
 }
 
 // nextChunk returns the chunk at or after c.at; nil when there is none.

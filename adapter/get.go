@@ -21,6 +21,9 @@ type storedChunk struct {
 	at string // when JetStream stored it, RFC 3339; read only when it is asked for
 }
 
+// mustHave is the seq_num from which on the stream's records must be there, up to its tail, if this is its newest chunk.
+func (c *storedChunk) mustHave() uint64 { return max(c.Trim, c.Kept) }
+
 // lastAppend is the last append of the stream as of this chunk. A chunk that does not tell it has records, which came
 // when it was stored.
 func (c *storedChunk) lastAppend() chunk.LastAppend {
@@ -90,10 +93,28 @@ func (l *log) getOne(ctx context.Context, body []byte) (storedChunk, error) {
 
 // getLast fetches the newest chunk of a subject; js.ErrNotFound when it has none.
 func (l *log) getLast(ctx context.Context, subject string) (storedChunk, error) {
-	if l.a.opts.maxReplicas() > 1 { // a replica may be behind; the leader is not
-		return l.leaderGet(ctx, js.Wanted{LastFor: subject})
+	get := func() (storedChunk, error) {
+		if l.a.opts.maxReplicas() > 1 { // a replica may be behind; the leader is not
+			return l.leaderGet(ctx, js.Wanted{LastFor: subject})
+		}
+		return l.getOne(ctx, js.LastRequest(subject))
 	}
-	return l.getOne(ctx, js.LastRequest(subject))
+	c, err := get()
+	if !errors.Is(err, js.ErrNotFound) {
+		return c, err
+	}
+	// JetStream says the same of a message that it cannot read. A stream that seems empty would begin at 0 again.
+	n, err := js.Count(ctx, l.a.manage, l.name, subject)
+	switch {
+	case js.StreamMissing(err) || err == nil && n == 0:
+		return storedChunk{}, js.ErrNotFound
+	case err != nil:
+		return storedChunk{}, readFailure(err)
+	}
+	if c, err = get(); errors.Is(err, js.ErrNotFound) { // and not one that has come since
+		return storedChunk{}, protocol.Errorf(protocol.CodeStorage, "the store is damaged or its disk fails: log %s counts %d chunks of the stream and shows none", l.name, n)
+	}
+	return c, err
 }
 
 // getNext fetches the first chunk of a subject at or after seq; js.ErrNotFound when there is none.

@@ -336,8 +336,8 @@ func (l *log) empty(ctx context.Context, subject string, newest *storedChunk, no
 	if newest.seq == 0 || newest.emptied() {
 		return true, nil
 	}
-	if shows(newest) {
-		return false, nil
+	if shows(newest) || newest.mustHave() < newest.Next {
+		return false, nil // or it has lost them
 	}
 	for at := js.Seq(0); at < newest.seq; {
 		c, err := l.getNext(ctx, subject, at+1)

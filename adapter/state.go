@@ -14,6 +14,7 @@ type state struct {
 	next  uint64 // seq_num of the next record
 	last  uint64 // timestamp of the last record
 	trim  uint64 // records below are not shown
+	kept  uint64 // records from here on do not expire
 	total uint64 // metered bytes ever appended
 	fence string // fencing token
 	// fencedAt is the tail's seq_num from which on the current token may be revealed: that after the fence record, so that
@@ -29,7 +30,7 @@ func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.ne
 
 // stateOf is the state after a stored, durable chunk.
 func stateOf(c *storedChunk) state {
-	return state{next: c.Next, last: c.Last, trim: c.Trim, total: c.Total, fence: c.Fence, fencedAt: c.Next,
+	return state{next: c.Next, last: c.Last, trim: c.Trim, kept: c.Kept, total: c.Total, fence: c.Fence, fencedAt: c.Next,
 		terminal: c.Trim == protocol.TerminalTrimPoint, wrote: c.lastAppend()}
 }
 

@@ -115,6 +115,11 @@ var walls = []wall{
 		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, cobra},
 		why:   "the command and the broker share it, and it works on any protocol.Service",
 	},
+	{
+		pkg:   "docs/upstream",
+		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "protocol", "sessions", "test"},
+		why:   "it shows others what their server does, with nothing of ours",
+	},
 	{pkg: "test", why: "tests may import everything; nothing imports them, as the other lines say"},
 }
 

@@ -23,9 +23,9 @@ const Header = "Weir-Chunk"
 // Stored form: the payload is Records.Wire(); the header [Header] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
 //
-// total, exp, trim, fence, idle and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc="
+// total, exp, trim, kept, fence, idle and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc="
 // followed by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
@@ -43,6 +43,9 @@ type Chunk struct {
 	Expiry uint64
 	// Trim is the trim point: records with a lower seq_num are not shown.
 	Trim uint64
+	// Kept is the seq_num from which on records are kept until they are trimmed: no record with a higher one ever expires. So what
+	// is not below it or the trim point must be there.
+	Kept uint64
 	// Fence is the fencing token; "" when the stream is not fenced.
 	Fence string
 	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is told in
@@ -98,6 +101,10 @@ func (c *Chunk) EncodeHeader() string {
 	if c.Trim != 0 {
 		b = append(b, " trim="...)
 		b = strconv.AppendUint(b, c.Trim, 10)
+	}
+	if c.Kept != 0 {
+		b = append(b, " kept="...)
+		b = strconv.AppendUint(b, c.Kept, 10)
 	}
 	if c.Fence != "" {
 		b = append(b, " fence="...)
@@ -180,6 +187,8 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			c.Expiry, err = strconv.ParseUint(value, 10, 64)
 		case "trim":
 			c.Trim, err = strconv.ParseUint(value, 10, 64)
+		case "kept":
+			c.Kept, err = strconv.ParseUint(value, 10, 64)
 		case "fence":
 			var token []byte
 			token, err = base64.RawURLEncoding.DecodeString(value)

@@ -12,7 +12,7 @@ func sampleChunk() chunk.Chunk {
 		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
 		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
 	)
-	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Fence: "tök en",
+	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, Fence: "tök en",
 		LastAppend: chunk.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
 }
 

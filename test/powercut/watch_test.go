@@ -1,3 +1,5 @@
+//go:build linux
+
 package powercut
 
 import (
@@ -36,6 +38,12 @@ func (m *machine) events(dir string, mask uint32) (names <-chan string, stop fun
 		}
 	}()
 	return out, func() { f.Close(); <-done }
+}
+
+// freeze stops the broker where it is, for a cut at a moment that lasts no longer.
+func (m *machine) freeze() {
+	m.t.Helper()
+	m.must(m.broker.cmd.Process.Signal(unix.SIGSTOP))
 }
 
 // next waits for a name that ends so.
