@@ -17,6 +17,8 @@ export default defineConfig({
 		// Nothing inline: the content security policy allows no script, style or data of that kind but images.
 		assetsInlineLimit: 0,
 		cssCodeSplit: false,
+		// One script: a page that is open while the broker restarts, or is upgraded, has nothing left to load.
+		rolldownOptions: { output: { codeSplitting: false } },
 		reportCompressedSize: false,
 	},
 	oxc: { jsx: { runtime: "automatic", importSource: "preact" } },

@@ -102,11 +102,14 @@ function View({ route }: { route: Route }) {
 			return <Tokens />;
 		default:
 			return (
-				<Empty icon="help" title="There is no such page">
-					<p>
-						<Link to={href({ page: "basins" })}>Go to the basins</Link>
-					</p>
-				</Empty>
+				<>
+					<h1>Not found</h1>
+					<Empty icon="help" title="There is no such page">
+						<p>
+							<Link to={href({ page: "basins" })}>Go to the basins</Link>
+						</p>
+					</Empty>
+				</>
 			);
 	}
 }

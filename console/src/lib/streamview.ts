@@ -189,7 +189,9 @@ export class StreamView {
 			const last = batch.at(-1);
 			if (!last || signal.aborted) return;
 			this.store.put(batch, last.seqNum);
+			const trimmed = batch.some((record) => record.command?.kind === "trim");
 			batch = [];
+			if (trimmed) void this.findFirst();
 			this.atTail(last.seqNum + 1, last.at);
 		};
 		let counted = 0;

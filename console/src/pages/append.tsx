@@ -215,7 +215,7 @@ export function Acknowledged({ ack, to }: { ack: AppendAck; to: string }) {
 				<caption class="unseen">The acknowledgement</caption>
 				<thead>
 					<tr>
-						<th scope="col"> </th>
+						<td />
 						<th scope="col" class="num">
 							seq_num
 						</th>

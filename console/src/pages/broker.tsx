@@ -212,7 +212,7 @@ function Doors({ look }: { look: Look }) {
 	return (
 		<section class="card" aria-labelledby="doors">
 			<h2 id="doors">Doors</h2>
-			<div class="table-wrap flat">
+			<div class="table-wrap flat" tabIndex={0} role="region" aria-label="Doors, as a table">
 				<table>
 					<thead>
 						<tr>
@@ -292,7 +292,7 @@ function Failures({ look }: { look: Look }) {
 			{failures.length === 0 ? (
 				<p class="quiet">None since the start.</p>
 			) : (
-				<div class="table-wrap flat">
+				<div class="table-wrap flat" tabIndex={0} role="region" aria-label="Failures, as a table">
 					<table>
 						<thead>
 							<tr>

@@ -68,10 +68,10 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 	}, [ready, wanted, view]);
 	useEffect(() => () => view.stop(), [view]);
 
-	const note = (start: Start, record = opened) => {
+	const note = (start: Start) => {
 		const text = formatStart(start);
 		applied.current = text;
-		setQuery({ at: text, record }, { replace: true });
+		setQuery({ at: text }, { replace: true });
 	};
 	const go = (start: Start) => {
 		applied.current = null;
@@ -112,7 +112,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 			view.pause();
 			note({ kind: "seq", seqNum: (view.first ?? 0) + (list.current?.top() ?? 0) });
 		} else {
-			note({ kind: "live" }, undefined);
+			note({ kind: "live" });
 			view.resume();
 		}
 	};

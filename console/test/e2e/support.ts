@@ -1,0 +1,151 @@
+/** A broker of one's own, a browser, and what tests do with them. */
+import { AppendInput, AppendRecord, S2, S2Basin } from "@s2-dev/streamstore";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect } from "vitest";
+import { Broker } from "../../../test/sdk-ts/src/support/broker";
+
+export const binary = resolve(process.env["WEIR_BIN"] ?? "../bin/weir");
+
+function chromiumPath(): string {
+	const known = [process.env["CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+	const found = known.find((path) => path !== undefined && path !== "" && existsSync(path));
+	if (!found) throw new Error("no Chromium: install Debian's package chromium, or set CHROMIUM to its path");
+	return found;
+}
+
+export type Setup = {
+	broker: () => Broker;
+	/** Opens a path of the console in a page of its own. */
+	open: (path: string, options?: PageOptions) => Promise<Page>;
+	/** The SDK, with the root token where there is one. */
+	s2: () => S2;
+	/** The problems that pages had since the test began: errors of scripts, violations of the policy, dialogs. */
+	problems: string[];
+};
+
+export type PageOptions = { width?: number; height?: number; dark?: boolean; timezone?: string };
+
+export const rootToken = "root-token-of-the-tests";
+
+/** Starts a broker and a browser for the tests of a file. Every test fails that has a page with problems. */
+export function setup(options: { checked?: boolean; flags?: string[] } = {}): Setup {
+	let broker: Broker | undefined;
+	let browser: Browser | undefined;
+	let pages: Page[] = [];
+	const problems: string[] = [];
+	const dir = mkdtempSync(join(tmpdir(), "weir-console-"));
+	beforeAll(async () => {
+		const flags = [...(options.flags ?? [])];
+		if (options.checked) {
+			writeFileSync(join(dir, "root.token"), rootToken, { mode: 0o600 });
+			flags.push("--root-token-file", join(dir, "root.token"));
+		}
+		[broker, browser] = await Promise.all([
+			Broker.start(binary, ...flags),
+			chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox", "--disable-dev-shm-usage"] }),
+		]);
+	});
+	afterEach(async () => {
+		await Promise.all(pages.map((page) => page.context().close()));
+		pages = [];
+		expect(problems.splice(0), "problems of pages").toEqual([]);
+	});
+	afterAll(async () => {
+		await browser?.close();
+		await broker?.stop();
+		rmSync(dir, { recursive: true, force: true });
+	});
+	const theBroker = () => {
+		if (!broker) throw new Error("the broker was not started");
+		return broker;
+	};
+	return {
+		broker: theBroker,
+		problems,
+		s2: () =>
+			new S2({
+				accessToken: options.checked ? rootToken : "ignored",
+				endpoints: { account: theBroker().endpoint, basin: theBroker().endpoint },
+			}),
+		open: async (path, { width = 1280, height = 800, dark = false, timezone = "Europe/Berlin" } = {}) => {
+			if (!browser) throw new Error("the browser was not started");
+			const context = await browser.newContext({
+				viewport: { width, height },
+				colorScheme: dark ? "dark" : "light",
+				timezoneId: timezone,
+				locale: "en-US",
+				reducedMotion: "reduce",
+			});
+			const page = await context.newPage();
+			page.setDefaultTimeout(15_000);
+			page.on("pageerror", (error) => problems.push(`error: ${error.stack ?? error.message}`));
+			page.on("dialog", (dialog) => {
+				problems.push(`dialog: ${dialog.message()}`);
+				void dialog.dismiss();
+			});
+			page.on("console", (message) => {
+				const text = message.text();
+				// Answers with a status of failure are part of some tests.
+				if (message.type() === "error" && !/^Failed to load resource/.test(text)) problems.push(`console: ${text}`);
+			});
+			page.on("request", (request) => {
+				if (!request.url().startsWith(theBroker().endpoint) && !/^(?:blob|data):/.test(request.url())) problems.push(`request to another host: ${request.url()}`);
+			});
+			pages.push(page);
+			await page.goto(theBroker().endpoint + path);
+			return page;
+		},
+	};
+}
+
+export function uniqueName(prefix = "e2e"): string {
+	return `${prefix}-${randomBytes(5).toString("hex")}`;
+}
+
+export async function newBasin(s2: S2, config: object = { createStreamOnAppend: true }): Promise<S2Basin> {
+	const name = uniqueName();
+	await s2.basins.create({ basin: name, config });
+	return s2.basin(name);
+}
+
+export function texts(...bodies: string[]): AppendInput {
+	return AppendInput.create(bodies.map((body) => AppendRecord.string({ body })));
+}
+
+/** The address of a stream's page. */
+export function streamPath(basin: string, stream: string, query: Record<string, string> = {}): string {
+	return `/dashboard/basins/${basin}/stream?${new URLSearchParams({ name: stream, ...query })}`;
+}
+
+/** The rows of records that are in the page, as text. */
+export async function rows(page: Page): Promise<string[]> {
+	return await page.locator(".row-line").allInnerTexts();
+}
+
+export function row(page: Page, seqNum: number) {
+	return page.locator(`#record-${seqNum}`);
+}
+
+/** Appends through the HTTP API as fast as it goes; what the SDK would cost is not what is tested. */
+export async function flood(endpoint: string, basin: string, stream: string, batches: number, size = 1000, parallel = 4): Promise<void> {
+	const url = `${endpoint}/v1/streams/${encodeURIComponent(stream)}/records`;
+	let next = 0;
+	const worker = async () => {
+		for (let batch = next++; batch < batches; batch = next++) {
+			const records = Array.from({ length: size }, (_, i) => ({ body: `${batch}.${i}` }));
+			const answer = await fetch(url, {
+				method: "POST",
+				headers: { "content-type": "application/json", "s2-basin": basin },
+				body: JSON.stringify({ records }),
+			});
+			if (!answer.ok) throw new Error(`append: ${answer.status} ${await answer.text()}`);
+			await answer.arrayBuffer();
+		}
+	};
+	await Promise.all(Array.from({ length: parallel }, worker));
+}
