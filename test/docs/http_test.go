@@ -233,7 +233,8 @@ func (c curl) client() *http.Client {
 	protocols.SetHTTP1(!c.http2)
 	protocols.SetUnencryptedHTTP2(c.http2)
 	return &http.Client{Transport: &http.Transport{Protocols: &protocols, DisableCompression: true, DisableKeepAlives: !c.http2,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: c.insecure}}}
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: c.insecure}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // as curl
 }
 
 // statusLine is the head of an answer, without what says nothing about the API.

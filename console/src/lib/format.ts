@@ -108,13 +108,12 @@ export function utcExact(at: number): string {
 	return Number.isNaN(d.getTime()) ? "–" : d.toISOString();
 }
 
-/** The name of the local time zone with its offset: Europe/Berlin, UTC+1. */
-export function zone(at = Date.now()): string {
+/** The offset of local time: UTC, UTC+1, UTC−3:30. */
+export function offset(at = Date.now()): string {
 	const minutes = -new Date(at).getTimezoneOffset();
 	const abs = Math.abs(minutes);
-	const offset = `UTC${minutes < 0 ? "−" : "+"}${Math.floor(abs / 60)}${abs % 60 ? `:${pad(abs % 60)}` : ""}`;
-	const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
-	return !name || name === "UTC" ? (minutes === 0 ? "UTC" : offset) : `${name}, ${offset}`;
+	if (!(abs > 0)) return "UTC";
+	return `UTC${minutes < 0 ? "−" : "+"}${Math.floor(abs / 60)}${abs % 60 ? `:${pad(abs % 60)}` : ""}`;
 }
 
 /** What an input of type datetime-local holds for a time, in local time or UTC. */

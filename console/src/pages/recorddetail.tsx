@@ -1,7 +1,7 @@
 /** One record, in full. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { asText, hexDump, roughText, toBase64, toHex } from "../lib/bytes";
-import { count, localExact, size, utcExact, zone } from "../lib/format";
+import { count, localExact, size, utcExact, offset } from "../lib/format";
 import { looksLikeJson, parseJson } from "../lib/jsontree";
 import { commandText, fileName, type Header, type Rec } from "../lib/record";
 import type { StreamView } from "../lib/streamview";
@@ -84,7 +84,7 @@ function Record({ record, basin, stream }: { record: Rec; basin: string; stream:
 				<Fact name="Time">
 					<When at={record.at} />
 				</Fact>
-				<Fact name={`Local (${zone(record.at)})`}>
+				<Fact name={`Local (${offset(record.at)})`}>
 					<span class="mono">{localExact(record.at)}</span>
 				</Fact>
 				<Fact name="UTC">

@@ -1,7 +1,7 @@
 /** The records of a stream: a list from the first to the tail, of which what is in sight is loaded. */
 import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { find, marks } from "../lib/find";
-import { count, fromInput, localClock, localExact, short, size, toInput, zone } from "../lib/format";
+import { count, fromInput, localClock, localExact, short, size, toInput, offset } from "../lib/format";
 import { currentQuery, href, setQuery } from "../lib/route";
 import { commandText, type Rec } from "../lib/record";
 import { formatStart, parseStart, type Start, wholeNumber } from "../lib/start";
@@ -197,7 +197,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 							head={
 								<div class="grid-head" role="row" aria-rowindex={1}>
 									<span role="columnheader" class="num">seq_num</span>
-									<span role="columnheader">time ({zone()})</span>
+									<span role="columnheader">time ({offset()})</span>
 									<span role="columnheader" class="headers">headers</span>
 									<span role="columnheader">body</span>
 									<span role="columnheader" class="num">size</span>
