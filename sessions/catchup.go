@@ -17,7 +17,12 @@ func (r *Read) catchUp(ctx context.Context) (out protocol.ReadBatch, ok bool, er
 	if r.builder.count > 0 {
 		// What was read is delivered first. A failure comes with the next call; the end of a context, which is no
 		// failure of the session, is found anew by the next call.
-		out = r.emit(r.builder.take(), nil)
+		var tail *protocol.Position
+		if end == collectPassed && r.tellTail {
+			known := r.tail
+			tail = &known
+		}
+		out = r.emit(r.builder.take(), tail)
 		switch {
 		case end == collectRefused:
 			r.finish(io.EOF)

@@ -54,6 +54,8 @@ type Read struct {
 	tail      protocol.Position // known durable tail
 	limit     protocol.Limit    // what is left of it
 	mayFollow bool
+	tellTail  bool           // a stored batch that reaches the known tail carries it
+	ended     bool           // nothing is delivered: the limit is zero
 	wait      *time.Duration // nil: for ever
 	deadline  time.Time      // of the wait window; zero while it is not armed (data plane 4.7)
 
@@ -77,13 +79,13 @@ var _ protocol.ReadSession = (*Read)(nil)
 // caller's to close.
 //
 // Codes: invalid for a request that contradicts itself; unwritten, with the tail, for a start beyond the tail, or at
-// the tail when the request may not follow; those of the stream.
+// the tail when the request may not follow, unless its limit is zero; those of the stream.
 func OpenRead(ctx context.Context, s Stream, req protocol.ReadRequest, opts ReadOptions) (*Read, error) {
 	r, err := newRead(ctx, s, req, opts)
 	if err != nil {
 		return nil, err
 	}
-	r.owned = true
+	r.owned, r.tellTail = true, true
 	return r, nil
 }
 
@@ -96,8 +98,10 @@ func newRead(ctx context.Context, s Stream, req protocol.ReadRequest, opts ReadO
 	if err != nil {
 		return nil, err
 	}
-	next, err := resolveStart(ctx, s, &req, tail)
-	if err != nil {
+	next := tail.SeqNum
+	if req.Limit().Exhausted() {
+		// A limit of zero admits no record: the read ends at once, whatever its start (data plane 4.3).
+	} else if next, err = resolveStart(ctx, s, &req, tail); err != nil {
 		return nil, err
 	}
 	if opts.HeartbeatGap == nil {
@@ -116,6 +120,7 @@ func newRead(ctx context.Context, s Stream, req protocol.ReadRequest, opts ReadO
 		r.wait = &wait
 	}
 	r.life, r.cancel = context.WithCancel(context.Background())
+	r.ended = r.limit.Exhausted()
 	return r, nil
 }
 
@@ -126,7 +131,8 @@ func randomHeartbeatGap() time.Duration {
 // Next returns the next batch or heartbeat, io.EOF at a clean end, and otherwise a failure, each of which is final.
 // One error is not: when ctx ends Next returns its error with nothing lost, and may be called again.
 //
-// Batches read from storage join stored runs up to [protocol.MaxBatchRecords] and [protocol.MaxBatchBytes]; a live
+// Batches read from storage join stored runs up to [protocol.MaxBatchRecords] and [protocol.MaxBatchBytes]; the one that
+// reaches the tail known then carries that tail, by which a reader knows that it has caught up (data plane 4.9). A live
 // batch is one append batch, or the part of it that the limits admit, with the tail right after the whole. The
 // batch shares its memory with storage and with other readers: it may be kept, and must not be written.
 func (r *Read) Next(ctx context.Context) (protocol.ReadBatch, error) {
@@ -156,6 +162,9 @@ func (r *Read) Next(ctx context.Context) (protocol.ReadBatch, error) {
 // step does what the state asks for. It returns an output (ok), an error, or neither after it changed the state.
 func (r *Read) step(ctx context.Context) (out protocol.ReadBatch, ok bool, err error) {
 	switch {
+	case r.ended:
+		r.finish(io.EOF)
+		return out, false, nil
 	case r.feed != nil:
 		return r.follow(ctx)
 	case r.next < r.tail.SeqNum:
@@ -174,8 +183,6 @@ func (r *Read) emit(recs protocol.Records, tail *protocol.Position) protocol.Rea
 	if r.wait != nil {
 		r.deadline = time.Now().Add(*r.wait)
 	}
-	// A limit of zero from the start is not looked at here: at the tail it waits for the first record, and refuses
-	// that one (data plane 11, quirk 9).
 	if r.limit.Exhausted() {
 		r.finish(io.EOF)
 	}

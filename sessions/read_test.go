@@ -39,7 +39,7 @@ func TestReadClose(t *testing.T) {
 			if state == "next" {
 				m.hook = stallOn(state)
 			} else {
-				s.expect(t, "0s [0]")
+				s.expect(t, "0s [0] tail {1, 1}")
 			}
 			switch state {
 			case "follow":
@@ -64,7 +64,7 @@ func TestReadClose(t *testing.T) {
 	inBubble(t, "the end releases everything by itself, and stays the end", func(t *testing.T) {
 		m := newMem(at(1)...)
 		s := openRead(t, m, withCount(fromSeq(0), 1), steady)
-		s.expect(t, "0s [0]")
+		s.expect(t, "0s [0] tail {1, 1}")
 		m.checkHeld(t, 0)
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -88,7 +88,7 @@ func TestReadContext(t *testing.T) {
 		m.hook = stallOn("next")
 		giveUp()
 		m.hook = nil
-		s.expect(t, "1s [0]")
+		s.expect(t, "1s [0] tail {1, 1}")
 		m.hook = stallOn("follow")
 		giveUp()
 		m.hook = nil
@@ -119,7 +119,7 @@ func TestReadContext(t *testing.T) {
 			t.Error(got)
 		}
 		m.hook = nil
-		s.expect(t, "1s [2]", "1s beat {3, 3}")
+		s.expect(t, "1s [2] tail {3, 3}", "1s beat {3, 3}")
 	})
 
 	for _, op := range []string{"tail", "seek"} {
@@ -170,7 +170,7 @@ func TestReadFailures(t *testing.T) {
 			}
 			return nil
 		}
-		if got := tellAll(t.Context(), m, fromSeq(0)); got != "[0], storage" {
+		if got := tellAll(t.Context(), m, fromSeq(0)); got != "[0] tail {1, 1}, storage" {
 			t.Error(got)
 		}
 	})

@@ -33,7 +33,7 @@ func TestReference(t *testing.T) {
 			s.expect(t, "1.01s end")
 			m.trim(m.tail.SeqNum)
 		}
-		if got := tell(readUnary(t, m, withCount(fromTimestamp(1500), 10))); got != "[]" {
+		if got := tell(readUnary(t, m, withCount(fromTimestamp(1500), 10))); got != "unwritten {4, 2000}" {
 			t.Error(got)
 		}
 	})
@@ -60,7 +60,7 @@ func TestReference(t *testing.T) {
 	inBubble(t, "read_wait_is_reset_by_delivered_follow_batch", func(t *testing.T) {
 		m := newMem(at(1)...)
 		s := openRead(t, m, waiting(fromSeq(0), 30*ms), steady)
-		s.expect(t, "0s [0]", "0s beat {1, 1}")
+		s.expect(t, "0s [0] tail {1, 1}", "0s beat {1, 1}")
 		after(20*ms, func() { m.put(at(2)...) })
 		s.expect(t, "20ms [1] tail {2, 2}")
 		ended := make(chan string, 1)

@@ -9,8 +9,7 @@ import (
 // resolveStart turns the request's start into the seq_num of the first record to look at, given the durable tail
 // (data plane 4.2). The result is at most tail.SeqNum.
 func resolveStart(ctx context.Context, s Stream, req *protocol.ReadRequest, tail protocol.Position) (uint64, error) {
-	next := tail.SeqNum
-	beyond := false
+	next, beyond := tail.SeqNum, false
 	switch req.Start.Kind {
 	case protocol.StartTailOffset:
 		next -= min(next, req.Start.Value)
@@ -19,12 +18,15 @@ func resolveStart(ctx context.Context, s Stream, req *protocol.ReadRequest, tail
 		beyond = req.Start.Value > tail.SeqNum
 	case protocol.StartTimestamp:
 		if req.Start.Value <= tail.Timestamp {
-			// A start within the stream that finds no surviving record is an empty success: it does not come to
-			// the check of the tail below.
 			found, err := s.SeekTimestamp(ctx, req.Start.Value, tail)
-			return min(found, tail.SeqNum), err
+			if err != nil {
+				return 0, err
+			}
+			// Without a surviving record this is the tail, and treated like a seq_num there.
+			next = min(next, found)
+		} else {
+			beyond = true
 		}
-		beyond = true
 	default:
 		return 0, protocol.Errorf(protocol.CodeInvalid, "start: unknown kind %d", req.Start.Kind)
 	}

@@ -49,9 +49,9 @@ func TestUnaryStart(t *testing.T) {
 		{row: "148", name: "timestamp 0", given: at(50, 51), req: withCount(fromTimestamp(0), 1), want: "[0]"},
 		{row: "149", name: "timestamp beyond the last record", given: at(50, 51), req: fromTimestamp(150), want: "unwritten {2, 51}"},
 		{row: "150", name: "timestamp of the tail", given: at(50, 51, 51), req: fromTimestamp(51), want: "[1 2]"},
-		{row: "151", name: "timestamp 0 on an empty stream", req: fromTimestamp(0), want: "[]"},
+		{row: "151", name: "timestamp 0 on an empty stream", req: fromTimestamp(0), want: "unwritten {0, 0}"},
 		{row: "152", name: "timestamp 1 on an empty stream", req: fromTimestamp(1), want: "unwritten {0, 0}"},
-		{row: "153", name: "timestamp with everything trimmed", given: at(50, 51), trimmed: 2, req: fromTimestamp(51), want: "[]"},
+		{row: "153", name: "timestamp with everything trimmed", given: at(50, 51), trimmed: 2, req: fromTimestamp(51), want: "unwritten {2, 51}"},
 		{row: "157", name: "timestamp equal to until", given: at(50), req: withUntil(fromTimestamp(50), 50), want: "invalid"},
 		{row: "157", name: "timestamp above until", given: at(50), req: withUntil(fromTimestamp(51), 50), want: "invalid"},
 		{row: "159", name: "no start is the tail", given: at(50), want: "unwritten {1, 50}"},
@@ -68,8 +68,8 @@ func TestSessionStart(t *testing.T) {
 		{row: "134", name: "beyond the tail though unbounded", given: at(7), req: fromSeq(100), want: "refused: unwritten {1, 7}"},
 		{row: "137", name: "clamped, unbounded, wait 0", given: at(7), req: waiting(clamped(fromSeq(100)), 0), want: "end"},
 		{row: "140", name: "at the tail, bounded, wait 0", given: at(7), req: waiting(withCount(fromSeq(1), 10), 0), want: "refused: unwritten {1, 7}"},
-		{row: "151", name: "timestamp 0 on an empty stream, bounded", req: withCount(fromTimestamp(0), 10), want: "end"},
-		{row: "153", name: "timestamp with everything trimmed", given: at(50, 51), trimmed: 2, req: withCount(fromTimestamp(51), 1), want: "end"},
+		{row: "151", name: "timestamp 0 on an empty stream, bounded", req: withCount(fromTimestamp(0), 10), want: "refused: unwritten {0, 0}"},
+		{row: "153", name: "timestamp with everything trimmed", given: at(50, 51), trimmed: 2, req: withCount(fromTimestamp(51), 1), want: "refused: unwritten {2, 51}"},
 	})
 
 	inBubble(t, "138 clamped and unbounded stays open", func(t *testing.T) {

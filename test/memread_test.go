@@ -22,6 +22,7 @@ type memRead struct {
 	limit     protocol.Limit    // L
 	deadline  time.Time         // D
 	following bool
+	tellTail  bool // a batch that reaches the known tail carries it
 	feed      int       // index of the next batch to follow
 	beat      time.Time // when the next heartbeat is due
 	over      bool
@@ -32,7 +33,12 @@ type memRead struct {
 }
 
 func (m *memService) OpenReadSession(_ context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
-	return m.openRead(ref, req, opts)
+	r, err := m.openRead(ref, req, opts)
+	if err != nil {
+		return nil, err
+	}
+	r.tellTail = true
+	return r, nil
 }
 
 func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (*memRead, error) {
@@ -50,6 +56,10 @@ func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, 
 		return nil, err
 	}
 	r := &memRead{m: m, s: s, req: req, key: key, tail: s.tail, limit: req.Limit(), closed: make(chan struct{})}
+	if r.limit.Exhausted() {
+		r.over = true
+		return r, nil
+	}
 	start := req.Start
 	if start.Kind == protocol.StartTailOffset {
 		start = protocol.FromSeqNum(r.tail.SeqNum - min(r.tail.SeqNum, start.Value))
@@ -61,19 +71,19 @@ func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, 
 		}
 		start = protocol.FromSeqNum(r.tail.SeqNum)
 	}
-	if start.Kind == protocol.StartSeqNum {
-		if start.Value == r.tail.SeqNum && !req.MayFollow() {
-			return nil, protocol.Unwritten(r.tail)
-		}
-		r.next = start.Value
-		return r, nil
-	}
 	r.next = r.tail.SeqNum
-	for _, rec := range s.surviving(0, r.tail.SeqNum) {
-		if rec.Timestamp >= start.Value {
-			r.next = rec.SeqNum
-			break
+	if start.Kind == protocol.StartSeqNum {
+		r.next = start.Value
+	} else {
+		for _, rec := range s.surviving(0, r.tail.SeqNum) {
+			if rec.Timestamp >= start.Value {
+				r.next = rec.SeqNum
+				break
+			}
 		}
+	}
+	if r.next == r.tail.SeqNum && !req.MayFollow() {
+		return nil, protocol.Unwritten(r.tail)
 	}
 	return r, nil
 }
@@ -120,7 +130,7 @@ func (r *memRead) Next(ctx context.Context) (protocol.ReadBatch, error) {
 		if r.failed != nil {
 			return protocol.ReadBatch{}, r.failed
 		}
-		if r.over || !r.following && r.limit.Exhausted() && (r.next < r.tail.SeqNum || !r.fresh()) {
+		if r.over || !r.following && r.limit.Exhausted() {
 			return r.end()
 		}
 		if !r.following {
@@ -158,9 +168,6 @@ func (r *memRead) Next(ctx context.Context) (protocol.ReadBatch, error) {
 	}
 }
 
-// fresh reports whether nothing was delivered yet: a limit of zero still waits at the tail (data plane 11, quirk 9).
-func (r *memRead) fresh() bool { return r.limit == r.req.Limit() }
-
 // catchUp returns the next batch below the known tail. Without one, next is at the tail, or the session is over.
 func (r *memRead) catchUp() (protocol.ReadBatch, bool) {
 	if r.next >= r.tail.SeqNum {
@@ -177,7 +184,12 @@ func (r *memRead) catchUp() (protocol.ReadBatch, bool) {
 		r.next = r.tail.SeqNum
 		return protocol.ReadBatch{}, false
 	}
-	return protocol.ReadBatch{Records: taken}, true
+	batch := protocol.ReadBatch{Records: taken}
+	if len(recs) == taken.Len() && r.tellTail {
+		tail := r.tail
+		batch.Tail = &tail
+	}
+	return batch, true
 }
 
 // follow returns the next live batch or heartbeat, or the end; ok is false if the session lagged.

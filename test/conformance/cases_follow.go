@@ -98,10 +98,16 @@ var followCases = []Case{
 		ack := s.Append(text("1", "2", "3"))
 		r.Now().Seqs(0, 3).HasTail(ack.Tail)
 	}},
-	{Row: "A.10/215", Name: "a catch-up batch has no tail", Run: func(t *testing.T, e *Env) {
+	{Row: "A.10/215", Name: "the catch-up batch that reaches the tail carries it", Run: func(t *testing.T, e *Env) {
 		s := e.full()
-		s.Follow(from(0)).Now().NoTail()
-		s.Follow(from(4), count(1)).Now().Seqs(4, 5).NoTail()
+		s.Follow(from(0)).Now().Seqs(0, 5).HasTail(s.Tail())
+		s.Follow(from(4), count(1)).Now().Seqs(4, 5).HasTail(s.Tail())
+		s.Follow(from(0), count(4)).Now().Seqs(0, 4).NoTail()
+		large := e.small(1001)
+		r := large.Follow(from(0))
+		r.Now().Seqs(0, 1000).NoTail()
+		r.Now().Seqs(1000, 1001).HasTail(large.Tail())
+		s.Read(from(0)).Seqs(0, 5).NoTail() // a unary read carries a tail only with live records
 	}},
 	{Row: "A.10/216", Name: "unbounded_follow_survives_streamer_dormancy", Bare: true, Timed: true, Run: func(t *testing.T, e *Env) {
 		s := e.Stream()

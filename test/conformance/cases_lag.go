@@ -34,7 +34,7 @@ var lagCases = []Case{
 		_, r := e.stalled(n, wait(200*time.Second))
 		time.Sleep(100 * time.Second)
 		if e.Door.Lag > 0 {
-			r.Now().Seqs(0, uint64(min(n, 1000))).NoTail()
+			r.Now().Seqs(0, uint64(min(n, 1000)))
 			r.Collect(n - min(n, 1000))
 			r.End()
 			e.took(start, 300*time.Second)

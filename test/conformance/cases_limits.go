@@ -84,21 +84,24 @@ var limitCases = []Case{
 	{Row: "A.9/181", Name: "bytes 0, records present", Run: func(t *testing.T, e *Env) {
 		e.small(3).limited(0, 0, from(0), bytes(0))
 	}},
-	{Row: "A.9/182", Name: "count 0 at the tail", Run: func(t *testing.T, e *Env) {
+	{Row: "A.9/182", Name: "count 0 at the tail and beyond", Run: func(t *testing.T, e *Env) {
 		s := e.small(3)
-		s.unwrittenAt(s.Tail(), from(3), count(0))
-		s.unwrittenAt(s.Tail(), from(3), bytes(0))
+		for _, start := range []Term{from(3), from(100), last(0), since(^uint64(0))} {
+			for _, none := range []Term{count(0), bytes(0)} {
+				s.Read(start, none).Empty()
+				s.Follow(start, none).EndNow()
+			}
+		}
+		_, err := e.Basin().Missing("stream").tryRead(from(0), count(0))
+		e.fails(err, protocol.CodeStreamNotFound)
 	}},
-	{Row: "A.9/183", Name: "count 0 at the tail, wait 1", Timed: true, Run: func(t *testing.T, e *Env) {
+	{Row: "A.9/183", Name: "count 0 at the tail, with wait", Timed: true, Run: func(t *testing.T, e *Env) {
 		s := e.small(3)
 		start := time.Now()
-		s.Read(from(3), count(0), wait(time.Second)).Empty()
-		e.took(start, time.Second)
-		start = time.Now()
-		ack := s.AppendIn(500*time.Millisecond, text("a"))
-		equal(t, "records", len(s.Read(from(3), count(0), wait(time.Second)).Records), 0)
-		e.took(start, 500*time.Millisecond)
-		ack()
+		s.Read(from(3), count(0), wait(10*time.Second)).Empty()
+		s.Read(from(100), bytes(0), wait(10*time.Second)).Empty()
+		s.Follow(from(3), count(0), wait(10*time.Second)).EndNow()
+		e.took(start, 0)
 	}},
 	{Row: "A.9/184", Name: "no limits at once, 2 records", Run: func(t *testing.T, e *Env) {
 		e.small(2).Read(from(0)).Seqs(0, 2)

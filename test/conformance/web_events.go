@@ -126,14 +126,14 @@ var eventCases = []WebCase{
 		s := e.timed(1000, 2000)
 		a := e.get(s.records("?seq_num=0&wait=0"), s.in(), wantSSE).is(200)
 		a.says("event: batch\nid: 1,2,30\n" +
-			`data: {"records":[{"seq_num":0,"timestamp":1000,"body":"at 1000"},{"seq_num":1,"timestamp":2000,"body":"at 2000"}]}` +
+			`data: {"records":[{"seq_num":0,"timestamp":1000,"body":"at 1000"},{"seq_num":1,"timestamp":2000,"body":"at 2000"}],"tail":{"seq_num":2,"timestamp":2000}}` +
 			"\n\ndata: [DONE]\n\n")
 	}},
 	{Row: "A.17/330", Name: "a later batch counts on", Run: func(t *testing.T, e *WebEnv) {
 		s := e.Stream()
 		s.Append(text("lorem", "ipsum"))
 		v := e.events(s.records("?seq_num=0"), s.in())
-		v.batch("1,2,26").NoTail()
+		v.batch("1,2,26").HasTail(s.Tail())
 		v.ping(s.Tail())
 		ack := s.Append(text("dolor"))
 		v.batch("2,3,39").HasTail(ack.Tail)
@@ -201,7 +201,7 @@ var eventCases = []WebCase{
 	{Row: "8.8", Name: "events in Base64", Run: func(t *testing.T, e *WebEnv) {
 		s := e.timed(7)
 		e.get(s.records("?seq_num=0&count=1"), s.in(), wantSSE, base64Fmt).is(200).
-			says("event: batch\nid: 0,1,12\ndata: " + `{"records":[{"seq_num":0,"timestamp":7,"body":"YXQgNw=="}]}` + "\n\ndata: [DONE]\n\n")
+			says("event: batch\nid: 0,1,12\ndata: " + `{"records":[{"seq_num":0,"timestamp":7,"body":"YXQgNw=="}],"tail":{"seq_num":1,"timestamp":7}}` + "\n\ndata: [DONE]\n\n")
 	}},
 	{Row: "8.8", Name: "text with line ends stays on one line", Run: func(t *testing.T, e *WebEnv) {
 		s := e.Stream()
@@ -229,7 +229,7 @@ var resumeCases = []WebCase{
 		s := e.Stream()
 		s.Append(text("lorem", "ipsum", "dolor", "sit", "amet"))
 		v := e.events(s.records("?seq_num=0&count=10&bytes=1000"), s.in(), "last-event-id: 1,2,26")
-		v.batch("4,3,36").Seqs(2, 5)
+		v.batch("4,5,62").Seqs(2, 5)
 		v.done()
 	}},
 	{Row: "A.17/331", Name: "what is left of count and bytes", Run: func(t *testing.T, e *WebEnv) {
@@ -240,7 +240,7 @@ var resumeCases = []WebCase{
 			fmt.Sprintf("count=10&bytes=%d", 6*size): 4, "wait=0": 18, "count=2": 0, "bytes=1": 0, "count=1": 0,
 		} {
 			a := e.get(s.records("?seq_num=17&"+query), s.in(), wantSSE, fmt.Sprintf("last-event-id: 1,2,%d", 2*size)).is(200)
-			want := fmt.Sprintf("id: %d,%d,%d\n", n+1, n, int(n)*size)
+			want := fmt.Sprintf("id: %d,%d,%d\n", n+1, n+2, int(n+2)*size)
 			if n > 0 && !strings.Contains(string(a.Body), want) || n == 0 && string(a.Body) != "data: [DONE]\n\n" {
 				t.Fatalf("%s: got %.300q, want %d records", query, a.Body, n)
 			}
@@ -248,21 +248,24 @@ var resumeCases = []WebCase{
 	}},
 	{Row: "A.17/332", Name: "nothing is left, at the tail", Run: func(t *testing.T, e *WebEnv) {
 		s := e.small(10)
-		e.get(s.records("?seq_num=0&count=10"), s.in(), wantSSE, "last-event-id: 9,10,130").is(416).
+		e.get(s.records("?seq_num=0&count=10"), s.in(), wantSSE, "last-event-id: 9,10,130").is(200).says("data: [DONE]\n\n")
+		e.get(s.records("?seq_num=0&count=10"), s.in(), wantSSE, "last-event-id: 18446744073709551615,10,130").is(200).says("data: [DONE]\n\n")
+		e.get(s.records("?seq_num=0&count=11"), s.in(), wantSSE, "last-event-id: 9,10,130").is(416).
 			says(string(protocol.EncodeTailJSON(s.Tail())))
-		e.get(s.records("?seq_num=0&count=10"), s.in(), wantSSE, "last-event-id: 18446744073709551615,10,130").is(416)
 		e.get(s.records("?seq_num=0"), s.in(), wantSSE, "last-event-id: 18446744073709551615,0,0").is(416)
 		v := e.events(s.records("?seq_num=0"), s.in(), "last-event-id: 9,10,130") // it follows
 		v.ping(s.Tail())
 		s.Append(text("lorem"))
-		v.batch("10,1,13")
+		v.batch("10,11,143")
 	}},
 	{Row: "A.17/333", Name: "the start of the query does not count any more", Run: func(t *testing.T, e *WebEnv) {
 		s := e.timed(1000, 2000, 3000)
 		v := e.events(s.records("?timestamp=9000&until=2500"), s.in(), "last-event-id: 0,1,15")
-		v.batch("1,1,15").Times(2000)
+		v.batch("1,2,30").Times(2000)
 		v.done()
-		e.events(s.records("?tail_offset=0&count=3"), s.in(), "last-event-id: 1,2,30").batch("2,1,15").Times(3000)
+		e.events(s.records("?tail_offset=0&count=3"), s.in(), "last-event-id: 1,2,30").batch("2,3,45").Times(3000)
+		e.events(s.records("?seq_num=0"), s.in(), "last-event-id: 1,18446744073709551615,18446744073709551610").
+			batch("2,18446744073709551615,18446744073709551615").Times(3000)
 		e.get(s.records("?seq_num=0&timestamp=0"), s.in(), wantSSE, "last-event-id: 0,1,15").fails(protocol.CodeInvalid)
 	}},
 	{Row: "A.17/334", Name: "ids that no event has", Run: func(t *testing.T, e *WebEnv) {

@@ -62,12 +62,13 @@ var wireFrameCases = []WebCase{
 	{Row: "A.18/343", Name: "the threshold is a payload of 1024 bytes", Run: func(t *testing.T, e *WebEnv) {
 		s := e.Stream(uncapped(true))
 		for i, size := range []int{1022, 1023, 1024, 1025} {
-			s.Append(these(protocol.Record{Timestamp: new(uint64(1)), Body: bodyFor(uint64(i), size)}))
+			s.Append(these(protocol.Record{Timestamp: new(uint64(1)), Body: bodyFor(uint64(2*i), size)}))
+			s.Append(stamped(1)) // a batch that reaches the tail would carry it
 			for accepted, want := range map[string]httpclient.Compression{"zstd": httpclient.Zstd, "gzip": httpclient.Gzip} {
 				if size < httpclient.CompressAt {
 					want = httpclient.Plain
 				}
-				w := e.reading(s, "?tail_offset=1&count=1", "accept-encoding: "+accepted)
+				w := e.reading(s, "?tail_offset=2&count=1", "accept-encoding: "+accepted)
 				f, message := w.message()
 				equal(t, "payload", len(message), size)
 				equal(t, "compression", f.Compression(), want)

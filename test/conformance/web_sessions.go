@@ -101,7 +101,7 @@ var wireReadCases = []WebCase{
 	{Row: "A.18/361", Name: "the end of a read", Run: func(t *testing.T, e *WebEnv) {
 		s := e.full()
 		w := e.reading(s, "?seq_num=0&count=18446744073709551615")
-		w.batch().Seqs(0, 5).NoTail()
+		w.batch().Seqs(0, 5).HasTail(s.Tail())
 		w.ends()
 		e.reading(s, "?seq_num=0&count=0").ends()
 		e.reading(s, "?seq_num=5&wait=0").ends()

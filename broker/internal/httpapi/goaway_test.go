@@ -91,9 +91,7 @@ func TestIdleConnectionsLeave(t *testing.T) {
 	if _, err := busy.Write([]byte("HTTP/1.1 503 Service Unavailable\r\n\r\n")); err != nil {
 		t.Errorf("the request in progress cannot be answered: %v", err)
 	}
-	if err := busy.Close(); err != nil {
-		t.Error(err)
-	}
+	_ = busy.Close() // it may be closed as idle by now
 	<-done
 }
 

@@ -59,7 +59,7 @@ func (c *call) read() error {
 		if err != nil {
 			return err
 		}
-		return c.sseRead(ref, req, format, opts)
+		return c.sseRead(ref, req, format, after, opts)
 	}
 	req, err := query.request(nil)
 	if err != nil {

@@ -249,10 +249,10 @@ func TestReadSession(t *testing.T) {
 			f := frames(t, resp.Body)
 			for got := 0; got < 2; {
 				batch := f.batch()
-				if batch.Tail != nil {
-					t.Errorf("%q: a stored batch has tail %v", encoding, batch.Tail)
-				}
 				got += batch.Records.Len()
+				if reached := got == 2; (batch.Tail != nil) != reached {
+					t.Errorf("%q: after %d of 2 stored records the tail is %v", encoding, got, batch.Tail)
+				}
 			}
 			beat := f.batch()
 			if !beat.Heartbeat() {
@@ -300,7 +300,7 @@ func TestSSE(t *testing.T) {
 		}
 		return text
 	}
-	if got, want := event(), "event: batch\nid: 2,1,13\ndata: {\"records\":[{\"seq_num\":2,\"timestamp\":2,\"body\":\"dolor\"}]}\n"; got != want {
+	if got, want := event(), "event: batch\nid: 2,3,39\ndata: {\"records\":[{\"seq_num\":2,\"timestamp\":2,\"body\":\"dolor\"}],\"tail\":{\"seq_num\":3,\"timestamp\":2}}\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	var now, seq, ts uint64
@@ -310,7 +310,7 @@ func TestSSE(t *testing.T) {
 	if _, err := b.Service().Append(t.Context(), events, protocol.AppendInput{Records: []protocol.Record{{Body: []byte("sit")}}}); err != nil {
 		t.Fatal(err)
 	}
-	if got := event(); !strings.HasPrefix(got, "event: batch\nid: 3,2,24\n") || !strings.Contains(got, `"tail":{"seq_num":4,`) {
+	if got := event(); !strings.HasPrefix(got, "event: batch\nid: 3,4,50\n") || !strings.Contains(got, `"tail":{"seq_num":4,`) {
 		t.Errorf("live: %q", got)
 	}
 	if got := event(); got != "data: [DONE]\n" {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // sseRead follows a stream as server-sent events (data plane 8.8).
-func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat, opts []protocol.RecordOption) error {
+func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat, after *eventID, opts []protocol.RecordOption) error {
 	src, err := c.openRead(c.r.Context(), ref, req, opts)
 	if err != nil {
 		return err
@@ -17,6 +18,9 @@ func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format 
 		return src.Close()
 	}
 	e := &events{call: c, format: format}
+	if after != nil {
+		e.count, e.bytes = after.count, after.bytes
+	}
 	err = c.readLoop(src, "sse", e.deliver)
 	e.end(err)
 	return nil
@@ -26,7 +30,7 @@ func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format 
 type events struct {
 	call   *call
 	format protocol.RecordFormat
-	count  uint64 // records delivered on this response
+	count  uint64 // records delivered by this response and by those that it resumes
 	bytes  uint64 // their metered size
 }
 
@@ -38,8 +42,8 @@ func (e *events) deliver(batch protocol.ReadBatch) error {
 		*buf = appendPing((*buf)[:0], time.Now(), *batch.Tail)
 		return e.send(*buf)
 	}
-	e.count += uint64(batch.Records.Len())
-	e.bytes += batch.Records.MeteredSize()
+	e.count = addSaturating(e.count, uint64(batch.Records.Len()))
+	e.bytes = addSaturating(e.bytes, batch.Records.MeteredSize())
 	b := append((*buf)[:0], "event: batch\nid: "...) //nolint:gocritic // the buffer is put back below
 	b = strconv.AppendUint(b, batch.Records.Last().SeqNum, 10)
 	b = strconv.AppendUint(append(b, ','), e.count, 10)
@@ -50,6 +54,14 @@ func (e *events) deliver(batch protocol.ReadBatch) error {
 		return clientGone(err)
 	}
 	return e.send(*buf, data, endOfEvent)
+}
+
+// addSaturating adds to a counter that a client may have set to anything.
+func addSaturating(a, b uint64) uint64 {
+	if sum := a + b; sum >= a {
+		return sum
+	}
+	return math.MaxUint64
 }
 
 func appendPing(dst []byte, now time.Time, tail protocol.Position) []byte {

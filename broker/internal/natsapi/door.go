@@ -46,6 +46,7 @@ type Door struct {
 	sessionSub *nats.Subscription
 	stats      map[string]*endpointStats // by endpoint name; not written after Serve
 
+	expelled  atomic.Bool // nobody is owed an answer any more
 	closeOnce sync.Once
 	closed    chan struct{}
 }
@@ -147,6 +148,7 @@ func (d *Door) Close(ctx context.Context) error {
 
 // Expel ends all sessions at once with cause, and refuses with it everything that comes. It does not close the door.
 func (d *Door) Expel(cause *protocol.Error) {
+	d.expelled.Store(true)
 	d.admit.Drain(cause)
 	d.sessions.cancel(cause)
 }
@@ -176,7 +178,7 @@ func (d *Door) shutDown(ctx context.Context) error {
 // before are refused; those that come later are told by NATS that nobody answers.
 func (d *Door) closeConn(ctx context.Context) {
 	defer d.nc.Close()
-	if !d.opts.DrainConn {
+	if !d.opts.DrainConn || d.expelled.Load() {
 		return
 	}
 	closed := d.nc.StatusChanged(nats.CLOSED)

@@ -73,7 +73,7 @@ func TestReadSessionByHand(t *testing.T) {
 		r := e.reader(t, `{"seq_num":1,"count":2}`)
 		r.expect("open", 0)
 		m := r.expect("batch", 1)
-		equal(t, "batch", string(m.Data), `{"records":[{"seq_num":1,"timestamp":1,"body":"x"},{"seq_num":2,"timestamp":2,"body":"x"}]}`)
+		equal(t, "batch", string(m.Data), `{"records":[{"seq_num":1,"timestamp":1,"body":"x"},{"seq_num":2,"timestamp":2,"body":"x"}],"tail":{"seq_num":3,"timestamp":2}}`)
 		m = r.expect("end", 2)
 		equal(t, "clean", failure(m).Code, "")
 
