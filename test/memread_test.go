@@ -22,7 +22,7 @@ type memRead struct {
 	limit     protocol.Limit    // L
 	deadline  time.Time         // D
 	following bool
-	tellTail  bool // a batch that reaches the known tail carries it
+	tellTail  bool      // a batch that reaches the known tail carries it
 	feed      int       // index of the next batch to follow
 	beat      time.Time // when the next heartbeat is due
 	over      bool
