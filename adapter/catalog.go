@@ -354,6 +354,10 @@ const catalogWindow = 20_000
 // removeStreams removes the entries of all streams of a basin, in steps. The removal of the basin's own entry, which follows,
 // tells other servers and makes it durable.
 func (c *catalog) removeStreams(ctx context.Context, basin protocol.BasinName) error {
+	return c.a.unwatched(ctx, layout.Catalog(c.a.opts.Prefix), func() error { return c.removeInSteps(ctx, basin) })
+}
+
+func (c *catalog) removeInSteps(ctx context.Context, basin protocol.BasinName) error {
 	bucket := layout.Catalog(c.a.opts.Prefix)
 	filter := layout.CatalogSubjects(c.a.opts.Prefix) + "s." + string(basin) + ".>"
 	state, err := js.StreamState(ctx, c.a.manage, bucket)

@@ -51,19 +51,24 @@ func (l *log) removing(ctx context.Context, covers func(newest string) bool, rem
 	case !errors.Is(err, js.ErrNotFound):
 		return err
 	}
-	l.a.watermarks.Suspend(l.name)
-	if err := l.a.commit.Wait(ctx); err != nil {
-		l.a.watermarks.Resume(l.name)
+	return l.a.unwatched(ctx, l.name, remove)
+}
+
+// unwatched runs remove, which may take the newest message of a JetStream stream away, while its watermark says nothing.
+func (a *Adapter) unwatched(ctx context.Context, stream string, remove func() error) error {
+	a.watermarks.Suspend(stream)
+	if err := a.commit.Wait(ctx); err != nil {
+		a.watermarks.Resume(stream)
 		return err
 	}
 	// When one of these fails, nobody knows what is on disk, and the watermark stays away until the next start.
 	if err := remove(); err != nil {
 		return err
 	}
-	if err := l.a.commit.Wait(ctx); err != nil {
+	if err := a.commit.Wait(ctx); err != nil {
 		return err
 	}
-	l.a.watermarks.Resume(l.name)
+	a.watermarks.Resume(stream)
 	return nil
 }
 

@@ -53,7 +53,8 @@ func identify(body []byte) (id, place int, ok bool) {
 
 // A ledger is what is known of one stream.
 type ledger struct {
-	ref protocol.StreamRef
+	ref       protocol.StreamRef
+	dedicated int // logs of the basin's own
 
 	mu      sync.Mutex
 	batches map[int]*batch

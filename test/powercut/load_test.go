@@ -44,7 +44,7 @@ func keep() protocol.StreamConfig {
 
 // make makes basin and stream of a ledger, as far as they are missing.
 func (l *ledger) make(ctx context.Context, svc protocol.Service) bool {
-	if _, _, err := svc.EnsureBasin(ctx, l.ref.Basin, protocol.EnsureBasinRequest{}); err != nil {
+	if _, _, err := svc.EnsureBasin(ctx, l.ref.Basin, protocol.EnsureBasinRequest{DedicatedLogs: l.dedicated}); err != nil {
 		return false
 	}
 	if _, _, err := svc.EnsureStream(ctx, l.ref, keep()); err != nil {
@@ -111,6 +111,7 @@ func (w *world) passing(ctx context.Context, svc protocol.Service, rnd *rand.Ran
 	w.short++
 	l := newLedger(fmt.Sprintf("passing-basin-%d", w.short), "s")
 	w.mu.Unlock()
+	l.dedicated = rnd.IntN(2) // a basin's own logs are made and deleted with it
 	if !l.make(ctx, svc) {
 		w.remember(l)
 		return false
