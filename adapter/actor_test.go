@@ -142,7 +142,7 @@ func TestRowsLoading(t *testing.T) {
 		if _, _, err := h.EnsureStream(t.Context(), ref, protocol.StreamConfig{Uncapped: new(bool)}); err != nil {
 			t.Fatal(err)
 		}
-		if l := h.openedLog(ref.Basin, h.entry(ref).Log); l != nil && l.loaded(h.entry(ref).ID) {
+		if l := h.openedLog(ref.Basin, h.entry(ref).Log()); l != nil && l.loaded(h.entry(ref).ID) {
 			t.Fatal("loaded")
 		}
 	})
@@ -363,7 +363,7 @@ func TestRowsTrimSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		l := h.openedLog(ref.Basin, e.Log)
+		l := h.openedLog(ref.Basin, e.Log())
 		if _, err := l.getLast(t.Context(), l.subjectOf(e)); !errors.Is(err, js.ErrNotFound) || l.loaded(e.ID) {
 			t.Fatalf("a chunk is left: %v", err)
 		}

@@ -231,10 +231,7 @@ func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs
 	acks := make([]jetstream.PubAckFuture, 0, len(recs))
 	prefix := layout.CatalogSubjects(a.opts.Prefix)
 	for _, rec := range recs {
-		value, err := json.Marshal(rec)
-		if err != nil {
-			return nil, fmt.Errorf("encode catalog entry: %w", err)
-		}
+		value := appendStream(nil, rec)
 		ack, err := a.bulk.js.PublishMsgAsync(&nats.Msg{
 			Subject: prefix + streamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}), Data: value}, importOptions...)
 		if err != nil {
@@ -322,7 +319,7 @@ func (v *view) countStreams(basin protocol.BasinName) int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if b, ok := v.basins.Get(string(basin)); ok {
-		return b.streams.Len()
+		return b.streams.len()
 	}
 	return 0
 }

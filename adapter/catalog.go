@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -32,9 +31,6 @@ type catalog struct {
 const (
 	// deleteMarkerTTL is how long the bucket remembers that a key was removed, for other servers' watches.
 	deleteMarkerTTL = time.Hour
-	// catalogPatience is how long the next entry may take to come while the catalog is loaded. JetStream leaves a reader
-	// waiting for ever behind a message that it cannot read.
-	catalogPatience = 30 * time.Second
 	// conflictRetries bounds how often a change is tried again after another server changed the key first (D-20).
 	conflictRetries = 8
 )
@@ -111,121 +107,44 @@ func (a *Adapter) leastDuplicates(ctx context.Context, stream string) error {
 	return err
 }
 
-// load reads the whole bucket into the view, basins before their streams.
-func (c *catalog) load(ctx context.Context) error {
-	watch, cancel := context.WithCancel(c.a.ctx)
-	w, err := c.kv.WatchAll(watch)
-	if err != nil {
-		cancel()
-		return fmt.Errorf("read the catalog: %w", err)
-	}
-	stop := func() {
-		w.Stop() //nolint:errcheck // nothing more is wanted from it
-		cancel()
-	}
-	var early []jetstream.KeyValueEntry // streams whose basin was changed after them
-	idle := time.NewTimer(catalogPatience)
-	defer idle.Stop()
-	for {
-		select {
-		case e := <-w.Updates():
-			idle.Reset(catalogPatience)
-			if e != nil {
-				if c.beforeItsBasin(e) {
-					early = append(early, e)
-				} else if err := c.apply(e); err != nil {
-					stop()
-					return err
-				}
-				continue
-			}
-			for _, e := range early {
-				if err := c.apply(e); err != nil {
-					stop()
-					return err
-				}
-			}
-			if !c.a.opts.Shared {
-				stop()
-				return nil
-			}
-			c.a.tasks.Go(func() {
-				defer stop()
-				for {
-					select {
-					case e, ok := <-w.Updates():
-						if !ok {
-							return
-						}
-						if err := c.apply(e); err != nil {
-							c.a.logger.Error("a catalog entry cannot be read", slog.Any("error", err))
-						}
-					case <-watch.Done():
-						return
-					}
-				}
-			})
-			return nil
-		case <-idle.C:
-			stop()
-			return fmt.Errorf("read the catalog %s: JetStream delivers no more of it for %s: it is damaged, restore the store from a backup",
-				layout.CatalogBucket(c.a.opts.Prefix), catalogPatience)
-		case <-ctx.Done():
-			stop()
-			return ctx.Err()
-		}
-	}
-}
-
-// beforeItsBasin reports whether e is a stream of a basin that is not in the view: keys come in the order of their last
-// changes.
-func (c *catalog) beforeItsBasin(e jetstream.KeyValueEntry) bool {
-	name, ok := basinOfKey(e.Key())
-	if !ok {
-		return false
-	}
-	_, _, known := c.view.basin(name)
-	return !known
-}
-
 // apply brings one key's newest value into the view.
-func (c *catalog) apply(e jetstream.KeyValueEntry) error {
-	if e == nil {
-		return nil
-	}
-	if e.Key() == defaultLocationKey {
+func (c *catalog) apply(e catalogEntry) error {
+	if e.key == defaultLocationKey {
 		return c.applyDefaultLocation(e)
 	}
-	if strings.HasPrefix(e.Key(), tokenKeys) {
+	if strings.HasPrefix(e.key, tokenKeys) {
 		return c.applyToken(e)
 	}
-	deleted := e.Operation() != jetstream.KeyValuePut
-	if name, ok := strings.CutPrefix(e.Key(), "b."); ok {
-		if deleted {
-			c.forgetBasin(protocol.BasinName(name), e.Revision())
-			return nil
-		}
-		var r basinRecord
-		if err := json.Unmarshal(e.Value(), &r); err != nil {
-			return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
-		}
-		r.Location = cmp.Or(r.Location, c.a.opts.Locations[0]) // made before there were locations
-		c.view.putBasin(&r, e.Revision())
-		return nil
+	if name, ok := strings.CutPrefix(e.key, "b."); ok {
+		return c.applyBasin(protocol.BasinName(name), e)
 	}
-	basin, ok := basinOfKey(e.Key())
+	ref, ok := refOfKey(e.key)
 	if !ok {
-		return fmt.Errorf("catalog entry %s: unknown kind", e.Key())
+		return fmt.Errorf("catalog entry %s: unknown kind", e.key)
 	}
-	if deleted {
-		c.forget(e.Key(), e.Revision())
+	if e.deleted {
+		c.forget(e.key, e.revision)
 		return nil
 	}
-	var r streamRecord
-	if err := json.Unmarshal(e.Value(), &r); err != nil {
-		return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
+	r, err := new(streamDecoder).decode(ref, e.value)
+	if err != nil {
+		return fmt.Errorf("catalog entry %s: %w", e.key, err)
 	}
-	c.showStream(basin, &r, e.Revision())
+	c.showStream(ref.Basin, r, e.revision)
+	return nil
+}
+
+func (c *catalog) applyBasin(name protocol.BasinName, e catalogEntry) error {
+	if e.deleted {
+		c.forgetBasin(name, e.revision)
+		return nil
+	}
+	var r basinRecord
+	if err := json.Unmarshal(e.value, &r); err != nil {
+		return fmt.Errorf("catalog entry %s: %w", e.key, err)
+	}
+	r.Location = cmp.Or(r.Location, c.a.opts.Locations[0]) // made before there were locations
+	c.view.putBasin(&r, e.revision)
 	return nil
 }
 
@@ -239,7 +158,7 @@ func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision
 	c.view.putStream(e)
 	c.a.reaper.watch(e)
 	if c.a.opts.Shared {
-		if l := c.a.openedLog(basin, e.Log); l != nil {
+		if l := c.a.openedLog(basin, e.Log()); l != nil {
 			l.configure(e)
 		}
 	}
@@ -268,7 +187,7 @@ func (c *catalog) forget(key string, revision uint64) {
 	}
 	if e, _, _ := c.view.stream(ref); e != nil && e.revision < revision {
 		c.view.removeStream(ref, e.ID)
-		if l := c.a.openedLog(ref.Basin, e.Log); l != nil {
+		if l := c.a.openedLog(ref.Basin, e.Log()); l != nil {
 			l.end(e.ID)
 			l.drop(e.ID, errStreamDeleted)
 		}
@@ -287,10 +206,18 @@ func (c *catalog) forgetBasin(name protocol.BasinName, revision uint64) {
 	}
 }
 
+// encodeEntry is the stored form of a record.
+func encodeEntry(record any) ([]byte, error) {
+	if r, ok := record.(*streamRecord); ok {
+		return appendStream(nil, r), nil
+	}
+	return json.Marshal(record)
+}
+
 // write stores a record under key if the key is still at revision (0: absent), durably, and returns the new revision.
 // errConflict means that it is not. Once begun it is not given up when ctx ends, so that the view stays true.
 func (c *catalog) write(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
-	value, err := json.Marshal(record)
+	value, err := encodeEntry(record)
 	if err != nil {
 		return 0, fmt.Errorf("encode catalog entry %s: %w", key, err)
 	}
@@ -393,7 +320,7 @@ func (c *catalog) refresh(ctx context.Context, key string) error {
 	if err != nil {
 		return protocol.Wrap(protocol.CodeUnavailable, fmt.Errorf("read catalog entry %s: %w", key, err), "the store does not answer")
 	}
-	return c.apply(e)
+	return c.apply(entryOf(e))
 }
 
 // change runs step, which looks at the view and writes under key, alone for that key in this process, and again while

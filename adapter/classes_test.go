@@ -27,7 +27,7 @@ func ofClass(class protocol.StorageClass) protocol.StreamConfig {
 func (h *harness) logInfo(ref protocol.StreamRef) *jetstream.StreamInfo {
 	h.t.Helper()
 	e, _, _ := h.catalog.view.stream(ref)
-	s, err := h.js.Stream(h.t.Context(), h.logName(e.Basin, e.Log))
+	s, err := h.js.Stream(h.t.Context(), h.logName(e.Basin(), e.Log()))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func (h *harness) logInfo(ref protocol.StreamRef) *jetstream.StreamInfo {
 
 func (h *harness) logNumber(ref protocol.StreamRef) int {
 	e, _, _ := h.catalog.view.stream(ref)
-	return e.Log
+	return e.Log()
 }
 
 func TestBasinsShareTheLogsOfAClass(t *testing.T) {

@@ -92,9 +92,9 @@ func (r *idleRecord) doneBy(now uint64) idleRecord {
 func (e *streamEntry) deadlines(wrote chunk.LastAppend, emptied bool) []deadline {
 	var done uint64
 	var all []deadline
-	if e.idle != nil {
-		done = e.idle.Done
-		all = append(all, e.idle.Deadlines...)
+	if e.common.idle != nil {
+		done = e.common.idle.Done
+		all = append(all, e.common.idle.Deadlines...)
 	}
 	if at := appendDeadline(wrote, emptied); at != 0 {
 		all = append(all, deadline{at, wrote.MinAgeSecs})
@@ -150,7 +150,7 @@ func verdict(ds []deadline, now uint64) (due int, cutoff uint64, ok bool) {
 func (e *streamEntry) lastWrite(newest *storedChunk) uint64 {
 	at := newest.lastAppend().At
 	if newest.seq == 0 {
-		at = millis(e.createdAt)
+		at = millis(e.createdAt())
 	}
 	return (at + 999) / 1000
 }

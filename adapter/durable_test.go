@@ -205,7 +205,7 @@ func TestRowsFailedPersistence(t *testing.T) {
 func startAt(t *testing.T, h *harness, ref protocol.StreamRef, next uint64) {
 	t.Helper()
 	e := h.entry(ref)
-	l, err := h.logOf(t.Context(), ref.Basin, e.Log)
+	l, err := h.logOf(t.Context(), ref.Basin, e.Log())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func (m *emptyReaper) watch(e *streamEntry) {
 		return
 	}
 	at := uint64(1)
-	if e.checks.fresh.Load() { // nothing is stored, so the record tells all deadlines
+	if e.checks.isFresh() { // nothing is stored, so the record tells all deadlines
 		at = max(at, earliest(e.deadlines(chunk.LastAppend{}, false)))
 	}
 	m.schedule(waiting{at, e.ref(), e.ID, e.checks})
@@ -92,7 +92,7 @@ func (m *emptyReaper) take(now uint64) (page []waiting) {
 	defer m.mu.Unlock()
 	for len(m.queue) > 0 && m.queue[0].at <= now && len(page) < reapPage {
 		w := heap.Pop(&m.queue).(waiting) //nolint:forcetypeassert // the queue holds nothing else
-		if w.checks.emptyAt.Load() != w.at {
+		if w.checks.emptyAt.Load() != uint64(clampSeconds(w.at)) {
 			continue // it was queued for an earlier time since, and looked at then
 		}
 		w.checks.emptyAt.Store(0)
@@ -155,12 +155,12 @@ func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err e
 	if e == nil {
 		return 0, nil
 	}
-	l, err := m.a.logOf(ctx, e.Basin, e.Log)
+	l, err := m.a.logOf(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return 0, err
 	}
 	newest := storedChunk{}
-	if !e.checks.fresh.Load() {
+	if !e.checks.isFresh() {
 		newest, err = l.getLast(ctx, l.subjectOf(e))
 		if err != nil && !errors.Is(err, js.ErrNotFound) {
 			return 0, err
@@ -211,7 +211,7 @@ func (m *emptyReaper) retire(ctx context.Context, l *log, e *streamEntry, newest
 	if empty, err := l.empty(ctx, l.subjectOf(e), newest, millis(time.Now())); !empty || err != nil {
 		return false, err
 	}
-	st, err := l.open(ctx, e, e.checks.fresh.Load())
+	st, err := l.open(ctx, e, e.checks.isFresh())
 	if err != nil {
 		return false, err
 	}
@@ -234,7 +234,7 @@ func (m *emptyReaper) retire(ctx context.Context, l *log, e *streamEntry, newest
 		return false, err
 	}
 	m.a.logger.Info("deleting a stream that has been empty for long enough",
-		slog.String("basin", string(e.Basin)), slog.String("stream", string(e.Name)))
+		slog.String("basin", string(e.Basin())), slog.String("stream", string(e.Name)))
 	return true, m.a.deleteStream(ctx, e.ref(), e.ID)
 }
 
@@ -243,10 +243,10 @@ func (m *emptyReaper) retire(ctx context.Context, l *log, e *streamEntry, newest
 func (m *emptyReaper) done(ctx context.Context, e *streamEntry, now uint64) (left *streamEntry, err error) {
 	err = m.a.catalog.change(ctx, streamKey(e.ref()), func() error {
 		left = m.current(waiting{ref: e.ref(), id: e.ID})
-		if left == nil || left.idle != nil && left.idle.Done >= now {
+		if left == nil || left.common.idle != nil && left.common.idle.Done >= now {
 			return nil
 		}
-		rec, idle := left.record(), left.idle.doneBy(now)
+		rec, idle := left.record(), left.common.idle.doneBy(now)
 		rec.Idle = &idle
 		if err := m.a.updateStream(ctx, left, rec); err != nil {
 			return err

@@ -26,7 +26,7 @@ func (h *harness) deadlines(ref protocol.StreamRef) []deadline {
 	if e == nil {
 		h.t.Fatal("the stream is gone")
 	}
-	l, err := h.logOf(h.t.Context(), e.Basin, e.Log)
+	l, err := h.logOf(h.t.Context(), e.Basin(), e.Log())
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ func TestRetireIsRefusedWhenTheStreamIsInUse(t *testing.T) {
 			h.mustAppend(ref, body("x"))
 			time.Sleep(2 * time.Second)
 			e, _, _ := h.catalog.view.stream(ref)
-			l, err := h.logOf(t.Context(), e.Basin, e.Log)
+			l, err := h.logOf(t.Context(), e.Basin(), e.Log())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -381,7 +381,7 @@ func TestRetireIsRefusedAfterAnAppendOfAnotherServer(t *testing.T) {
 	s := h.handle(ref) // with the state of this moment
 	defer s.Close()
 	e, _, _ := h.catalog.view.stream(ref)
-	l, err := h.logOf(t.Context(), e.Basin, e.Log)
+	l, err := h.logOf(t.Context(), e.Basin(), e.Log())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -152,14 +152,14 @@ func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	if now == nil || now.ID != e.ID || purging {
 		return nil // it is deleted, or is deleted with its basin
 	}
-	l, err := j.a.logOf(ctx, e.Basin, e.Log)
+	l, err := j.a.logOf(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return err
 	}
 	if st := l.end(e.ID); st != nil {
 		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
 	}
-	if err := l.removeStream(ctx, e.Basin, e.ID); err != nil {
+	if err := l.removeStream(ctx, e.Basin(), e.ID); err != nil {
 		return err
 	}
 	if err := j.a.catalog.remove(ctx, streamKey(e.ref()), now.revision); err != nil {
@@ -178,7 +178,7 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	}
 	streams := map[int][]layout.StreamID{} // by log
 	for _, e := range j.a.catalog.view.markPurging(name) {
-		streams[e.Log] = append(streams[e.Log], e.ID)
+		streams[e.Log()] = append(streams[e.Log()], e.ID)
 	}
 	j.a.logs.bar(name)
 	var shared []*log
@@ -268,7 +268,7 @@ func (j *janitor) sweep(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			e.checks.before(now + uint64(recheckAfter.Milliseconds()))
+			e.checks.at.before(now + uint64(recheckAfter.Milliseconds()))
 			j.report(ctx, "a stream's retention could not be checked", err, slog.String("stream", string(e.Name)))
 		}
 	}
@@ -279,7 +279,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	if _, _, purging := j.a.catalog.view.stream(e.ref()); purging {
 		return nil
 	}
-	l, err := j.a.logOf(ctx, e.Basin, e.Log)
+	l, err := j.a.logOf(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return err
 	}
@@ -309,13 +309,13 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 		keep = c.seq
 		if c.seq >= newest.seq || !purgeable(&c) {
 			if c.Expiry != 0 {
-				e.checks.before(c.Expiry)
+				e.checks.at.before(c.Expiry)
 			}
 			break
 		}
 	}
 	if passed == sweepChunks {
-		e.checks.before(now) // go on in the next pass
+		e.checks.at.before(now) // go on in the next pass
 	}
 	if keep == newest.seq && newest.Records.Len() > 0 && newest.Expiry != 0 && newest.Expiry <= now {
 		if keep, err = j.seal(ctx, l, e); err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -78,14 +76,14 @@ func (a *Adapter) SetDefaultLocation(ctx context.Context, name protocol.Location
 }
 
 // applyDefaultLocation brings what is stored under defaultLocationKey into the view.
-func (c *catalog) applyDefaultLocation(e jetstream.KeyValueEntry) error {
+func (c *catalog) applyDefaultLocation(e catalogEntry) error {
 	var r locationRecord
-	if e.Operation() == jetstream.KeyValuePut {
-		if err := json.Unmarshal(e.Value(), &r); err != nil {
-			return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
+	if !e.deleted {
+		if err := json.Unmarshal(e.value, &r); err != nil {
+			return fmt.Errorf("catalog entry %s: %w", e.key, err)
 		}
 	}
-	c.view.setDefaultLocation(r.Default, e.Revision())
+	c.view.setDefaultLocation(r.Default, e.revision)
 	return nil
 }
 

@@ -53,7 +53,7 @@ func (l *log) subject(basin protocol.BasinName, id layout.StreamID) string {
 	return l.id.Subject(l.a.opts.Prefix, basin, id)
 }
 
-func (l *log) subjectOf(e *streamEntry) string { return l.subject(e.Basin, e.ID) }
+func (l *log) subjectOf(e *streamEntry) string { return l.subject(e.Basin(), e.ID) }
 
 // openLog makes sure that the JetStream stream is there and starts its sequencer.
 func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
@@ -134,10 +134,10 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
-		st = &stream{log: l, ref: e.ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher, checks: e.checks, ready: make(chan struct{}),
+		st = &stream{log: l, ref: e.ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.checks, ready: make(chan struct{}),
 			live: live{stats: &l.a.live}}
 		l.streams[e.ID] = st
-		if _, ending := l.ending[e.Basin]; ending {
+		if _, ending := l.ending[e.Basin()]; ending {
 			st.ended.Store(true)
 		}
 		st.settings.Store(settingsOf(l.a.catalog.current(e))) // a change that comes later finds st here

@@ -94,7 +94,10 @@ func BenchmarkListPage(b *testing.B) {
 		basin := protocol.BasinName("bench-basin")
 		v.putBasin(&basinRecord{Name: basin}, 1)
 		place, _ := v.basins.Get(string(basin))
-		place.streams = *crowd(streams).Copy()
+		crowd(streams).Scan(func(name string, _ *streamEntry) bool {
+			place.streams.set(&streamEntry{Name: protocol.StreamName(name), common: &entryCommon{}})
+			return true
+		})
 		for _, page := range []struct {
 			name string
 			req  protocol.ListRequest

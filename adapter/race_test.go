@@ -27,7 +27,7 @@ func TestStreamLoadedDuringAReconfigurationHasTheNewSettings(t *testing.T) {
 	if _, _, err := h.EnsureStream(t.Context(), ref, protocol.StreamConfig{TimestampingMode: &mode}); err != nil {
 		t.Fatal(err)
 	}
-	l, err := h.logOf(t.Context(), ref.Basin, old.Log)
+	l, err := h.logOf(t.Context(), ref.Basin, old.Log())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOpenDuringADeletionFindsNoStream(t *testing.T) {
 	h := newHarness(t)
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 	h.mustAppend(ref, body("x"))
-	name := h.logName(ref.Basin, h.entry(ref).Log)
+	name := h.logName(ref.Basin, h.entry(ref).Log())
 	h.logs.mu.Lock()
 	open := h.logs.slots[name]
 	slow := &logSlot{ready: make(chan struct{})}

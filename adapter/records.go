@@ -7,15 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
-	"unique"
 
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
-// basinRecord and streamRecord are the values of the catalog's keys, in JSON.
+// basinRecord is the value of a basin's key in the catalog, in JSON. streamRecord is that of a stream's key; it is stored in the
+// form of streamcodec.go, and is JSON in backups.
 type basinRecord struct {
 	Name      protocol.BasinName   `json:"name"`
 	CreatedAt time.Time            `json:"created_at"`
@@ -43,71 +42,6 @@ type streamRecord struct {
 	Config    protocol.ResolvedStreamConfig `json:"config"`
 	Key       string                        `json:"key,omitempty"`
 	Idle      *idleRecord                   `json:"idle,omitempty"`
-}
-
-// streamEntry is a stream in the in-memory view: compact, because there may be millions. It is immutable; a change
-// replaces it.
-type streamEntry struct {
-	Basin     protocol.BasinName
-	Name      protocol.StreamName
-	ID        layout.StreamID
-	Key       string
-	Cipher    protocol.Cipher
-	config    unique.Handle[protocol.ResolvedStreamConfig]
-	createdAt time.Time
-	deletedAt time.Time
-	Log       int
-	revision  uint64
-	checks    *checkTime
-	idle      *idleRecord // nil: nothing was ever armed
-}
-
-// checkTime is what the janitor remembers of a stream between passes. It is shared by all entries of one incarnation.
-type checkTime struct {
-	// at is when the stream's oldest chunk may expire, in milliseconds; 0: not known.
-	at atomic.Uint64
-	// fresh is set while nothing can have been stored: the stream was created here, nobody else writes, and it was never
-	// appended to.
-	fresh atomic.Bool
-	// size is how much is stored, see sizes.
-	size sizeState
-	// emptyAt is the earliest time for which the empty reaper has the stream in its queue, in seconds; 0: none.
-	emptyAt atomic.Uint64
-}
-
-const neverCheck = ^uint64(0)
-
-// before lowers the time of the next check to at.
-func (c *checkTime) before(at uint64) {
-	for {
-		old := c.at.Load()
-		if old <= at || c.at.CompareAndSwap(old, at) {
-			return
-		}
-	}
-}
-
-func newStreamEntry(basin protocol.BasinName, r *streamRecord, revision uint64, checks *checkTime) *streamEntry {
-	return &streamEntry{Basin: basin, Name: r.Name, ID: r.ID, Key: r.Key, Cipher: r.Cipher, config: unique.Make(r.Config),
-		createdAt: r.CreatedAt, deletedAt: r.DeletedAt, Log: r.Log, revision: revision, checks: checks, idle: r.Idle}
-}
-
-// Config is the stream's resolved configuration.
-func (e *streamEntry) Config() protocol.ResolvedStreamConfig { return e.config.Value() }
-
-func (e *streamEntry) ref() protocol.StreamRef {
-	return protocol.StreamRef{Basin: e.Basin, Stream: e.Name}
-}
-
-func (e *streamEntry) record() *streamRecord {
-	return &streamRecord{Name: e.Name, ID: e.ID, Log: e.Log, CreatedAt: e.createdAt, DeletedAt: e.deletedAt,
-		Cipher: e.Cipher, Config: e.Config(), Key: e.Key, Idle: e.idle}
-}
-
-func (e *streamEntry) deleting() bool { return !e.deletedAt.IsZero() }
-
-func (e *streamEntry) info() protocol.StreamInfo {
-	return protocol.StreamInfo{Name: e.Name, CreatedAt: e.createdAt, DeletedAt: e.deletedAt, Cipher: e.Cipher}
 }
 
 func (r *basinRecord) info() protocol.BasinInfo {

@@ -235,7 +235,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	if p := st.open; p != nil && p.settings == set && p.fits(records, metered) {
 		return p
 	}
-	st.checks.fresh.Store(false)
+	st.checks.setFresh(false)
 	s.chunkID++
 	p := &pending{st: st, id: s.prefix + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.pendingState}
@@ -442,7 +442,7 @@ func (s *sequencer) finish(p *pending) {
 		st.live.close(errStreamDeleted)
 	}
 	if p.expiry != 0 {
-		st.checks.before(p.expiry)
+		st.checks.at.before(p.expiry)
 	}
 	if p.after.wrote.MinAgeSecs > 0 && p.count > 0 && !p.after.terminal {
 		s.upkeep.armed(st, p.after)

@@ -50,16 +50,16 @@ type sizeChange struct {
 
 // sizeState is what is known of the size of one stream. It is shared by all entries of an incarnation.
 type sizeState struct {
-	changed  atomic.Bool   // it is in the list
-	measured atomic.Uint32 // when, in minutes since the epoch; 0: never
 	bytes    uint64        // guarded by view.mu
+	measured atomic.Uint32 // when, in minutes since the epoch; 0: never
+	flags    atomic.Uint32 // see the constants
 }
 
 func newSizes(a *Adapter) *sizes { return &sizes{a: a} }
 
 // touch notes that a stream has changed. It costs a look at a flag when that is known already.
 func (z *sizes) touch(ref protocol.StreamRef, id layout.StreamID, s *sizeState) {
-	if s.changed.Load() || s.changed.Swap(true) {
+	if s.flags.Load()&changedFlag != 0 || s.set(changedFlag, true) {
 		return
 	}
 	z.mu.Lock()
@@ -101,14 +101,14 @@ func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef
 		if e == nil || e.ID != c.id {
 			continue
 		}
-		e.checks.size.changed.Store(false) // what changes from now on is seen the next time
+		e.checks.size.set(changedFlag, false) // what changes from now on is seen the next time
 		bytes, err := z.update(ctx, e)
 		if damaged(err) {
 			z.report(ctx, e, err)
 			continue
 		}
 		if err != nil {
-			e.checks.size.changed.Store(true)
+			e.checks.size.set(changedFlag, true)
 			z.mu.Lock()
 			z.changed = append(z.changed, now[i:]...)
 			z.mu.Unlock()
@@ -123,7 +123,7 @@ func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef
 
 func (z *sizes) report(ctx context.Context, e *streamEntry, err error) {
 	if ctx.Err() == nil {
-		z.a.logger.Warn("the size of a stream could not be measured", slog.String("basin", string(e.Basin)),
+		z.a.logger.Warn("the size of a stream could not be measured", slog.String("basin", string(e.Basin())),
 			slog.String("stream", string(e.Name)), slog.Any("error", err))
 	}
 }
@@ -168,10 +168,10 @@ func (z *sizes) update(ctx context.Context, e *streamEntry) (bytes uint64, err e
 
 // measure returns the metered bytes of a stream's records that are neither trimmed nor expired.
 func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
-	if e.deleting() || e.checks.fresh.Load() {
+	if e.deleting() || e.checks.isFresh() {
 		return 0, nil
 	}
-	l, err := z.a.logOf(ctx, e.Basin, e.Log)
+	l, err := z.a.logOf(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return 0, ignoreMissing(err)
 	}

@@ -47,7 +47,7 @@ type settings struct {
 func settingsOf(e *streamEntry) *settings {
 	c := e.Config()
 	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge,
-		e.Cipher == protocol.CipherAES256GCM, c.StorageClass}
+		e.Cipher() == protocol.CipherAES256GCM, c.StorageClass}
 }
 
 // expiry is when records that arrive at now (milliseconds) are no longer shown; 0: never.

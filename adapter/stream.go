@@ -120,7 +120,7 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 	if err := st.log.purge(ctx, st.subject, min(at, newest)); err != nil {
 		return err
 	}
-	st.checks.before(0) // what comes first now may have expired before
+	st.checks.at.before(0) // what comes first now may have expired before
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (a *Adapter) CreateStream(ctx context.Context, basin protocol.BasinName, re
 	}
 	err = a.provision(ctx, protocol.StreamRef{Basin: basin, Stream: req.Stream}, func(ref protocol.StreamRef, b *basinRecord, old *streamEntry) error {
 		switch {
-		case old != nil && key != "" && key == old.Key:
+		case old != nil && key != "" && key == old.Key():
 			info, result = old.info(), protocol.ProvisionNoop
 			return nil
 		case old != nil:
@@ -103,7 +103,7 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basi
 	}
 	checks := &checkTime{}
 	checks.at.Store(neverCheck) // until something is stored
-	checks.fresh.Store(!a.opts.Shared)
+	checks.setFresh(!a.opts.Shared)
 	e := newStreamEntry(ref.Basin, rec, revision, checks)
 	a.catalog.view.putStream(e)
 	a.reaper.watch(e)
@@ -123,10 +123,10 @@ func (a *Adapter) updateStream(ctx context.Context, old *streamEntry, rec *strea
 	if err != nil {
 		return err
 	}
-	e := newStreamEntry(old.Basin, rec, revision, old.checks)
+	e := newStreamEntry(old.Basin(), rec, revision, old.checks)
 	a.catalog.view.putStream(e)
 	a.reaper.watch(e)
-	if l := a.openedLog(old.Basin, old.Log); l != nil {
+	if l := a.openedLog(old.Basin(), old.Log()); l != nil {
 		l.configure(old)
 	}
 	return nil
@@ -193,7 +193,7 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 	if err != nil || marked == nil {
 		return err
 	}
-	a.streamsDeleted(ref.Basin, marked.createdAt, time.Now())
+	a.streamsDeleted(ref.Basin, marked.createdAt(), time.Now())
 	a.sizes.touch(ref, marked.ID, &marked.checks.size)
 	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",
@@ -207,11 +207,11 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 func (a *Adapter) endStream(ctx context.Context, e *streamEntry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), js.Timeout)
 	defer cancel()
-	l, err := a.logOf(ctx, e.Basin, e.Log)
+	l, err := a.logOf(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return err
 	}
-	st, err := l.open(ctx, e, e.checks.fresh.Load())
+	st, err := l.open(ctx, e, e.checks.isFresh())
 	if err != nil {
 		return err
 	}
@@ -248,11 +248,11 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 		case e.deleting():
 			return nil, streamDeleting(ref)
 		}
-		l, err := a.logOf(ctx, ref.Basin, e.Log)
+		l, err := a.logOf(ctx, ref.Basin, e.Log())
 		if err != nil {
 			return nil, err
 		}
-		st, err := l.open(ctx, e, e.checks.fresh.Load())
+		st, err := l.open(ctx, e, e.checks.isFresh())
 		if err != nil {
 			return nil, err
 		}

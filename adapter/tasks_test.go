@@ -72,7 +72,7 @@ func TestRowsTrimTask(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		l, err := h.logOf(t.Context(), e.Basin, e.Log)
+		l, err := h.logOf(t.Context(), e.Basin(), e.Log())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +256,7 @@ func TestRowsBasinDeletionTask(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The log is gone, and of two streams one.
-		if err := h.js.DeleteStream(t.Context(), h.logName(e.Basin, e.Log)); err != nil {
+		if err := h.js.DeleteStream(t.Context(), h.logName(e.Basin(), e.Log())); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.catalog.kv.Purge(t.Context(), streamKey(other)); err != nil {

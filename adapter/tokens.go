@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/tidwall/btree"
 
 	"github.com/weirstream/weir/protocol"
@@ -184,25 +183,25 @@ func (a *Adapter) RemoveToken(ctx context.Context, id protocol.AccessTokenID) er
 }
 
 // applyToken brings what is stored under a token's key into the view.
-func (c *catalog) applyToken(e jetstream.KeyValueEntry) error {
-	id, ok := unescapeName(strings.TrimPrefix(e.Key(), tokenKeys))
+func (c *catalog) applyToken(e catalogEntry) error {
+	id, ok := unescapeName(strings.TrimPrefix(e.key, tokenKeys))
 	if !ok {
-		return fmt.Errorf("catalog entry %s: the key is malformed", e.Key())
+		return fmt.Errorf("catalog entry %s: the key is malformed", e.key)
 	}
-	if e.Operation() != jetstream.KeyValuePut {
-		if hash, had := c.tokens.remove(id, e.Revision(), true); had {
+	if e.deleted {
+		if hash, had := c.tokens.remove(id, e.revision, true); had {
 			c.tokens.announce(hash)
 		}
 		return nil
 	}
 	var r tokenRecord
-	if err := json.Unmarshal(e.Value(), &r); err != nil {
-		return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
+	if err := json.Unmarshal(e.value, &r); err != nil {
+		return fmt.Errorf("catalog entry %s: %w", e.key, err)
 	}
 	if string(r.Token.ID) != id || len(r.Hash) != 32 {
-		return fmt.Errorf("catalog entry %s: it is not the record of that token", e.Key())
+		return fmt.Errorf("catalog entry %s: it is not the record of that token", e.key)
 	}
-	entry := &tokenEntry{protocol.StoredToken{Info: r.Token, Hash: [32]byte(r.Hash), IssuedAt: r.IssuedAt}, e.Revision()}
+	entry := &tokenEntry{protocol.StoredToken{Info: r.Token, Hash: [32]byte(r.Hash), IssuedAt: r.IssuedAt}, e.revision}
 	if replaced, had := c.tokens.put(entry); had {
 		c.tokens.announce(replaced)
 	}

@@ -23,14 +23,16 @@ type view struct {
 type basinView struct {
 	basinRecord
 	revision uint64
-	streams  btree.Map[string, *streamEntry]
-	bytes    uint64 // stored in the streams, as of their last measurements
-	created  uint64 // where the count of streams ever created goes on, see nextBucket
+	name     protocol.BasinName
+	streams  streamTree
+	shared   [2]*entryCommon // that streams put in last have in common
+	bytes    uint64          // stored in the streams, as of their last measurements
+	created  uint64          // where the count of streams ever created goes on, see nextBucket
 	// purging is set when the basin's logs are being removed: nothing in it can be opened any more.
 	purging bool
 	// provisioning is held for reading while a stream is created and for writing while the basin is marked as deleted,
 	// so that no stream appears in a basin after that.
-	provisioning *sync.RWMutex
+	provisioning sync.RWMutex
 }
 
 // basin returns the basin's record, and whether it is being purged.
@@ -52,18 +54,14 @@ func (v *view) stream(ref protocol.StreamRef) (e *streamEntry, basinOK, purging 
 	if !ok || b.hidden() {
 		return nil, false, false
 	}
-	e, _ = b.streams.Get(string(ref.Stream))
+	e = b.streams.get(string(ref.Stream))
 	return e, true, b.purging
 }
 
 func (v *view) putBasin(rec *basinRecord, revision uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	b, ok := v.basins.Get(string(rec.Name))
-	if !ok {
-		b = &basinView{provisioning: new(sync.RWMutex)}
-		v.basins.Set(string(rec.Name), b)
-	}
+	b := v.basinLocked(rec.Name)
 	if revision >= b.revision {
 		b.basinRecord, b.revision = *rec, revision
 	}
@@ -73,25 +71,47 @@ func (v *view) putBasin(rec *basinRecord, revision uint64) {
 func (v *view) putStream(e *streamEntry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	b, ok := v.basins.Get(string(e.Basin))
+	b, ok := v.basins.Get(string(e.Basin()))
 	if !ok {
 		return
 	}
-	if old, ok := b.streams.Get(string(e.Name)); ok && old.revision > e.revision {
-		return
-	}
+	b.putLocked(e)
+}
+
+// putLocked is putStream for a basin that is there. The entry must not have been shown to anybody.
+func (b *basinView) putLocked(e *streamEntry) {
+	b.share(e)
 	b.created = max(b.created, uint64(e.ID.Bucket())*layout.BucketStreams)
-	if old, _ := b.streams.Set(string(e.Name), e); old != nil && old.ID != e.ID {
+	switch old := b.streams.set(e); {
+	case old == nil:
+	case old.revision > e.revision:
+		b.streams.set(old)
+	case old.ID != e.ID:
 		b.forgetSizeLocked(old)
 	}
+}
+
+// share lets an entry share what it has in common with those that were put in before.
+func (b *basinView) share(e *streamEntry) {
+	if !e.common.plain() {
+		return
+	}
+	for i, c := range b.shared {
+		if c != nil && c.like(e.common) {
+			e.common = c
+			b.shared[0], b.shared[i] = b.shared[i], b.shared[0]
+			return
+		}
+	}
+	b.shared[1], b.shared[0] = b.shared[0], e.common
 }
 
 func (v *view) removeStream(ref protocol.StreamRef, id layout.StreamID) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if b, ok := v.basins.Get(string(ref.Basin)); ok {
-		if e, ok := b.streams.Get(string(ref.Stream)); ok && e.ID == id {
-			b.streams.Delete(string(ref.Stream))
+		if e := b.streams.get(string(ref.Stream)); e != nil && e.ID == id {
+			b.streams.remove(string(ref.Stream))
 			b.forgetSizeLocked(e)
 		}
 	}
@@ -121,7 +141,7 @@ func (v *view) anyStreamIn(id layout.Log) (found bool) {
 			return true
 		}
 		b.streams.Scan(func(_ string, e *streamEntry) bool {
-			found = e.Log == number && !e.deleting()
+			found = e.Log() == number && !e.deleting()
 			return !found
 		})
 		return !found
@@ -147,7 +167,7 @@ func (v *view) markPurging(name protocol.BasinName) []*streamEntry {
 		return nil
 	}
 	b.purging = true
-	return b.streams.Values()
+	return b.streams.all()
 }
 
 // provisioning returns the basin's lock between creating streams and deleting it; a new one if there is no basin.
@@ -155,7 +175,7 @@ func (v *view) provisioning(name protocol.BasinName) *sync.RWMutex {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if b, ok := v.basins.Get(string(name)); ok {
-		return b.provisioning
+		return &b.provisioning
 	}
 	return new(sync.RWMutex)
 }

@@ -10,11 +10,11 @@ import (
 func (v *view) setSize(e *streamEntry, bytes uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	b, ok := v.basins.Get(string(e.Basin))
+	b, ok := v.basins.Get(string(e.Basin()))
 	if !ok {
 		return
 	}
-	if now, ok := b.streams.Get(string(e.Name)); ok && now.ID == e.ID {
+	if now := b.streams.get(string(e.Name)); now != nil && now.ID == e.ID {
 		b.bytes += bytes - e.checks.size.bytes
 		e.checks.size.bytes = bytes
 	}
@@ -37,7 +37,7 @@ func (v *view) basinSize(name protocol.BasinName, surveyed bool) (bytes uint64, 
 	if !ok || b.deleting() || b.hidden() {
 		return 0, false
 	}
-	return b.bytes, surveyed || b.streams.Len() == 0
+	return b.bytes, surveyed || b.streams.len() == 0
 }
 
 func (v *view) eachSize(yield func(protocol.BasinName, uint64)) {
@@ -68,8 +68,8 @@ func (v *view) oldest(name protocol.BasinName) (at time.Time, ok bool) {
 		return at, false
 	}
 	b.streams.Scan(func(_ string, e *streamEntry) bool {
-		if !e.deleting() && (!ok || e.createdAt.Before(at)) {
-			at, ok = e.createdAt, true
+		if !e.deleting() && (!ok || e.createdAt().Before(at)) {
+			at, ok = e.createdAt(), true
 		}
 		return true
 	})
@@ -86,7 +86,7 @@ func (v *view) basinsWithStreams(t time.Time) (names []protocol.BasinName) {
 			return true
 		}
 		b.streams.Scan(func(_ string, e *streamEntry) bool {
-			if e.deleting() || !e.createdAt.Before(t) {
+			if e.deleting() || !e.createdAt().Before(t) {
 				return true
 			}
 			names = append(names, b.Name)
@@ -102,7 +102,7 @@ func (v *view) count() (basins, streams int) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	v.basins.Scan(func(_ string, b *basinView) bool {
-		streams += b.streams.Len()
+		streams += b.streams.len()
 		return true
 	})
 	return v.basins.Len(), streams

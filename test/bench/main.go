@@ -74,6 +74,10 @@ var measures = []measure{
 	{"fan-out", fanOut},
 	{"seek", seek},
 	{"many streams", manyStreams},
+	{"many basins", manyBasins},
+	{"million streams", millionStreams},
+	{"delete beside appends", deleteBeside},
+	{"fairness", fairness},
 	{"http catch-up", httpCatchUp},
 	{"http append", httpAppend},
 	{"http latency", httpLatency},
@@ -93,6 +97,13 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if done, err := runPhase(ctx); done {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, *out, *only, *rounds, *scale, *dir, *profile, *memory); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

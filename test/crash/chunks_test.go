@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
@@ -113,7 +114,11 @@ func (s *shelf) readCatalog(ctx context.Context, js jetstream.JetStream) error {
 			return nil
 		}
 		var rec catalogRecord
-		if err := json.Unmarshal(e.Value(), &rec); err != nil {
+		value, err := adapter.CatalogJSON(e.Key(), e.Value())
+		if err == nil {
+			err = json.Unmarshal(value, &rec)
+		}
+		if err != nil {
 			return fmt.Errorf("catalog entry %s: %w", e.Key(), err)
 		}
 		kind, basin, _ := strings.Cut(e.Key(), ".")

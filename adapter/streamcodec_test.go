@@ -1,0 +1,119 @@
+package adapter
+
+import (
+	"reflect"
+	"runtime"
+	"testing"
+	"time"
+
+	"fmt"
+
+	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
+)
+
+func sampleRecords() []*streamRecord {
+	at := time.UnixMilli(1_790_000_000_123).UTC()
+	return []*streamRecord{
+		{ID: layout.NewStreamID(7), Log: 3, CreatedAt: at, Config: protocol.DefaultStreamConfig},
+		{ID: layout.NewStreamID(1 << 30), Log: 255, CreatedAt: at, DeletedAt: at.Add(time.Hour), Cipher: protocol.CipherAEGIS256, Key: "key",
+			Config: protocol.ResolvedStreamConfig{StorageClass: protocol.StorageStandard, TimestampingMode: protocol.TimestampArrival, Uncapped: true,
+				DeleteOnEmptyMinAge: 60},
+			Idle: &idleRecord{Deadlines: []deadline{{5, 6}, {1 << 40, 0}}, Done: 9}},
+	}
+}
+
+func TestStreamRecordsComeBack(t *testing.T) {
+	var d streamDecoder
+	for _, want := range sampleRecords() {
+		want.Name = "a name"
+		for range 2 { // the second time the configuration is known
+			got, err := d.decode(protocol.StreamRef{Basin: "test-basin", Stream: want.Name}, appendStream(nil, want))
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("got %+v, %v, want %+v", got, err, want)
+			}
+			e := newStreamEntry("test-basin", got, 4, &checkTime{})
+			if back := e.record(); !reflect.DeepEqual(back, want) {
+				t.Fatalf("its entry gives %+v, want %+v", back, want)
+			}
+		}
+	}
+}
+
+// What a later version says may matter: it is refused, not passed over.
+func TestLaterStreamRecordsAreRefused(t *testing.T) {
+	var d streamDecoder
+	good := appendStream(nil, sampleRecords()[0])
+	for name, value := range map[string][]byte{
+		"empty": {}, "JSON": []byte(`{"name":"s"}`), "a later version": append([]byte{2}, good[1:]...),
+		"a field of a later version": append(append([]byte{}, good...), 9<<3, 1), "cut short": good[:len(good)-1],
+		"no id": {streamVersion},
+	} {
+		if r, err := d.decode(protocol.StreamRef{}, value); err == nil {
+			t.Errorf("%s was read as %+v", name, r)
+		}
+	}
+}
+
+func FuzzStreamRecord(f *testing.F) {
+	for _, r := range sampleRecords() {
+		f.Add(appendStream(nil, r))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var d streamDecoder
+		r, err := d.decode(protocol.StreamRef{Stream: "s"}, value)
+		if err != nil {
+			return
+		}
+		again, err := d.decode(protocol.StreamRef{Stream: "s"}, appendStream(nil, r))
+		if err != nil || !reflect.DeepEqual(again.Config, r.Config) || again.ID != r.ID || again.Key != r.Key {
+			t.Fatalf("%+v came back as %+v, %v", r, again, err)
+		}
+	})
+}
+
+// A million idle streams cost at most 120 MiB, their names included.
+func TestMemoryOfAStream(t *testing.T) {
+	const n = 100_000
+	weigh := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var v view
+	v.putBasin(&basinRecord{Name: "test-basin"}, 1)
+	before := weigh()
+	for i := range n {
+		r := &streamRecord{Name: protocol.StreamName(fmt.Sprintf("s-%07d", i)), ID: layout.NewStreamID(uint32(i / layout.BucketStreams)),
+			CreatedAt: time.Now(), Config: protocol.DefaultStreamConfig}
+		v.putStream(newStreamEntry("test-basin", r, uint64(i+1), &checkTime{}))
+	}
+	if each := (weigh() - before) / n; each*1e6 > 120<<20 {
+		t.Errorf("a stream costs %d bytes", each)
+	}
+	runtime.KeepAlive(&v)
+}
+
+// go test -run '^$' -bench StreamRecord ./adapter -benchmem -count 10 | benchstat -
+func BenchmarkStreamRecord(b *testing.B) {
+	value := appendStream(nil, sampleRecords()[0])
+	b.Run("do=encode", func(b *testing.B) {
+		b.ReportAllocs()
+		r := sampleRecords()[0]
+		for b.Loop() {
+			value = appendStream(value[:0], r)
+		}
+		b.ReportMetric(float64(len(value)), "bytes")
+	})
+	b.Run("do=decode", func(b *testing.B) {
+		b.ReportAllocs()
+		var d streamDecoder
+		for b.Loop() {
+			if _, err := d.decode(protocol.StreamRef{Stream: "s"}, value); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

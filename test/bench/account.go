@@ -1,0 +1,315 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+// The measures in this file are about a whole account: how many basins and streams a broker takes, what they cost, and how
+// fast it starts with them. Each phase is a process of its own, so that memory is its own: the command starts itself with
+// the phase in the environment.
+
+// phase is what a child does, and phaseResult is what it tells.
+type phase struct {
+	Do      string // fill, start
+	Dir     string
+	Basins  int
+	Streams int  // in each basin
+	Kill    bool // end without stopping the broker
+}
+
+type phaseResult struct {
+	Seconds    float64 // of the fill, or of the start
+	PeakRSS    float64 // bytes
+	RSS        float64 // bytes, at the end
+	Goroutines int
+}
+
+const phaseVariable = "WEIR_BENCH_PHASE"
+
+// runPhase runs a phase in this process, if it is a child; done says so.
+func runPhase(ctx context.Context) (done bool, err error) {
+	text := os.Getenv(phaseVariable)
+	if text == "" {
+		return false, nil
+	}
+	var p phase
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return true, err
+	}
+	result, b, err := p.run(ctx)
+	if err != nil {
+		return true, err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+		return true, err
+	}
+	if p.Kill {
+		os.Exit(0) // what a killed process leaves; nothing is flushed on the way
+	}
+	return true, b.Close(ctx)
+}
+
+func (p *phase) run(ctx context.Context) (r phaseResult, b *broker.Broker, err error) {
+	cfg := conf.Default().WithStoreDir(p.Dir)
+	cfg.HTTP.Listen, cfg.NATS.Listen = conf.ListenNone, ""
+	began := time.Now()
+	if b, err = broker.Start(ctx, cfg); err != nil {
+		return r, nil, err
+	}
+	if p.Do == "fill" {
+		began = time.Now()
+		if err := fill(ctx, b.Service(), p.Basins, p.Streams); err != nil {
+			return r, nil, err
+		}
+	}
+	r.Seconds = time.Since(began).Seconds()
+	if p.Do == "start" {
+		time.Sleep(15 * time.Second) // what is measured and freed after a start shall be over
+	}
+	r.RSS, r.PeakRSS = memoryOf("VmRSS:"), memoryOf("VmHWM:")
+	r.Goroutines = runtime.NumGoroutine()
+	return r, b, nil
+}
+
+// fill creates basins with streams, and appends one record to each stream.
+func fill(ctx context.Context, svc protocol.Service, basins, streams int) error {
+	const workers = 256
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	fail := func(err error) { failed.CompareAndSwap(nil, &err) }
+	name := func(i int) protocol.BasinName { return protocol.BasinName(fmt.Sprintf("basin-%06d", i)) }
+	var wg sync.WaitGroup
+	input := protocol.AppendInput{Records: []protocol.Record{{Body: bytes.Repeat([]byte("x"), 100)}}}
+	for range workers {
+		wg.Go(func() {
+			for failed.Load() == nil {
+				n := int(next.Add(1) - 1)
+				if n >= basins*streams {
+					return
+				}
+				basin := name(n / streams)
+				if n%streams == 0 || streams == 1 {
+					_, _, err := svc.EnsureBasin(ctx, basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}})
+					if err != nil {
+						fail(err)
+						return
+					}
+				}
+				ref := protocol.StreamRef{Basin: basin, Stream: protocol.StreamName(fmt.Sprintf("s-%07d", n%streams))}
+				for { // another worker may be about to create the basin
+					_, err := svc.Append(ctx, ref, input)
+					if protocol.CodeOf(err) == protocol.CodeBasinNotFound && ctx.Err() == nil {
+						time.Sleep(time.Millisecond)
+						continue
+					}
+					if err != nil {
+						fail(err)
+						return
+					}
+					break
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return ctx.Err()
+}
+
+// memoryOf reads a line of the process's status.
+func memoryOf(field string) float64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, field); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kb * 1024
+		}
+	}
+	return 0
+}
+
+// child runs a phase in a process of its own.
+func (p phase) child(ctx context.Context) (r phaseResult, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return r, err
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), phaseVariable+"="+string(text))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return r, fmt.Errorf("%s of %d basins with %d streams: %w", p.Do, p.Basins, p.Streams, err)
+	}
+	return r, json.Unmarshal(out, &r)
+}
+
+const (
+	kib = 1 << 10
+	gib = 1 << 30
+)
+
+// manyBasins measures 10,000 basins with one stream each.
+func manyBasins(ctx context.Context, e *env) ([]figure, error) {
+	n := e.scaled(10_000, 100)
+	dir, err := e.newDir("basins")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	empty, err := phase{Do: "start", Dir: filepath.Join(dir, "empty")}.child(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := phase{Do: "fill", Dir: filepath.Join(dir, "store"), Basins: n, Streams: 1}
+	filled, err := p.child(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Do = "start"
+	started, err := p.child(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []figure{
+		figure{Name: fmt.Sprintf("%d basins: created and written", n), Unit: "basins/s", Weir: float64(n) / filled.Seconds}.above(5000),
+		figure{Name: "... goroutines", Unit: "", Weir: float64(started.Goroutines)}.below(200),
+		figure{Name: "... memory of a basin", Unit: "KiB", Weir: (started.RSS - empty.RSS) / float64(n) / kib}.below(4),
+		figure{Name: "... start", Unit: "s", Weir: started.Seconds}.below(2),
+	}, nil
+}
+
+// millionStreams measures a million streams, in one basin and in a thousand.
+func millionStreams(ctx context.Context, e *env) (all []figure, err error) {
+	n := e.scaled(1_000_000, 10_000)
+	for _, basins := range []int{1, 1000} {
+		basins = min(basins, n/10)
+		figures, err := streamsIn(ctx, e, basins, n/basins)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, figures...)
+	}
+	return all, nil
+}
+
+func streamsIn(ctx context.Context, e *env, basins, streams int) ([]figure, error) {
+	dir, err := e.newDir("streams")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	n := float64(basins * streams)
+	p := phase{Do: "fill", Dir: dir, Basins: basins, Streams: streams}
+	filled, err := p.child(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Do, p.Kill = "start", true
+	clean, err := p.child(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Kill = false
+	killed, err := p.child(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// The limits are for a million.
+	part := n / 1e6
+	return []figure{
+		figure{Name: fmt.Sprintf("%.0f streams in %d basins: created and written", n, basins), Unit: "streams/s", Weir: n / filled.Seconds}.above(12_000),
+		figure{Name: "... peak RSS", Unit: "GiB", Weir: filled.PeakRSS / gib}.below(max(0.3, 2*part)),
+		figure{Name: "... RSS after a start", Unit: "GiB", Weir: clean.RSS / gib}.below(max(0.3, 1.1*part)),
+		figure{Name: "... start after a clean stop", Unit: "s", Weir: clean.Seconds}.below(max(1, 5*part)),
+		figure{Name: "... start after a kill", Unit: "s", Weir: killed.Seconds}.below(max(2, 10*part)),
+	}, nil
+}
+
+// deleteBeside measures appends of 64 streams while a basin with 100,000 streams is deleted, against those before it.
+func deleteBeside(ctx context.Context, e *env) ([]figure, error) {
+	streams := e.scaled(100_000, 5000)
+	dir, err := e.newDir("delete")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	b, stop, err := openBroker(ctx, dir, conf.DurabilityGroup, func(c *conf.Config) { c.Logs = conf.Default().Logs })
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	svc := b.Service()
+	if err := fill(ctx, svc, 1, streams); err != nil {
+		return nil, err
+	}
+	var appended atomic.Int64
+	load, end := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			ref := protocol.StreamRef{Basin: basin, Stream: protocol.StreamName("appender-" + strconv.Itoa(i))}
+			input := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 200)}}}
+			for load.Err() == nil {
+				if _, err := svc.Append(load, ref, input); err == nil {
+					appended.Add(1)
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer end()
+	rate := func(until func() bool) float64 {
+		began, before := time.Now(), appended.Load()
+		for !until() && ctx.Err() == nil {
+			time.Sleep(20 * time.Millisecond)
+		}
+		return float64(appended.Load()-before) / time.Since(began).Seconds()
+	}
+	after := func(d time.Duration) func() bool {
+		at := time.Now().Add(d)
+		return func() bool { return time.Now().After(at) }
+	}
+	rate(after(time.Second))
+	alone := rate(after(5 * time.Second))
+	victim := protocol.BasinName("basin-000000")
+	if err := svc.DeleteBasin(ctx, victim); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	beside := rate(func() bool {
+		_, err := svc.GetBasinConfig(ctx, victim)
+		return protocol.CodeOf(err) == protocol.CodeBasinNotFound
+	})
+	took := time.Since(began)
+	return []figure{
+		figure{Name: fmt.Sprintf("append beside the deletion of %d streams", streams), Unit: "appends/s", Weir: beside, Baseline: alone}.atLeast(0.8),
+		{Name: "... deletion", Unit: "s", Weir: took.Seconds()},
+	}, errors.Join(ctx.Err())
+}
