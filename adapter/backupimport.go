@@ -50,6 +50,28 @@ func (b *bulk) heldBy(basin protocol.BasinName) string {
 	return ""
 }
 
+// settle ends a basin's restore, and returns once no chunk of it is on its way.
+func (b *bulk) settle(ctx context.Context, basin protocol.BasinName) error {
+	var ended []*restoredLog
+	b.mu.Lock()
+	for key, l := range b.restores {
+		if key.basin == basin {
+			l.end()
+			ended = append(ended, l)
+		}
+	}
+	b.mu.Unlock()
+	for _, l := range ended {
+		select {
+		case l.busy <- struct{}{}:
+			<-l.busy
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // forget drops what is remembered of a basin's restore.
 func (b *bulk) forget(basin protocol.BasinName) {
 	b.mu.Lock()
@@ -169,6 +191,10 @@ func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsR
 		return nil, err
 	}
 	defer leave()
+	// As when a stream is created: none appears in a basin after it was marked as deleted.
+	provisioning := a.catalog.view.provisioning(req.Basin)
+	provisioning.RLock()
+	defer provisioning.RUnlock()
 	b, _, err := a.held(req.Basin, req.Restore)
 	if err != nil {
 		return nil, err
@@ -334,7 +360,6 @@ func (a *Adapter) AbortRestore(ctx context.Context, basin protocol.BasinName, re
 	if _, _, err := a.held(basin, restore); err != nil {
 		return nil // nothing is left of it
 	}
-	a.bulk.forget(basin)
 	return a.DeleteBasin(ctx, basin)
 }
 

@@ -180,6 +180,17 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	for _, e := range j.a.catalog.view.markPurging(name) {
 		streams[e.Log()] = append(streams[e.Log()], e.ID)
 	}
+	if rec.hidden() {
+		// Chunks may have been on their way when the restore was given up.
+		if err := j.a.bulk.settle(ctx, name); err != nil {
+			return err
+		}
+		for _, number := range j.a.logNumbers(&rec) {
+			if _, ok := streams[number]; !ok {
+				streams[number] = nil
+			}
+		}
+	}
 	j.a.logs.bar(name)
 	var shared []*log
 	for number, ids := range streams {
@@ -219,6 +230,7 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 		l.forgetBasin(name)
 	}
 	j.a.logs.unbar(name)
+	j.a.bulk.forget(name)
 	if err := j.a.catalog.remove(ctx, basinKey(name), revision); err != nil {
 		return err
 	}
