@@ -44,7 +44,8 @@ type Broker struct {
 	ended   bool
 	done    chan error
 
-	reloading sync.Mutex // one Reload at a time, and none beside the stop
+	workers   sync.WaitGroup // end with life
+	reloading sync.Mutex     // one Reload at a time, and none beside the stop
 
 	closeOnce sync.Once
 	closeErr  error
@@ -69,6 +70,9 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	o := resolve(opts)
 	b := &Broker{cfg: cfg, log: o.logger, drainer: newDrainer(), done: make(chan error, 1)}
 	b.life, b.endLife = context.WithCancel(context.Background())
+	if o.ownProcess {
+		b.limitMemory()
+	}
 	began := time.Now()
 	defer func() {
 		if err != nil {
@@ -287,6 +291,7 @@ func (b *Broker) stop(ctx context.Context) error {
 		}
 	}
 	b.endLife()
+	b.workers.Wait()
 	b.reloading.Lock() // A reload that is under way ends first.
 	defer b.reloading.Unlock()
 	var polite sync.WaitGroup // The doors drain side by side.

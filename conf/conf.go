@@ -54,6 +54,10 @@ type Config struct {
 	// InflightBytes bounds the metered bytes of all appends that wait for their answer; more appends wait their turn.
 	// Default 128 MiB, from 1 MiB to 64 GiB.
 	InflightBytes int64
+	// MemoryLimit is the size from which on the Go runtime collects garbage harder, in a process that is the broker's own (see
+	// broker.WithOwnProcess). Default 0: GOMEMLIMIT if that is set, otherwise four fifths of the memory of the control group,
+	// or of the machine. At least 64 MiB.
+	MemoryLimit int64
 	// MaxPayload is the largest NATS message that the embedded server takes, in bytes. Default 8 MiB, from 2 MiB (a full
 	// batch with its overhead) to 64 MiB. For an external NATS it is checked, not set.
 	MaxPayload int64

@@ -37,6 +37,8 @@ var fields = []field{
 		help: "logs of each storage class, which all basins share, 1 to 64"},
 	{key: "inflight_bytes", ptr: func(c *Config) any { return &c.InflightBytes },
 		help: "bytes of appends that may wait for their answer, 1MiB to 64GiB"},
+	{key: "memory_limit", ptr: func(c *Config) any { return &c.MemoryLimit },
+		help: "memory of the process that it keeps below, at least 64MiB; 0: of GOMEMLIMIT, the control group or the machine"},
 	{key: "max_payload", ptr: func(c *Config) any { return &c.MaxPayload },
 		help: "largest NATS message, 2MiB to 64MiB"},
 	{key: "replicas", ptr: func(c *Config) any { return &c.Replicas },

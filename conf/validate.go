@@ -45,6 +45,9 @@ func (c Config) validateOn(goos string) error {
 	v.duration("lame_duck", c.LameDuck, 0, 10*time.Minute)
 	v.integer("logs", int64(c.Logs), 1, 64)
 	v.size("inflight_bytes", c.InflightBytes, 1<<20, 64<<30)
+	if c.MemoryLimit != 0 {
+		v.size("memory_limit", c.MemoryLimit, 64<<20, 1<<50)
+	}
 	v.size("max_payload", c.MaxPayload, 2<<20, 64<<20)
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
 		v.add("replicas", "is %d; allowed are 1, 3 and 5", c.Replicas)

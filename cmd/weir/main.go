@@ -34,7 +34,7 @@ func dial(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error
 }
 
 func start(ctx context.Context, cfg conf.Config, log *slog.Logger, version string) (cli.Broker, error) {
-	b, err := broker.Start(ctx, cfg, broker.WithLogger(log), broker.WithVersion(version))
+	b, err := broker.Start(ctx, cfg, broker.WithLogger(log), broker.WithVersion(version), broker.WithOwnProcess())
 	if err != nil {
 		return nil, err // not a nil *Broker in an interface
 	}

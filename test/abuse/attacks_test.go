@@ -71,12 +71,17 @@ func TestAnswersThatNobodyTakes(t *testing.T) {
 	// The streams end by themselves: a client that opens no window does not keep them.
 	time.Sleep(50 * time.Second)
 	for i, c := range conns {
+		c.c.Close()
 		if n := c.ended.Load(); n < 1000 {
 			t.Errorf("connection %d: %d of 1000 streams have ended", i, n)
 		}
 	}
 	if _, err := v.service(reader).CheckTail(t.Context(), ref("big")); protocol.CodeOf(err) != protocol.CodePermissionDenied {
 		t.Errorf("the attacker's own token, after its streams were cut: %v", err)
+	}
+	time.Sleep(25 * time.Second)
+	if now := v.resident(t, "VmRSS"); now-v.idle > 128<<20 {
+		t.Errorf("%d MiB are resident half a minute after the peak, %d were before", now>>20, v.idle>>20)
 	}
 }
 

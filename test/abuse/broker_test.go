@@ -58,7 +58,7 @@ func serve(dir string) error {
 	cfg.RootToken = os.Getenv(rootEnv)
 	cfg.LameDuck = 0
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	b, err := broker.Start(context.Background(), cfg, broker.WithLogger(log))
+	b, err := broker.Start(context.Background(), cfg, broker.WithLogger(log), broker.WithOwnProcess())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,77 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	runtimemetrics "runtime/metrics"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+const (
+	// memoryPart is the part of the memory that there is which the Go runtime may use: the rest is for what it does not see,
+	// the page cache of the store among it.
+	memoryPart = 0.8
+	// returnEvery is how often it is looked whether memory can be given back.
+	returnEvery = 10 * time.Second
+	// returnFrom is how much must be free in the heap, and at least twice as much as is used, before it is given back at once:
+	// so it is after a peak, and not in the ordinary course of things. The runtime gives back the rest in its own time.
+	returnFrom = 128 << 20
+)
+
+// memoryLimit is the limit for the Go runtime, and why; 0 if it stays as it is.
+func memoryLimit(set int64, environment string, there memlimit.Provider) (limit int64, from string) {
+	switch {
+	case set != 0:
+		return set, "memory_limit"
+	case environment != "":
+		return 0, "GOMEMLIMIT" // the runtime has read it
+	}
+	n, err := memlimit.ApplyRatio(there, memoryPart)()
+	if err != nil || n == 0 || n > 1<<62 {
+		return 0, "unknown"
+	}
+	return int64(n), "control group or machine" //nolint:gosec // bounded above
+}
+
+// limitMemory sets the limit of the Go runtime, and gives memory back after a peak until the broker stops.
+func (b *Broker) limitMemory() {
+	limit, from := memoryLimit(b.cfg.MemoryLimit, os.Getenv("GOMEMLIMIT"), memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem))
+	if limit != 0 {
+		debug.SetMemoryLimit(limit)
+	}
+	b.log.Debug("memory limit", slog.Int64("bytes", debug.SetMemoryLimit(-1)), slog.String("from", from))
+	b.workers.Go(func() { returnMemory(b.life) })
+}
+
+// returnMemory gives memory back to the system after a peak, until ctx ends.
+func returnMemory(ctx context.Context) {
+	tick := time.NewTicker(returnEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if free, used := heapFree(); free > returnFrom && free > 2*used {
+				debug.FreeOSMemory()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// heapFree is how much of the heap is free or garbage and not given back, and how much is used.
+func heapFree() (free, used uint64) {
+	s := []runtimemetrics.Sample{
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+	}
+	runtimemetrics.Read(s)
+	live := min(s[3].Value.Uint64(), s[2].Value.Uint64())
+	return s[0].Value.Uint64() + s[1].Value.Uint64() + s[2].Value.Uint64() - live, live
+}
