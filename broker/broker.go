@@ -157,10 +157,10 @@ func (b *Broker) Authenticate(token string) (protocol.Service, error) {
 	return b.shown.doors[metering.InProcess].Through(svc), err
 }
 
-// Connect opens a NATS connection: in process to the embedded server, or to the external one. It enters the global
-// account, where the S2 subjects are served and nothing is checked; with users or accounts in the NATS configuration the
-// storage is out of reach there. With those, or an external NATS, and a root token, requests need an access token as
-// everybody's do. The caller closes it.
+// Connect opens a NATS connection: in process to the embedded server, or to the external one. It enters the
+// clients' account, where the S2 subjects are served and nothing is checked, and never that of the storage. With users or
+// accounts in the NATS configuration it enters the global account; with those, or an external NATS, and a root token, requests
+// need an access token as everybody's do. The caller closes it.
 func (b *Broker) Connect() (*nats.Conn, error) { return b.st.Client("weir-embedder") }
 
 // ClientURL is where NATS clients connect; "" if the embedded server does not listen.

@@ -29,7 +29,7 @@ func TestStorageClassesOfTheConfiguration(t *testing.T) {
 	if _, err := b.Service().Append(t.Context(), ref, input("x")); err != nil {
 		t.Fatal(err)
 	}
-	nc, err := b.Connect()
+	nc, err := b.StorageConn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestLostRecordsRefuseTheStartUntilTheyAreAccepted(t *testing.T) {
 		appendTo(t, b.Service(), "record")
 	}
 	closeBroker(t, b)
-	msgs := filepath.Join(c.StoreDir, "jetstream", "$G", "streams", "S2_LOG_express_0", "msgs")
+	msgs := filepath.Join(c.StoreDir, "jetstream", "WEIR", "streams", "S2_LOG_express_0", "msgs")
 	blocks, err := filepath.Glob(filepath.Join(msgs, "*.blk"))
 	if err != nil || len(blocks) != 1 {
 		t.Fatalf("%v, %v", blocks, err)

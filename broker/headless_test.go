@@ -21,7 +21,7 @@ func TestHeadlessLogs(t *testing.T) {
 		ensureBasin(t, b.Service())
 		appendTo(t, b.Service(), "x")
 		closeBroker(t, b)
-		logs, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", "S2_LOG_*"))
+		logs, err := filepath.Glob(filepath.Join(dir, "jetstream", "WEIR", "streams", "S2_LOG_*"))
 		if err != nil || len(logs) == 0 {
 			t.Fatalf("no logs: %v", err)
 		}

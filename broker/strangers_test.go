@@ -13,9 +13,9 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Without accounts everybody shares the storage's account: they may look at it, use S2 and JetStream, and not write into
-// the logs or the catalog.
-func TestStrangersMayLookButNotWriteIntoTheStorage(t *testing.T) {
+// TestTheStorageIsOutOfReach: where nothing is checked, clients have an account with JetStream of their own, and neither see
+// the streams behind weir nor reach their subjects, also not with a stream that republishes.
+func TestTheStorageIsOutOfReach(t *testing.T) {
 	cfg := conf.Default().WithStoreDir(t.TempDir())
 	cfg.NATS.Listen = "127.0.0.1:0"
 	cfg.LameDuck = 0
@@ -28,34 +28,52 @@ func TestStrangersMayLookButNotWriteIntoTheStorage(t *testing.T) {
 	if _, _, err := svc.EnsureBasin(t.Context(), "test-basin", protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}}); err != nil {
 		t.Fatal(err)
 	}
-	refused := make(chan error, 8)
-	nc, err := nats.Connect(b.ClientURL(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+	own, err := b.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
-	if _, err := nc.RequestWithContext(t.Context(), "s2.v1.append.test-basin.s", []byte("hello")); err != nil {
-		t.Fatalf("append: %v", err)
+	defer own.Close()
+	far, err := nats.Connect(b.ClientURL())
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, subject := range []string{"s2.log.express.0.test-basin.0.anything", "$KV.S2_CATALOG.b.test-basin"} {
-		if err := nc.Publish(subject, []byte("garbage")); err != nil {
+	defer far.Close()
+	for name, nc := range map[string]*nats.Conn{"near": own, "far": far} {
+		if _, err := nc.RequestWithContext(t.Context(), "s2.v1.append.test-basin.s", []byte("hello")); err != nil {
+			t.Fatalf("append: %v", err)
+		}
+		js, err := jetstream.New(nc)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := <-refused; !errors.Is(err, nats.ErrPermissionViolation) {
-			t.Fatalf("publish to %s: %v", subject, err)
+		const entry = "$KV.S2_CATALOG.b.test-basin"
+		republish, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{name + ".>"},
+			RePublish: &jetstream.RePublish{Source: name + ".x", Destination: entry}})
+		if err != nil {
+			t.Fatalf("a stream of one's own: %v", err)
+		}
+		if _, err := js.Publish(t.Context(), name+".x", []byte("garbage")); err != nil {
+			t.Fatalf("publish to it: %v", err)
+		}
+		if err := nc.Publish(entry, []byte("garbage")); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := republish.Info(t.Context()); err != nil || info.State.Msgs != 1 {
+			t.Errorf("%+v, %v", info, err)
+		}
+		for _, stream := range []string{"KV_S2_CATALOG", "S2_LOG_express_0"} {
+			if _, err := js.Stream(t.Context(), stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
+				t.Errorf("%s: looking at %s: %v", name, stream, err)
+			}
+			if err := js.DeleteStream(t.Context(), stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
+				t.Errorf("%s: deleting %s: %v", name, stream, err)
+			}
 		}
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
+	if _, err := svc.GetBasinConfig(t.Context(), "test-basin"); err != nil {
+		t.Errorf("the catalog after garbage on its subject: %v", err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "mine", Subjects: []string{"mine.>"}}); err != nil {
-		t.Fatalf("a stream of one's own: %v", err)
-	}
-	if _, err := js.Publish(t.Context(), "mine.x", []byte("x")); err != nil {
-		t.Fatalf("publish to it: %v", err)
-	}
-	if _, err := js.Stream(t.Context(), "KV_S2_CATALOG"); err != nil {
-		t.Fatalf("look at the catalog: %v", err)
+	if tail, err := svc.CheckTail(t.Context(), protocol.StreamRef{Basin: "test-basin", Stream: "s"}); err != nil || tail.SeqNum != 2 {
+		t.Errorf("the stream: %v, %v", tail, err)
 	}
 }

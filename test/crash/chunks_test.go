@@ -230,7 +230,7 @@ func logName(t *testing.T, basin protocol.BasinName, number int) string {
 // blockFiles are the files that hold a log's messages, oldest first.
 func blockFiles(t *testing.T, dir, log string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", log, "msgs", "*.blk"))
+	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "WEIR", "streams", log, "msgs", "*.blk"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no block files of %s in %s: %v", log, dir, err)
 	}

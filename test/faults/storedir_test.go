@@ -121,7 +121,7 @@ func TestFaultTwoProcesses(t *testing.T) {
 func TestFaultGarbageInStore(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		glob string // below jetstream/$G/streams; the first match is overwritten
+		glob string // below jetstream/WEIR/streams; the first match is overwritten
 		with func(old []byte) []byte
 	}{
 		{"a log's block is noise", "S2_LOG_express_0/msgs/*.blk", func(old []byte) []byte { return noise(len(old)) }},
@@ -148,7 +148,7 @@ func TestFaultGarbageInStore(t *testing.T) {
 				good.mustAppend(t, b.Service(), 5, 500)
 			}
 			b.stop()
-			files, err := filepath.Glob(filepath.Join(cfg.StoreDir, "jetstream", "$G", "streams", tc.glob))
+			files, err := filepath.Glob(filepath.Join(cfg.StoreDir, "jetstream", "WEIR", "streams", tc.glob))
 			must(t, err)
 			if len(files) == 0 {
 				t.Fatalf("no file matches %s", tc.glob)

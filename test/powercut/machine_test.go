@@ -151,7 +151,7 @@ func (m *machine) must(err error) {
 func (m *machine) mnt() string   { return filepath.Join(m.dir, "mnt") }
 func (m *machine) store() string { return filepath.Join(m.mnt(), "store") }
 func (m *machine) streams() string {
-	return filepath.Join(m.store(), "jetstream", "$G", "streams")
+	return filepath.Join(m.store(), "jetstream", "WEIR", "streams")
 }
 
 func (m *machine) image() string {

@@ -11,9 +11,13 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// PrivateAccount is the NATS account that holds the storage when the NATS configuration has accounts or
-// authorization.
+// PrivateAccount is the NATS account that holds the storage. Only the broker enters it: no client can look at the streams
+// behind weir, purge them, or have a stream of its own publish into them.
 const PrivateAccount = "WEIR"
+
+// clientsAccount is the NATS account of all clients where the NATS configuration has neither accounts nor authorization, and
+// nothing is checked. It has JetStream, for streams of their own. The embedding program enters it too.
+const clientsAccount = "WEIR-CLIENTS"
 
 // globalAccount is where NATS puts users without an account of their own.
 const globalAccount = "$G"
@@ -52,34 +56,25 @@ func (k keyring) login(account string) (nats.Option, error) {
 	return nats.Nkey(public, kp.Sign), nil
 }
 
-// accountPlan says where things live in the embedded server.
+// accountPlan says where things live in the embedded server. The storage is in [PrivateAccount] in any case.
 type accountPlan struct {
-	storage  string   // the account of the storage
+	ownUsers bool     // the configuration says who may connect
 	services []string // the accounts that get a door
+	clients  string   // the account of the embedding program
 }
 
-// needsPrivateAccount reports whether the configuration tells clients apart, so that the storage can be kept from them.
-func needsPrivateAccount(o *server.Options) bool {
-	return len(o.Accounts) > 0 || authRequired(o) || o.AuthCallout != nil
+// hasUsers reports whether the configuration says who may connect.
+func hasUsers(o *server.Options) bool {
+	return len(o.Users) > 0 || len(o.Nkeys) > 0 || o.Username != "" || o.Authorization != "" || o.NoAuthUser != "" || o.AuthCallout != nil
 }
 
-func authRequired(o *server.Options) bool {
-	return len(o.Users) > 0 || len(o.Nkeys) > 0 || o.Username != "" || o.Authorization != ""
-}
-
-// planAccounts adds the private account and the broker's own users to o if the configuration has accounts or
-// authorization, and says which account is for what.
-//
-// Without either the storage is in the global account, and who may connect is for cr to say. Without a root token that is
-// everybody; clients are told then that they need not say who they are.
-func planAccounts(o *server.Options, keys keyring, cr *credentials) (accountPlan, error) {
-	if !needsPrivateAccount(o) {
-		o.CustomClientAuthentication = cr
-		plan := accountPlan{storage: globalAccount, services: []string{globalAccount}}
-		if !cr.open {
-			return plan, nil
-		}
-		return plan, addAnybody(o, keys)
+// planAccounts adds the private account and the broker's own users to o, and says which account is for what. Where the
+// configuration has neither accounts nor users, cr says who may connect: holders of access tokens, or everybody.
+func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accountPlan, err error) {
+	plan.ownUsers = len(o.Accounts) > 0 || hasUsers(o)
+	own := []string{PrivateAccount}
+	if !plan.ownUsers {
+		own = append(own, clientsAccount)
 	}
 	system := o.SystemAccount
 	if system == "" {
@@ -91,9 +86,24 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (accountPlan
 			named[a.Name] = a
 		}
 	}
-	services := slices.Sorted(maps.Keys(named))
-
-	if !authRequired(o) && o.NoAuthUser == "" && o.AuthCallout == nil {
+	plan.services, plan.clients = slices.Sorted(maps.Keys(named)), globalAccount
+	nobody := !hasUsers(o)
+	for _, name := range own {
+		// Only the configuration parser can give an account JetStream for good (surviving reloads).
+		if err := o.ProcessConfigString("accounts { " + name + " { jetstream: enabled } }"); err != nil {
+			return accountPlan{}, fmt.Errorf("add the account %s: %w", name, err)
+		}
+		named[name] = o.Accounts[len(o.Accounts)-1]
+	}
+	if !plan.ownUsers {
+		plan.services, plan.clients = []string{clientsAccount}, clientsAccount
+		o.CustomClientAuthentication = cr
+		if cr.open {
+			return plan, addAnybody(o, keys) // clients are told that they need not say who they are
+		}
+		return plan, nil
+	}
+	if nobody {
 		// Accounts without any user: clients need not say who they are and land in the global account. Our users would
 		// make the server ask everybody, so these clients get a name.
 		if err := addAnybody(o, keys); err != nil {
@@ -105,24 +115,17 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (accountPlan
 		o.Users = append(o.Users, &server.User{Username: o.Username, Password: o.Password, ProxyRequired: o.ProxyRequired})
 		o.Username, o.Password = "", ""
 	}
-
-	// Only the configuration parser can give an account JetStream for good (surviving reloads).
-	if err := o.ProcessConfigString("accounts { " + PrivateAccount + " { jetstream: enabled } }"); err != nil {
-		return accountPlan{}, fmt.Errorf("add the account %s: %w", PrivateAccount, err)
-	}
-	named[PrivateAccount] = o.Accounts[len(o.Accounts)-1]
-
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		if err := addKey(o, keys, name, named[name], nil); err != nil {
 			return accountPlan{}, err
 		}
 	}
-	for _, name := range services {
+	for _, name := range plan.services {
 		if err := addKey(o, keys, doorOf(name), named[name], cr.door); err != nil {
 			return accountPlan{}, err
 		}
 	}
-	return accountPlan{storage: PrivateAccount, services: services}, nil
+	return plan, nil
 }
 
 // addAnybody makes a user of those who need not say who they are. It has a key that nobody uses, so that nobody can log in

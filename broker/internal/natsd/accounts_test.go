@@ -44,27 +44,26 @@ func TestAccounts(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		nats    string
-		storage string
 		login   []nats.Option
 		account string // whose door answers
 		wrong   []nats.Option
 	}{
-		{name: "nobody is asked", storage: globalAccount, account: globalAccount},
-		{"one user", "authorization { user: a, password: b }", PrivateAccount,
+		{name: "nobody is asked", account: clientsAccount},
+		{"one user", "authorization { user: a, password: b }",
 			[]nats.Option{nats.UserInfo("a", "b")}, globalAccount, []nats.Option{nats.UserInfo("a", "c")}},
-		{"a token", "authorization { token: s }", PrivateAccount,
+		{"a token", "authorization { token: s }",
 			[]nats.Option{nats.Token("s")}, globalAccount, []nats.Option{nats.Token("t")}},
-		{"users", "authorization { users: [{user: a, password: b}] }", PrivateAccount,
+		{"users", "authorization { users: [{user: a, password: b}] }",
 			[]nats.Option{nats.UserInfo("a", "b")}, globalAccount, []nats.Option{}},
-		{"nkeys", "authorization { users: [{nkey: " + public + "}] }", PrivateAccount,
+		{"nkeys", "authorization { users: [{nkey: " + public + "}] }",
 			[]nats.Option{nats.Nkey(public, user.Sign)}, globalAccount, []nats.Option{}},
-		{"accounts", "accounts { TEAM { users: [{user: a, password: b}] }, OTHER { jetstream: enabled } }", PrivateAccount,
+		{"accounts", "accounts { TEAM { users: [{user: a, password: b}] }, OTHER { jetstream: enabled } }",
 			[]nats.Option{nats.UserInfo("a", "b")}, "TEAM", []nats.Option{}},
-		{"accounts and a user for everybody", "accounts { TEAM { users: [{user: a, password: b}] } }\nno_auth_user: a", PrivateAccount,
+		{"accounts and a user for everybody", "accounts { TEAM { users: [{user: a, password: b}] } }\nno_auth_user: a",
 			nil, "TEAM", []nats.Option{nats.UserInfo("x", "y")}},
-		{"accounts without users", "accounts { TEAM { jetstream: enabled } }", PrivateAccount,
+		{"accounts without users", "accounts { TEAM { jetstream: enabled } }",
 			nil, globalAccount, nil},
-		{"accounts with the system account", "accounts { $SYS { users: [{user: s, password: s}] }, TEAM { users: [{user: a, password: b}] } }", PrivateAccount,
+		{"accounts with the system account", "accounts { $SYS { users: [{user: s, password: s}] }, TEAM { users: [{user: a, password: b}] } }",
 			[]nats.Option{nats.UserInfo("a", "b")}, "TEAM", []nats.Option{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -76,9 +75,6 @@ func TestAccounts(t *testing.T) {
 			}
 			e := open(t, c)
 			t.Cleanup(func() { stop(t, e) })
-			if e.plan.storage != tc.storage {
-				t.Errorf("the storage is in %s, want %s", e.plan.storage, tc.storage)
-			}
 			if slices.Contains(e.plan.services, PrivateAccount) || slices.Contains(e.plan.services, "$SYS") {
 				t.Errorf("doors in %v", e.plan.services)
 			}
@@ -94,9 +90,7 @@ func TestAccounts(t *testing.T) {
 			if err != nil || string(m.Data) != tc.account {
 				t.Errorf("answer %v, %v; want from %s", m, err, tc.account)
 			}
-			if tc.storage == PrivateAccount {
-				checkOutOfReach(t, e, nc)
-			}
+			checkOutOfReach(t, e, nc)
 			if tc.wrong != nil {
 				if nc, err := nats.Connect(e.URL(), tc.wrong...); err == nil {
 					nc.Close()

@@ -12,9 +12,9 @@ import (
 // read with a warning, and a broker that went on would tell everybody that their basins do not exist. A deletion removes
 // records first and names last, so there is no other way to get there.
 func (e *Embedded) checkCatalog() error {
-	d, err := e.srv.JszAccount(&server.JSzOptions{Account: e.plan.storage, Streams: true})
+	d, err := e.srv.JszAccount(&server.JSzOptions{Account: PrivateAccount, Streams: true})
 	if err != nil {
-		return fmt.Errorf("JetStream is not available in the account %s: %w", e.plan.storage, err)
+		return fmt.Errorf("JetStream is not available in the account %s: %w", PrivateAccount, err)
 	}
 	catalog := layout.Catalog(e.cfg.SubjectPrefix)
 	records := false
@@ -28,7 +28,7 @@ func (e *Embedded) checkCatalog() error {
 		}
 	}
 	if records {
-		return errDamaged(e.dir, e.plan.storage, []string{catalog})
+		return errDamaged(e.dir, PrivateAccount, []string{catalog})
 	}
 	return nil
 }

@@ -10,21 +10,18 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-
-	"github.com/weirstream/weir/adapter"
 )
 
 // credentials decides who enters the embedded server, if its configuration has no users of its own:
 //
 //   - the broker itself, in process, into any account
-//   - without a root token everybody, into the global account, where the storage is too, but not to write into that
+//   - without a root token everybody, into the account of clients
 //   - with a root token whoever has an access token, into an account of that token alone
 //
 // It takes the place of the server's own users in all three cases, because the server closes connections of users that
 // it does not know itself when it is reloaded; that is also why the broker says who it is by a token, without a name.
 type credentials struct {
 	open    bool
-	all     *server.Permissions // of everybody, when open
 	door    *server.Permissions // of the broker's doors
 	ticket  string              // with which the broker enters; as long as the process, and never written anywhere
 	refused *refusals
@@ -39,13 +36,8 @@ type credentials struct {
 var _ server.Authentication = (*credentials)(nil)
 
 func newCredentials(open bool, prefix string, log *slog.Logger) *credentials {
-	return &credentials{open: open, all: everybody(prefix), door: doorPermissions(prefix), ticket: rand.Text(), refused: &refusals{log: log, why: "their access token is missing, unknown, revoked or expired"},
+	return &credentials{open: open, door: doorPermissions(prefix), ticket: rand.Text(), refused: &refusals{log: log, why: "their access token is missing, unknown, revoked or expired"},
 		ended: make(chan struct{}), ready: make(chan struct{})}
-}
-
-// everybody may do what does not write into the storage: a stranger's message in a log could only do harm.
-func everybody(prefix string) *server.Permissions {
-	return &server.Permissions{Publish: &server.SubjectPermission{Deny: adapter.StorageSubjects(prefix)}}
 }
 
 // login is the client option with which the broker enters an account, or the account of a door by [doorOf].
@@ -80,7 +72,8 @@ func (cr *credentials) Check(c server.ClientAuthentication) bool {
 		return err == nil && enter(c, acc, p, time.Time{})
 	}
 	if cr.open {
-		return enter(c, cr.srv.GlobalAccount(), cr.all, time.Time{})
+		acc, err := cr.srv.LookupAccount(clientsAccount)
+		return err == nil && enter(c, acc, nil, time.Time{})
 	}
 	if c.Kind() == server.CLIENT && cr.admit(c, secret) {
 		return true

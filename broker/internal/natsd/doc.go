@@ -3,11 +3,10 @@
 //
 // # Accounts
 //
-// Where the included NATS configuration has no accounts and no authorization, everything lives in the one global
-// account: everybody who may connect may also look at the logs with "nats stream ls", and damage them. With either of them
-// the storage lives in an account of its own, [PrivateAccount], which only this process can enter (with keys that it
-// makes at start and never writes down), and every other account except the system account gets a door of its own:
-// a connection of the broker in that account that serves the S2 subjects. A door in the account rather than an
+// The storage lives in an account of its own, [PrivateAccount], which only this process can enter. Where the NATS configuration has
+// neither accounts nor users, weir puts clients into accounts: holders of access tokens each into one of the token, and
+// everybody into one for all where nothing is checked. Otherwise every account except the system account gets a door of its
+// own: a connection of the broker in that account that serves the S2 subjects. A door in the account rather than an
 // exported service keeps sessions simple, because a session talks both ways on subjects that come and go, which
 // service imports do not carry.
 package natsd

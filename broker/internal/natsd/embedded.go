@@ -61,7 +61,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	if err != nil {
 		return nil, err
 	}
-	if err := checkMoved(e.dir, cfg.SubjectPrefix, plan.storage); err != nil {
+	if err := checkMoved(e.dir, cfg.SubjectPrefix); err != nil {
 		return nil, err
 	}
 	if opts.JetStreamMaxStore == 0 {
@@ -71,7 +71,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	}
 	e.plan = plan
 	if !cfg.Memory {
-		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, plan.storage), cfg.SubjectPrefix, unsynced(cfg), log); err != nil {
+		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, PrivateAccount), cfg.SubjectPrefix, unsynced(cfg), log); err != nil {
 			return nil, err
 		}
 	}
@@ -114,13 +114,13 @@ func (e *Embedded) openDir(ctx context.Context) (err error) {
 // options reads the configuration. It adds a key to keys for every account that has none yet.
 func (e *Embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 	opts, err := natsOptions(e.cfg, e.dir)
+	if err == nil {
+		err = checkExposure(e.cfg, opts) // of what the file says: planAccounts adds users of weir's own
+	}
 	if err != nil {
 		return nil, accountPlan{}, err
 	}
 	plan, err := planAccounts(opts, keys, e.cred)
-	if err == nil {
-		err = checkExposure(e.cfg, opts)
-	}
 	return opts, plan, err
 }
 
@@ -128,14 +128,14 @@ func (e *Embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 func (e *Embedded) ownUsers() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.plan.storage != globalAccount
+	return e.plan.ownUsers
 }
 
 // login is the client option with which the broker enters an account, or as [doorOf] one.
 func (e *Embedded) login(account string) (nats.Option, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.plan.storage == globalAccount {
+	if !e.plan.ownUsers {
 		return e.cred.login(account), nil
 	}
 	return e.keys.login(account)
@@ -199,11 +199,11 @@ func (e *Embedded) checkStore() error {
 	if e.cfg.Memory {
 		return nil
 	}
-	recovered, err := e.streams(e.plan.storage)
+	recovered, err := e.streams(PrivateAccount)
 	if err != nil {
 		return err
 	}
-	lost, headless, err := notRecovered(e.dir, e.plan.storage, recovered)
+	lost, headless, err := notRecovered(e.dir, PrivateAccount, recovered)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (e *Embedded) checkStore() error {
 		}
 	}
 	if len(lost) > 0 {
-		return errDamaged(e.dir, e.plan.storage, lost)
+		return errDamaged(e.dir, PrivateAccount, lost)
 	}
 	return e.checkCatalog()
 }
@@ -224,11 +224,11 @@ func (e *Embedded) checkStore() error {
 // deleted and is removed.
 func (e *Embedded) CheckLogs(needed func(log string) bool) error {
 	if lost := slices.DeleteFunc(slices.Clone(e.headless), func(name string) bool { return !needed(name) }); len(lost) > 0 {
-		return errDamaged(e.dir, e.plan.storage, lost)
+		return errDamaged(e.dir, PrivateAccount, lost)
 	}
 	for _, name := range e.headless {
 		e.log.Warn("removing what a crash left of a deleted log", slog.String("log", name))
-		if err := os.RemoveAll(filepath.Join(streamsDir(e.dir, e.plan.storage), name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(streamsDir(e.dir, PrivateAccount), name)); err != nil {
 			return fmt.Errorf("what is left of the deleted log %s cannot be removed: %w", name, err)
 		}
 	}
@@ -249,7 +249,7 @@ func (e *Embedded) settle() error {
 	if e.cfg.Memory {
 		return nil
 	}
-	names, err := e.streams(e.plan.storage)
+	names, err := e.streams(PrivateAccount)
 	if err != nil {
 		return err
 	}
@@ -268,10 +268,7 @@ func (e *Embedded) Made(stream string) error {
 	if e.cfg.Memory || e.cfg.DurabilityClass() == conf.DurabilityAlways || e.srv.JetStreamIsClustered() {
 		return nil // JetStream syncs what it rewrites, or another server has it too
 	}
-	e.mu.Lock()
-	account := e.plan.storage
-	e.mu.Unlock()
-	return syncRewrites(e.srv, account, stream)
+	return syncRewrites(e.srv, PrivateAccount, stream)
 }
 
 // Distrust says that nothing of the store is known to be on disk any more: the stop will not say that it was in order.
@@ -325,10 +322,7 @@ func (e *Embedded) Failure() error {
 	if e.cfg.Memory || e.srv.JetStreamIsClustered() {
 		return nil // Nothing is written, or another server takes over.
 	}
-	e.mu.Lock()
-	account := e.plan.storage
-	e.mu.Unlock()
-	health := e.srv.Healthz(&server.HealthzOptions{Account: account, Details: true})
+	health := e.srv.Healthz(&server.HealthzOptions{Account: PrivateAccount, Details: true})
 	for _, h := range health.Errors {
 		// The other thing it says of a stream is that a directory has none, which is so while one is made or deleted.
 		if h.Type == server.HealthzErrorStream && strings.Contains(h.Error, "write error") {
@@ -358,13 +352,15 @@ func (e *Embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error
 }
 
 func (e *Embedded) Storage(name string) (*nats.Conn, error) {
+	return e.dial(PrivateAccount, name)
+}
+
+func (e *Embedded) Client(name string) (*nats.Conn, error) {
 	e.mu.Lock()
-	account := e.plan.storage
+	account := e.plan.clients
 	e.mu.Unlock()
 	return e.dial(account, name)
 }
-
-func (e *Embedded) Client(name string) (*nats.Conn, error) { return e.dial(globalAccount, name) }
 
 func (e *Embedded) Services() []string {
 	e.mu.Lock()
@@ -403,8 +399,8 @@ func (e *Embedded) Reload() error {
 	if err != nil {
 		return err
 	}
-	if plan.storage != e.plan.storage {
-		return errors.New("accounts or authorization were switched on or off: that moves the storage and needs a restart")
+	if plan.ownUsers != e.plan.ownUsers {
+		return errors.New("accounts or authorization were switched on or off: that needs a restart")
 	}
 	if opts.JetStreamMaxStore == 0 {
 		opts.JetStreamMaxStore = e.raisedLimit()

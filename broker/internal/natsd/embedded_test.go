@@ -104,7 +104,7 @@ func TestEmbeddedKeepsItsStreams(t *testing.T) {
 	}
 	e := open(t, quiet(dir))
 	defer stop(t, e)
-	d, err := e.srv.JszAccount(&server.JSzOptions{Account: globalAccount, Streams: true})
+	d, err := e.srv.JszAccount(&server.JSzOptions{Account: PrivateAccount, Streams: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestStartFailures(t *testing.T) {
 			e := open(t, c)
 			storeOne(t, e, "S2_A")
 			stop(t, e)
-			write(t, filepath.Join(streamsDir(c.StoreDir, globalAccount), "S2_A", streamMetaFile), "{")
+			write(t, filepath.Join(streamsDir(c.StoreDir, PrivateAccount), "S2_A", streamMetaFile), "{")
 			return c
 		}, []string{"damaged", "S2_A", "backup"}},
 		{"a stream has lost its description", func(t *testing.T) conf.Config {
@@ -263,17 +263,21 @@ func TestStartFailures(t *testing.T) {
 			e := open(t, c)
 			storeOne(t, e, "S2_A")
 			stop(t, e)
-			if err := os.Remove(filepath.Join(streamsDir(c.StoreDir, globalAccount), "S2_A", streamMetaFile)); err != nil {
+			if err := os.Remove(filepath.Join(streamsDir(c.StoreDir, PrivateAccount), "S2_A", streamMetaFile)); err != nil {
 				t.Fatal(err)
 			}
 			return c
 		}, []string{"damaged", "S2_A", "backup"}},
-		{"accounts were switched on over a store without", func(t *testing.T) conf.Config {
+		{"the storage is in the global account", func(t *testing.T) conf.Config {
 			c := quiet(t.TempDir())
 			e := open(t, c)
 			storeOne(t, e, "S2_A")
 			stop(t, e)
-			return withNATS(t, c, "authorization { token: secret }")
+			js := filepath.Join(c.StoreDir, "jetstream")
+			if err := os.Rename(filepath.Join(js, PrivateAccount), filepath.Join(js, globalAccount)); err != nil {
+				t.Fatal(err)
+			}
+			return c
 		}, []string{"account $G", "belong in WEIR", "move "}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -293,17 +297,12 @@ func TestStartFailures(t *testing.T) {
 	}
 }
 
-// TestMovedStore follows the advice of the error for a store from before accounts were switched on.
-func TestMovedStore(t *testing.T) {
+// TestTheStorageStays: it is in one account, whatever the NATS configuration says of users.
+func TestTheStorageStays(t *testing.T) {
 	c := quiet(t.TempDir())
 	e := open(t, c)
 	storeOne(t, e, "S2_A")
 	stop(t, e)
-
-	js := filepath.Join(c.StoreDir, "jetstream")
-	if err := os.Rename(filepath.Join(js, globalAccount), filepath.Join(js, PrivateAccount)); err != nil {
-		t.Fatal(err)
-	}
 	e = open(t, withNATS(t, c, "authorization { token: secret }"))
 	defer stop(t, e)
 	names, err := e.streams(PrivateAccount)
@@ -318,7 +317,7 @@ func TestLeftoverDirectoryIsNoDamage(t *testing.T) {
 	e := open(t, c)
 	storeOne(t, e, "S2_A")
 	stop(t, e)
-	if err := os.MkdirAll(filepath.Join(streamsDir(c.StoreDir, globalAccount), "S2_B", streamMsgsDir), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(streamsDir(c.StoreDir, PrivateAccount), "S2_B", streamMsgsDir), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	stop(t, open(t, c))

@@ -12,15 +12,16 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
-// checkExposure refuses what would let others in than the configuration means to. It comes after all options are set.
+// checkExposure refuses what would let others in than the configuration means to. It looks at what the file says, before weir adds users of its own. Accounts without
+// users tell nobody apart.
 //
 // Without a root token and without users nothing is checked, so every port must be on the loopback address. With a root
 // token and without users weir checks who connects, so nothing may go around that.
 func checkExposure(cfg conf.Config, o *server.Options) error {
 	switch {
-	case !cfg.Checked() && !needsPrivateAccount(o):
+	case !cfg.Checked() && !hasUsers(o):
 		return checkLoopback(cfg, o)
-	case cfg.Checked() && !needsPrivateAccount(o):
+	case cfg.Checked() && !hasUsers(o) && len(o.Accounts) == 0:
 		return checkNoWayAround(cfg, o)
 	}
 	return nil
@@ -46,6 +47,8 @@ func checkLoopback(cfg conf.Config, o *server.Options) error {
 	if !o.DontListen {
 		check("clients", o.Host, o.Port, false)
 	}
+	check("monitoring", o.HTTPHost, o.HTTPPort, false)
+	check("monitoring (https)", o.HTTPHost, o.HTTPSPort, false)
 	check("websocket", o.Websocket.Host, o.Websocket.Port, false)
 	check("mqtt", o.MQTT.Host, o.MQTT.Port, false)
 	check("leafnodes", o.LeafNode.Host, o.LeafNode.Port, leafUsers(&o.LeafNode) || verifies(o.LeafNode.TLSConfig))

@@ -99,8 +99,8 @@ func checkConflicts(cfg conf.Config, o *server.Options, dir string) error {
 		conflict("operator", "in operator (JWT) mode weir cannot make its private account; run a nats-server with this configuration and weir with external.url and external.creds of an account for it")
 	}
 	for _, a := range o.Accounts {
-		if a.Name == PrivateAccount {
-			conflict("accounts", "the account %s is weir's own, made by itself; rename the one in the file", PrivateAccount)
+		if a.Name == PrivateAccount || a.Name == clientsAccount {
+			conflict("accounts", "the account %s is weir's own, made by itself; rename the one in the file", a.Name)
 		}
 	}
 	return errors.Join(errs...)

@@ -77,20 +77,15 @@ func treeSize(dir string) (total int64, err error) {
 	return total, err
 }
 
-// checkMoved refuses a store directory whose records are in the other account: a broker that began without accounts and
-// has them now, or the other way round, would start empty.
-func checkMoved(dir, prefix, storage string) error {
-	other := PrivateAccount
-	if storage == PrivateAccount {
-		other = globalAccount
-	}
-	if hasStorage(streamsDir(dir, storage), prefix) || !hasStorage(streamsDir(dir, other), prefix) {
+// checkMoved refuses a store directory whose records are in the global account, where the storage was once: a broker on it would
+// start empty.
+func checkMoved(dir, prefix string) error {
+	if hasStorage(streamsDir(dir, PrivateAccount), prefix) || !hasStorage(streamsDir(dir, globalAccount), prefix) {
 		return nil
 	}
 	js := filepath.Join(dir, server.JetStreamStoreDir)
-	return fmt.Errorf("the store directory %q holds its records in the NATS account %s, but with this NATS configuration they belong in %s: "+
-		"accounts or authorization were switched on or off since; switch back, or move %q to %q (unless JetStream encrypts it) and start again",
-		dir, other, storage, filepath.Join(js, other), filepath.Join(js, storage))
+	return fmt.Errorf("the store directory %q holds its records in the NATS account %s, but they belong in %s: move %q to %q (unless JetStream encrypts it) and start again",
+		dir, globalAccount, PrivateAccount, filepath.Join(js, globalAccount), filepath.Join(js, PrivateAccount))
 }
 
 func hasStorage(dir, prefix string) bool {

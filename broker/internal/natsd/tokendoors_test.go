@@ -150,25 +150,25 @@ func (t *tokenDoors) accountNames() (names []string) {
 func TestOnlyTheBrokerEntersTheStorage(t *testing.T) {
 	b := startGuarded(t, listening(t.TempDir()))
 	e := b.st.(*Embedded)
-	for _, account := range []string{globalAccount, "$SYS", doorOf(globalAccount)} {
+	for _, account := range []string{PrivateAccount, "$SYS", doorOf(PrivateAccount)} {
 		if nc, err := nats.Connect(b.st.URL(), e.cred.login(account)); !errors.Is(err, nats.ErrAuthorization) {
 			nc.Close()
 			t.Errorf("the ticket to %s works over TCP: %v", account, err)
 		}
 	}
 	inProcess := stranger{addr: pipeAddr{}}
-	for _, secret := range []string{"", "." + globalAccount, e.cred.ticket[:8] + "." + globalAccount, "x." + globalAccount, testRoot} {
+	for _, secret := range []string{"", "." + PrivateAccount, e.cred.ticket[:8] + "." + PrivateAccount, "x." + PrivateAccount, testRoot} {
 		if account, ok := e.cred.own(inProcess, secret); ok {
 			t.Errorf("%q opens %s in process", secret, account)
 		}
 	}
-	if account, ok := e.cred.own(inProcess, e.cred.ticket+"."+globalAccount); !ok || account != globalAccount {
+	if account, ok := e.cred.own(inProcess, e.cred.ticket+"."+PrivateAccount); !ok || account != PrivateAccount {
 		t.Error("the broker itself does not get in")
 	}
 	if e.cred.Check(stranger{addr: &net.TCPAddr{}, opts: server.ClientOpts{Token: testRoot}, kind: server.LEAF}) {
 		t.Error("a leaf node got in")
 	}
-	if e.cred.Check(stranger{addr: pipeAddr{}, opts: server.ClientOpts{Token: e.cred.ticket + "." + globalAccount}}) {
+	if e.cred.Check(stranger{addr: pipeAddr{}, opts: server.ClientOpts{Token: e.cred.ticket + "." + PrivateAccount}}) {
 		t.Error("a connection that was not registered was let in")
 	}
 }
