@@ -257,11 +257,7 @@ func (c *catalog) remove(ctx context.Context, key string, revision uint64) error
 func (c *catalog) purge(ctx context.Context, key string, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
-	// As the bucket's Purge, which does not tell the revision.
-	m := nats.NewMsg(layout.CatalogSubjects(c.a.opts.Prefix) + key)
-	m.Header.Set("KV-Operation", "PURGE")
-	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
-	ack, err := c.a.js.PublishMsg(ctx, m, jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
+	ack, err := c.a.js.PublishMsg(ctx, c.deleteMarker(key), jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
 	if js.WrongSequence(err) {
 		return errConflict
 	}
@@ -275,32 +271,52 @@ func (c *catalog) purge(ctx context.Context, key string, revision uint64) error 
 	return nil
 }
 
-// catalogWindow is how many revisions of the catalog one step of removeStreams goes through.
-const catalogWindow = 20_000
+// markersAtOnce is how many entries removeStreams removes before it leaves the catalog to others for a moment.
+const markersAtOnce = 500
 
-// removeStreams removes the entries of all streams of a basin, in steps. The removal of the basin's own entry, which follows,
-// tells other servers and makes it durable.
-func (c *catalog) removeStreams(ctx context.Context, basin protocol.BasinName) error {
-	return c.a.unwatched(ctx, layout.Catalog(c.a.opts.Prefix), func() error { return c.removeInSteps(ctx, basin) })
-}
-
-func (c *catalog) removeInSteps(ctx context.Context, basin protocol.BasinName) error {
-	bucket := layout.Catalog(c.a.opts.Prefix)
-	filter := layout.CatalogSubjects(c.a.opts.Prefix) + "s." + string(basin) + ".>"
-	state, err := js.StreamState(ctx, c.a.manage, bucket)
-	if err != nil {
-		return err
-	}
-	if c.view.countStreams(basin) > purgeAtOnce {
-		for below := state.FirstSeq + catalogWindow; below <= state.LastSeq; below += catalogWindow {
-			began := time.Now()
-			if err := js.Purge(ctx, c.a.manage, bucket, filter, below); err != nil {
-				return err
+// removeStreams removes the entries of a basin's streams. The removal of the basin's own entry, which follows, makes it durable.
+//
+// Each gets a delete marker, although nobody needs to be told. JetStream drops the older values of a key without a note
+// of it, because they are above the key's limit. If the newest one were purged, a recovery from the blocks would find the one
+// before it below the limit again, and the stream would be back (docs/upstream, case limits).
+func (c *catalog) removeStreams(ctx context.Context, entries []*streamEntry) error {
+	for len(entries) > 0 {
+		began := time.Now()
+		part := entries[:min(len(entries), markersAtOnce)]
+		entries = entries[len(part):]
+		acks := make([]jetstream.PubAckFuture, 0, len(part))
+		for _, e := range part {
+			ack, err := c.a.js.PublishMsgAsync(c.deleteMarker(streamKey(e.ref())), jetstream.WithMsgTTL(deleteMarkerTTL))
+			if err != nil {
+				return fmt.Errorf("remove the catalog entry of %v: %w", e.ref(), err)
 			}
+			acks = append(acks, ack)
+		}
+		for _, ack := range acks {
+			select {
+			case ok := <-ack.Ok():
+				c.a.commit.WroteCatalog(ok.Sequence)
+			case err := <-ack.Err():
+				return fmt.Errorf("remove catalog entry %s: %w", ack.Msg().Subject, err)
+			case <-time.After(js.Timeout):
+				return fmt.Errorf("remove catalog entry %s: no answer", ack.Msg().Subject)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if len(entries) > 0 {
 			sleep(ctx, time.Since(began))
 		}
 	}
-	return js.Purge(ctx, c.a.manage, bucket, filter, 0)
+	return ctx.Err()
+}
+
+// deleteMarker is what the bucket's Purge writes, which does not tell the revision.
+func (c *catalog) deleteMarker(key string) *nats.Msg {
+	m := nats.NewMsg(layout.CatalogSubjects(c.a.opts.Prefix) + key)
+	m.Header.Set("KV-Operation", "PURGE")
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	return m
 }
 
 // refresh brings what another server wrote under key into the view, after a conflict.

@@ -177,7 +177,8 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 		return nil
 	}
 	streams := map[int][]layout.StreamID{} // by log
-	for _, e := range j.a.catalog.view.markPurging(name) {
+	entries := j.a.catalog.view.markPurging(name)
+	for _, e := range entries {
 		streams[e.Log()] = append(streams[e.Log()], e.ID)
 	}
 	if rec.hidden() {
@@ -222,7 +223,7 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 			return err
 		}
 	}
-	if err := j.a.catalog.removeStreams(ctx, name); err != nil {
+	if err := j.a.catalog.removeStreams(ctx, entries); err != nil {
 		return err
 	}
 	// Nothing can be opened in the basin until its entry is removed, and from then on a basin of the same name may come.

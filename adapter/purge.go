@@ -41,6 +41,9 @@ func (l *log) removing(ctx context.Context, covers func(newest string) bool, rem
 	if err != nil {
 		return err
 	}
+	if last == 0 {
+		return remove() // nothing was ever written
+	}
 	newest, err := js.LeaderGet(ctx, l.a.manage, l.name, js.Wanted{Seq: last})
 	var unreadable *js.HeaderError
 	switch {

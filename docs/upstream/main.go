@@ -30,6 +30,7 @@ func main() {
 		{"creation", "noauto_da_alloc", creation},
 		{"emptied", "", emptied},
 		{"failed-sync", "", failedSync},
+		{"limits", "", limits},
 	}
 	for _, c := range cases {
 		if len(os.Args) > 1 && os.Args[1] != c.name {
@@ -246,6 +247,40 @@ func failedSync(m *machine) error {
 		}
 	}
 	fmt.Printf("failed-sync: nothing was shown in %d attempts\n", attempts)
+	return nil
+}
+
+// limits: what goes because a subject is at its limit is not noted. When the newest message of the subject is purged, a
+// recovery from the blocks finds the one before it again.
+func limits(m *machine) error {
+	if err := m.start(server.Options{}); err != nil {
+		return err
+	}
+	s, err := m.js.CreateStream(m.ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"key", "other"}, MaxMsgsPerSubject: 1})
+	if err != nil {
+		return err
+	}
+	for _, subject := range []string{"other", "key", "key"} {
+		if err := m.publish(subject, 100); err != nil {
+			return err
+		}
+	}
+	if err := s.Purge(m.ctx, jetstream.WithPurgeSubject("key")); err != nil {
+		return err
+	}
+	m.stop()
+	if err := errors.Join(os.Remove(filepath.Join(m.streams(), "S", "msgs", "index.db")), m.start(server.Options{})); err != nil {
+		return err
+	}
+	if s, err = m.js.Stream(m.ctx, "S"); err != nil {
+		return err
+	}
+	old, err := s.GetLastMsgForSubject(m.ctx, "key")
+	if err != nil {
+		fmt.Println("limits: nothing came back")
+		return nil //nolint:nilerr // that is what it should say
+	}
+	fmt.Printf("limits: message 2 was replaced and message 3 purged; message %d is there\n", old.Sequence)
 	return nil
 }
 
