@@ -244,7 +244,7 @@ func (s *sequencer) redecide(ctx context.Context) error {
 			st.live.close(errStreamDeleted)
 		}
 	}
-	s.queue = append(again, s.queue...)
+	s.queue.pushFront(again)
 	return nil
 }
 

@@ -35,7 +35,7 @@ type sequencer struct {
 	prefix string                       // of chunk ids
 	in     inbox
 
-	queue        []*request // waiting for room in the pipeline
+	queue        fairQueue  // waiting for room in the pipeline
 	open         []*pending // chunks being filled in this turn, in order of publication
 	flight       []*pending // published and not durable, in order
 	storedCount  uint64     // chunks stored since the start; those at the head of flight are stored
@@ -109,7 +109,9 @@ func (s *sequencer) run(ctx context.Context) {
 			s.recover(ctx)
 			answered = time.Now()
 		}
-		s.queue = append(s.queue, got.requests...)
+		for _, r := range got.requests {
+			s.queue.push(r)
+		}
 		if s.failed != nil {
 			s.failAll()
 		}
@@ -128,29 +130,27 @@ func (s *sequencer) run(ctx context.Context) {
 }
 
 func (s *sequencer) idle() bool {
-	return len(s.flight) == 0 && len(s.queue) == 0 && s.in.waiting() == 0
+	return len(s.flight) == 0 && s.queue.len() == 0 && s.in.waiting() == 0
 }
 
-// admitAll sequences queued requests while the pipeline has room.
+// admitAll sequences queued requests, basins and streams in turn, while the pipeline has room.
 func (s *sequencer) admitAll() {
-	n, room := 0, s.sentBytes
+	if s.queue.len() == 0 {
+		return
+	}
+	room := s.sentBytes
 	now := millis(time.Now())
-	waiting := s.queue[:0]
-	for _, r := range s.queue {
+	s.queue.serve(func(r *request) (cost int, wait, full bool) {
 		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes {
-			break
+			return 0, false, true
 		}
-		n++
 		if s.mustWait(r) {
-			waiting = append(waiting, r)
-			continue
+			return 0, true, false
 		}
 		room += int(r.cost)
 		s.admit(r, now)
-	}
-	rest := len(waiting) + copy(s.queue[len(waiting):], s.queue[n:])
-	clear(s.queue[rest:])
-	s.queue = s.queue[:rest]
+		return int(r.cost), false, false
+	})
 }
 
 // mustWait reports whether a request has to wait until its stream's last chunk is stored, because it would need another
@@ -473,10 +473,9 @@ func (s *sequencer) failAll() {
 	}
 	s.flight = s.flight[:0]
 	clear(s.unanswered)
-	for _, r := range s.queue {
+	for _, r := range s.queue.takeAll() {
 		s.answer(r, protocol.AppendAck{}, err)
 	}
-	s.queue = s.queue[:0]
 }
 
 // dropChunk answers everything that hangs on a chunk with err, withheld rejections included (data plane 3.7).
@@ -503,8 +502,7 @@ func (s *sequencer) abandon() {
 		s.dropChunk(p, unknown)
 	}
 	s.flight = nil
-	for _, r := range append(s.queue, got.requests...) {
+	for _, r := range append(s.queue.takeAll(), got.requests...) {
 		s.answer(r, protocol.AppendAck{}, errDraining)
 	}
-	s.queue = nil
 }

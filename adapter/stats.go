@@ -51,7 +51,7 @@ type sequencerStats struct {
 }
 
 func (s *sequencer) show() {
-	s.stats.queued.Store(int64(len(s.queue)))
+	s.stats.queued.Store(int64(s.queue.len()))
 	s.stats.flights.Store(int64(len(s.flight)))
 }
 

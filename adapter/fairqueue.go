@@ -1,0 +1,176 @@
+package adapter
+
+import (
+	"slices"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Basins take turns, and within a basin its streams. A turn is over when it has taken so many metered bytes; what a request takes
+// beyond that is counted against the next turn. So neither a basin that appends as fast as it can, nor one with many streams or
+// large batches, keeps the others waiting for more than a turn of each.
+const (
+	basinTurn  = 256 << 10
+	streamTurn = 64 << 10
+	// requestCost is what a request counts for at least.
+	requestCost = 512
+)
+
+// fairQueue holds the requests that a sequencer has not decided yet. It keeps the order of each stream's. The zero value is
+// ready.
+type fairQueue struct {
+	basins map[protocol.BasinName]*basinQueue // those with requests
+	turns  []*basinQueue                      // the same, in the order of their turns
+	n      int
+	spare  *basinQueue // to be used again
+}
+
+// basinQueue is a basin with requests.
+type basinQueue struct {
+	name   protocol.BasinName
+	turns  []*stream // its streams with requests, in the order of their turns
+	credit int       // of its turn
+}
+
+// streamQueue is the part of a stream that the queue owns.
+type streamQueue struct {
+	requests []*request // those from head on
+	head     int
+	credit   int
+}
+
+func (w *streamQueue) empty() bool { return w.head == len(w.requests) }
+
+// pop drops the first request.
+func (w *streamQueue) pop() {
+	w.requests[w.head] = nil
+	if w.head++; !w.empty() {
+		return
+	}
+	w.requests, w.head = w.requests[:0], 0
+	if cap(w.requests) > 256 {
+		w.requests = nil
+	}
+}
+
+func (q *fairQueue) len() int { return q.n }
+
+// push adds a request behind those of its stream.
+func (q *fairQueue) push(r *request) {
+	st := r.st
+	if st.waiting.empty() {
+		q.enter(st)
+	}
+	st.waiting.requests = append(st.waiting.requests, r)
+	q.n++
+}
+
+// pushFront puts requests before all others of their streams, in their order.
+func (q *fairQueue) pushFront(requests []*request) {
+	for i := len(requests) - 1; i >= 0; i-- {
+		st := requests[i].st
+		w := &st.waiting
+		if w.empty() {
+			q.enter(st)
+		}
+		w.requests, w.head = slices.Insert(w.requests[w.head:], 0, requests[i]), 0
+		q.n++
+	}
+}
+
+func (q *fairQueue) enter(st *stream) {
+	b := q.basins[st.ref.Basin]
+	if b == nil {
+		if q.basins == nil {
+			q.basins = map[protocol.BasinName]*basinQueue{}
+		}
+		if b = q.spare; b == nil {
+			b = &basinQueue{}
+		}
+		q.spare = nil
+		b.name, b.credit = st.ref.Basin, 0
+		q.basins[b.name] = b
+		q.turns = append(q.turns, b)
+	}
+	st.waiting.credit = 0
+	b.turns = append(b.turns, st)
+}
+
+// serve takes requests in turn and hands them to take, which answers what a request has cost; wait says that the request must
+// stay, and those behind it in its stream with it. It ends when take says that there is no room, or when all are taken or
+// have to wait.
+func (q *fairQueue) serve(take func(*request) (cost int, wait, full bool)) {
+	var held []*stream // that have to wait
+	defer func() {
+		for _, st := range held {
+			q.enter(st)
+		}
+	}()
+	for len(q.turns) > 0 {
+		b := q.turns[0]
+		if b.credit <= 0 {
+			b.credit += basinTurn
+		}
+		for b.credit > 0 && len(b.turns) > 0 {
+			st := b.turns[0]
+			if st.waiting.credit <= 0 {
+				st.waiting.credit += streamTurn
+			}
+			wait, full := q.serveStream(b, st, take)
+			if full {
+				return
+			}
+			switch {
+			case wait:
+				held = append(held, st)
+				b.turns = shift(b.turns)
+			case st.waiting.empty():
+				b.turns = shift(b.turns)
+			case st.waiting.credit <= 0:
+				b.turns = append(shift(b.turns), st)
+			}
+		}
+		if len(b.turns) == 0 {
+			delete(q.basins, b.name)
+			q.turns = shift(q.turns)
+			q.spare = b
+		} else {
+			q.turns = append(shift(q.turns), b)
+		}
+	}
+}
+
+// serveStream is a stream's turn, as far as that of its basin goes.
+func (q *fairQueue) serveStream(b *basinQueue, st *stream, take func(*request) (cost int, wait, full bool)) (wait, full bool) {
+	w := &st.waiting
+	for !w.empty() && w.credit > 0 && b.credit > 0 {
+		cost, wait, full := take(w.requests[w.head])
+		if wait || full {
+			return wait, full
+		}
+		w.pop()
+		q.n--
+		cost = max(cost, requestCost)
+		w.credit -= cost
+		b.credit -= cost
+	}
+	return false, false
+}
+
+// takeAll empties the queue.
+func (q *fairQueue) takeAll() (all []*request) {
+	q.serve(func(r *request) (int, bool, bool) {
+		all = append(all, r)
+		return 0, false, false
+	})
+	return all
+}
+
+// shift drops the first element, and lets its memory go.
+func shift[T any](s []*T) []*T {
+	s[0] = nil
+	if len(s) == 1 {
+		return s[:0]
+	}
+	return s[1:]
+}

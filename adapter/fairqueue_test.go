@@ -1,0 +1,155 @@
+package adapter
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+func queuedStream(basin, name string) *stream {
+	return &stream{ref: protocol.StreamRef{Basin: protocol.BasinName(basin), Stream: protocol.StreamName(name)}}
+}
+
+// order serves a queue until so many requests are taken, and returns the basins of them.
+func order(q *fairQueue, n int) (basins []string) {
+	q.serve(func(r *request) (int, bool, bool) {
+		if len(basins) == n {
+			return 0, false, true
+		}
+		basins = append(basins, string(r.st.ref.Basin))
+		return int(r.cost), false, false
+	})
+	return basins
+}
+
+// A basin with thousands of requests, many streams or large ones does not keep another one's request waiting for more than a turn.
+func TestBasinsTakeTurns(t *testing.T) {
+	for name, load := range map[string]struct {
+		streams, requests int
+		cost              int64
+	}{"small requests": {1, 10_000, 100}, "many streams": {1000, 10, 100}, "large batches": {4, 50, 1 << 20}} {
+		t.Run(name, func(t *testing.T) {
+			var q fairQueue
+			for i := range load.streams {
+				st := queuedStream("busy-basin", fmt.Sprint(i))
+				for range load.requests {
+					q.push(&request{st: st, cost: load.cost})
+				}
+			}
+			order(&q, 3) // it is in the middle of a turn
+			q.push(&request{st: queuedStream("quiet-basin", "s"), cost: 100})
+			bytes := int64(0)
+			q.serve(func(r *request) (int, bool, bool) {
+				if r.st.ref.Basin == "quiet-basin" {
+					return 0, false, true
+				}
+				bytes += max(r.cost, requestCost)
+				return int(r.cost), false, false
+			})
+			if bytes > basinTurn+1<<20 {
+				t.Fatalf("%d bytes went before it", bytes)
+			}
+		})
+	}
+}
+
+// Within a basin a stream with large batches does not keep another stream waiting.
+func TestStreamsTakeTurns(t *testing.T) {
+	var q fairQueue
+	large, small := queuedStream("test-basin", "large"), queuedStream("test-basin", "small")
+	for range 100 {
+		q.push(&request{st: large, cost: 1 << 20})
+	}
+	q.push(&request{st: small, cost: 100})
+	before := 0
+	q.serve(func(r *request) (int, bool, bool) {
+		if r.st == small {
+			return 0, false, true
+		}
+		before++
+		return int(r.cost), false, false
+	})
+	if before > 1 {
+		t.Fatalf("%d batches went before it", before)
+	}
+}
+
+// Whatever is pushed, put back, held back and taken at random: each stream's requests come in their order, none is lost and none
+// comes twice.
+func TestFairQueueKeepsTheOrderOfStreams(t *testing.T) {
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		var q fairQueue
+		var streams []*stream
+		for i := range 12 {
+			streams = append(streams, queuedStream(fmt.Sprint("basin-", i%4), fmt.Sprint(i)))
+		}
+		pushed, taken := map[*stream]uint64{}, map[*stream]uint64{}
+		for range 500 {
+			for range rng.IntN(20) {
+				st := streams[rng.IntN(len(streams))]
+				q.push(&request{st: st, next: pushed[st], cost: int64(rng.IntN(200_000))})
+				pushed[st]++
+			}
+			var back []*request
+			room := rng.IntN(15)
+			q.serve(func(r *request) (int, bool, bool) {
+				if room == 0 {
+					return 0, false, true
+				}
+				if rng.IntN(8) == 0 {
+					return 0, true, false
+				}
+				room--
+				if r.next != taken[r.st] {
+					t.Fatalf("seed %d: request %d of a stream came, want %d", seed, r.next, taken[r.st])
+				}
+				taken[r.st]++
+				back = append(back, r)
+				return int(r.cost), false, false
+			})
+			if rng.IntN(5) == 0 { // as when another server's write makes them be decided again
+				for _, r := range back {
+					taken[r.st] = min(taken[r.st], r.next)
+				}
+				q.pushFront(back)
+			}
+		}
+		for _, r := range q.takeAll() {
+			if r.next != taken[r.st] {
+				t.Fatalf("seed %d: request %d of a stream is left, want %d", seed, r.next, taken[r.st])
+			}
+			taken[r.st]++
+		}
+		for _, st := range streams {
+			if taken[st] != pushed[st] {
+				t.Fatalf("seed %d: %d of %d requests came", seed, taken[st], pushed[st])
+			}
+		}
+		if q.len() != 0 || len(q.basins) != 0 || len(q.turns) != 0 {
+			t.Fatalf("seed %d: %d requests, %d basins and %d turns are left", seed, q.len(), len(q.basins), len(q.turns))
+		}
+	}
+}
+
+// go test -run '^$' -bench FairQueue ./adapter -benchmem -count 10 | benchstat -
+func BenchmarkFairQueue(b *testing.B) {
+	for _, streams := range []int{1, 64} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			var q fairQueue
+			requests := make([]*request, streams)
+			for i := range requests {
+				requests[i] = &request{st: queuedStream("test-basin", fmt.Sprint(i)), cost: 200}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, r := range requests {
+					q.push(r)
+				}
+				q.serve(func(r *request) (int, bool, bool) { return int(r.cost), false, false })
+			}
+		})
+	}
+}
