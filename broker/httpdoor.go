@@ -65,6 +65,14 @@ func (d *httpDoor) listen(ctx context.Context, cfg conf.HTTP, log *slog.Logger, 
 	return nil
 }
 
+// connections is how many connections are open; 0 if it does not listen.
+func (d *httpDoor) connections() int {
+	if d.ln == nil {
+		return 0
+	}
+	return d.ln.Connections()
+}
+
 // farewell is how long clients get to notice that they are to leave: a round trip, and for those that send all the time
 // the next answer.
 const farewell = 500 * time.Millisecond

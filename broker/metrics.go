@@ -45,7 +45,7 @@ var looked = []string{
 	"weir_catalog_basins", "weir_catalog_streams", "weir_catalog_access_tokens", "weir_logs_open", "weir_streams_loaded",
 	"weir_stored_bytes", "weir_jetstream_up", "weir_jetstream_store_bytes", "weir_jetstream_memory_bytes", "weir_jetstream_streams",
 	"weir_jetstream_api_requests_total", "weir_jetstream_api_errors_total", "weir_store_limit_bytes", "weir_disk_free_bytes",
-	"weir_store_failed", "weir_usage_write_failures_total", "weir_uptime_seconds",
+	"weir_store_failed", "weir_usage_write_failures_total", "weir_uptime_seconds", "weir_http_connections", "weir_nats_connections",
 }
 
 // lookTimeout bounds how long JetStream may take to say how it is.
@@ -60,6 +60,10 @@ func (b *Broker) showMetrics(m *metrics) {
 		show("weir_store_failed", flag(b.health() != nil))
 		show("weir_usage_write_failures_total", float64(b.meter.Failures()))
 		show("weir_uptime_seconds", time.Since(began).Seconds())
+		show("weir_http_connections", float64(b.http.connections()))
+		if n, ok := b.st.Connections(); ok {
+			show("weir_nats_connections", float64(n))
+		}
 	})
 }
 

@@ -75,6 +75,13 @@ func (l *Listener) open() ([]*conn, <-chan struct{}) {
 	return all, l.left
 }
 
+// Connections is how many connections are open.
+func (l *Listener) Connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
 // GoAway tells the clients of HTTP/2 to open no further stream. It does not wait for them.
 func (l *Listener) GoAway() {
 	all, _ := l.open()

@@ -82,6 +82,8 @@ var Table = []Definition{
 
 	{"weir_http_requests_total", Counter, "HTTP requests and sessions that ended, by route and status.", []string{"route", "status"}, nil},
 	{"weir_http_request_seconds", Histogram, "Time from the head of a unary request to the end of its answer.", []string{"route"}, httpSeconds},
+	{"weir_http_connections", Gauge, "Connections of HTTP clients that are open.", nil, nil},
+	{"weir_nats_connections", Gauge, "Client connections of the embedded NATS server, the broker's own among them.", nil, nil},
 	{"weir_http_sessions", Gauge, "Sessions over HTTP that are open, by kind.", []string{"kind"}, nil},
 	{"weir_http_sent_bytes_total", Counter, "Bytes of the bodies of answers over HTTP.", nil, nil},
 }

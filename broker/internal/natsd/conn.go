@@ -25,6 +25,8 @@ type Store interface {
 	Dir() string
 	// Limit is how many bytes JetStream may store; ok tells whether it is known.
 	Limit() (bytes int64, ok bool)
+	// Connections is how many client connections the server has, the broker's own among them; ok tells whether it is known.
+	Connections() (n int, ok bool)
 	// URL is where clients connect, "" if they cannot.
 	URL() string
 	// CheckLogs fails if JetStream has lost a log; needed tells which the catalog needs.

@@ -390,6 +390,9 @@ func (e *Embedded) Limit() (bytes int64, ok bool) {
 	return c.MaxStore, true
 }
 
+// Connections is how many client connections the server has, the broker's own among them.
+func (e *Embedded) Connections() (n int, ok bool) { return e.srv.NumClients(), true }
+
 // Reload reads the NATS configuration again and applies what the server can change while it runs.
 func (e *Embedded) Reload() error {
 	e.mu.Lock()

@@ -119,6 +119,9 @@ func (x *external) Stop(context.Context) error { return nil }
 // Limit is not known: it is that of another process.
 func (x *external) Limit() (int64, bool) { return 0, false }
 
+// Connections is not known: the server's clients are not this broker's.
+func (x *external) Connections() (int, bool) { return 0, false }
+
 // CheckLogs finds nothing wrong: the files are not here.
 func (x *external) CheckLogs(func(string) bool) error { return nil }
 

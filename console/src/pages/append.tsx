@@ -11,7 +11,7 @@ import { wholeNumber } from "../lib/start";
 import type { StreamView } from "../lib/streamview";
 import { Button, Choice, Failed, Field, Link, Notice, TextField } from "../ui/kit";
 import { parseBatch } from "../lib/batch";
-import type { Fencing } from "./stream";
+import { type Fencing, probing } from "./stream";
 
 type Encoding = "text" | "base64" | "hex";
 
@@ -171,7 +171,7 @@ export function Append({
 					<div class="field">
 						<TextField label="Fencing token" mono placeholder="no condition" value={token} onValue={setToken} error={wrong.token} hint="Refuse unless it is the one in force" />
 						{held && (
-							<Button kind="ghost" onClick={() => setToken(fencing.token)}>
+							<Button kind="ghost" title={probing} onClick={() => setToken(fencing.token)}>
 								Use the one in force
 							</Button>
 						)}

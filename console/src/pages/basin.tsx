@@ -35,10 +35,11 @@ export function BasinPage({ basin }: { basin: string }) {
 		<>
 			<Crumbs basin={basin} prefix={tab === "streams" ? prefix : ""} />
 			<div class="page-head">
-				<div>
+				<div class="title">
 					<h1>
-						<Name text={basin} /> <Copy text={basin} label="Copy the name" />
+						<Name text={basin} />
 					</h1>
+					<Copy text={basin} label="Copy the name" />
 				</div>
 				<div class="actions">
 					<Snippets route={{ page: "basin", basin }} tab={tab} />

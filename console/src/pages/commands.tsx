@@ -12,7 +12,7 @@ import { wholeNumber } from "../lib/start";
 import type { StreamView } from "../lib/streamview";
 import { Button, Dialog, Failed, Name, TextField } from "../ui/kit";
 import { Acknowledged } from "./append";
-import type { Fencing } from "./stream";
+import { type Fencing, probing } from "./stream";
 
 type Props = { basin: string; stream: string; view: StreamView; fencing: Fencing | undefined; onDone: () => void };
 
@@ -144,6 +144,7 @@ function Fence(props: Props) {
 					"The token in force is not known."
 				)}
 			</p>
+			<p class="hint">{probing}</p>
 			<TextField
 				label="New fencing token"
 				mono

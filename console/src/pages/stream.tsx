@@ -20,6 +20,10 @@ import { DeleteStream } from "./streamdelete";
 import { StreamConfigPage } from "./streamconfig";
 import { StreamUsage } from "./usage";
 
+/** How the token is found out, for who wonders. */
+export const probing =
+	"The API tells the fencing token only to an append with another one. The console sends one that cannot succeed: nothing is stored, and it counts as a failed append in the metrics.";
+
 export type Fencing = { kind: "unknown" } | { kind: "none" } | { kind: "set"; token: string };
 
 const lookEvery = 3000;
@@ -108,8 +112,10 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 	const [asked, ask] = useState(0);
 	const mayAppend = allows("append", names);
 	const wantsKey = view.error?.code === "bad_header" || (Boolean(info.data?.cipher) && key === undefined);
-	// Asked for only where the stream is known to be there: an append could create it.
-	const known = config.data !== undefined && !wantsKey;
+	// Looking at a stream tries no append. Who is about to append, trim or fence wants to know; others ask. Only where the
+	// stream is known to be there: an append could create it.
+	const wanted = asked > 0 || tab === "append" || tab === "commands";
+	const known = wanted && config.data !== undefined && !wantsKey;
 	const fencing = useLoad<Fencing>(
 		async (signal) => (known && mayAppend ? await fencingToken(basin, stream, key, signal) : { kind: "unknown" }),
 		[basin, stream, known, mayAppend, asked],
@@ -154,10 +160,11 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 		<>
 			<Crumbs basin={basin} stream={stream} />
 			<div class="page-head">
-				<div>
+				<div class="title">
 					<h1>
-						<Name text={stream} /> <Copy text={stream} label="Copy the name" />
+						<Name text={stream} />
 					</h1>
+					<Copy text={stream} label="Copy the name" />
 				</div>
 				<div class="actions">
 					{key !== undefined && (
@@ -193,7 +200,22 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 					<dt>Fencing token</dt>
 					<dd>
 						{fencing.data?.kind === "set" ? <Name text={fencing.data.token} /> : fencing.data?.kind === "none" ? "not set" : "–"}
-						<small>{fencing.data?.kind === "set" ? "set" : fencing.data?.kind === "none" ? "anybody may append" : mayAppend ? " " : "told to writers only"}</small>
+						<small>
+							{fencing.data?.kind === "set" ? (
+								"set"
+							) : fencing.data?.kind === "none" ? (
+								"no token is needed"
+							) : !mayAppend ? (
+								"told to writers only"
+							) : (
+								!wanted &&
+								!wantsKey && (
+									<button type="button" class="ask" title={probing} onClick={() => ask((n) => n + 1)}>
+										find out
+									</button>
+								)
+							)}
+						</small>
 					</dd>
 				</div>
 				<div>

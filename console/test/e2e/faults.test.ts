@@ -45,7 +45,7 @@ test("an append without an answer is not called failed", async () => {
 	await basin.streams.create({ stream: "s" });
 	const page = await t.open(streamPath(basin.name, "s", { tab: "append" }));
 	await page.getByLabel("Body").fill("uncertain");
-	await page.getByText("anybody may append").waitFor();
+	await page.getByText("no token is needed").waitFor();
 	await t.broker().kill();
 	await page.getByRole("button", { name: "Append the record" }).click();
 	await page.getByText("Whether the records are stored is not known.").waitFor();

@@ -124,7 +124,7 @@ test("trim and fence say what they will do, and do it", async () => {
 	const stream = t.s2().basin(basin).stream("s");
 	await stream.append(texts("a", "b", "c", "d"));
 	const page = await t.open(`/dashboard/basins/${basin}/stream?name=s&tab=commands`);
-	await page.getByText("anybody may append").waitFor();
+	await page.getByText("no token is needed").waitFor();
 	await page.getByLabel("Trim all records below").fill("3");
 	await page.getByText("3 of 4 records will go: 0 to 2.").waitFor();
 	await page.getByRole("button", { name: "Trim…" }).click();
