@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,6 +39,9 @@ type Class struct {
 
 // place chooses the log of a new stream of a basin.
 func (a *Adapter) place(b *basinRecord, class protocol.StorageClass, id layout.StreamID) layout.Log {
+	if !slices.Contains(protocol.StorageClasses(), class) {
+		class = protocol.DefaultStreamConfig.StorageClass // the configuration cannot name it
+	}
 	l := layout.Log{Class: class}
 	logs := cmp.Or(a.opts.Classes[class].Logs, a.opts.Logs)
 	if b.DedicatedLogs > 0 {

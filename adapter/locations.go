@@ -35,7 +35,8 @@ func (a *Adapter) ListLocations(context.Context) ([]protocol.LocationInfo, error
 
 // locationInfo describes a configured location: private, because only this deployment has it.
 func locationInfo(name protocol.LocationName) protocol.LocationInfo {
-	return protocol.LocationInfo{Name: name, IsPrivate: true}
+	return protocol.LocationInfo{Name: name, IsPrivate: true, StorageClasses: protocol.StorageClasses(),
+		DefaultStorageClass: protocol.DefaultStreamConfig.StorageClass}
 }
 
 // DefaultLocation returns the location of basins whose request names none.

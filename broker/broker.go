@@ -257,7 +257,7 @@ func (b *Broker) Reload() error {
 }
 
 // minDrain is what requests under way get to finish where clients get no lame duck time.
-const minDrain = time.Second
+const minDrain = 2 * time.Second
 
 // Close stops the broker in order: the doors refuse new requests, sessions end with server_draining, appends that were
 // taken are finished and answered, clients of the embedded server are told to move to another one and then cut off, and

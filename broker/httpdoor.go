@@ -77,6 +77,15 @@ func (d *httpDoor) connections() int {
 // the next answer.
 const farewell = 500 * time.Millisecond
 
+// moment is what is left of the farewell that began then: at most an eighth of the time that the stop has.
+func moment(ctx context.Context, began time.Time) time.Duration {
+	length := farewell
+	if deadline, ok := ctx.Deadline(); ok {
+		length = min(length, deadline.Sub(began)/8)
+	}
+	return length - time.Since(began)
+}
+
 // close closes the port, refuses new requests on the connections that are there, ends sessions with server_draining and
 // lets requests under way finish until ctx ends. Connections are told to leave and get a moment for it: the server would
 // drop requests that it reads after Shutdown.
@@ -91,7 +100,7 @@ func (d *httpDoor) close(ctx context.Context) error {
 	<-d.served       //nolint:errcheck // the port is closed on purpose
 	d.ln.GoAway()
 	err := d.handler.Close(ctx)
-	d.ln.Leave(ctx, farewell-time.Since(began))
+	d.ln.Leave(ctx, moment(ctx, began))
 	err = errors.Join(err, d.srv.Shutdown(ctx))
 	if err != nil {
 		err = errors.Join(err, d.srv.Close())

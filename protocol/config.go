@@ -1,6 +1,9 @@
 package protocol
 
-// StorageClass is recorded and echoed; deployments may map it to replicas and durability.
+import "fmt"
+
+// StorageClass is recorded and echoed. The broker's configuration gives two of them replicas, compression, durability and
+// logs of their own; all others are stored as the default one. Make one with [ParseStorageClass].
 type StorageClass string
 
 // The storage classes.
@@ -8,6 +11,27 @@ const (
 	StorageStandard StorageClass = "standard"
 	StorageExpress  StorageClass = "express"
 )
+
+// StorageClasses are the storage classes that a broker can tell apart, the default one first.
+func StorageClasses() []StorageClass { return []StorageClass{StorageExpress, StorageStandard} }
+
+// ParseStorageClass takes any word of the form [a-z][a-z0-9-]*, as S2 does, of at most 64 bytes. The error is a
+// [*NameError].
+func ParseStorageClass(s string) (StorageClass, error) {
+	if len(s) > MaxStorageClassBytes {
+		return "", &NameError{"storage class", fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), MaxStorageClassBytes)}
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (i == 0 || c != '-' && (c < '0' || c > '9')) {
+			return "", &NameError{"storage class", "must be a lowercase letter followed by lowercase letters, digits and hyphens"}
+		}
+	}
+	if s == "" {
+		return "", &NameError{"storage class", "is empty"}
+	}
+	return StorageClass(s), nil
+}
 
 // TimestampingMode says which timestamp a record gets (data plane 3.3).
 type TimestampingMode string

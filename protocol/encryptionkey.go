@@ -42,10 +42,11 @@ func (k EncryptionKey) IsZero() bool { return k.text == "" }
 // Reveal returns the text of the key, to be sent.
 func (k EncryptionKey) Reveal() string { return k.text }
 
-// Resolve returns the bytes of the key for an encrypted stream. The errors have code bad_header (data plane 7.2).
-func (k EncryptionKey) Resolve() (key [EncryptionKeyBytes]byte, err error) {
+// Resolve returns the bytes of the key for a stream that is encrypted with the cipher. The errors have code bad_header
+// (data plane 7.2).
+func (k EncryptionKey) Resolve(cipher Cipher) (key [EncryptionKeyBytes]byte, err error) {
 	if k.IsZero() {
-		return key, Errorf(CodeBadHeader, "s2-encryption-key: missing encryption key: the stream is encrypted")
+		return key, Errorf(CodeBadHeader, "missing encryption key for stream cipher '%s' (s2-encryption-key)", cipher)
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(k.text)
 	if err != nil {

@@ -4,10 +4,21 @@ import "strconv"
 
 // The closed sets of strings in configurations (control plane 2.3, 2.5).
 var (
-	readStorageClass     = enum(StorageStandard, StorageExpress)
 	readTimestampingMode = enum(TimestampClientPrefer, TimestampClientRequire, TimestampArrival)
 	readCipher           = enum(CipherAEGIS256, CipherAES256GCM)
 )
+
+func readStorageClass(r *jsonReader) (StorageClass, error) {
+	s, err := r.string()
+	if err != nil {
+		return "", err
+	}
+	class, err := ParseStorageClass(s)
+	if err != nil {
+		return "", r.bad("%q: %v", Clip(s), err)
+	}
+	return class, nil
+}
 
 // value adapts a [jsonReadable] to the readers of optional and into.
 func value[T any, P interface {

@@ -22,6 +22,7 @@ const (
 	// MaxAccessTokenIDBytes bounds the id of an access token; it has at least one byte.
 	MaxAccessTokenIDBytes = 96
 	// MaxLocationNameBytes bounds a location name; it has at least one byte.
+	MaxStorageClassBytes = 64 // weir's own: S2 bounds the request alone
 	MaxLocationNameBytes = 64
 	// MaxRequestTokenBytes bounds the idempotency token of a create request.
 	MaxRequestTokenBytes = 36

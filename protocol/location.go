@@ -11,8 +11,14 @@ type LocationName string
 
 // LocationInfo describes a location (control plane section 7).
 type LocationInfo struct {
-	Name      LocationName
+	// Name is the location's name.
+	Name LocationName
+	// IsPrivate says that only this account has the location; all of weir's are.
 	IsPrivate bool
+	// StorageClasses are those that the location tells apart; none from a server that does not say.
+	StorageClasses []StorageClass
+	// DefaultStorageClass is that of streams whose configuration names none; "" from a server that does not say.
+	DefaultStorageClass StorageClass
 }
 
 // ParseLocationName checks s against the rules of control plane 1.1. The error is a [*NameError].
@@ -35,7 +41,7 @@ const DefaultLocationName LocationName = "local"
 // Locations is a list of locations; in JSON it is a bare array.
 type Locations []LocationInfo
 
-// readJSON reads {"name", "is_private"}; both are required.
+// readJSON reads {"name", "is_private", "storage_classes", "default_storage_class"}; the first two are required.
 func (l *LocationInfo) readJSON(r *jsonReader) error {
 	*l = LocationInfo{}
 	hasPrivate := false
@@ -46,6 +52,14 @@ func (l *LocationInfo) readJSON(r *jsonReader) error {
 		case "is_private":
 			hasPrivate = true
 			return into(r, &l.IsPrivate, (*jsonReader).bool)
+		case "storage_classes":
+			return r.array(func(int) error {
+				class, err := readStorageClass(r)
+				l.StorageClasses = append(l.StorageClasses, class)
+				return err
+			})
+		case "default_storage_class":
+			return into(r, &l.DefaultStorageClass, readStorageClass)
 		}
 		return r.skip()
 	})
@@ -57,10 +71,24 @@ func (l *LocationInfo) readJSON(r *jsonReader) error {
 
 func (l LocationInfo) appendJSON(dst []byte) []byte {
 	dst = appendJSONText(append(dst, `{"name":`...), l.Name)
-	return append(strconv.AppendBool(append(dst, `,"is_private":`...), l.IsPrivate), '}')
+	dst = strconv.AppendBool(append(dst, `,"is_private":`...), l.IsPrivate)
+	if len(l.StorageClasses) > 0 {
+		dst = append(dst, `,"storage_classes":[`...)
+		for i, class := range l.StorageClasses {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendJSONText(dst, class)
+		}
+		dst = append(dst, ']')
+	}
+	if l.DefaultStorageClass != "" {
+		dst = appendJSONText(append(dst, `,"default_storage_class":`...), l.DefaultStorageClass)
+	}
+	return append(dst, '}')
 }
 
-// MarshalJSON gives {"name": name, "is_private": bool}.
+// MarshalJSON gives {"name", "is_private"}, and the storage classes if they are known.
 func (l LocationInfo) MarshalJSON() ([]byte, error) { return l.appendJSON(nil), nil }
 
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.

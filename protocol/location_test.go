@@ -10,6 +10,8 @@ import (
 
 func TestLocationsJSON(t *testing.T) {
 	sameJSON(t, protocol.LocationInfo{Name: "aws:us-east-1"}, `{"name":"aws:us-east-1","is_private":false}`)
+	sameJSON(t, protocol.LocationInfo{Name: "local", StorageClasses: protocol.StorageClasses(), DefaultStorageClass: "express"},
+		`{"name":"local","is_private":false,"storage_classes":["express","standard"],"default_storage_class":"express"}`)
 	sameJSON(t, protocol.Locations(nil), `[]`)
 	all := protocol.Locations{{Name: "local", IsPrivate: true}, {Name: "Other.1"}}
 	sameJSON(t, all, `[{"name":"local","is_private":true},{"name":"Other.1","is_private":false}]`)

@@ -11,7 +11,8 @@ import (
 var memLocations = []protocol.LocationName{"local", "test:Other.1"}
 
 func memLocation(name protocol.LocationName) protocol.LocationInfo {
-	return protocol.LocationInfo{Name: name, IsPrivate: true}
+	return protocol.LocationInfo{Name: name, IsPrivate: true, StorageClasses: protocol.StorageClasses(),
+		DefaultStorageClass: protocol.StorageExpress}
 }
 
 func memNoLocation(name protocol.LocationName) error {

@@ -58,7 +58,7 @@ func (s *memStream) resolve(opts []protocol.RecordOption) (key [protocol.Encrypt
 	if s.info.Cipher == protocol.CipherNone {
 		return key, nil
 	}
-	return protocol.MakeRecordOptions(opts...).EncryptionKey.Resolve()
+	return protocol.MakeRecordOptions(opts...).EncryptionKey.Resolve(s.info.Cipher)
 }
 
 // decipher fails if the key is not that of all the records but commands (data plane 7.4).

@@ -32,7 +32,11 @@ func (p *parser) streamConfig(l *layer) error {
 		switch field {
 		case "storage_class":
 			return p.orNull(func() error {
-				return p.text(optional(&l.config.StorageClass, protocol.StorageStandard, protocol.StorageExpress))
+				return p.text(func(s string) error {
+					class, err := protocol.ParseStorageClass(s)
+					l.config.StorageClass = &class
+					return err
+				})
 			})
 		case "retention_policy":
 			return p.orNull(func() error { return p.text(l.retention) })

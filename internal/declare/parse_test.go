@@ -127,7 +127,7 @@ var badFiles = map[string][]string{
 	"unknown_in_timestamping":    {"basins[0].config.default_stream_config.timestamping.capped: there is no such field"},
 	"unknown_in_delete_on_empty": {"basins[0].config.default_stream_config.delete_on_empty.min_age_secs: there is no such field"},
 
-	"storage_class":    {`basins[0].config.default_stream_config.storage_class: unknown value "Express", want one of ["standard" "express"]`},
+	"storage_class":    {`basins[0].config.default_stream_config.storage_class: invalid storage class: must be a lowercase letter followed by lowercase letters, digits and hyphens`},
 	"cipher":           {`basins[0].config.stream_cipher: unknown value "none", want one of ["aegis-256" "aes-256-gcm"]`},
 	"mode":             {`basins[0].streams[0].config.timestamping.mode: unknown value "server", want one of ["client-prefer" "client-require" "arrival"]`},
 	"flag_text":        {"basins[0].config.create_stream_on_read: true or false is needed here, not a string"},

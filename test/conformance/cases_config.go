@@ -49,11 +49,12 @@ var mergeCases = []Case{
 		b := e.Basin()
 		for i, opt := range []StreamOption{
 			retain(age(time.Second)), retain(age(24 * time.Hour)), retain(protocol.RetentionPolicy{AgeSecs: ^uint64(0)}),
-			retain(forever), class(standard), class(express), clientPrefer, clientRequire, arrival,
+			retain(forever), class(standard), class(express), class("glacier"), class("a-1"), clientPrefer, clientRequire, arrival,
 			uncapped(true), uncapped(false), minAge(0), minAge(60), minAge(3600),
 		} {
 			s := b.Stream(protocol.StreamName([]byte{'a' + byte(i)}), opt)
 			equal(t, "config", s.Config(), resolved(opt))
+			s.AppendRange(0, 1, stamped(1000)) // whatever its class, it can be used
 			d := e.Basin(defaulting(opt))
 			equal(t, "basin config kept", d.Config().Equal(basinConfig(defaulting(opt))), true)
 		}

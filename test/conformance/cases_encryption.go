@@ -39,7 +39,7 @@ var encryptionCases = []Case{
 	}},
 	{Row: "A.15/287", Name: "no key on an encrypted stream", Run: func(t *testing.T, e *Env) {
 		for _, c := range ciphers {
-			e.encrypted(c).keyless().refusesKey("missing encryption key")
+			e.encrypted(c).keyless().refusesKey("missing encryption key for stream cipher '" + string(c) + "'")
 		}
 	}},
 	{Row: "A.15/288,289", Name: "a key that is none, on an encrypted stream", Run: func(t *testing.T, e *Env) {

@@ -28,7 +28,7 @@ var webConfigCases = []WebCase{
 		for _, config := range []string{`{"retention_policy":{"age":-1}}`, `{"retention_policy":{"age":1.5}}`, `{"retention_policy":{"age":"60"}}`,
 			`{"retention_policy":{}}`, `{"retention_policy":{"age":1,"infinite":{}}}`, `{"retention_policy":{"forever":{}}}`,
 			`{"retention_policy":"infinite"}`, `{"retention_policy":{"infinite":null}}`, `{"retention_policy":{"age":18446744073709551616}}`,
-			`{"storage_class":"STANDARD"}`, `{"storage_class":"glacier"}`, `{"storage_class":1}`, `{"timestamping":{"mode":"server"}}`,
+			`{"storage_class":"STANDARD"}`, `{"storage_class":""}`, `{"storage_class":"1a"}`, `{"storage_class":"-a"}`, `{"storage_class":"a_b"}`, `{"storage_class":"a b"}`, `{"storage_class":1}`, `{"timestamping":{"mode":"server"}}`,
 			`{"timestamping":{"uncapped":"yes"}}`, `{"timestamping":[]}`, `{"delete_on_empty":{"min_age_secs":null}}`,
 			`{"delete_on_empty":{"min_age_secs":-1}}`, `{"storage_class":"express","storage_class":"express"}`, `[]`, `"x"`, `1`, `{`} {
 			e.ask("PUT", "/v1/streams/new", config, b.in(), jsonBody).fails(protocol.CodeBadJSON)

@@ -15,7 +15,7 @@ var webLocationCases = []WebCase{
 		e.must(json.Unmarshal(e.get("/v1/locations").ok().Body, &all), "decode the locations")
 		equal(t, "there are some", len(all) > 0, true)
 		for _, l := range all {
-			info := e.members(l, "name", "is_private")
+			info := e.members(l, "name", "is_private", "storage_classes", "default_storage_class")
 			if name, _ := info["name"].(string); name == "" {
 				t.Fatalf("%s has no name", l)
 			}
@@ -32,7 +32,7 @@ var webLocationCases = []WebCase{
 	}},
 	{Row: "cp A.22/409", Name: "the default is set with a bare string", Run: func(t *testing.T, e *WebEnv) {
 		current := e.get("/v1/locations/default").ok()
-		name := e.members(current.Body, "name", "is_private")["name"]
+		name := e.members(current.Body, "name", "is_private", "storage_classes", "default_storage_class")["name"]
 		e.ask("PUT", "/v1/locations/default", fmt.Sprintf("%q", name), jsonBody).ok().says(string(current.Body))
 		e.ask("PUT", "/v1/locations/default", `"nowhere"`, jsonBody).fails(protocol.CodeInvalid)
 	}},

@@ -53,7 +53,7 @@ type Cipher struct {
 
 // New resolves the key for a stream. The error has code bad_header.
 func New(c protocol.Cipher, key protocol.EncryptionKey, ref protocol.StreamRef) (*Cipher, error) {
-	raw, err := key.Resolve()
+	raw, err := key.Resolve(c)
 	if err != nil {
 		return nil, err
 	}

@@ -190,7 +190,7 @@ func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlag
 		if a.json {
 			return a.printJSON(ack)
 		}
-		a.note("appended %s // %s", what, records.Position(ack.Start))
+		a.note("appended %s at %s // tail: %s", what, records.Position(ack.Start), records.Position(ack.Tail))
 		return nil
 	}, nil
 }

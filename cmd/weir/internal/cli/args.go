@@ -160,6 +160,13 @@ func enumFlag[T ~string](fs *pflag.FlagSet, name, short, help string, allowed ..
 	return o
 }
 
+// storageClassFlag adds the flag of a storage class, which may be any word.
+func storageClassFlag(fs *pflag.FlagSet, short, help string) *optional[protocol.StorageClass] {
+	o := &optional[protocol.StorageClass]{kind: "name", parse: protocol.ParseStorageClass}
+	fs.VarP(o, "storage-class", short, help+": express, standard, or another word, which is stored as express")
+	return o
+}
+
 // list writes names as "a, b and c".
 func list[T ~string](names []T) string {
 	var s strings.Builder

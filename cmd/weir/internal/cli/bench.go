@@ -44,7 +44,7 @@ func (a *app) bench() *cobra.Command {
   weir bench demo-basin --duration 10s --target-mibps 20 --record-size 1024 --json`,
 		Args: need("BASIN"),
 	})
-	class := enumFlag(c.Flags(), "storage-class", "c", "storage class of the stream", protocol.StorageStandard, protocol.StorageExpress)
+	class := storageClassFlag(c.Flags(), "c", "storage class of the stream")
 	size := c.Flags().IntP("record-size", "b", 8192, fmt.Sprintf("metered `bytes` of a record, %d to %d", bench.MinRecordSize, protocol.MaxBatchBytes))
 	target := c.Flags().Float64P("target-mibps", "t", 0, "append this many `MiB` a second; 0 is as fast as it goes")
 	duration := durationFlag(c.Flags(), "duration", "d", 60*time.Second, "append for this long")

@@ -68,7 +68,7 @@ func (f *keyFlags) key() (protocol.EncryptionKey, error) {
 	}
 	key, err := protocol.ParseEncryptionKey(source, text)
 	if err == nil {
-		_, err = key.Resolve()
+		_, err = key.Resolve(protocol.CipherNone)
 	}
 	if err != nil {
 		return key, usagef("%s: the key must be %d bytes in Base64, which are 44 characters", source, protocol.EncryptionKeyBytes)

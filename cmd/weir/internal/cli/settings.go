@@ -22,7 +22,7 @@ type streamFlags struct {
 
 func addStreamFlags(fs *pflag.FlagSet) *streamFlags {
 	f := &streamFlags{
-		storageClass: enumFlag(fs, "storage-class", "", "storage class", protocol.StorageStandard, protocol.StorageExpress),
+		storageClass: storageClassFlag(fs, "", "storage class"),
 		timestampingMode: enumFlag(fs, "timestamping-mode", "", "which timestamp a record gets",
 			protocol.TimestampClientPrefer, protocol.TimestampClientRequire, protocol.TimestampArrival),
 		uncapped: boolFlag(fs, "timestamping-uncapped", "take timestamps later than the arrival as they are"),

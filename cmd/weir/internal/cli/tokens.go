@@ -45,7 +45,7 @@ Secrets cannot be listed. Ids come in ascending order of their bytes; expired to
 				return a.printJSON(protocol.AccessTokenPage{Tokens: tokens, HasMore: more})
 			}
 			for _, t := range tokens {
-				if err := a.printf("%s %s\n", idText(t.ID), expiryText(t)); err != nil {
+				if err := a.printf("%s %s %s\n", idText(t.ID), expiryText(t), scopeText(t)); err != nil {
 					return err
 				}
 			}
@@ -62,6 +62,24 @@ func idText(id protocol.AccessTokenID) string {
 		return strconv.Quote(s)
 	}
 	return s
+}
+
+// scopeText tells what a token's scope matches: a name, a prefix with a star, or none.
+func scopeText(t protocol.AccessTokenInfo) string {
+	if t.ID == protocol.RootTokenID {
+		return "everything"
+	}
+	return fmt.Sprintf("basins=%s streams=%s access-tokens=%s", setText(t.Scope.Basins), setText(t.Scope.Streams), setText(t.Scope.AccessTokens))
+}
+
+func setText(s protocol.ResourceSet) string {
+	switch s = s.Normal(); s.Kind {
+	case protocol.MatchExact:
+		return strconv.Quote(s.Name)
+	case protocol.MatchPrefix:
+		return strconv.Quote(s.Name) + "*"
+	}
+	return "none"
 }
 
 func expiryText(t protocol.AccessTokenInfo) string {
