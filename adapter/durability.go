@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol/chunk"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -138,7 +139,42 @@ func (a *Adapter) checkWatermarks(ctx context.Context) error {
 		return err
 	}
 	needed := func(name string) bool { return name == layout.Catalog(a.opts.Prefix) || a.needs(name) }
-	return a.watermarks.Check(stored, needed, a.opts.AcceptLoss)
+	err = a.watermarks.Check(stored, needed, a.opts.AcceptLoss)
+	var lost durable.Losses
+	if errors.As(err, &lost) {
+		a.tellStreams(ctx, lost)
+	}
+	return err
+}
+
+// toldStreams is how many streams of a log a refused start names.
+const toldStreams = 12
+
+// tellStreams adds to losses which streams they may be of: every one in the log, from its tail on.
+func (a *Adapter) tellStreams(ctx context.Context, lost durable.Losses) {
+	for i := range lost {
+		l := &lost[i]
+		id, isLog := layout.ParseLog(a.opts.Prefix, l.Log)
+		if !isLog {
+			continue
+		}
+		for _, e := range a.catalog.view.streamsIn(id) {
+			if len(l.Streams) == toldStreams {
+				l.More++
+				continue
+			}
+			from := uint64(0)
+			m, err := js.LeaderGet(ctx, a.manage, l.Log, js.Wanted{LastFor: id.Subject(a.opts.Prefix, e.Basin(), e.ID)})
+			if err == nil {
+				c, err := chunk.Decode(m.Header.Get(chunk.Header), m.Data)
+				if err != nil {
+					continue // it is damaged as well, and a read will say so
+				}
+				from = c.Next
+			}
+			l.Streams = append(l.Streams, fmt.Sprintf("%v from seq_num %d on", e.ref(), from))
+		}
+	}
 }
 
 // lastSeqs returns the last sequence of the catalog and of every log, by the name of the JetStream stream.

@@ -133,6 +133,23 @@ func (v *view) nextBucket(basin protocol.BasinName) uint32 {
 
 // anyStreamIn reports whether a stream that is not being deleted lives in a log.
 func (v *view) anyStreamIn(id layout.Log) (found bool) {
+	v.eachStreamIn(id, func(*streamEntry) bool {
+		found = true
+		return false
+	})
+	return found
+}
+
+// streamsIn returns the streams in a log that are not being deleted.
+func (v *view) streamsIn(id layout.Log) (entries []*streamEntry) {
+	v.eachStreamIn(id, func(e *streamEntry) bool {
+		entries = append(entries, e)
+		return true
+	})
+	return entries
+}
+
+func (v *view) eachStreamIn(id layout.Log, yield func(*streamEntry) (more bool)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	number := id.Number()
@@ -140,13 +157,15 @@ func (v *view) anyStreamIn(id layout.Log) (found bool) {
 		if b.deleting() || b.hidden() || id.Owner != "" && string(id.Owner) != name {
 			return true
 		}
+		more := true
 		b.streams.Scan(func(_ string, e *streamEntry) bool {
-			found = e.Log() == number && !e.deleting()
-			return !found
+			if e.Log() == number && !e.deleting() {
+				more = yield(e)
+			}
+			return more
 		})
-		return !found
+		return more
 	})
-	return found
 }
 
 // removeBasin takes out a basin that was removed at revision, unless it has a successor already.

@@ -16,7 +16,7 @@ import (
 
 func main() {
 	env := cli.System()
-	env.Dial, env.Start = dial, start
+	env.Dial, env.Start, env.Repair = dial, start, repair
 	os.Exit(cli.Main(context.Background(), env, os.Args[1:]))
 }
 
@@ -31,6 +31,11 @@ func dial(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error
 	return client.New(nc, client.Options{
 		Prefix: o.SubjectPrefix, Timeout: o.Timeout, ResumeFor: o.ResumeFor, AccessToken: o.AccessToken, Refusals: refusals,
 	}), nc.Close, nil
+}
+
+func repair(dir, prefix string, mend bool) (cli.Repaired, error) {
+	r, err := broker.Repair(dir, prefix, mend)
+	return cli.Repaired{Safe: r.Safe, Lost: r.Lost}, err
 }
 
 func start(ctx context.Context, cfg conf.Config, log *slog.Logger, version string) (cli.Broker, error) {

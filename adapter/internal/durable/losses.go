@@ -15,6 +15,9 @@ type Loss struct {
 	Log  string // name of the JetStream stream
 	Last js.Seq // where it ends
 	Mark js.Seq // its watermark: where it ended when it was last synced
+	// Streams are streams of the log, each with the seq_num from which on it may have lost records; More are not told.
+	Streams []string
+	More    int
 }
 
 // Losses is the error of a start that finds records missing.
@@ -47,9 +50,16 @@ func (l Losses) Error() string {
 		}
 		if i < 8 {
 			fmt.Fprintf(&b, "%s ends at message %d and had reached %d", x.Log, x.Last, x.Mark)
+			if len(x.Streams) > 0 {
+				fmt.Fprintf(&b, " (in one or more of %s", strings.Join(x.Streams, ", "))
+				if x.More > 0 {
+					fmt.Fprintf(&b, " and %d more streams", x.More)
+				}
+				b.WriteString(")")
+			}
 		}
 	}
-	b.WriteString(". Its newest file was damaged, changed or replaced since. Restore the store from a backup, or, to give these records up, " +
-		"start once with accept_loss " + l.Code())
+	b.WriteString(". Its newest file was damaged, changed or replaced since; weir repair tells more. Restore the store from a backup, or, to give up " +
+		"these records and no others, start once with accept_loss " + l.Code())
 	return b.String()
 }

@@ -239,7 +239,7 @@ func (m *Watermarks) Check(stored map[string]js.Seq, needed func(name string) bo
 		case !needed(name):
 			unneeded = append(unneeded, name)
 		default:
-			lost = append(lost, Loss{name, last, mark})
+			lost = append(lost, Loss{Log: name, Last: last, Mark: mark})
 		}
 	}
 	lost.sort()

@@ -36,13 +36,17 @@ type storeCare struct {
 	failed  atomic.Bool
 }
 
+func newStoreCare(dir, streams, prefix string, log *slog.Logger) *storeCare {
+	return &storeCare{dir: dir, streams: streams, prefix: strings.ToUpper(prefix), log: log, undo: storefiles.OpenUndo(filepath.Join(dir, undoName))}
+}
+
 // openStoreCare mends what a crash or a power cut has left, so that the server recovers every record that is on disk, and
 // keeps the blocks as they are until [storeCare.settled].
 //
 // unsynced is how long what was acknowledged may have been only in the page cache; 0: never. Then a power cut can leave holes in
 // the logs, and what stands behind a hole is moved away.
 func openStoreCare(dir, streams, prefix string, unsynced time.Duration, log *slog.Logger) (*storeCare, error) {
-	c := &storeCare{dir: dir, streams: streams, prefix: strings.ToUpper(prefix), log: log, undo: storefiles.OpenUndo(filepath.Join(dir, undoName))}
+	c := newStoreCare(dir, streams, prefix, log)
 	switch err := os.Remove(filepath.Join(dir, cleanName)); {
 	case err == nil:
 		c.clean = true

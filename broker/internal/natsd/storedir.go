@@ -132,6 +132,6 @@ func errDamaged(dir, account string, lost []string) error {
 	for i, name := range lost {
 		paths[i] = filepath.Join(streamsDir(dir, account), name)
 	}
-	return fmt.Errorf("the store is damaged: the NATS server could not recover %s (its warnings in the log say why); "+
-		"restore it from a backup, or move it away to give up its records", strings.Join(paths, ", "))
+	return fmt.Errorf("the store is damaged: the NATS server could not recover %s (its warnings in the log say why, "+
+		"and weir repair tells which records its files still hold); restore it from a backup, or, to give up everything in it, move it away", strings.Join(paths, ", "))
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 const testStream = "S2_TEST"
@@ -386,5 +388,53 @@ func TestCutAtHole(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A survey says which file is damaged, and from which seq_num on each stream loses records.
+func TestSurvey(t *testing.T) {
+	dir := t.TempDir()
+	small := config()
+	small.MaxBytes = 120_000 // makes blocks of 32 kB
+	withServer(t, dir, func(js jetstream.JetStream) {
+		if _, err := js.CreateStream(t.Context(), small); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 30 {
+			m := nats.NewMsg([]string{"t.a", "t.b"}[i%2])
+			m.Header.Set(chunk.Header, fmt.Sprintf("1 first=%d n=2 ts=1-2 size=3 id=x crc=0", i/2*2))
+			m.Data = make([]byte, 2500)
+			if _, err := js.PublishMsg(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if holes, err := Survey(streamDir(dir)); err != nil || len(holes) != 0 {
+		t.Fatal("a whole stream has holes:", holes, err)
+	}
+	blocks, err := Blocks(streamDir(dir))
+	if err != nil || len(blocks) < 3 {
+		t.Fatal(blocks, err)
+	}
+	if err := os.Truncate(blocks[1], 6000); err != nil { // two of its messages are left
+		t.Fatal(err)
+	}
+	holes, err := Survey(streamDir(dir))
+	if err != nil || len(holes) != 1 {
+		t.Fatal(holes, err)
+	}
+	first, _, err := blockEnd(testStream, blocks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := holes[0]
+	if h.Last != first+2 || h.Next <= h.Last+1 || h.Damage.Path != blocks[1] || len(h.Ends) != 2 {
+		t.Fatalf("%+v", h)
+	}
+	for i, e := range h.Ends {
+		// Message n holds the records from (n-1)/2*2 on, in turns of two subjects.
+		if e.Subject != []string{"t.a", "t.b"}[i] || e.From >= e.To || e.To > 30 || !strings.Contains(h.String(), fmt.Sprintf("%s loses records from seq_num %d to %d", e.Subject, e.From, e.To-1)) {
+			t.Errorf("%+v in %s", e, h)
+		}
 	}
 }

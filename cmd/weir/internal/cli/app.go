@@ -39,6 +39,8 @@ type Env struct {
 	Signals func(...os.Signal) (c <-chan os.Signal, stop func())
 	// Dial opens the service for a client verb; close gives it back.
 	Dial func(ctx context.Context, o DialOptions) (svc protocol.Service, close func(), err error)
+	// Repair looks through a store directory, and with mend does what is safe.
+	Repair func(dir, prefix string, mend bool) (Repaired, error)
 	// Start starts a broker for serve.
 	Start func(context.Context, conf.Config, *slog.Logger, string) (Broker, error)
 }
