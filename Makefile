@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist release-check clean
+.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist test-deploy release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -107,8 +107,12 @@ test-dist: ## install, use and remove the deb of dist/, and try what the image h
 	test/deploy/deb.sh
 	test/deploy/image.sh
 
+test-deploy: ## test deploy/: alerts, dashboard, proxies; needs promtool, nginx and caddy
+	WEIR_DEPLOY_ALL=1 $(GO) test -count=1 ./test/deploy
+
 release-check: ## check .goreleaser.yaml; builds GoReleaser, which takes minutes
-	cd tools/release && GOFLAGS= $(GO) tool goreleaser check ../../.goreleaser.yaml
+	GOFLAGS= $(GO) build -C tools/release -o ../../bin/goreleaser github.com/goreleaser/goreleaser/v2
+	bin/goreleaser check
 
 clean: ## remove what was built; the store of make run stays
 	rm -rf bin bench dist

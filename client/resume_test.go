@@ -86,7 +86,7 @@ func TestResume(t *testing.T) {
 			s.frame(m.Reply, "open", 0, 0, 0, nil)
 			s.frame(m.Reply, "end", 1, 0, 0, nil)
 		}, io.EOF},
-		{"A.19/363 a heartbeat pins a relative start", protocol.ReadRequest{Start: protocol.FromTailOffset(0)}, func(s *script, seen <-chan string) {
+		{"A.19/363 a heartbeat pins a relative start", protocol.ReadRequest{Start: protocol.FromTail(0)}, func(s *script, seen <-chan string) {
 			inbox := s.open(`{}`)
 			s.frame(inbox, "heartbeat", 1, 0, 0, tail(7))
 			equal(s.t, "heartbeat", <-seen, "t7")

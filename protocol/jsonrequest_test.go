@@ -20,7 +20,7 @@ func TestReadRequestJSON(t *testing.T) {
 		`{"seq_num":18446744073709551615}`: {Start: protocol.FromSeqNum(math.MaxUint64)},
 		`{"timestamp":5,"until":6}`:        {Start: protocol.FromTimestamp(5), Until: u(6)},
 		`{"timestamp":6,"until":6}`:        {Start: protocol.FromTimestamp(6), Until: u(6)}, // left to Validate
-		`{"tail_offset":7,"clamp":true}`:   {Start: protocol.FromTailOffset(7), Clamp: true},
+		`{"tail_offset":7,"clamp":true}`:   {Start: protocol.FromTail(7), Clamp: true},
 		`{"count":0,"bytes":0}`:            {Count: u(0), Bytes: u(0)},
 		`{"count":18446744073709551615}`:   {Count: u(math.MaxUint64)},
 		`{"wait":0}`:                       {Wait: ptr(time.Duration(0))},

@@ -57,7 +57,7 @@ const maxDedicatedLogs = 64
 
 func readLogs(r *jsonReader) (int, error) {
 	n, err := r.uintMax(maxDedicatedLogs)
-	return int(n), err //nolint:gosec // bounded
+	return int(n), err // bounded
 }
 
 // appendLogs appends dedicated_logs, which is left out when it is 0: S2 does not know it.

@@ -20,10 +20,10 @@ type Start struct {
 	Value uint64
 }
 
-// FromSeqNum, FromTimestamp and FromTailOffset make a [Start].
+// FromSeqNum, FromTimestamp and FromTail make a [Start].
 func FromSeqNum(n uint64) Start     { return Start{StartSeqNum, n} }
 func FromTimestamp(ts uint64) Start { return Start{StartTimestamp, ts} }
-func FromTailOffset(n uint64) Start { return Start{StartTailOffset, n} }
+func FromTail(n uint64) Start       { return Start{StartTailOffset, n} }
 
 // ReadRequest says what a read covers (data plane 4.1). The zero value follows from the tail for ever as a session,
 // and fails as a unary read, which may not wait.

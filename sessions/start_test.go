@@ -19,7 +19,7 @@ func fromTimestamp(ts uint64) protocol.ReadRequest {
 }
 
 func fromTail(n uint64) protocol.ReadRequest {
-	return protocol.ReadRequest{Start: protocol.FromTailOffset(n)}
+	return protocol.ReadRequest{Start: protocol.FromTail(n)}
 }
 
 func clamped(req protocol.ReadRequest) protocol.ReadRequest { req.Clamp = true; return req }

@@ -120,6 +120,12 @@ var walls = []wall{
 		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "protocol", "sessions", "test"},
 		why:   "it shows others what their server does, with nothing of ours",
 	},
+	{
+		pkg:      "examples",
+		never:    []string{"test", "cmd"},
+		directly: []string{"adapter", "sessions"},
+		why:      "they are what a program outside can be",
+	},
 	{pkg: "test", why: "tests may import everything; nothing imports them, as the other lines say"},
 }
 

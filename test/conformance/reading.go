@@ -19,7 +19,7 @@ func since(ts uint64) Term {
 	return func(r *protocol.ReadRequest) { r.Start = protocol.FromTimestamp(ts) }
 }
 func last(n uint64) Term {
-	return func(r *protocol.ReadRequest) { r.Start = protocol.FromTailOffset(n) }
+	return func(r *protocol.ReadRequest) { r.Start = protocol.FromTail(n) }
 }
 func clamped(r *protocol.ReadRequest) { r.Clamp = true }
 

@@ -179,7 +179,7 @@ func TestClientReadSession(t *testing.T) {
 		e := newEnv(t, natsapi.Options{})
 		e.fill(10, 1<<10)
 		s := must[protocol.ReadSession](t)(e.client().OpenReadSession(t.Context(), greetings,
-			protocol.ReadRequest{Start: protocol.FromTailOffset(4), Wait: ptr(30 * time.Second)}))
+			protocol.ReadRequest{Start: protocol.FromTail(4), Wait: ptr(30 * time.Second)}))
 		defer s.Close()
 		batch := must[protocol.ReadBatch](t)(s.Next(t.Context()))
 		equal(t, "first", batch.Records.First().SeqNum, 6)

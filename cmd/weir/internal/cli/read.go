@@ -79,7 +79,7 @@ func (f *startFlags) start(now time.Time) protocol.Start {
 	case f.timestamp.value != nil:
 		return protocol.FromTimestamp(*f.timestamp.value)
 	case f.tailOffset.value != nil:
-		return protocol.FromTailOffset(*f.tailOffset.value)
+		return protocol.FromTail(*f.tailOffset.value)
 	case f.ago.value != nil:
 		return protocol.FromTimestamp(uint64(max(0, now.Add(-*f.ago.value).UnixMilli())))
 	}
@@ -168,7 +168,7 @@ new record until interrupted; lost connections are made again without a gap or a
 		if lines.value != nil {
 			n = *lines.value
 		}
-		req := protocol.ReadRequest{Start: protocol.FromTailOffset(n), Clamp: true}
+		req := protocol.ReadRequest{Start: protocol.FromTail(n), Clamp: true}
 		if *follow {
 			a.dial.ResumeFor = followPatience
 		} else {
