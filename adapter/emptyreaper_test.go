@@ -88,7 +88,7 @@ func (h *harness) arm(ref protocol.StreamRef, ds ...deadline) {
 func nowSecs() uint64 { return seconds(time.Now()) }
 
 func TestRowsDeleteOnEmpty(t *testing.T) {
-	bubble(t, "A.16/287 deadline passed, empty, last write old enough", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/287 deadline passed, empty, last write old enough", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 60)
 		h.mustAppend(ref, body("x"))
 		h.wantKept(ref, 600)
@@ -99,12 +99,12 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 			t.Fatalf("%d entries are left in the queue", len(h.reaper.queue))
 		}
 	})
-	bubble(t, "A.16/288 never-written stream", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/288 never-written stream", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 60)
 		h.wantKept(ref, 780-1-66)
 		h.wantDeleted(ref, 1)
 	})
-	bubble(t, "A.16/289 last write after the cut-off", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/289 last write after the cut-off", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 60)
 		time.Sleep(730 * time.Second)
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0))) // a write, and no record is left
@@ -112,7 +112,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantKept(ref, 50)
 		h.wantDeadlines(ref, deadline{wrote + 60 + 600, 60})
 	})
-	bubble(t, "A.16/290 records present", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/290 records present", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		h.mustAppend(ref, body("x"))
 		h.wantKept(ref, 660)
@@ -122,13 +122,13 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		}
 		h.wantKept(ref, 100_000)
 	})
-	bubble(t, "A.16/291 deadline in the future", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/291 deadline in the future", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		armed := deadline{nowSecs() + 660, 60}
 		h.wantKept(ref, 660-70)
 		h.wantDeadlines(ref, armed)
 	})
-	bubble(t, "A.16/292 several deadlines for one stream", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/292 several deadlines for one stream", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		h.mustAppend(ref, body("x"))
 		now := nowSecs()
@@ -137,7 +137,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantKept(ref, 12)
 		h.wantDeadlines(ref)
 	})
-	bubble(t, "A.16/293 the later cut-off counts", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/293 the later cut-off counts", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		time.Sleep(100 * time.Second)
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
@@ -145,7 +145,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.arm(ref, deadline{wrote + 150, 200}, deadline{wrote + 160, 70})
 		h.wantDeleted(ref, 160)
 	})
-	bubble(t, "A.16/293 alone, the earlier one keeps the stream", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/293 alone, the earlier one keeps the stream", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		time.Sleep(100 * time.Second)
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
@@ -154,7 +154,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantKept(ref, 160)
 		h.wantDeadlines(ref, deadline{wrote + 660, 60})
 	})
-	bubble(t, "A.16/296 disabled before the deadline", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/296 disabled before the deadline", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		time.Sleep(100 * time.Second)
 		h.setMinAge(ref, 0)
@@ -166,7 +166,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantKept(ref, 560)
 		h.wantDeleted(ref, 70)
 	})
-	bubble(t, "A.16/297 and data plane A.7/130: append in flight at the check", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/297 and data plane A.7/130: append in flight at the check", func(t *testing.T, h *harness) {
 		ref := h.idleStream(1, 60)
 		s := h.handle(ref)
 		defer s.Close()
@@ -182,7 +182,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantKept(ref, 0)
 		h.mustAppend(ref, body("y"))
 	})
-	bubble(t, "A.16/303 stream unknown at the check", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/303 stream unknown at the check", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		if err := h.DeleteStream(t.Context(), ref); err != nil {
 			t.Fatal(err)
@@ -194,7 +194,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 			t.Fatalf("%d entries are left in the queue", n)
 		}
 	})
-	bubble(t, "A.16/304 deleted by the task as by DeleteStream", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/304 deleted by the task as by DeleteStream", func(t *testing.T, h *harness) {
 		ref := h.idleStream(1, 60)
 		h.mustAppend(ref, body("old"), protocol.FenceRecord("tok"))
 		s := h.handle(ref)
@@ -222,7 +222,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 }
 
 func TestRowsDeleteOnEmptyArming(t *testing.T) {
-	bubble(t, "A.16/294 off to on", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/294 off to on", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 0)
 		h.mustAppend(ref, body("x"))
 		h.wantDeadlines(ref)
@@ -231,14 +231,14 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 		h.wantDeadlines(ref, deadline{nowSecs() + 120 + 30 + 600, 30})
 		h.wantDeleted(ref, 750)
 	})
-	bubble(t, "A.16/295 10 s to 600 s", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/295 10 s to 600 s", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 10)
 		armed := deadline{nowSecs() + 120 + 10 + 600, 10}
 		h.setMinAge(ref, 600)
 		h.wantDeadlines(ref, armed)
 		h.wantDeleted(ref, 730)
 	})
-	bubble(t, "A.16/295 600 s to 10 s, after an append", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/295 600 s to 10 s, after an append", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 600)
 		h.mustAppend(ref, body("x"))
 		armed := deadline{nowSecs() + 120 + 600 + 600, 600}
@@ -247,11 +247,11 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 		h.wantKept(ref, 1320-67)
 		h.wantDeleted(ref, 1)
 	})
-	bubble(t, "A.16/298 created with the feature, infinite retention", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/298 created with the feature, infinite retention", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		h.wantDeadlines(ref, deadline{nowSecs() + 60 + 600, 60})
 	})
-	bubble(t, "A.16/299 a trim that removes everything", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/299 a trim that removes everything", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		created := nowSecs()
 		time.Sleep(10 * time.Second)
@@ -261,13 +261,13 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 		h.wantDeadlines(ref, deadline{created + 660, 60}, deadline{nowSecs() + 660, 60})
 		h.wantDeleted(ref, 660)
 	})
-	bubble(t, "A.16/300 a trim that removes everything, feature off", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/300 a trim that removes everything, feature off", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 0)
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
 		h.wantDeadlines(ref)
 		h.wantKept(ref, 10_000)
 	})
-	bubble(t, "A.16/301 appends every second, age retention", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/301 appends every second, age retention", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 60)
 		created := nowSecs()
 		for range 30 {
@@ -280,7 +280,7 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 		}
 		h.wantDeleted(ref, 780)
 	})
-	bubble(t, "A.16/302 appends, infinite retention", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.16/302 appends, infinite retention", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 0)
 		h.setMinAge(ref, 60)
 		h.arm(ref)

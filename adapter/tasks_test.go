@@ -56,7 +56,7 @@ func (h *harness) gone(what string, err error, code protocol.Code) {
 }
 
 func TestRowsTrimTask(t *testing.T) {
-	bubble(t, "A.15/273 five records, trim point 3", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/273 five records, trim point 3", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		h.singles(ref, 5)
 		h.mustAppend(ref, protocol.TrimRecord(3))
@@ -64,7 +64,7 @@ func TestRowsTrimTask(t *testing.T) {
 		h.left(ref, 3, 3, 4, 5)
 		h.idle()
 	})
-	bubble(t, "A.15/274 the terminal trim takes everything", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/274 the terminal trim takes everything", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		h.mustAppend(ref, body("x"), protocol.FenceRecord("tok"))
 		e, _, _ := h.catalog.view.stream(ref)
@@ -87,7 +87,7 @@ func TestRowsTrimTask(t *testing.T) {
 			t.Fatalf("the successor begins at %v", ack.Start)
 		}
 	})
-	bubble(t, "A.15/275 a newer point stays pending", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/275 a newer point stays pending", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		h.singles(ref, 10)
 		h.stopJanitor()
@@ -104,7 +104,7 @@ func TestRowsTrimTask(t *testing.T) {
 		synctest.Wait()
 		h.left(ref, 4, 8, 9, 10, 11)
 	})
-	bubble(t, "A.15/276 300 pending", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/276 300 pending", func(t *testing.T, h *harness) {
 		b := h.basin("test-basin", protocol.BasinConfig{})
 		var refs []protocol.StreamRef
 		for i := range 300 {
@@ -120,7 +120,7 @@ func TestRowsTrimTask(t *testing.T) {
 			h.left(ref, 1, 1)
 		}
 	})
-	bubble(t, "A.15/277,278 trim point 1, of two streams", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/277,278 trim point 1, of two streams", func(t *testing.T, h *harness) {
 		b := h.basin("test-basin", protocol.BasinConfig{})
 		one, other := h.stream(b, "one", protocol.StreamConfig{}), h.stream(b, "other", protocol.StreamConfig{})
 		h.singles(one, 3)
@@ -130,7 +130,7 @@ func TestRowsTrimTask(t *testing.T) {
 		h.left(one, 3, 1, 2, 3)
 		h.left(other, 3, 0, 1, 2)
 	})
-	bubble(t, "A.15/279 10,005 records", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/279 10,005 records", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		for range 10 {
 			if _, err := h.append(ref, bodies("x", 1000)); err != nil {
@@ -142,7 +142,7 @@ func TestRowsTrimTask(t *testing.T) {
 		synctest.Wait()
 		h.left(ref, 1, 10_005)
 	})
-	bubble(t, "A.15/280,281,282,283 nothing to do: no point, one that was dealt with, a lower one, 0", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/280,281,282,283 nothing to do: no point, one that was dealt with, a lower one, 0", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		h.singles(ref, 5)
 		s := h.handle(ref)
@@ -165,7 +165,7 @@ func TestRowsTrimTask(t *testing.T) {
 		}
 		h.idle()
 	})
-	bubble(t, "A.15/284 a point in the future goes up to itself", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/284 a point in the future goes up to itself", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		h.singles(ref, 2)
 		h.mustAppend(ref, protocol.TrimRecord(1000))
@@ -174,7 +174,7 @@ func TestRowsTrimTask(t *testing.T) {
 		h.mustAppend(ref, body("x"))
 		h.left(ref, 2, 3)
 	})
-	bubble(t, "A.15/285,286 a restart with a pending trim", func(t *testing.T, h *harness) {
+	bubble(t, "cp A.15/285,286 a restart with a pending trim", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		h.singles(ref, 5)
 		h.stopJanitor()

@@ -25,13 +25,13 @@ func exact(s string) protocol.ResourceSet {
 }
 
 func TestAccessTokenDecoding(t *testing.T) {
-	t.Run("A.18/317 sets of exact nothing match nothing", func(t *testing.T) {
+	t.Run("cp A.18/317 sets of exact nothing match nothing", func(t *testing.T) {
 		req, err := decodeIssue(t, `{"id":"t","scope":{"basins":{"exact":""},"streams":{"exact":""},"access_tokens":{"exact":""}}}`)
 		if err != nil || !reflect.DeepEqual(req.Scope, protocol.AccessTokenScope{}) {
 			t.Fatalf("got %+v and %v", req, err)
 		}
 	})
-	t.Run("A.18/318 an empty scope is well formed", func(t *testing.T) {
+	t.Run("cp A.18/318 an empty scope is well formed", func(t *testing.T) {
 		req, err := decodeIssue(t, `{"id":"t","scope":{}}`)
 		if err != nil || req.Scope.Basins.Matches("demo-basin") || req.Scope.Streams.Matches("s") || req.Scope.Operations() != 0 {
 			t.Fatalf("got %+v and %v", req, err)
@@ -51,38 +51,38 @@ func TestAccessTokenDecoding(t *testing.T) {
 		}
 	})
 	bad := map[string]string{
-		"A.18/319 no scope":                `{"id":"t"}`,
-		"A.18/319 null scope":              `{"id":"t","scope":null}`,
-		"A.18/320 both keys":               `{"id":"t","scope":{"basins":{"exact":"demo-basin","prefix":"demo"}}}`,
-		"A.18/320 both keys, one empty":    `{"id":"t","scope":{"streams":{"prefix":"","exact":""}}}`,
-		"5.3 neither key":                  `{"id":"t","scope":{"basins":{}}}`,
-		"5.3 another key":                  `{"id":"t","scope":{"basins":{"suffix":"a"}}}`,
-		"5.3 another key beside":           `{"id":"t","scope":{"basins":{"prefix":"a","x":1}}}`,
-		"5.3 no string":                    `{"id":"t","scope":{"streams":{"exact":7}}}`,
-		"5.3 null for a name":              `{"id":"t","scope":{"streams":{"exact":null}}}`,
-		"A.18/321 a bad basin":             `{"id":"t","scope":{"basins":{"exact":"Bad Name"}}}`,
-		"5.3 a bad basin prefix":           `{"id":"t","scope":{"basins":{"prefix":"-a"}}}`,
-		"5.3 a bad stream":                 `{"id":"t","scope":{"streams":{"exact":".."}}}`,
-		"5.3 a long stream prefix":         `{"id":"t","scope":{"streams":{"prefix":"` + strings.Repeat("a", 513) + `"}}}`,
-		"5.3 NUL":                          `{"id":"t","scope":{"streams":{"prefix":"\u0000"}}}`,
-		"A.1/27 a long token prefix":       `{"id":"t","scope":{"access_tokens":{"prefix":"` + strings.Repeat("a", 97) + `"}}}`,
-		"A.18/322 an unknown operation":    `{"id":"t","scope":{"ops":["list-basins","fly"]}}`,
-		"A.18/322 an operation by number":  `{"id":"t","scope":{"ops":[1]}}`,
-		"A.18/322 an operation in capital": `{"id":"t","scope":{"ops":["Append"]}}`,
-		"A.18/323 tomorrow":                `{"id":"t","expires_at":"tomorrow","scope":{}}`,
-		"A.18/323 a number":                `{"id":"t","expires_at":1893456000,"scope":{}}`,
-		"A.1/25 no id":                     `{"scope":{}}`,
-		"A.1/25 an empty id":               `{"id":"","scope":{}}`,
-		"A.1/25 a dot":                     `{"id":".","scope":{}}`,
-		"A.1/25 two dots":                  `{"id":"..","scope":{}}`,
-		"A.1/25 97 bytes":                  `{"id":"` + strings.Repeat("a", 97) + `","scope":{}}`,
-		"D-15 NUL in an id":                `{"id":"a\u0000","scope":{}}`,
-		"2.9 a duplicate":                  `{"id":"t","id":"u","scope":{}}`,
-		"2.9 a duplicate set":              `{"id":"t","scope":{"streams":{"exact":"a","exact":"b"}}}`,
-		"2.9 an array":                     `[]`,
-		"2.9 data behind":                  `{"id":"t","scope":{}} {}`,
-		"5.3 a group that is no object":    `{"id":"t","scope":{"op_groups":{"basin":true}}}`,
-		"5.3 a half that is no bool":       `{"id":"t","scope":{"op_groups":{"basin":{"read":1}}}}`,
+		"cp A.18/319 no scope":                `{"id":"t"}`,
+		"cp A.18/319 null scope":              `{"id":"t","scope":null}`,
+		"cp A.18/320 both keys":               `{"id":"t","scope":{"basins":{"exact":"demo-basin","prefix":"demo"}}}`,
+		"cp A.18/320 both keys, one empty":    `{"id":"t","scope":{"streams":{"prefix":"","exact":""}}}`,
+		"5.3 neither key":                     `{"id":"t","scope":{"basins":{}}}`,
+		"5.3 another key":                     `{"id":"t","scope":{"basins":{"suffix":"a"}}}`,
+		"5.3 another key beside":              `{"id":"t","scope":{"basins":{"prefix":"a","x":1}}}`,
+		"5.3 no string":                       `{"id":"t","scope":{"streams":{"exact":7}}}`,
+		"5.3 null for a name":                 `{"id":"t","scope":{"streams":{"exact":null}}}`,
+		"cp A.18/321 a bad basin":             `{"id":"t","scope":{"basins":{"exact":"Bad Name"}}}`,
+		"5.3 a bad basin prefix":              `{"id":"t","scope":{"basins":{"prefix":"-a"}}}`,
+		"5.3 a bad stream":                    `{"id":"t","scope":{"streams":{"exact":".."}}}`,
+		"5.3 a long stream prefix":            `{"id":"t","scope":{"streams":{"prefix":"` + strings.Repeat("a", 513) + `"}}}`,
+		"5.3 NUL":                             `{"id":"t","scope":{"streams":{"prefix":"\u0000"}}}`,
+		"cp A.1/27 a long token prefix":       `{"id":"t","scope":{"access_tokens":{"prefix":"` + strings.Repeat("a", 97) + `"}}}`,
+		"cp A.18/322 an unknown operation":    `{"id":"t","scope":{"ops":["list-basins","fly"]}}`,
+		"cp A.18/322 an operation by number":  `{"id":"t","scope":{"ops":[1]}}`,
+		"cp A.18/322 an operation in capital": `{"id":"t","scope":{"ops":["Append"]}}`,
+		"cp A.18/323 tomorrow":                `{"id":"t","expires_at":"tomorrow","scope":{}}`,
+		"cp A.18/323 a number":                `{"id":"t","expires_at":1893456000,"scope":{}}`,
+		"cp A.1/25 no id":                     `{"scope":{}}`,
+		"cp A.1/25 an empty id":               `{"id":"","scope":{}}`,
+		"cp A.1/25 a dot":                     `{"id":".","scope":{}}`,
+		"cp A.1/25 two dots":                  `{"id":"..","scope":{}}`,
+		"cp A.1/25 97 bytes":                  `{"id":"` + strings.Repeat("a", 97) + `","scope":{}}`,
+		"D-15 NUL in an id":                   `{"id":"a\u0000","scope":{}}`,
+		"2.9 a duplicate":                     `{"id":"t","id":"u","scope":{}}`,
+		"2.9 a duplicate set":                 `{"id":"t","scope":{"streams":{"exact":"a","exact":"b"}}}`,
+		"2.9 an array":                        `[]`,
+		"2.9 data behind":                     `{"id":"t","scope":{}} {}`,
+		"5.3 a group that is no object":       `{"id":"t","scope":{"op_groups":{"basin":true}}}`,
+		"5.3 a half that is no bool":          `{"id":"t","scope":{"op_groups":{"basin":{"read":1}}}}`,
 	}
 	for name, text := range bad {
 		t.Run(name, func(t *testing.T) {
@@ -95,23 +95,23 @@ func TestAccessTokenDecoding(t *testing.T) {
 }
 
 func TestAccessTokenNames(t *testing.T) {
-	for _, ok := range []string{"my-token", strings.Repeat("a", 96), "é/%*>", "..."} { // A.1/24
+	for _, ok := range []string{"my-token", strings.Repeat("a", 96), "é/%*>", "..."} { // cp A.1/24
 		if id, err := protocol.ParseAccessTokenID(ok); err != nil || string(id) != ok {
-			t.Errorf("A.1/24 %q: %v", ok, err)
+			t.Errorf("cp A.1/24 %q: %v", ok, err)
 		}
 	}
-	for _, bad := range []string{"", ".", "..", strings.Repeat("a", 97), "\xff", "a\x00"} { // A.1/25
+	for _, bad := range []string{"", ".", "..", strings.Repeat("a", 97), "\xff", "a\x00"} { // cp A.1/25
 		if _, err := protocol.ParseAccessTokenID(bad); err == nil {
-			t.Errorf("A.1/25 %q is accepted", bad)
+			t.Errorf("cp A.1/25 %q is accepted", bad)
 		}
 	}
-	for _, ok := range []string{"", ".", "..", strings.Repeat("a", 96)} { // A.1/26
+	for _, ok := range []string{"", ".", "..", strings.Repeat("a", 96)} { // cp A.1/26
 		if err := protocol.CheckAccessTokenPrefix("prefix", ok); err != nil {
-			t.Errorf("A.1/26 %q: %v", ok, err)
+			t.Errorf("cp A.1/26 %q: %v", ok, err)
 		}
 	}
 	if protocol.CheckAccessTokenPrefix("prefix", strings.Repeat("a", 97)) == nil {
-		t.Error("A.1/27 97 bytes are accepted")
+		t.Error("cp A.1/27 97 bytes are accepted")
 	}
 }
 

@@ -37,40 +37,40 @@ func TestConfigRefusalsA3(t *testing.T) {
 		code         protocol.Code // "" accepts
 		want         string
 	}{
-		{"A.3/54 age 1", retention(`{"age":1}`), "", ""},
-		{"A.3/54 age 86400", retention(`{"age":86400}`), "", ""},
-		{"A.3/54 age 604800", retention(`{"age":604800}`), "", ""},
+		{"cp A.3/54 age 1", retention(`{"age":1}`), "", ""},
+		{"cp A.3/54 age 86400", retention(`{"age":86400}`), "", ""},
+		{"cp A.3/54 age 604800", retention(`{"age":604800}`), "", ""},
 		{"2.4 the largest age", retention(`{"age":18446744073709551615}`), "", ""},
-		{"A.3/55 infinite", retention(`{"infinite":{}}`), "", ""},
+		{"cp A.3/55 infinite", retention(`{"infinite":{}}`), "", ""},
 		{"2.4 infinite with unknown members", retention(`{"infinite":{"x":1}}`), "", ""},
-		{"A.3/56 A.3/57 age 0", retention(`{"age":0}`), protocol.CodeInvalid, "retention_policy.age: must be at least 1 second"},
+		{"cp A.3/56,57 age 0", retention(`{"age":0}`), protocol.CodeInvalid, "retention_policy.age: must be at least 1 second"},
 		{"2.9 the shape is judged first", `{"retention_policy":{"age":0},"storage_class":1}`, protocol.CodeBadJSON, "storage_class"},
-		{"A.3/58 age -1", retention(`{"age":-1}`), protocol.CodeBadJSON, "retention_policy.age: want an integer from 0 to 18446744073709551615, got -1"},
+		{"cp A.3/58 age -1", retention(`{"age":-1}`), protocol.CodeBadJSON, "retention_policy.age: want an integer from 0 to 18446744073709551615, got -1"},
 		{"2.4 age 1.5", retention(`{"age":1.5}`), protocol.CodeBadJSON, "age: want an integer"},
 		{"2.4 age as text", retention(`{"age":"60"}`), protocol.CodeBadJSON, "age: want an integer, got a string"},
 		{"2.4 age over 2^64-1", retention(`{"age":18446744073709551616}`), protocol.CodeBadJSON, "age: want an integer"},
 		{"2.4 age null", retention(`{"age":null}`), protocol.CodeBadJSON, "age"},
-		{"A.3/59 empty", retention(`{}`), protocol.CodeBadJSON, "retention_policy: want exactly one of age and infinite, got 0"},
-		{"A.3/59 two keys", retention(`{"age":1,"infinite":{}}`), protocol.CodeBadJSON, "got 2"},
-		{"A.3/59 unknown key", retention(`{"forever":{}}`), protocol.CodeBadJSON, "unknown retention policy"},
-		{"A.3/59 bare string", retention(`"infinite"`), protocol.CodeBadJSON, "retention_policy: want an object, got a string"},
+		{"cp A.3/59 empty", retention(`{}`), protocol.CodeBadJSON, "retention_policy: want exactly one of age and infinite, got 0"},
+		{"cp A.3/59 two keys", retention(`{"age":1,"infinite":{}}`), protocol.CodeBadJSON, "got 2"},
+		{"cp A.3/59 unknown key", retention(`{"forever":{}}`), protocol.CodeBadJSON, "unknown retention policy"},
+		{"cp A.3/59 bare string", retention(`"infinite"`), protocol.CodeBadJSON, "retention_policy: want an object, got a string"},
 		{"2.4 infinite null", retention(`{"infinite":null}`), protocol.CodeBadJSON, "infinite: want an object"},
-		{"A.3/60 standard", `{"storage_class":"standard"}`, "", ""},
-		{"A.3/60 express", `{"storage_class":"express"}`, "", ""},
-		{"A.3/61 upper case", `{"storage_class":"STANDARD"}`, protocol.CodeBadJSON, `storage_class: "STANDARD": invalid storage class: must be a lowercase letter`},
-		{"A.3/61 empty", `{"storage_class":""}`, protocol.CodeBadJSON, "is empty"},
-		{"A.3/62 client-prefer", `{"timestamping":{"mode":"client-prefer"}}`, "", ""},
-		{"A.3/62 client-require", `{"timestamping":{"mode":"client-require"}}`, "", ""},
-		{"A.3/62 arrival", `{"timestamping":{"mode":"arrival"}}`, "", ""},
-		{"A.3/62 another mode", `{"timestamping":{"mode":"server"}}`, protocol.CodeBadJSON, "timestamping.mode: unknown value"},
-		{"A.3/63 uncapped", `{"timestamping":{"uncapped":true}}`, "", ""},
-		{"A.3/63 uncapped as text", `{"timestamping":{"uncapped":"true"}}`, protocol.CodeBadJSON, "timestamping.uncapped: want true or false, got a string"},
+		{"cp A.3/60 standard", `{"storage_class":"standard"}`, "", ""},
+		{"cp A.3/60 express", `{"storage_class":"express"}`, "", ""},
+		{"cp A.3/61 upper case", `{"storage_class":"STANDARD"}`, protocol.CodeBadJSON, `storage_class: "STANDARD": invalid storage class: must be a lowercase letter`},
+		{"cp A.3/61 empty", `{"storage_class":""}`, protocol.CodeBadJSON, "is empty"},
+		{"cp A.3/62 client-prefer", `{"timestamping":{"mode":"client-prefer"}}`, "", ""},
+		{"cp A.3/62 client-require", `{"timestamping":{"mode":"client-require"}}`, "", ""},
+		{"cp A.3/62 arrival", `{"timestamping":{"mode":"arrival"}}`, "", ""},
+		{"cp A.3/62 another mode", `{"timestamping":{"mode":"server"}}`, protocol.CodeBadJSON, "timestamping.mode: unknown value"},
+		{"cp A.3/63 uncapped", `{"timestamping":{"uncapped":true}}`, "", ""},
+		{"cp A.3/63 uncapped as text", `{"timestamping":{"uncapped":"true"}}`, protocol.CodeBadJSON, "timestamping.uncapped: want true or false, got a string"},
 		{"2.3 timestamping is no object", `{"timestamping":true}`, protocol.CodeBadJSON, "timestamping: want an object, got true or false"},
-		{"A.3/64 min age", `{"delete_on_empty":{"min_age_secs":3600}}`, "", ""},
-		{"A.3/64 min age negative", `{"delete_on_empty":{"min_age_secs":-1}}`, protocol.CodeBadJSON, "delete_on_empty.min_age_secs: want an integer"},
+		{"cp A.3/64 min age", `{"delete_on_empty":{"min_age_secs":3600}}`, "", ""},
+		{"cp A.3/64 min age negative", `{"delete_on_empty":{"min_age_secs":-1}}`, protocol.CodeBadJSON, "delete_on_empty.min_age_secs: want an integer"},
 		{"2.3 nulls", `{"storage_class":null,"retention_policy":null,"timestamping":null,"delete_on_empty":null}`, "", ""},
 		{"2.3 inner nulls", `{"timestamping":{"mode":null,"uncapped":null}}`, "", ""},
-		{"A.3/72 unknown members", `{"a":{"b":[]},"timestamping":{"c":1},"delete_on_empty":{"d":2}}`, "", ""},
+		{"cp A.3/72 unknown members", `{"a":{"b":[]},"timestamping":{"c":1},"delete_on_empty":{"d":2}}`, "", ""},
 		{"2.9 duplicate", `{"storage_class":"express","storage_class":"express"}`, protocol.CodeBadJSON, "duplicate"},
 		{"2.9 another case is unknown", `{"Storage_Class":1}`, "", ""},
 	} {
@@ -96,26 +96,26 @@ func TestStreamConfigA3(t *testing.T) {
 		}
 		return c
 	}
-	t.Run("A.3/65 delete_on_empty {} is an explicit 0", func(t *testing.T) {
+	t.Run("cp A.3/65 delete_on_empty {} is an explicit 0", func(t *testing.T) {
 		if c := decode(`{"delete_on_empty":{}}`); c.DeleteOnEmptyMinAge == nil || *c.DeleteOnEmptyMinAge != 0 {
 			t.Fatalf("got %+v", c)
 		}
 	})
-	t.Run("A.3/66 min_age_secs null in create", func(t *testing.T) {
+	t.Run("cp A.3/66 min_age_secs null in create", func(t *testing.T) {
 		err := decodes[protocol.StreamConfig](`{"delete_on_empty":{"min_age_secs":null}}`)
 		wantCode(t, err, protocol.CodeBadJSON, "delete_on_empty.min_age_secs: want an integer, got null")
 	})
-	t.Run("A.3/67 nothing set", func(t *testing.T) {
+	t.Run("cp A.3/67 nothing set", func(t *testing.T) {
 		for _, s := range []string{`{}`, `null`, ``, `{"timestamping":{}}`, `{"timestamping":null}`, `{"config":{"storage_class":"express"}}`} {
 			if c := decode(s); !c.Equal(protocol.StreamConfig{}) {
 				t.Errorf("%s: got %+v", s, c)
 			}
 		}
 	})
-	t.Run("A.3/68 an unset layer is null", func(t *testing.T) {
+	t.Run("cp A.3/68 an unset layer is null", func(t *testing.T) {
 		sameJSON(t, protocol.BasinConfig{}, `{"default_stream_config":null,"stream_cipher":null,"create_stream_on_append":false,"create_stream_on_read":false}`)
 	})
-	t.Run("A.3/69 A.3/70 a layer with any one member is kept", func(t *testing.T) {
+	t.Run("cp A.3/69,70 a layer with any one member is kept", func(t *testing.T) {
 		for member, want := range map[string]string{
 			`{"delete_on_empty":{"min_age_secs":0}}`: `{"storage_class":null,"retention_policy":null,"timestamping":null,"delete_on_empty":{"min_age_secs":0}}`,
 			`{"storage_class":"express"}`:            `{"storage_class":"express","retention_policy":null,"timestamping":null,"delete_on_empty":null}`,
@@ -139,7 +139,7 @@ func TestStreamConfigA3(t *testing.T) {
 		}, `{"default_stream_config":{"storage_class":"standard","retention_policy":null,"timestamping":{"mode":null,"uncapped":false},"delete_on_empty":null},`+
 			`"stream_cipher":"aegis-256","create_stream_on_append":true,"create_stream_on_read":false}`)
 	})
-	t.Run("A.3/71 random configs survive", func(t *testing.T) {
+	t.Run("cp A.3/71 random configs survive", func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		for range 2000 {
 			c := randomConfig(rng)
@@ -217,7 +217,7 @@ func TestBasinConfigA3(t *testing.T) {
 		"2.5 cipher null":                {`{"stream_cipher":null}`, "", ""},
 		"2.5 cipher empty":               {`{"stream_cipher":""}`, protocol.CodeBadJSON, "stream_cipher: unknown value"},
 		"2.5 cipher of upper case":       {`{"stream_cipher":"AEGIS-256"}`, protocol.CodeBadJSON, "stream_cipher: unknown value"},
-		"A.3/80 flag null is absent":     {`{"create_stream_on_append":null,"create_stream_on_read":null}`, "", ""},
+		"cp A.3/80 flag null is absent":  {`{"create_stream_on_append":null,"create_stream_on_read":null}`, "", ""},
 		"2.5 flag as a number":           {`{"create_stream_on_read":1}`, protocol.CodeBadJSON, "create_stream_on_read: want true or false, got a number"},
 		"2.5 default layer null":         {`{"default_stream_config":null}`, "", ""},
 		"2.5 default layer is no object": {`{"default_stream_config":[]}`, protocol.CodeBadJSON, "default_stream_config: want an object, got an array"},

@@ -23,20 +23,20 @@ func TestReconfigurationA4(t *testing.T) {
 		name, patch string
 		want        protocol.StreamConfig
 	}{
-		{"A.4/86 {}", `{}`, full},
-		{"A.4/87 one field", `{"storage_class":"express"}`, with(func(c *protocol.StreamConfig) { c.StorageClass = ptr(protocol.StorageExpress) })},
-		{"A.4/88 null", `{"storage_class":null}`, with(func(c *protocol.StreamConfig) { c.StorageClass = nil })},
-		{"A.4/88 retention null", `{"retention_policy":null}`, with(func(c *protocol.StreamConfig) { c.RetentionPolicy = nil })},
-		{"A.4/91 timestamping null", `{"timestamping":null}`, with(func(c *protocol.StreamConfig) { c.TimestampingMode, c.Uncapped = nil, nil })},
-		{"A.4/92 mode null", `{"timestamping":{"mode":null}}`, with(func(c *protocol.StreamConfig) { c.TimestampingMode = nil })},
-		{"A.4/93 uncapped", `{"timestamping":{"uncapped":false}}`, with(func(c *protocol.StreamConfig) { c.Uncapped = ptr(false) })},
+		{"cp A.4/86 {}", `{}`, full},
+		{"cp A.4/87 one field", `{"storage_class":"express"}`, with(func(c *protocol.StreamConfig) { c.StorageClass = ptr(protocol.StorageExpress) })},
+		{"cp A.4/88 null", `{"storage_class":null}`, with(func(c *protocol.StreamConfig) { c.StorageClass = nil })},
+		{"cp A.4/88 retention null", `{"retention_policy":null}`, with(func(c *protocol.StreamConfig) { c.RetentionPolicy = nil })},
+		{"cp A.4/91 timestamping null", `{"timestamping":null}`, with(func(c *protocol.StreamConfig) { c.TimestampingMode, c.Uncapped = nil, nil })},
+		{"cp A.4/92 mode null", `{"timestamping":{"mode":null}}`, with(func(c *protocol.StreamConfig) { c.TimestampingMode = nil })},
+		{"cp A.4/93 uncapped", `{"timestamping":{"uncapped":false}}`, with(func(c *protocol.StreamConfig) { c.Uncapped = ptr(false) })},
 		{"2.8 timestamping {} keeps", `{"timestamping":{}}`, full},
 		{"2.8 delete_on_empty null", `{"delete_on_empty":null}`, with(func(c *protocol.StreamConfig) { c.DeleteOnEmptyMinAge = nil })},
 		{"2.8 delete_on_empty {} keeps", `{"delete_on_empty":{}}`, full},
 		{"2.8 min_age_secs null", `{"delete_on_empty":{"min_age_secs":null}}`, with(func(c *protocol.StreamConfig) { c.DeleteOnEmptyMinAge = nil })},
-		{"A.4/98 min_age_secs 0", `{"delete_on_empty":{"min_age_secs":0}}`, with(func(c *protocol.StreamConfig) { c.DeleteOnEmptyMinAge = ptr(uint64(0)) })},
-		{"A.4/99 infinite", `{"retention_policy":{"infinite":{}}}`, with(func(c *protocol.StreamConfig) { c.RetentionPolicy = &protocol.RetentionPolicy{} })},
-		{"A.4/101 four at once", `{"storage_class":"express","retention_policy":{"age":7},"timestamping":{"mode":"client-prefer","uncapped":false}}`,
+		{"cp A.4/98 min_age_secs 0", `{"delete_on_empty":{"min_age_secs":0}}`, with(func(c *protocol.StreamConfig) { c.DeleteOnEmptyMinAge = ptr(uint64(0)) })},
+		{"cp A.4/99 infinite", `{"retention_policy":{"infinite":{}}}`, with(func(c *protocol.StreamConfig) { c.RetentionPolicy = &protocol.RetentionPolicy{} })},
+		{"cp A.4/101 four at once", `{"storage_class":"express","retention_policy":{"age":7},"timestamping":{"mode":"client-prefer","uncapped":false}}`,
 			protocol.StreamConfig{StorageClass: ptr(protocol.StorageExpress), RetentionPolicy: &protocol.RetentionPolicy{AgeSecs: 7},
 				TimestampingMode: &prefer, Uncapped: ptr(false), DeleteOnEmptyMinAge: ptr(uint64(5))}},
 	} {
@@ -69,13 +69,13 @@ func TestReconfigurationA4(t *testing.T) {
 		name, patch string
 		want        protocol.BasinConfig
 	}{
-		{"A.4/94 default layer null", `{"default_stream_config":null}`, protocol.BasinConfig{StreamCipher: protocol.CipherAEGIS256, CreateStreamOnAppend: true}},
-		{"A.4/95 cipher null", `{"stream_cipher":null}`, protocol.BasinConfig{DefaultStreamConfig: full, CreateStreamOnAppend: true}},
-		{"A.4/96 cipher, class and flags", `{"default_stream_config":{"storage_class":"express"},"stream_cipher":"aes-256-gcm","create_stream_on_append":false,"create_stream_on_read":true}`,
+		{"cp A.4/94 default layer null", `{"default_stream_config":null}`, protocol.BasinConfig{StreamCipher: protocol.CipherAEGIS256, CreateStreamOnAppend: true}},
+		{"cp A.4/95 cipher null", `{"stream_cipher":null}`, protocol.BasinConfig{DefaultStreamConfig: full, CreateStreamOnAppend: true}},
+		{"cp A.4/96 cipher, class and flags", `{"default_stream_config":{"storage_class":"express"},"stream_cipher":"aes-256-gcm","create_stream_on_append":false,"create_stream_on_read":true}`,
 			protocol.BasinConfig{DefaultStreamConfig: with(func(c *protocol.StreamConfig) { c.StorageClass = ptr(protocol.StorageExpress) }),
 				StreamCipher: protocol.CipherAES256GCM, CreateStreamOnRead: true}},
-		{"A.4/97 nothing", `{}`, basin},
-		{"A.3/80 flags null keep", `{"create_stream_on_append":null,"create_stream_on_read":null}`, basin},
+		{"cp A.4/97 nothing", `{}`, basin},
+		{"cp A.3/80 flags null keep", `{"create_stream_on_append":null,"create_stream_on_read":null}`, basin},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := protocol.DecodeJSON[protocol.BasinReconfiguration]([]byte(c.patch))
@@ -90,7 +90,7 @@ func TestReconfigurationA4(t *testing.T) {
 			}
 		})
 	}
-	t.Run("A.4/102 twice with different members", func(t *testing.T) {
+	t.Run("cp A.4/102 twice with different members", func(t *testing.T) {
 		var got protocol.BasinConfig
 		for _, patch := range []string{`{"storage_class":"standard"}`, `{"timestamping":{"uncapped":true}}`} {
 			r, err := protocol.DecodeJSON[protocol.BasinReconfiguration]([]byte(`{"default_stream_config":` + patch + `}`))
@@ -113,7 +113,7 @@ func TestReconfigurationA4(t *testing.T) {
 
 func TestMergeA4(t *testing.T) {
 	arrival := protocol.TimestampArrival
-	t.Run("A.4/81 nothing set", func(t *testing.T) {
+	t.Run("cp A.4/81 nothing set", func(t *testing.T) {
 		got := protocol.StreamConfig{}.Resolve(protocol.StreamConfig{})
 		want := protocol.ResolvedStreamConfig{StorageClass: protocol.StorageExpress, RetentionPolicy: protocol.RetentionPolicy{AgeSecs: 604800},
 			TimestampingMode: protocol.TimestampClientPrefer}
@@ -121,26 +121,26 @@ func TestMergeA4(t *testing.T) {
 			t.Fatalf("got %+v", got)
 		}
 	})
-	t.Run("A.4/82 A.4/83 stream before basin before system", func(t *testing.T) {
+	t.Run("cp A.4/82,83 stream before basin before system", func(t *testing.T) {
 		stream := protocol.StreamConfig{StorageClass: ptr(protocol.StorageExpress)}
 		basin := protocol.StreamConfig{StorageClass: ptr(protocol.StorageStandard), RetentionPolicy: &protocol.RetentionPolicy{}}
 		if got := stream.Resolve(basin); got.StorageClass != protocol.StorageExpress || !got.RetentionPolicy.Infinite() {
 			t.Fatalf("got %+v", got)
 		}
 	})
-	t.Run("A.4/84 each leaf by itself", func(t *testing.T) {
+	t.Run("cp A.4/84 each leaf by itself", func(t *testing.T) {
 		got := protocol.StreamConfig{TimestampingMode: &arrival}.Resolve(protocol.StreamConfig{Uncapped: ptr(true)})
 		if got.TimestampingMode != arrival || !got.Uncapped {
 			t.Fatalf("got %+v", got)
 		}
 	})
-	t.Run("A.4/85 an explicit 0 overrides", func(t *testing.T) {
+	t.Run("cp A.4/85 an explicit 0 overrides", func(t *testing.T) {
 		got := protocol.StreamConfig{DeleteOnEmptyMinAge: ptr(uint64(0))}.Resolve(protocol.StreamConfig{DeleteOnEmptyMinAge: ptr(uint64(60))})
 		if got.DeleteOnEmptyMinAge != 0 {
 			t.Fatalf("got %+v", got)
 		}
 	})
-	t.Run("A.4/89 A.4/90 unset on a stream resolves anew, keep stays", func(t *testing.T) {
+	t.Run("cp A.4/89,90 unset on a stream resolves anew, keep stays", func(t *testing.T) {
 		stored := protocol.ResolvedStreamConfig{StorageClass: protocol.StorageStandard, TimestampingMode: arrival, Uncapped: true, DeleteOnEmptyMinAge: 9}
 		r, err := protocol.DecodeJSON[protocol.StreamReconfiguration]([]byte(`{"storage_class":null,"timestamping":null}`))
 		if err != nil {

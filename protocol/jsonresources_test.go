@@ -75,22 +75,22 @@ func TestCreateRequests(t *testing.T) {
 		code       protocol.Code
 		want       string
 	}{
-		{"A.5/103 name only", basin(``), "", ""},
-		{"A.5/105 nulls", basin(`,"config":null,"location":null`), "", ""},
-		{"A.5/106 full config", basin(`,"config":{"stream_cipher":"aegis-256","create_stream_on_append":true,"default_stream_config":{"storage_class":"standard"}}`), "", ""},
-		{"A.1/8 short name", `{"basin":"short"}`, protocol.CodeBadJSON, "basin: invalid basin name: has 5 bytes, at least 8"},
-		{"A.1/35 invalid name", `{"basin":"UPPERCASE"}`, protocol.CodeBadJSON, "basin: invalid basin name: must begin with"},
+		{"cp A.5/103 name only", basin(``), "", ""},
+		{"cp A.5/105 nulls", basin(`,"config":null,"location":null`), "", ""},
+		{"cp A.5/106 full config", basin(`,"config":{"stream_cipher":"aegis-256","create_stream_on_append":true,"default_stream_config":{"storage_class":"standard"}}`), "", ""},
+		{"cp A.1/8 short name", `{"basin":"short"}`, protocol.CodeBadJSON, "basin: invalid basin name: has 5 bytes, at least 8"},
+		{"cp A.1/35 invalid name", `{"basin":"UPPERCASE"}`, protocol.CodeBadJSON, "basin: invalid basin name: must begin with"},
 		{"3.2 no name", `{}`, protocol.CodeBadJSON, "basin: is required"},
 		{"3.2 name null", `{"basin":null}`, protocol.CodeBadJSON, "basin: want a string, got null"},
-		{"A.3/73 empty body", ``, protocol.CodeBadJSON, "invalid JSON"},
+		{"cp A.3/73 empty body", ``, protocol.CodeBadJSON, "invalid JSON"},
 		{"D-14 scope is ignored", basin(`,"scope":"aws:us-east-1"`), "", ""},
-		{"A.1/29 empty location", basin(`,"location":""`), protocol.CodeBadJSON, "location: has 0 bytes, 1 to 64"},
-		{"A.1/29 location of 65 bytes", basin(`,"location":"` + strings.Repeat("a", 65) + `"`), protocol.CodeBadJSON, "location: has 65 bytes, 1 to 64"},
-		{"A.1/29 location with an underscore", basin(`,"location":"aws:us_east-1"`), protocol.CodeBadJSON, "location: may hold only"},
-		{"A.1/29 location with a slash", basin(`,"location":"aws/us-east-1"`), protocol.CodeBadJSON, "location"},
-		{"A.1/29 location with a space", basin(`,"location":"aws:us east-1"`), protocol.CodeBadJSON, "location"},
-		{"A.1/29 location with an accent", basin(`,"location":"aws:é"`), protocol.CodeBadJSON, "location"},
-		{"A.5/125 a location", basin(`,"location":"cloud:US-West-2.edge"`), "", ""},
+		{"cp A.1/29 empty location", basin(`,"location":""`), protocol.CodeBadJSON, "location: has 0 bytes, 1 to 64"},
+		{"cp A.1/29 location of 65 bytes", basin(`,"location":"` + strings.Repeat("a", 65) + `"`), protocol.CodeBadJSON, "location: has 65 bytes, 1 to 64"},
+		{"cp A.1/29 location with an underscore", basin(`,"location":"aws:us_east-1"`), protocol.CodeBadJSON, "location: may hold only"},
+		{"cp A.1/29 location with a slash", basin(`,"location":"aws/us-east-1"`), protocol.CodeBadJSON, "location"},
+		{"cp A.1/29 location with a space", basin(`,"location":"aws:us east-1"`), protocol.CodeBadJSON, "location"},
+		{"cp A.1/29 location with an accent", basin(`,"location":"aws:é"`), protocol.CodeBadJSON, "location"},
+		{"cp A.5/125 a location", basin(`,"location":"cloud:US-West-2.edge"`), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := decodes[protocol.CreateBasinRequest](c.body)
@@ -170,9 +170,10 @@ func TestWhatARequestLeavesOut(t *testing.T) {
 	}
 }
 
-// TestNoRetentionOfZero: control plane A.10/214 and A.11/228, ensure and reconfigure of a stream.
+// TestNoRetentionOfZero: control plane A.9/195, A.10/214 and A.11/228: create, ensure and reconfigure of a stream.
 func TestNoRetentionOfZero(t *testing.T) {
 	const zero = `{"retention_policy":{"age":0}}`
+	wantCode(t, decodes[protocol.CreateStreamRequest](`{"stream":"s","config":`+zero+`}`), protocol.CodeInvalid, "at least 1 second")
 	wantCode(t, decodes[protocol.StreamConfig](zero), protocol.CodeInvalid, "at least 1 second")
 	wantCode(t, decodes[protocol.StreamReconfiguration](zero), protocol.CodeInvalid, "at least 1 second")
 }

@@ -24,7 +24,7 @@ func metricsAnswer() protocol.MetricsAnswer {
 	}}
 }
 
-// TestMetricsAnswer: control plane 6.4 and row A.21/402.
+// TestMetricsAnswer: control plane 6.4 and row cp A.21/402.
 func TestMetricsAnswer(t *testing.T) {
 	const want = `{"values":[{"label":{"name":"active_basins","values":["alpha-basin"]}},` +
 		`{"accumulation":{"name":"append","unit":"operations","interval":"hour","values":[[1735689600,12],[1735693200,0.5]]}},` +

@@ -30,6 +30,20 @@ func TestLocationsJSON(t *testing.T) {
 	})
 }
 
+// TestLocationNames: control plane A.1/28 and 29.
+func TestLocationNames(t *testing.T) {
+	for _, good := range []string{"a", "aws:us-east-1", "cloud:US-West-2.edge", strings.Repeat("x", 64)} {
+		if got, err := protocol.ParseLocationName(good); err != nil || string(got) != good {
+			t.Errorf("%q: got %q, %v", good, got, err)
+		}
+	}
+	for _, bad := range []string{"", "a b", "a_b", "a/b", "é", strings.Repeat("x", 65)} {
+		if got, err := protocol.ParseLocationName(bad); err == nil {
+			t.Errorf("%q is accepted as %q", bad, got)
+		}
+	}
+}
+
 // TestLocationName: control plane A.22/407 and 409, the body that sets the default.
 func TestLocationName(t *testing.T) {
 	for _, name := range []protocol.LocationName{"local", "aws:us-east-1", "A.b-9:", protocol.LocationName(strings.Repeat("x", 64))} {

@@ -89,17 +89,17 @@ func TestEveryRowIsCheckedWhereItsTableSays(t *testing.T) {
 // TestUnitTestsNameTheirRows: what a table leaves to a package is named there, in a test or in its data, as A.2/43, A.2/43
 // and 44, or A.2/43 to 48.
 func TestUnitTestsNameTheirRows(t *testing.T) {
-	packages := map[string]map[ref]bool{}
+	pages, packages := pages(t), map[string]map[ref]bool{}
 	for _, table := range tables {
 		for _, row := range table.rows {
 			if row.Place != ByUnitTest && row.Place != ByClient || row.Where == "" || strings.HasPrefix(row.Where, "SDK") {
 				continue
 			}
 			if packages[row.Where] == nil {
-				packages[row.Where] = rowsNamedIn(t, filepath.Join("..", "..", row.Where))
+				packages[row.Where] = rowsNamedIn(t, pages, filepath.Join("..", "..", row.Where))
 			}
 			for n := row.First; n <= row.Last; n++ {
-				if !packages[row.Where][ref{section: row.Section, number: n}] {
+				if !packages[row.Where][ref{control: table.control, section: row.Section, number: n}] {
 					t.Errorf("%s: no test of %s names row %s/%d", table.name, row.Where, row.Section, n)
 				}
 			}
@@ -108,7 +108,7 @@ func TestUnitTestsNameTheirRows(t *testing.T) {
 }
 
 // rowsNamedIn reads the tests below a folder, and their data.
-func rowsNamedIn(t *testing.T, dir string) map[ref]bool {
+func rowsNamedIn(t *testing.T, pages *spec.Pages, dir string) map[ref]bool {
 	t.Helper()
 	named := map[ref]bool{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -117,8 +117,8 @@ func rowsNamedIn(t *testing.T, dir string) map[ref]bool {
 		}
 		text, err := os.ReadFile(path)
 		for _, c := range spec.Citations(string(text)) {
-			if c.Row != 0 {
-				named[ref{section: c.Section, number: c.Row}] = true
+			if row, ok := pages.Find(c); ok {
+				named[ref{control: row.Plane == spec.Control, section: row.Section, number: row.Number}] = true
 			}
 		}
 		return err

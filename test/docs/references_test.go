@@ -1,6 +1,8 @@
 package docs
 
 import (
+	"cmp"
+	"errors"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -16,8 +18,11 @@ var (
 	adrName    = regexp.MustCompile(`\bADRs? (\d+)\b|\badr/(\d{4})`)
 	mdLink     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	codeWords  = regexp.MustCompile("`[^`\n]+`")
+	namedIn    = regexp.MustCompile("`(\\w+)` in \\[[^\\]]*\\]\\(([^)#\\s]+\\.go)\\)")
 	webAddress = regexp.MustCompile(`[a-z]+://\S+`)
 )
+
+var errNotDeclared = errors.New("no declaration of that name is there")
 
 // libraries are words that look like names of files.
 var libraries = map[string]bool{"nats.go": true, "jsm.go": true}
@@ -139,7 +144,13 @@ func TestPagesNameFilesThatExist(t *testing.T) {
 				t.Errorf("%s links to %s, which does not exist", path, m[1])
 			}
 		}
-		if path == "CHANGELOG.md" { // it speaks of what was
+		for _, m := range namedIn.FindAllStringSubmatch(string(text), -1) {
+			source, err := os.ReadFile(filepath.Join(root, folder, m[2]))
+			if err != nil || !regexp.MustCompile(`(?m)^(func|type|var|const)\b.*\b`+m[1]+`\b`).Match(source) {
+				t.Errorf("%s says that %s is in %s: %v", path, m[1], m[2], cmp.Or(err, errNotDeclared))
+			}
+		}
+		if path == "CHANGELOG.md" || strings.HasPrefix(path, "docs/upstream/") { // of what was, and of the files of nats-server
 			continue
 		}
 		for _, code := range codeWords.FindAllString(string(text), -1) {

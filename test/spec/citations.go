@@ -9,7 +9,7 @@ import (
 
 // Citation is one section, row or decision that a text names. A range of rows is a citation of each.
 type Citation struct {
-	Plane    Plane  // "" where the text does not say; then it may be either
+	Plane    Plane  // "" where the text does not say: the data plane, or the control plane if only that has the row
 	Section  string // "4.5" or "A.2"
 	Row      int    // 0 for a section
 	Decision string // "D-12"; then the rest is empty

@@ -99,15 +99,15 @@ func (p *Pages) page(plane Plane, text string) error {
 	return nil
 }
 
-// Find returns the rows that a citation means: one, or, when it names no plane, up to one of each plane.
-func (p *Pages) Find(c Citation) []Row {
-	var found []Row
+// Find returns the row that a citation names. A citation without a plane names the row of the data plane where both planes
+// have one.
+func (p *Pages) Find(c Citation) (Row, bool) {
 	for _, plane := range c.planes() {
 		if i, ok := p.rows[rowKey{plane, c.Section, c.Row}]; ok {
-			found = append(found, p.Rows[i])
+			return p.Rows[i], true
 		}
 	}
-	return found
+	return Row{}, false
 }
 
 // Has says whether what a citation names exists.
@@ -116,7 +116,8 @@ func (p *Pages) Has(c Citation) bool {
 	case c.Decision != "":
 		return p.decisions[c.Decision]
 	case c.Row != 0:
-		return len(p.Find(c)) > 0
+		_, found := p.Find(c)
+		return found
 	}
 	for _, plane := range c.planes() {
 		if p.sections[plane][c.Section] {

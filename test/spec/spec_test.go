@@ -37,6 +37,19 @@ func TestCitationsKnowTheirLine(t *testing.T) {
 	}
 }
 
+// TestRowsWithoutAPlane: they are the data plane's where both planes have the number.
+func TestRowsWithoutAPlane(t *testing.T) {
+	pages, err := spec.Load("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for citation, want := range map[string]spec.Plane{"A.2/49": spec.Data, "cp A.2/49": spec.Control, "A.20/368": spec.Control} {
+		if row, ok := pages.Find(spec.Citations(citation)[0]); !ok || row.Plane != want {
+			t.Errorf("%s is %s %s/%d, want one of the %s", citation, row.Plane, row.Section, row.Number, want)
+		}
+	}
+}
+
 func TestPages(t *testing.T) {
 	pages, err := spec.Load("../..")
 	if err != nil {

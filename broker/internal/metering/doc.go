@@ -1,5 +1,13 @@
 // Package metering counts what is used and answers queries of it (control plane section 6).
 //
+// Four decorators count. Each event has one of them:
+//
+//   - [Appends], below the service: every append, of all doors, by storage class and connection.
+//   - [Operations], above the service: every other call that counts as an operation, and the records that are read.
+//   - [Tokens]: operations on access tokens.
+//   - [Door], one for each door: what its clients see (latencies, records, bytes, failures). It measures for /metrics and adds
+//     nothing to the usage.
+//
 // Counting is a few atomic additions into the counters of the basin's current minute: no lock, no allocation. Every ten
 // seconds the counters are collected into hours of minutes, and what has changed is written to the [Store] whole, under a
 // key that holds this process's name. So a write may be repeated, several brokers on one store do not know of each other,

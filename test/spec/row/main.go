@@ -39,14 +39,13 @@ func run(rows []string) error {
 			return fmt.Errorf("%q is no row: the form is A.2/49, or cp A.20/368 for the control plane", row)
 		}
 		for _, want := range found {
-			if len(pages.Find(want)) == 0 {
+			r, ok := pages.Find(want)
+			if !ok {
 				return fmt.Errorf("there is no row %s", want)
 			}
-			for _, r := range pages.Find(want) {
-				fmt.Printf("%s %s/%d (docs/spec/%s.md)\n  given:    %s\n  expected: %s\n", r.Plane, r.Section, r.Number, r.Plane, r.Given, r.Then)
-				for _, place := range cited[key(r)] {
-					fmt.Println("  test:    ", place)
-				}
+			fmt.Printf("%s %s/%d (docs/spec/%s.md)\n  given:    %s\n  expected: %s\n", r.Plane, r.Section, r.Number, r.Plane, r.Given, r.Then)
+			for _, place := range cited[key(r)] {
+				fmt.Println("  test:    ", place)
 			}
 		}
 	}
@@ -83,7 +82,7 @@ func citedByTests(pages *spec.Pages, root string) (map[string][]string, error) {
 			if inSuite && c.Plane == "" {
 				c.Plane = spec.Data // the suite's cases say "cp" for the control plane
 			}
-			for _, r := range pages.Find(c) {
+			if r, ok := pages.Find(c); ok {
 				cited[key(r)] = append(cited[key(r)], fmt.Sprintf("%s:%d", filepath.ToSlash(path), c.Line))
 			}
 		}
