@@ -64,8 +64,12 @@ func (c *storedChunk) meteredFrom(seq uint64) (metered uint64) {
 
 // errStoredChunk says that the store returned something that is no intact chunk.
 func errStoredChunk(l *log, seq js.Seq, err error) error {
-	return protocol.Wrap(protocol.CodeStorage, fmt.Errorf("message %d of %s: %w", seq, l.name, err),
-		"a stored chunk is damaged")
+	what := "a stored chunk is damaged"
+	var later *chunk.VersionError
+	if errors.As(err, &later) {
+		what = "a stored chunk was written by a later version of weir"
+	}
+	return protocol.Wrap(protocol.CodeStorage, fmt.Errorf("message %d of %s: %w", seq, l.name, err), what)
 }
 
 // errNoStore is the failure of a read that the store did not answer.

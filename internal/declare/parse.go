@@ -15,9 +15,11 @@ type Resources struct {
 
 // Basin is a basin that shall be there with this configuration, and its streams in the order of the file.
 type Basin struct {
-	Name    protocol.BasinName
-	Config  protocol.BasinConfig
-	Streams []Stream
+	Name   protocol.BasinName
+	Config protocol.BasinConfig
+	// DedicatedLogs is how many logs of its own a basin gets that is created; 0: it shares those of the account.
+	DedicatedLogs int
+	Streams       []Stream
 }
 
 // Stream is a stream that shall be there with this configuration; what it leaves open is the basin's default.
@@ -37,7 +39,7 @@ func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 
 // Parse reads a spec and checks all of it (control plane 9.6). The error is an [*Error].
 //
-//	{"basins": [{"name": basin, "config": BasinConfig|null, "streams": [{"name": stream, "config": StreamConfig|null}]}]}
+//	{"basins": [{"name": basin, "config": BasinConfig|null, "dedicated_logs": n|null, "streams": [{"name": stream, "config": StreamConfig|null}]}]}
 //
 // Unknown fields are refused except at the top, where "$schema" and others may stand. Within a config absent and null are
 // the same. A retention below one second is refused, and a min_age between 0 and one second, which would disable what it
@@ -61,6 +63,9 @@ func Parse(data []byte) (Resources, error) {
 	}
 	return p.res, nil
 }
+
+// maxDedicatedLogs is how many logs of its own a basin can have.
+const maxDedicatedLogs = 64
 
 type parser struct {
 	*reader
@@ -98,6 +103,8 @@ func (p *parser) basin() error {
 			})
 		case "config":
 			return p.orNull(func() error { return p.basinConfig(&b.Config, &defaults) })
+		case "dedicated_logs":
+			return p.orNull(func() error { return p.integer(&b.DedicatedLogs, maxDedicatedLogs) })
 		case "streams":
 			return p.array(func() error { return p.stream(&streams) })
 		}

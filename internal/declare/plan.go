@@ -125,7 +125,7 @@ func Apply(ctx context.Context, svc Provisioner, res Resources, done func(Item, 
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("%s: %w", item, err)
 		}
-		_, result, err := svc.EnsureBasin(ctx, b.Name, protocol.EnsureBasinRequest{Config: b.Config})
+		_, result, err := svc.EnsureBasin(ctx, b.Name, protocol.EnsureBasinRequest{Config: b.Config, DedicatedLogs: b.DedicatedLogs})
 		if err != nil {
 			return fmt.Errorf("%s: %w", item, err)
 		}

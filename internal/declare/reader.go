@@ -139,6 +139,24 @@ func (r *reader) boolean(dst *bool) error {
 	return nil
 }
 
+// integer reads a whole number from 0 to most.
+func (r *reader) integer(dst *int, most int) error {
+	if r.dec.PeekKind() != '0' {
+		return r.mismatch("a whole number")
+	}
+	tok, err := r.dec.ReadToken()
+	if err != nil {
+		return syntax(err)
+	}
+	n, err := strconv.Atoi(tok.String())
+	if err != nil || n < 0 || n > most {
+		r.bad("%s is not a whole number from 0 to %d", protocol.Clip(tok.String()), most)
+		return nil
+	}
+	*dst = n
+	return nil
+}
+
 // skip passes over a value.
 func (r *reader) skip() error { return syntax(r.dec.SkipValue()) }
 

@@ -16,6 +16,17 @@ import (
 // the payload (jetstream-notes, rule 3).
 const Header = "Weir-Chunk"
 
+// Version is the version of the format that is written. A reader refuses a later one with a [VersionError]: what it says of a
+// stream's state must not be passed over.
+const Version = 1
+
+// VersionError says that a chunk was written by a later version of weir.
+type VersionError struct{ Header string }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("chunk header %q: it was written by a later version of weir; this one reads format %d", e.Header, Version)
+}
+
 // Chunk is one stored message: consecutive records of one stream and the stream's state after them, so that the
 // newest chunk of a stream is its checkpoint (docs/chunk-format.md, docs/adr/0001-chunk-per-batch.md). A chunk without records
 // is a state chunk: it carries state only.
@@ -160,9 +171,12 @@ func Decode(header string, payload []byte) (Chunk, error) {
 }
 
 func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, err error) {
-	rest, ok := strings.CutPrefix(header, "1 ")
-	if !ok {
-		return c, 0, 0, 0, fmt.Errorf("chunk header %q: unknown format", header)
+	version, rest, ok := strings.Cut(header, " ")
+	switch n, err := strconv.ParseUint(version, 10, 32); {
+	case !ok || err != nil || n == 0:
+		return c, 0, 0, 0, fmt.Errorf("chunk header %q: it does not begin with the version of a format", header)
+	case n != Version:
+		return c, 0, 0, 0, &VersionError{header}
 	}
 	var first uint64
 	for rest != "" && err == nil {
@@ -199,6 +213,9 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			c.Cipher = protocol.Cipher(value)
 		case "id":
 			c.ID = value
+		case "crc":
+		default:
+			return c, 0, 0, 0, &VersionError{header}
 		}
 	}
 	if err != nil {

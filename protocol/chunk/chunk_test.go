@@ -1,6 +1,8 @@
 package chunk_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/weirstream/weir/protocol"
@@ -69,4 +71,24 @@ func FuzzDecodeChunk(f *testing.F) {
 			t.Fatalf("%q: decoded to %+v, which does not round trip: %v", header, c, err)
 		}
 	})
+}
+
+// What a later version says of a stream must not be passed over.
+func TestLaterVersionsAreRefused(t *testing.T) {
+	c := chunk.Chunk{ID: "id", Next: 3, Last: 9}
+	good := c.EncodeHeader()
+	if _, err := chunk.Decode(good, nil); err != nil {
+		t.Fatal(err)
+	}
+	var later *chunk.VersionError
+	for _, header := range []string{strings.Replace(good, "1 ", "2 ", 1), strings.Replace(good, " id=", " epoch=4 id=", 1)} {
+		if _, err := chunk.Decode(header, nil); !errors.As(err, &later) {
+			t.Errorf("%q: %v", header, err)
+		}
+	}
+	for _, header := range []string{"", "x first=1", "0 first=1", "first=1"} {
+		if _, err := chunk.Decode(header, nil); err == nil || errors.As(err, &later) {
+			t.Errorf("%q: %v", header, err)
+		}
+	}
 }

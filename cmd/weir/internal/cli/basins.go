@@ -19,6 +19,7 @@ digits and hyphens. The stream settings are the defaults of the streams created 
 		Args: need("BASIN"),
 	})
 	location := locationFlag(c.Flags())
+	logs := c.Flags().Int("dedicated-logs", 0, "logs that the basin has for itself in each storage class; 0: it shares those of the account")
 	cipher := enumFlag(c.Flags(), "stream-cipher", "", "cipher of the streams created afterwards", protocol.CipherAEGIS256, protocol.CipherAES256GCM)
 	onAppend := c.Flags().Bool("create-stream-on-append", false, "create a missing stream when it is appended to")
 	onRead := c.Flags().Bool("create-stream-on-read", false, "create a missing stream when it is read")
@@ -31,7 +32,7 @@ digits and hyphens. The stream settings are the defaults of the streams created 
 		return func(ctx context.Context, svc protocol.Service) error {
 			ctx, cancel := a.bounded(ctx)
 			defer cancel()
-			req := protocol.CreateBasinRequest{Basin: basin, Config: protocol.BasinConfig{
+			req := protocol.CreateBasinRequest{Basin: basin, DedicatedLogs: *logs, Config: protocol.BasinConfig{
 				DefaultStreamConfig: streams.layer(), CreateStreamOnAppend: *onAppend, CreateStreamOnRead: *onRead,
 			}}
 			if cipher.value != nil {
