@@ -148,21 +148,8 @@ func basinOfEntry(e protocol.CatalogEntry) (*basinRecord, error) {
 // beginRestore stores the hidden record of a basin that is not there.
 func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore string) error {
 	rec.DeletedAt, rec.Restoring, rec.Restored = time.Time{}, restore, ""
-	for _, n := range a.logNumbers(rec) {
-		l, err := a.bulkLog(rec.Name, n)
-		if err != nil {
-			return err
-		}
-		n, err := l.get.Pending(ctx, l.name, l.id.Basin(a.opts.Prefix, rec.Name), 1)
-		switch {
-		case js.NoResponders(err):
-		case err != nil:
-			return readFailure(err)
-		case n > 0:
-			return protocol.Errorf(protocol.CodeStorage,
-				"the JetStream stream %s holds %d chunks of basin %q although there is no such basin; look at them, and purge the subject %s if they are not wanted",
-				l.name, n, rec.Name, l.id.Basin(a.opts.Prefix, rec.Name))
-		}
+	if err := a.removeOrphans(ctx, rec); err != nil {
+		return err
 	}
 	a.bulk.forget(rec.Name)
 	revision, err := a.catalog.write(ctx, basinKey(rec.Name), rec, 0)
@@ -172,6 +159,35 @@ func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore st
 	a.catalog.view.putBasin(rec, revision)
 	a.bulk.touch(rec.Name, restore)
 	return nil
+}
+
+// removeOrphans removes chunks of a basin that is not there: they belong to nobody, and would be counted as restored. A power cut
+// can leave some of a basin that was being deleted.
+func (a *Adapter) removeOrphans(ctx context.Context, rec *basinRecord) error {
+	found := false
+	for _, n := range a.logNumbers(rec) {
+		l, err := a.bulkLog(rec.Name, n)
+		if err != nil {
+			return err
+		}
+		chunks, err := l.count(ctx, rec.Name)
+		if err != nil {
+			return errNoStore(err)
+		}
+		if chunks == 0 {
+			continue
+		}
+		found = true
+		a.logger.Info("removing chunks of a basin that does not exist", slog.String("basin", string(rec.Name)), slog.String("log", l.name),
+			slog.Uint64("chunks", chunks))
+		if err := l.removeBasin(ctx, rec.Name, nil); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return nil
+	}
+	return a.onDisk(ctx)
 }
 
 // held returns the record of a basin that the restore holds.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
@@ -191,5 +192,70 @@ func TestWindowOfDuplicatesIsShort(t *testing.T) {
 		if info.Config.Duplicates != leastDuplicates {
 			t.Errorf("%s has a window of %v", info.Config.Name, info.Config.Duplicates)
 		}
+	}
+}
+
+// Chunks of a basin that does not exist, which a power cut can leave, are not taken for those of a restore.
+func TestRestoreIsNotMisledByOrphans(t *testing.T) {
+	h := newHarness(t)
+	old := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	h.mustAppend(old, body("x"))
+	e := h.entry(old)
+	l, err := h.logOf(t.Context(), old.Basin, e.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunk, err := h.js.Stream(t.Context(), l.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := chunk.GetLastMsgForSubject(t.Context(), l.subjectOf(e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := h.ExportCatalog(t.Context(), protocol.ExportCatalogRequest{Basin: old.Basin})
+	if err != nil || len(page.Entries) != 1 {
+		t.Fatal(page, err)
+	}
+	account, err := h.ExportCatalog(t.Context(), protocol.ExportCatalogRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks, err := h.ExportChunks(t.Context(), protocol.ExportChunksRequest{Basin: old.Basin, Log: e.Log()})
+	if err != nil || len(chunks.Chunks) != 1 {
+		t.Fatal(chunks, err)
+	}
+	h.basinRemoved(old.Basin)
+	orphan := nats.NewMsg(strings.Replace(m.Subject, e.ID.String(), layout.NewStreamID(e.ID.Bucket()).String(), 1))
+	orphan.Data, orphan.Header = m.Data, m.Header
+	delete(orphan.Header, nats.ExpectedLastSeqHdr)
+	if _, err := h.js.PublishMsg(t.Context(), orphan); err != nil {
+		t.Fatal(err)
+	}
+	h.reopen()
+	var entry protocol.CatalogEntry
+	for _, c := range account.Entries {
+		if c.Key == basinKey(old.Basin) {
+			entry = c
+		}
+	}
+	if err := h.BeginRestore(t.Context(), protocol.BeginRestoreRequest{Restore: "r", Entry: entry}); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := h.ImportStreams(t.Context(), protocol.ImportStreamsRequest{Basin: old.Basin, Restore: "r", Entries: page.Entries})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := protocol.ImportChunksRequest{Basin: old.Basin, Restore: "r", Log: logs[0], Chunks: chunks.Chunks}
+	for range 2 { // the answer may be lost
+		if err := h.ImportChunks(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.EndRestore(t.Context(), protocol.EndRestoreRequest{Basin: old.Basin, Restore: "r", Streams: 1, Chunks: map[int]uint64{logs[0]: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.read(old, 0); len(got) != 1 || string(got[0].Body) != "x" {
+		t.Fatalf("%d records", len(got))
 	}
 }

@@ -127,6 +127,19 @@ func (a *Adapter) made(ctx context.Context, stream string) error {
 	return a.commit.Wait(ctx)
 }
 
+// onDisk returns once everything that JetStream has done before the call is on disk, in any class of durability where that can
+// be had: JetStream never syncs a purge by itself. A purge must be on disk before the names of what it purged are removed, or
+// chunks that nobody owns come back after a power cut.
+func (a *Adapter) onDisk(ctx context.Context) error {
+	if err := a.commit.Wait(ctx); err != nil {
+		return err
+	}
+	if a.sync != nil && !a.syncs() {
+		return a.sync()
+	}
+	return nil
+}
+
 // checkWatermarks refuses the start when records are missing, unless the operator has accepted exactly that. It is called
 // once, when the catalog is loaded and no log is open. A log that goes with its basin, or went when a crash came, may be
 // behind its watermark.

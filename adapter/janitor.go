@@ -223,6 +223,9 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 			return err
 		}
 	}
+	if err := j.a.onDisk(ctx); err != nil {
+		return err
+	}
 	if err := j.a.catalog.removeStreams(ctx, entries); err != nil {
 		return err
 	}
