@@ -8,6 +8,7 @@ import { currentQuery, go, href, setQuery } from "../lib/route";
 import { allows } from "../lib/session";
 import { StreamFields } from "../ui/configform";
 import { announce, Button, Check, Dialog, Empty, Failed, Link, Loading, Name, Pager, Search, SelectField, TextField, When } from "../ui/kit";
+import { Snippets } from "../ui/snippetsdialog";
 import { DeleteBasin } from "./basindelete";
 
 const pageSize = 100;
@@ -35,6 +36,7 @@ export function Basins() {
 					<p class="lead">A basin holds streams, and says how new ones are configured.</p>
 				</div>
 				<div class="actions">
+					<Snippets route={{ page: "basins" }} />
 					{mayCreate && (
 						<Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
 							Create basin
