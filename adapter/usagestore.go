@@ -37,8 +37,8 @@ type usageStream struct {
 }
 
 const (
-	// usageAge is somewhat more than the 30 days that a query may reach back, and the day that is being rolled up.
-	usageAge = 33 * 24 * time.Hour
+	// usageAge is somewhat more than the 90 days that a query may span, and the day that is being rolled up.
+	usageAge = 93 * 24 * time.Hour
 	// usageBytes is how large each of the two streams may become; a store that is small gets less.
 	usageBytes    = 256 << 20
 	minUsageBytes = 4 << 20

@@ -85,7 +85,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	if b.st, err = natsd.Open(ctx, cfg, b.log, b.fatal); err != nil {
 		return nil, err
 	}
-	b.meter = metering.New(b.log)
+	b.meter = metering.New(b.log, metering.Prices(cfg.Prices))
 	b.shown = newMetrics(o.version)
 	ad, err := adapter.Open(ctx, b.adapterOptions())
 	if err != nil {

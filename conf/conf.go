@@ -71,6 +71,8 @@ type Config struct {
 	// InitFile is the path of a resource spec (docs/declarative.md) that is applied at every start, before any door opens.
 	// Default "": none.
 	InitFile string
+	// Prices is the price list for the metric set estimated-billable-usage. Default: none.
+	Prices Prices
 	// StorageStandard and StorageExpress set the storage classes apart. Default: they are stored alike.
 	StorageStandard StorageClass
 	StorageExpress  StorageClass
@@ -185,6 +187,18 @@ func (c Config) LocationNames() (names []string) {
 		names = append(names, strings.TrimSpace(name))
 	}
 	return names
+}
+
+// Prices is a price list in US dollars, for estimates of what was used. All 0 is none.
+type Prices struct {
+	// Stored is for a GiB of metered bytes that is stored for 30 days.
+	Stored float64
+	// Written is for a GiB of metered bytes appended.
+	Written float64
+	// Read is for a GiB of metered bytes delivered.
+	Read float64
+	// Operations is for a million operations.
+	Operations float64
 }
 
 // Listens reports whether the embedded server opens a port for clients.

@@ -77,6 +77,14 @@ var fields = []field{
 		help: "let web pages of any origin use the HTTP API"},
 	{key: "http.dashboard", ptr: func(c *Config) any { return &c.HTTP.Dashboard },
 		help: "serve the console for browsers at /dashboard"},
+	{key: "prices.stored", ptr: func(c *Config) any { return &c.Prices.Stored },
+		help: "US dollars for a GiB stored for 30 days, for estimated-billable-usage; 0: nothing"},
+	{key: "prices.written", ptr: func(c *Config) any { return &c.Prices.Written },
+		help: "US dollars for a GiB appended; 0: nothing"},
+	{key: "prices.read", ptr: func(c *Config) any { return &c.Prices.Read },
+		help: "US dollars for a GiB delivered; 0: nothing"},
+	{key: "prices.operations", ptr: func(c *Config) any { return &c.Prices.Operations },
+		help: "US dollars for a million operations; 0: nothing"},
 	{key: "storage_standard.replicas", ptr: func(c *Config) any { return &c.StorageStandard.Replicas },
 		help: "copies of streams of class standard: 1, 3 or 5; 0: as replicas"},
 	{key: "storage_standard.compression", ptr: func(c *Config) any { return &c.StorageStandard.Compression },
@@ -116,6 +124,8 @@ func (f field) kind() string {
 		return "int"
 	case *int64:
 		return "size"
+	case *float64:
+		return "number"
 	case *time.Duration:
 		return "duration"
 	}
@@ -139,6 +149,10 @@ func (f field) setText(c *Config, s string) (err error) {
 		}
 	case *int64:
 		*p, err = ParseSize(s)
+	case *float64:
+		if *p, err = strconv.ParseFloat(s, 64); err != nil {
+			return fmt.Errorf("%q is not a number", s)
+		}
 	case *time.Duration:
 		*p, err = ParseDuration(s)
 	}
@@ -166,6 +180,15 @@ func (f field) setValue(c *Config, v any) error {
 		if s, ok := v.(string); ok {
 			return f.setText(c, s)
 		}
+	case *float64:
+		switch n := v.(type) {
+		case float64:
+			*p = n
+			return nil
+		case int64:
+			*p = float64(n)
+			return nil
+		}
 	case *time.Duration:
 		if s, ok := v.(string); ok {
 			return f.setText(c, s)
@@ -183,7 +206,7 @@ func (f field) setValue(c *Config, v any) error {
 }
 
 var wanted = map[string]string{
-	"string": "a string", "bool": "true or false", "int": "a whole number", "size": "a size", "duration": "a duration",
+	"string": "a string", "bool": "true or false", "int": "a whole number", "size": "a size", "number": "a number", "duration": "a duration",
 }
 
 func kindOf(v any) string {
@@ -220,6 +243,8 @@ func (f field) text(c *Config) string {
 		return strconv.Itoa(*p)
 	case *int64:
 		return FormatSize(*p)
+	case *float64:
+		return strconv.FormatFloat(*p, 'g', -1, 64)
 	case *time.Duration:
 		return FormatDuration(*p)
 	}

@@ -38,7 +38,7 @@ func (c Config) String() string {
 // quoted is text, in quotes where the syntax of a file wants them.
 func (f field) quoted(c *Config) string {
 	switch f.kind() {
-	case "bool", "int", "size":
+	case "bool", "int", "size", "number":
 		return f.text(c)
 	}
 	return strconv.Quote(f.text(c))

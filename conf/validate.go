@@ -48,6 +48,11 @@ func (c Config) validateOn(goos string) error {
 	if c.MemoryLimit != 0 {
 		v.size("memory_limit", c.MemoryLimit, 64<<20, 1<<50)
 	}
+	for key, usd := range map[string]float64{"stored": c.Prices.Stored, "written": c.Prices.Written, "read": c.Prices.Read, "operations": c.Prices.Operations} {
+		if !(usd >= 0 && usd <= 1e6) { // also refuses NaN
+			v.add("prices."+key, "is %g; allowed is from 0 to 1000000", usd)
+		}
+	}
 	v.size("max_payload", c.MaxPayload, 2<<20, 64<<20)
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
 		v.add("replicas", "is %d; allowed are 1, 3 and 5", c.Replicas)

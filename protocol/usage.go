@@ -9,6 +9,7 @@ type MetricSet string
 const (
 	MetricActiveBasins     MetricSet = "active-basins"
 	MetricAccountOps       MetricSet = "account-ops"
+	MetricBillableUsage    MetricSet = "estimated-billable-usage"
 	MetricStorage          MetricSet = "storage"
 	MetricAppendOps        MetricSet = "append-ops"
 	MetricReadOps          MetricSet = "read-ops"
@@ -51,6 +52,7 @@ const (
 const (
 	UnitOperations = "operations"
 	UnitBytes      = "bytes"
+	UnitUSD        = "usd"
 )
 
 // Metric is one metric of an answer. Labels is of a label, Unit of the three others, Interval of an accumulation,

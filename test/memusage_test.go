@@ -256,8 +256,9 @@ var (
 	memHours   = []protocol.MetricInterval{"hour", "minute", "day"}
 	memMinutes = []protocol.MetricInterval{"minute", "hour", "day"}
 
-	memAccountSets = map[protocol.MetricSet]memSet{"active-basins": {}, "account-ops": {memHours, "operations", nil}}
-	memBasinSets   = map[protocol.MetricSet]memSet{
+	memAccountSets = map[protocol.MetricSet]memSet{"active-basins": {}, "account-ops": {memHours, "operations", nil},
+		"estimated-billable-usage": {[]protocol.MetricInterval{"hour", "day"}, "usd", nil}}
+	memBasinSets = map[protocol.MetricSet]memSet{
 		"storage": {intervals: memHours[:1]}, "append-ops": {memMinutes, "operations", []string{"express", "standard"}},
 		"read-ops": {memMinutes, "operations", []string{"unary", "streaming"}}, "read-throughput": {memMinutes, "bytes", []string{"read_throughput"}},
 		"append-throughput": {memMinutes, "bytes", []string{"express", "standard"}}, "basin-ops": {memHours, "operations", nil}}
@@ -273,7 +274,7 @@ func (m *memMetered) judge(sets map[protocol.MetricSet]memSet, q protocol.Metric
 	if q.Start == nil || q.End == nil {
 		return s, "", protocol.Errorf(protocol.CodeInvalid, "start and end params required")
 	}
-	if *q.Start > *q.End || int64(*q.End) > time.Now().Unix()+60 || *q.End-*q.Start > 30*24*3600 {
+	if *q.Start > *q.End || int64(*q.End) > time.Now().Unix()+60 || *q.End-*q.Start > 90*24*3600 {
 		return s, "", protocol.Errorf(protocol.CodeInvalid, "the times do not fit")
 	}
 	interval = q.Interval

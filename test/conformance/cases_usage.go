@@ -24,7 +24,8 @@ const (
 func everySet(e *Env, s *Stream) map[protocol.MetricSet]Usage {
 	return map[protocol.MetricSet]Usage{
 		protocol.MetricActiveBasins: e.accountUsage, protocol.MetricAccountOps: e.accountUsage,
-		protocol.MetricAppendOps: s.basin().usage, protocol.MetricReadOps: s.basin().usage,
+		protocol.MetricBillableUsage: e.accountUsage,
+		protocol.MetricAppendOps:     s.basin().usage, protocol.MetricReadOps: s.basin().usage,
 		protocol.MetricReadThroughput: s.basin().usage, protocol.MetricAppendThroughput: s.basin().usage,
 		protocol.MetricBasinOps: s.basin().usage, protocol.MetricStorage: s.usage,
 	}
@@ -42,6 +43,22 @@ var usageCases = []Case{
 		has := func(b *Basin) bool { return slices.Contains(metrics[0].Labels, string(b.Name)) }
 		equal(t, "a basin with a stream", has(s.basin()), true)
 		equal(t, "a basin without", has(none), false)
+	}},
+	{Row: "cp 6.2", Name: "estimated billable usage", Run: func(t *testing.T, e *Env) {
+		for _, interval := range []protocol.MetricInterval{"", hourly, daily} {
+			q := lately(protocol.MetricBillableUsage)
+			q.Interval = interval
+			metrics, err := e.accountUsage(q)
+			e.must(err, "metrics")
+			for _, m := range metrics { // none without a price list
+				equal(t, "name", m.Name, "total")
+				equal(t, "unit", m.Unit, protocol.UnitUSD)
+			}
+		}
+		q := lately(protocol.MetricBillableUsage)
+		q.Interval = protocol.IntervalMinute
+		_, err := e.accountUsage(q)
+		e.fails(err, protocol.CodeInvalid)
 	}},
 	{Row: "cp A.21/379", Name: "a basin was active while it had a stream", Timed: true, Run: func(t *testing.T, e *Env) {
 		began := time.Now()
@@ -206,7 +223,7 @@ var usageCases = []Case{
 	{Row: "cp A.21/393,394,395", Name: "times that no query may have", Run: func(t *testing.T, e *Env) {
 		now := time.Now()
 		for set, ask := range everySet(e, e.Stream()) {
-			for _, r := range [][2]time.Duration{{-time.Hour, -2 * time.Hour}, {-time.Hour, 10 * time.Minute}, {-40 * 24 * time.Hour, 0}} {
+			for _, r := range [][2]time.Duration{{-time.Hour, -2 * time.Hour}, {-time.Hour, 10 * time.Minute}, {-100 * 24 * time.Hour, 0}} {
 				_, err := ask(within(set, now.Add(r[0]), now.Add(r[1])))
 				e.fails(err, protocol.CodeInvalid)
 			}

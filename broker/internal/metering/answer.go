@@ -15,8 +15,11 @@ func (m *Meter) Account(ctx context.Context, q protocol.MetricsQuery) ([]protoco
 	if err != nil {
 		return nil, err
 	}
-	if valid.name == protocol.MetricActiveBasins {
+	switch valid.name {
+	case protocol.MetricActiveBasins:
 		return m.activeBasins(ctx, valid)
+	case protocol.MetricBillableUsage:
+		return m.billable(ctx, valid, time.Now())
 	}
 	return m.accumulations(ctx, accountScope, valid)
 }

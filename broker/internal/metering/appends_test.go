@@ -31,7 +31,7 @@ func express() protocol.StorageClass { return protocol.StorageExpress }
 func TestConnectionsOfAppends(t *testing.T) { synctest.Test(t, testConnectionsOfAppends) } // so that no minute ends
 
 func testConnectionsOfAppends(t *testing.T) {
-	meter := New(slog.New(slog.DiscardHandler))
+	meter := New(slog.New(slog.DiscardHandler), Prices{})
 	a := NewAppends(prometheus.NewRegistry(), meter)
 	in := protocol.AppendInput{Records: []protocol.Record{{Body: []byte("x")}}}
 	submit := func(stream protocol.StreamName, connection Connection, times int) {
@@ -77,7 +77,7 @@ func BenchmarkCountedAppend(b *testing.B) {
 	ref := protocol.StreamRef{Basin: "test-basin", Stream: "s"}
 	in := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 100)}}}
 	done := func(protocol.AppendAck, error) {}
-	a := NewAppends(prometheus.NewRegistry(), New(slog.New(slog.DiscardHandler)))
+	a := NewAppends(prometheus.NewRegistry(), New(slog.New(slog.DiscardHandler), Prices{}))
 	for name, st := range map[string]sessions.Stream{
 		"none":    instant{},
 		"unary":   a.Stream(instant{}, ref, SharedConnection, express),

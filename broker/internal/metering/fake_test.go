@@ -169,7 +169,7 @@ func newRig(t *testing.T) *rig {
 }
 
 func (r *rig) start() {
-	r.Meter = New(slog.New(slog.DiscardHandler))
+	r.Meter = New(slog.New(slog.DiscardHandler), Prices{})
 	r.Meter.Start(r.store, r.sizes)
 }
 

@@ -52,8 +52,9 @@ type Meter struct {
 	deleted deletedStreams
 	samples samples
 
-	store Store
-	sizes Sizes
+	store  Store
+	sizes  Sizes
+	prices Prices
 
 	flushing sync.Mutex // one flush at a time; guards what follows
 	failing  bool       // the last flush failed
@@ -65,8 +66,8 @@ type Meter struct {
 }
 
 // New makes a meter that counts. It forgets nothing before [Meter.Start] and answers queries only after it.
-func New(log *slog.Logger) *Meter {
-	m := &Meter{log: log, writer: strings.ToLower(rand.Text()), done: make(chan struct{})}
+func New(log *slog.Logger, prices Prices) *Meter {
+	m := &Meter{log: log, prices: prices, writer: strings.ToLower(rand.Text()), done: make(chan struct{})}
 	m.account = m.scope(accountScope)
 	return m
 }

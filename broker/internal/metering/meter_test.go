@@ -157,7 +157,7 @@ func TestRestart(t *testing.T) {
 		check("after an outage and a restart", 1011)
 
 		// Another broker on the same store.
-		two := New(r.Meter.log)
+		two := New(r.Meter.log, Prices{})
 		two.Start(r.store, r.sizes)
 		two.Of(basin).Appended(&conn, protocol.StorageExpress, 10_000, time.Now())
 		if err := two.Close(t.Context()); err != nil {
@@ -219,7 +219,7 @@ func TestRollUp(t *testing.T) {
 		}
 		time.Sleep(4 * time.Hour)
 		for writes := range 30 { // the process dies after so many steps of the work, and is started again
-			r.Meter = New(r.log)
+			r.Meter = New(r.log, Prices{})
 			r.Meter.store, r.Meter.sizes = r.store, r.sizes
 			r.store.set(false, writes)
 			_ = r.rollUp(t.Context(), time.Now())

@@ -38,6 +38,7 @@ var (
 var (
 	accountSets = []set{
 		{name: protocol.MetricActiveBasins},
+		{name: protocol.MetricBillableUsage, intervals: []protocol.MetricInterval{protocol.IntervalHour, protocol.IntervalDay}},
 		{name: protocol.MetricAccountOps, intervals: byHour, unit: protocol.UnitOperations, operations: []protocol.Operation{
 			protocol.OpListBasins, protocol.OpCreateBasin, protocol.OpDeleteBasin, protocol.OpReconfigureBasin,
 			protocol.OpGetBasinConfig, protocol.OpIssueAccessToken, protocol.OpRevokeAccessToken, protocol.OpListAccessTokens,
@@ -63,7 +64,7 @@ var (
 )
 
 const (
-	maxRange  = 30 * daySeconds // control plane 6.3
+	maxRange  = 90 * daySeconds // control plane 6.3
 	maxFuture = 60
 )
 
@@ -96,7 +97,7 @@ func validate(sets []set, q protocol.MetricsQuery, now time.Time) (out query, er
 	case int64(out.end) > now.Unix()+maxFuture:
 		return out, protocol.Errorf(protocol.CodeInvalid, "end: is more than %d seconds in the future", maxFuture)
 	case out.end-out.start > maxRange:
-		return out, protocol.Errorf(protocol.CodeInvalid, "start, end: are %d seconds apart, at most %d (30 days) are allowed",
+		return out, protocol.Errorf(protocol.CodeInvalid, "start, end: are %d seconds apart, at most %d (90 days) are allowed",
 			out.end-out.start, maxRange)
 	case len(out.intervals) == 0:
 	case q.Interval == "":

@@ -32,9 +32,11 @@ func TestJudge(t *testing.T) {
 		{"6.3 equal", accountSets, "account-ops", at(-2), at(-2), "", "", ""},
 		{"394", accountSets, "account-ops", at(-1), at(600), "", "invalid", "end"},
 		{"6.3 a little ahead", accountSets, "account-ops", at(-1), at(60), "", "", ""},
-		{"395", accountSets, "account-ops", at(-40 * daySeconds), at(0), "", "invalid", "30 days"},
-		{"6.3 30 days", accountSets, "account-ops", at(-30 * daySeconds), at(0), "", "", ""},
-		{"6.3 and a second", accountSets, "account-ops", at(-30*daySeconds - 1), at(0), "", "invalid", "30 days"},
+		{"395", accountSets, "account-ops", at(-100 * daySeconds), at(0), "", "invalid", "90 days"},
+		{"6.3 90 days", accountSets, "account-ops", at(-90 * daySeconds), at(0), "", "", ""},
+		{"6.3 and a second", accountSets, "account-ops", at(-90*daySeconds - 1), at(0), "", "invalid", "90 days"},
+		{"6.2 minute", accountSets, "estimated-billable-usage", at(-1), at(0), "minute", "invalid", "interval"},
+		{"6.2 day", accountSets, "estimated-billable-usage", at(-1), at(0), "day", "", ""},
 		{"396", basinSets, "append-ops", new(uint32), new(uint32), "", "", ""},
 		{"383", basinSets, "storage", at(-1), at(0), "hour", "", ""},
 		{"384", basinSets, "storage", at(-1), at(0), "minute", "invalid", "interval"},
@@ -54,7 +56,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	// The defaults, and that all three intervals are there, control plane 6.2.
-	for _, s := range append(append([]set{}, accountSets[1]), basinSets[1:]...) {
+	for _, s := range append(append([]set{}, accountSets[2]), basinSets[1:]...) {
 		want := protocol.IntervalMinute
 		if strings.HasSuffix(string(s.name), "account-ops") || s.name == protocol.MetricBasinOps {
 			want = protocol.IntervalHour
@@ -112,7 +114,7 @@ func TestBucketSize(t *testing.T) {
 func BenchmarkCounting(b *testing.B) {
 	for _, parallel := range []bool{false, true} {
 		b.Run(fmt.Sprintf("what=append/parallel=%t", parallel), func(b *testing.B) {
-			m := New(nil)
+			m := New(nil, Prices{})
 			now := time.Now()
 			b.ReportAllocs()
 			if !parallel {
@@ -133,7 +135,7 @@ func BenchmarkCounting(b *testing.B) {
 		})
 	}
 	b.Run("what=read", func(b *testing.B) {
-		m := New(nil)
+		m := New(nil, Prices{})
 		name := protocol.BasinName("alpha-basin")
 		b.ReportAllocs()
 		for b.Loop() {
@@ -144,7 +146,7 @@ func BenchmarkCounting(b *testing.B) {
 
 // TestCountingAllocatesNothing on the way of a batch.
 func TestCountingAllocatesNothing(t *testing.T) {
-	m := New(nil)
+	m := New(nil, Prices{})
 	var conn ConnectionMinute
 	s := m.Of("alpha-basin")
 	now := time.Now()

@@ -37,7 +37,7 @@ const (
 // ErrExists is what Create fails with if there is a value already.
 var ErrExists = errors.New("there is a value already")
 
-// Store keeps values for somewhat more than 30 days and drops them by itself, the oldest first also when they become too
+// Store keeps values for somewhat more than 90 days and drops them by itself, the oldest first also when they become too
 // many. It may be used by several goroutines at once.
 type Store interface {
 	// Put stores a value in the place of the one that is there.

@@ -15,7 +15,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-const usageHelp = `The time is from a start, inclusive, to an end, exclusive, at most 30 days apart. Operations and
+const usageHelp = `The time is from a start, inclusive, to an end, exclusive, at most 90 days apart. Operations and
 throughput are added up in buckets by the minute, the hour or the day of UTC; a bucket belongs to the time if its
 beginning does. Storage is told as points in time, each the size at that moment.`
 
@@ -87,7 +87,7 @@ func instant(what string, at *optional[uint64], ago *optional[time.Duration], no
 }
 
 var (
-	accountMetricSets = []protocol.MetricSet{protocol.MetricActiveBasins, protocol.MetricAccountOps}
+	accountMetricSets = []protocol.MetricSet{protocol.MetricActiveBasins, protocol.MetricAccountOps, protocol.MetricBillableUsage}
 	basinMetricSets   = []protocol.MetricSet{protocol.MetricStorage, protocol.MetricAppendOps, protocol.MetricReadOps,
 		protocol.MetricReadThroughput, protocol.MetricAppendThroughput, protocol.MetricBasinOps}
 	streamMetricSets = []protocol.MetricSet{protocol.MetricStorage}
