@@ -107,7 +107,9 @@ test-dist: ## install, use and remove the deb of dist/, and try what the image h
 	test/deploy/deb.sh
 	test/deploy/image.sh
 
-test-deploy: ## test deploy/: alerts, dashboard, proxies; needs promtool, nginx and caddy
+# The first run builds helm, as tools/helm/go.mod pins it.
+test-deploy: ## test deploy/: alerts, dashboard, proxies, chart; needs promtool, nginx and caddy
+	GOFLAGS= $(GO) build -C tools/helm -o ../../bin/helm helm.sh/helm/v3/cmd/helm
 	WEIR_DEPLOY_ALL=1 $(GO) test -count=1 ./test/deploy
 
 release-check: ## check .goreleaser.yaml; builds GoReleaser, which takes minutes

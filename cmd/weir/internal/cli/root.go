@@ -63,6 +63,7 @@ func (a *app) root() *cobra.Command {
 	add("usage", a.getAccountMetrics(), a.getBasinMetrics(), a.getStreamMetrics())
 	add("access", a.listAccessTokens(), a.issueAccessToken(), a.revokeAccessToken())
 	root.AddCommand(a.version())
+	a.completeFromBroker(root)
 	return root
 }
 

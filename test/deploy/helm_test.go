@@ -1,0 +1,90 @@
+package deploy
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+var update = flag.Bool("update", false, "write what the chart renders into testdata")
+
+const chart = "../../deploy/helm/weir"
+
+// TestChart renders the chart with each set of values in testdata/helm and compares with what it rendered before. Read the
+// difference before you run it with -update.
+func TestChart(t *testing.T) {
+	helm := program(t, "helm")
+	sets, err := filepath.Glob("testdata/helm/*.values.yaml")
+	if err != nil || len(sets) < 2 {
+		t.Fatal(sets, err)
+	}
+	for _, values := range sets {
+		name := strings.TrimSuffix(filepath.Base(values), ".values.yaml")
+		t.Run(name, func(t *testing.T) {
+			if out, err := exec.CommandContext(t.Context(), helm, "lint", "--strict", chart, "--values", values).CombinedOutput(); err != nil {
+				t.Errorf("helm lint: %v\n%s", err, out)
+			}
+			out, err := exec.CommandContext(t.Context(), helm, "template", "demo", chart, "--kube-version", "1.31.0", "--namespace", "streams", "--values", values).CombinedOutput()
+			if err != nil {
+				t.Fatalf("helm template: %v\n%s", err, out)
+			}
+			got := regexp.MustCompile(`(?m)^  token: [A-Za-z0-9+/=]+$`).ReplaceAllString(string(out), "  token: RANDOM")
+			golden := strings.TrimSuffix(values, ".values.yaml") + ".golden.yaml"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("the chart renders otherwise than %s:\n%s", golden, got)
+			}
+			checkResources(t, got)
+		})
+	}
+}
+
+// checkResources looks at what the golden files must have in common.
+func checkResources(t *testing.T, rendered string) {
+	t.Helper()
+	kinds := map[string]int{}
+	for d := yaml.NewDecoder(strings.NewReader(rendered)); ; {
+		var resource struct {
+			Kind     string
+			Metadata struct {
+				Name   string
+				Labels map[string]string
+			}
+			Spec struct{ Replicas int }
+		}
+		if err := d.Decode(&resource); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if resource.Kind == "" {
+			continue
+		}
+		kinds[resource.Kind]++
+		if resource.Metadata.Labels["app.kubernetes.io/instance"] != "demo" {
+			t.Errorf("%s %s has no label of its release", resource.Kind, resource.Metadata.Name)
+		}
+		if resource.Kind == "StatefulSet" && resource.Spec.Replicas != 1 {
+			t.Errorf("%d brokers on one store", resource.Spec.Replicas)
+		}
+	}
+	if kinds["StatefulSet"] != 1 || kinds["Service"] != 2 {
+		t.Errorf("the chart renders %v", kinds)
+	}
+}
