@@ -153,8 +153,7 @@ func (a *Adapter) checkWatermarks(ctx context.Context) error {
 	}
 	needed := func(name string) bool { return name == layout.Catalog(a.opts.Prefix) || a.needs(name) }
 	err = a.watermarks.Check(stored, needed, a.opts.AcceptLoss)
-	var lost durable.Losses
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[durable.Losses](err); ok {
 		a.tellStreams(ctx, lost)
 	}
 	return err

@@ -121,7 +121,7 @@ func chunkOf(r *Record) (first, next uint64, ok bool) {
 	}
 	line, _, _ := bytes.Cut(rest, []byte("\r\n"))
 	fields := map[string]uint64{}
-	for _, f := range strings.Fields(string(line)) {
+	for f := range strings.FieldsSeq(string(line)) {
 		if key, value, ok := strings.Cut(f, "="); ok && (key == "first" || key == "n") {
 			n, err := strconv.ParseUint(value, 10, 64)
 			if err != nil {

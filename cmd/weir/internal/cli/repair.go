@@ -114,7 +114,7 @@ func (a *app) agrees(question string) (bool, error) {
 	}
 	line, err := bufio.NewReader(a.env.Stdin).ReadString('\n')
 	if err != nil && line == "" {
-		return false, nil //nolint:nilerr // no answer
+		return false, nil // no answer
 	}
 	return strings.EqualFold(strings.TrimSpace(line), "y"), nil
 }
