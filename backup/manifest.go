@@ -30,30 +30,30 @@ const (
 
 // Manifest says what belongs to a backup. It is written last, when everything else has been read again and found right.
 type Manifest struct {
-	Format   int       `json:"format"`
-	Weir     string    `json:"weir"`   // version of the broker
-	Prefix   string    `json:"prefix"` // of the broker's subjects
-	Began    time.Time `json:"began"`
-	Ended    time.Time `json:"ended"`
-	Basins   int       `json:"basins"`
-	Streams  int       `json:"streams"`
-	Tokens   int       `json:"access_tokens"`
-	Chunks   uint64    `json:"chunks"` // of the streams
-	Records  uint64    `json:"records"`
+	Format   int       `json:"format"`        // version of the backup format
+	Weir     string    `json:"weir"`          // version of the broker
+	Prefix   string    `json:"prefix"`        // of the broker's subjects
+	Began    time.Time `json:"began"`         // UTC
+	Ended    time.Time `json:"ended"`         // UTC
+	Basins   int       `json:"basins"`        // how many the backup holds, here and below
+	Streams  int       `json:"streams"`       // of all basins
+	Tokens   int       `json:"access_tokens"` // without that of the configuration
+	Chunks   uint64    `json:"chunks"`        // of the streams
+	Records  uint64    `json:"records"`       // of the streams
 	Metered  uint64    `json:"metered_bytes"` // of the records
-	Files    []File    `json:"files"`
-	Checksum string    `json:"sha256"` // of this file with an empty one
+	Files    []File    `json:"files"`         // every file of the backup but this one
+	Checksum string    `json:"sha256"`        // of this file with an empty one
 }
 
 // File is one file of a backup.
 type File struct {
-	Name   string `json:"name"` // below the directory, with slashes
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
+	Name   string `json:"name"`   // below the directory, with slashes
+	Bytes  int64  `json:"bytes"`  // size
+	SHA256 string `json:"sha256"` // in hexadecimal
 	// Chunks and Restarts count the frames of a log, and Time is the broker's clock in milliseconds when it was read.
 	Chunks   uint64 `json:"chunks,omitempty"`
-	Restarts uint64 `json:"restarts,omitempty"`
-	Time     uint64 `json:"time,omitempty"`
+	Restarts uint64 `json:"restarts,omitempty"` // of a log: frames that begin it anew
+	Time     uint64 `json:"time,omitempty"`     // milliseconds since the epoch
 }
 
 // bytes is the one way in which a manifest is written.
@@ -105,13 +105,13 @@ func notComplete(dir string) error {
 	} else if len(entries) == 0 {
 		return fmt.Errorf("%s is empty: there is no backup in it", dir)
 	}
-	return fmt.Errorf("%s holds no complete backup: %s is missing, so what wrote it did not come to its end", dir, manifestName)
+	return fmt.Errorf("%s holds no complete backup: %s is missing; the backup was never completed", dir, manifestName)
 }
 
 // DamagedError says that a file of a backup is not what was written.
 type DamagedError struct {
-	Path string
-	Err  error
+	Path string // the file
+	Err  error  // what is wrong with it
 }
 
 func (e *DamagedError) Error() string { return e.Path + " is damaged: " + e.Err.Error() }

@@ -49,13 +49,13 @@ type RestoreOptions struct {
 
 // Restored says what a restore did.
 type Restored struct {
-	Basins  int      `json:"basins"`
-	Streams int      `json:"streams"`
-	Tokens  int      `json:"access_tokens"`
-	Chunks  uint64   `json:"chunks"`
-	Records uint64   `json:"records"`
-	Metered uint64   `json:"metered_bytes"`
-	Skipped []string `json:"skipped"` // what was there already, such as "basin demo-basin"
+	Basins  int      `json:"basins"`        // basins that were made
+	Streams int      `json:"streams"`       // streams in them
+	Tokens  int      `json:"access_tokens"` // access tokens that were made
+	Chunks  uint64   `json:"chunks"`        // chunks that were stored
+	Records uint64   `json:"records"`       // records in them
+	Metered uint64   `json:"metered_bytes"` // metered bytes of the records
+	Skipped []string `json:"skipped"`       // what was there already, such as "basin demo-basin"
 }
 
 // restorer is a restore under way.

@@ -42,9 +42,9 @@ type SaveOptions struct {
 
 // Progress tells how far a backup or restore is.
 type Progress struct {
-	Phase string // "copy", "verify", "restore" or "compare"
-	Basin protocol.BasinName
-	Bytes int64 // of chunks since the beginning of the phase
+	Phase string             // "copy", "verify", "restore" or "compare"
+	Basin protocol.BasinName // "" outside a basin
+	Bytes int64              // of chunks since the beginning of the phase
 }
 
 // DefaultBatchBytes bounds a message with chunks.

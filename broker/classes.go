@@ -8,7 +8,7 @@ import (
 
 // classes are the storage classes' settings as the adapter takes them.
 func (b *Broker) classes() map[protocol.StorageClass]adapter.Class {
-	class := func(c conf.StorageClass) adapter.Class {
+	class := func(c conf.ClassSettings) adapter.Class {
 		return adapter.Class{Replicas: c.Replicas, Compression: adapter.Compression(c.Compression),
 			Durability: adapter.Durability(c.Durability), Logs: c.Logs}
 	}

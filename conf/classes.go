@@ -1,8 +1,8 @@
 package conf
 
-// StorageClass says what is special about the streams of one of S2's storage classes. With nothing set they are stored
+// ClassSettings says what is special about the streams of one of S2's storage classes. With nothing set they are stored
 // like all others, in the same logs; with anything set the class gets logs of its own for new streams.
-type StorageClass struct {
+type ClassSettings struct {
 	// Replicas is the number of copies: 1, 3 or 5. Default 0: as Config.Replicas.
 	Replicas int
 	// Compression is how the logs' files are compressed: "none" or "s2". Default "": none.
@@ -20,8 +20,8 @@ const (
 	CompressionS2   = "s2"
 )
 
-func (v *validation) storageClass(key string, s StorageClass, c Config, goos string) {
-	if s == (StorageClass{}) {
+func (v *validation) storageClass(key string, s ClassSettings, c Config, goos string) {
+	if s == (ClassSettings{}) {
 		return
 	}
 	if s.Replicas != 0 && s.Replicas != 1 && s.Replicas != 3 && s.Replicas != 5 {
@@ -36,7 +36,7 @@ func (v *validation) storageClass(key string, s StorageClass, c Config, goos str
 	v.classDurability(key+".durability", s, c, goos)
 }
 
-func (v *validation) classDurability(key string, s StorageClass, c Config, goos string) {
+func (v *validation) classDurability(key string, s ClassSettings, c Config, goos string) {
 	base, replicas := c.durabilityOn(goos), max(s.Replicas, 1)
 	if s.Replicas == 0 {
 		replicas = c.Replicas

@@ -74,8 +74,8 @@ type Config struct {
 	// Prices is the price list for the metric set estimated-billable-usage. Default: none.
 	Prices Prices
 	// StorageStandard and StorageExpress set the storage classes apart. Default: they are stored alike.
-	StorageStandard StorageClass
-	StorageExpress  StorageClass
+	StorageStandard ClassSettings
+	StorageExpress  ClassSettings // as StorageStandard
 	// AcceptLoss is the code of the lost records that a start has complained of, to go on without them. Default "". It
 	// accepts those only, and does nothing when there is no loss.
 	AcceptLoss string
@@ -89,10 +89,10 @@ type Config struct {
 	// start. Default "": none. Excludes RootToken.
 	RootTokenFile string
 
-	Log      Log
-	NATS     NATS
-	HTTP     HTTP
-	External External
+	Log      Log      // what is logged
+	NATS     NATS     // the embedded server
+	HTTP     HTTP     // S2's HTTP API and the console
+	External External // a NATS that runs by itself, in the place of the embedded server
 }
 
 // Log says what the broker logs, on standard error.
@@ -124,7 +124,7 @@ type HTTP struct {
 	// TLSCert and TLSKey are the paths of a certificate (with its chain) and its key, in PEM. Default "": no TLS. Each
 	// needs the other.
 	TLSCert string
-	TLSKey  string
+	TLSKey  string // as TLSCert
 	// TLSSelf serves TLS with a certificate for localhost, 127.0.0.1 and ::1 that the broker makes and signs itself at
 	// every start. Default false; excludes TLSCert.
 	TLSSelf bool

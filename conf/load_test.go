@@ -25,7 +25,7 @@ func TestGoodFiles(t *testing.T) {
 	full.Locations = "rack-1, rack:2.Upper"
 	full.InitFile = "/etc/weir/resources.json"
 	full.RootToken = "opensesame-opensesame"
-	full.StorageStandard = StorageClass{Replicas: 5, Compression: CompressionS2, Durability: DurabilityAlways, Logs: 9}
+	full.StorageStandard = ClassSettings{Replicas: 5, Compression: CompressionS2, Durability: DurabilityAlways, Logs: 9}
 	full.AcceptLoss = "0a1b"
 	full.Log = Log{Level: "debug", Format: LogJSON}
 	full.NATS = NATS{Listen: "0.0.0.0:4333", ConfigFile: "nats.conf", ServerName: "weir-1"}

@@ -46,8 +46,8 @@ func CheckAccessTokenPrefix(field, s string) error {
 // ResourceSet selects names of one kind (control plane 5.3). The zero value matches nothing; Exact "" matches nothing
 // either, and a prefix "" everything.
 type ResourceSet struct {
-	Kind ResourceSetKind
-	Name string // the name or prefix
+	Kind ResourceSetKind // how names match
+	Name string          // the name or prefix
 }
 
 // ResourceSetKind is how a [ResourceSet] matches.
@@ -93,11 +93,11 @@ func (s ResourceSet) Normal() ResourceSet {
 
 // AccessTokenScope is what a token allows: operations, on the resources that match (control plane 5.3).
 type AccessTokenScope struct {
-	Basins       ResourceSet
-	Streams      ResourceSet
-	AccessTokens ResourceSet
-	Groups       OperationGroups
-	Ops          OperationSet // besides those of the groups
+	Basins       ResourceSet     // basins on which the operations are allowed
+	Streams      ResourceSet     // streams on which they are allowed, in those basins
+	AccessTokens ResourceSet     // access tokens that may be issued, listed and revoked
+	Groups       OperationGroups // whole groups of operations that are allowed
+	Ops          OperationSet    // besides those of the groups
 }
 
 // Operations are all operations that the scope allows.
@@ -105,20 +105,20 @@ func (s AccessTokenScope) Operations() OperationSet { return s.Ops | s.Groups.Op
 
 // AccessTokenInfo describes an access token; it never holds the secret (control plane 5.7).
 type AccessTokenInfo struct {
-	ID AccessTokenID
+	ID AccessTokenID // unique in the account
 	// ExpiresAt is zero if the token never expires. UTC, to the nanosecond.
 	ExpiresAt time.Time
 	// AutoPrefixStreams puts the prefix of the scope's streams before every stream name that the token's holder uses, and
 	// takes it off every one it sees (control plane 5.10). Streams is a prefix then.
 	AutoPrefixStreams bool
-	Scope             AccessTokenScope
+	Scope             AccessTokenScope // at most that of the token with which it was issued (control plane 5.6)
 }
 
 // StoredToken is an issued token as it is kept: its secret only as a hash.
 type StoredToken struct {
-	Info     AccessTokenInfo
-	Hash     [32]byte // SHA-256 of the secret
-	IssuedAt time.Time
+	Info     AccessTokenInfo // everything that is listed
+	Hash     [32]byte        // SHA-256 of the secret
+	IssuedAt time.Time       // UTC
 }
 
 // ExpiredAt reports whether the token has expired at a time.
@@ -128,8 +128,8 @@ func (t *AccessTokenInfo) ExpiredAt(now time.Time) bool {
 
 // AccessTokenPage is a page of tokens. HasMore tells whether at least one more matches.
 type AccessTokenPage struct {
-	Tokens  []AccessTokenInfo
-	HasMore bool
+	Tokens  []AccessTokenInfo // ascending by id; at most 1000
+	HasMore bool              // at least one more token matches
 }
 
 // IssueAccessTokenRequest asks for a token (control plane 5.2). ExpiresAt zero means: when the issuing token does.

@@ -43,52 +43,52 @@ type BackupService interface {
 // CatalogEntry is a key of the catalog and its value in JSON. Values hold no secrets: of an access token there is the
 // hash.
 type CatalogEntry struct {
-	Key   string          `json:"key"`
-	Value json.RawMessage `json:"value"`
+	Key   string          `json:"key"`   // as docs/backup-format.md lists them
+	Value json.RawMessage `json:"value"` // of the kind that the key names
 }
 
 // ExportCatalogRequest asks for entries behind the key After, "" being the first: the streams of a basin in the order of
 // their names, or, without one, everything that belongs to no basin, and the basins themselves.
 type ExportCatalogRequest struct {
-	Basin BasinName `json:"basin,omitempty"`
-	After string    `json:"after,omitempty"`
+	Basin BasinName `json:"basin,omitempty"` // "": what belongs to no basin, and the basins
+	After string    `json:"after,omitempty"` // the last key of the page before; "" for the first page
 	// MaxBytes bounds the entries of a page; one always comes. 0: 1 MiB.
 	MaxBytes int `json:"max_bytes,omitempty"`
 }
 
 // ExportCatalogPage is a page of entries. More says that others follow behind the last.
 type ExportCatalogPage struct {
-	Entries []CatalogEntry `json:"entries"`
-	More    bool           `json:"more,omitempty"`
+	Entries []CatalogEntry `json:"entries"`        // ascending by key
+	More    bool           `json:"more,omitempty"` // entries follow behind the last one
 	// Version and Prefix describe the broker.
 	Version string `json:"version,omitempty"`
-	Prefix  string `json:"prefix,omitempty"`
+	Prefix  string `json:"prefix,omitempty"` // of its NATS subjects
 }
 
 // StoredChunk is a chunk as it is stored, with the id of its stream. See [Chunk].
 type StoredChunk struct {
 	Stream  string // lower-case base32hex of the 16 bytes of a UUID, unpadded
 	Header  string // value of [ChunkHeader]
-	Payload []byte
+	Payload []byte // the records, encoded
 }
 
 // ExportChunksRequest asks for the chunks of a log of a basin between two places of it, which are JetStream sequences.
 type ExportChunksRequest struct {
-	Basin BasinName `json:"basin"`
-	Log   int       `json:"log"`
+	Basin BasinName `json:"basin"` // the basin whose chunks are wanted
+	Log   int       `json:"log"`   // number of the log, as the entries of its streams name it
 	// Stream is the id of the one stream that is wanted; "" for all.
 	Stream string `json:"stream,omitempty"`
 	// From is the first place that is wanted, 0 for the oldest chunk, and End the last, 0 for the newest of the moment,
 	// which the answer tells. The pages after the first repeat it.
 	From uint64 `json:"from,omitempty"`
-	End  uint64 `json:"end,omitempty"`
+	End  uint64 `json:"end,omitempty"` // inclusive
 	// MaxBytes bounds a page, in bytes of headers and payloads; one chunk always comes. 0: 1 MiB.
 	MaxBytes int `json:"max_bytes,omitempty"`
 }
 
 // ExportChunksPage is a run of chunks.
 type ExportChunksPage struct {
-	Chunks []StoredChunk `json:"-"`
+	Chunks []StoredChunk `json:"-"` // ascending by place; they travel beside the JSON
 	// Next is where the next page begins; 0 when there is none.
 	Next uint64 `json:"next,omitempty"`
 	// End is the place of the newest durable chunk when the first page was asked for; 0 if there is none.
@@ -103,10 +103,10 @@ type ExportChunksPage struct {
 
 // PurgedStreamsRequest asks which of some streams, by id, have no chunk at or before End any more.
 type PurgedStreamsRequest struct {
-	Basin   BasinName `json:"basin"`
-	Log     int       `json:"log"`
-	End     uint64    `json:"end"`
-	Streams []string  `json:"streams"`
+	Basin   BasinName `json:"basin"`   // the basin of the streams
+	Log     int       `json:"log"`     // number of their log
+	End     uint64    `json:"end"`     // a place in the log, inclusive
+	Streams []string  `json:"streams"` // ids; at most [MaxPurgedStreams]
 }
 
 // MaxPurgedStreams is how many streams one [PurgedStreamsRequest] may name.
@@ -115,32 +115,32 @@ const MaxPurgedStreams = 4096
 // BeginRestoreRequest makes a basin of its catalog entry. Restore is an id that the client has made up for this restore of
 // the basin: 1 to 64 letters, digits and hyphens.
 type BeginRestoreRequest struct {
-	Restore string       `json:"restore"`
-	Entry   CatalogEntry `json:"entry"`
+	Restore string       `json:"restore"` // id of the restore
+	Entry   CatalogEntry `json:"entry"`   // of the basin
 }
 
 // ImportStreamsRequest holds streams' catalog entries of one basin. The logs that they name do not count.
 type ImportStreamsRequest struct {
-	Basin   BasinName      `json:"basin"`
-	Restore string         `json:"restore"`
-	Entries []CatalogEntry `json:"entries"`
+	Basin   BasinName      `json:"basin"`   // the basin that is being restored
+	Restore string         `json:"restore"` // id of the restore that holds it
+	Entries []CatalogEntry `json:"entries"` // of streams
 }
 
 // ImportChunksRequest holds chunks of streams that go to one log, those of a stream in its order.
 type ImportChunksRequest struct {
-	Basin   BasinName `json:"basin"`
-	Restore string    `json:"restore"`
-	Log     int       `json:"log"`
+	Basin   BasinName `json:"basin"`   // the basin that is being restored
+	Restore string    `json:"restore"` // id of the restore that holds it
+	Log     int       `json:"log"`     // number of the log, as ImportStreams answered it
 	// Before is how many chunks this restore has put into the log before these.
 	Before uint64        `json:"before"`
-	Chunks []StoredChunk `json:"-"`
+	Chunks []StoredChunk `json:"-"` // those of a stream in its order; they travel beside the JSON
 }
 
 // EndRestoreRequest says what a restored basin must hold.
 type EndRestoreRequest struct {
-	Basin   BasinName `json:"basin"`
-	Restore string    `json:"restore"`
-	Streams int       `json:"streams"`
+	Basin   BasinName `json:"basin"`   // the basin that is being restored
+	Restore string    `json:"restore"` // id of the restore that holds it
+	Streams int       `json:"streams"` // how many streams it has
 	// Chunks are counts by log; a log that got none may be left out.
 	Chunks map[int]uint64 `json:"chunks"`
 }

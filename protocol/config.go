@@ -56,7 +56,7 @@ const (
 // RetentionPolicy is how long records are kept after they arrived. AgeSecs 0 means infinitely; an explicit age of 0
 // is refused while decoding.
 type RetentionPolicy struct {
-	AgeSecs uint64
+	AgeSecs uint64 // seconds after the arrival; 0: infinitely
 }
 
 // Infinite reports whether records are kept until they are trimmed.
@@ -64,20 +64,20 @@ func (p RetentionPolicy) Infinite() bool { return p.AgeSecs == 0 }
 
 // StreamConfig is a layer of configuration: nil means "not set at this layer" (control plane 2.3).
 type StreamConfig struct {
-	StorageClass        *StorageClass
-	RetentionPolicy     *RetentionPolicy
-	TimestampingMode    *TimestampingMode
-	Uncapped            *bool
-	DeleteOnEmptyMinAge *uint64 // seconds; 0 disables
+	StorageClass        *StorageClass     // decides the logs that hold the stream, at its creation
+	RetentionPolicy     *RetentionPolicy  // when records expire
+	TimestampingMode    *TimestampingMode // which timestamp a record gets
+	Uncapped            *bool             // timestamps later than the arrival are taken as they are
+	DeleteOnEmptyMinAge *uint64           // seconds; 0 disables
 }
 
 // ResolvedStreamConfig is what a stream runs with: every field concrete. Values are comparable.
 type ResolvedStreamConfig struct {
-	StorageClass        StorageClass
-	RetentionPolicy     RetentionPolicy
-	TimestampingMode    TimestampingMode
-	Uncapped            bool
-	DeleteOnEmptyMinAge uint64 // seconds; 0 disables
+	StorageClass        StorageClass     // see [StreamConfig]
+	RetentionPolicy     RetentionPolicy  // when records expire
+	TimestampingMode    TimestampingMode // which timestamp a record gets
+	Uncapped            bool             // timestamps later than the arrival are taken as they are
+	DeleteOnEmptyMinAge uint64           // seconds; 0 disables
 }
 
 // DefaultStreamConfig is what applies where neither the stream nor its basin says anything (control plane 2.2).
@@ -129,8 +129,8 @@ type BasinConfig struct {
 	DefaultStreamConfig StreamConfig
 	// StreamCipher is given to streams created afterwards.
 	StreamCipher         Cipher
-	CreateStreamOnAppend bool
-	CreateStreamOnRead   bool
+	CreateStreamOnAppend bool // an append creates a stream that is missing
+	CreateStreamOnRead   bool // a read or check-tail creates a stream that is missing
 }
 
 // Equal reports whether both configurations are the same layer (control plane 3.4).
@@ -141,8 +141,8 @@ func (c BasinConfig) Equal(o BasinConfig) bool {
 
 // Patch is one member of a reconfiguration: absent keeps, null unsets, a value sets (control plane 2.8).
 type Patch[T any] struct {
-	Present bool
-	Value   *T // nil unsets
+	Present bool // false keeps the field
+	Value   *T   // nil unsets
 }
 
 // Set, Unset make patches that are present.
@@ -157,11 +157,11 @@ func (p Patch[T]) apply(field **T) {
 
 // StreamReconfiguration changes a stream's configuration or a basin's default layer.
 type StreamReconfiguration struct {
-	StorageClass        Patch[StorageClass]
-	RetentionPolicy     Patch[RetentionPolicy]
-	TimestampingMode    Patch[TimestampingMode]
-	Uncapped            Patch[bool]
-	DeleteOnEmptyMinAge Patch[uint64]
+	StorageClass        Patch[StorageClass]     // unset: the layer below decides, here and in the other fields
+	RetentionPolicy     Patch[RetentionPolicy]  // for records that arrive afterwards
+	TimestampingMode    Patch[TimestampingMode] // for appends that are sequenced afterwards
+	Uncapped            Patch[bool]             // for appends that are sequenced afterwards
+	DeleteOnEmptyMinAge Patch[uint64]           // seconds; 0 disables
 }
 
 // Apply changes the layer c.
@@ -189,9 +189,9 @@ func (c ResolvedStreamConfig) Layer() StreamConfig {
 type BasinReconfiguration struct {
 	// DefaultStreamConfig changes the default layer; unset empties it.
 	DefaultStreamConfig  Patch[StreamReconfiguration]
-	StreamCipher         Patch[Cipher]
-	CreateStreamOnAppend *bool
-	CreateStreamOnRead   *bool
+	StreamCipher         Patch[Cipher] // for streams created afterwards; unset: none
+	CreateStreamOnAppend *bool         // nil keeps
+	CreateStreamOnRead   *bool         // nil keeps
 }
 
 // Apply changes c.

@@ -10,8 +10,8 @@ import (
 // Error is every failure that a caller of weir sees. Code decides the status and whether a retry is safe; Message
 // is for people. The details are set for the codes that carry them.
 type Error struct {
-	Code    Code
-	Message string
+	Code    Code   // one of the codes of codes.go, or another one of a server of another version
+	Message string // for bad input it names the field and the limit
 
 	// SeqNumMismatch is the seq_num that would have been assigned, when MatchSeqNum did not hold
 	// ([CodeConditionFailed]).

@@ -265,7 +265,9 @@ func (p AccessTokenPage) MarshalJSON() ([]byte, error) {
 func (p *AccessTokenPage) UnmarshalJSON(data []byte) error { return readWhole(data, p) }
 
 // IssuedAccessToken answers the issue of a token: the secret, which cannot be had again.
-type IssuedAccessToken struct{ Secret string }
+type IssuedAccessToken struct {
+	Secret string // visible ASCII
+}
 
 func (t *IssuedAccessToken) readJSON(r *jsonReader) error {
 	*t = IssuedAccessToken{}

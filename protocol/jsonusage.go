@@ -14,7 +14,9 @@ import (
 //	           {"scalar":{"name":"…","unit":"…","value":1}}]}
 //
 // Each element has exactly one of the four members. Seconds are integers of 32 bits, values any finite number.
-type MetricsAnswer struct{ Values []Metric }
+type MetricsAnswer struct {
+	Values []Metric // of the query's set
+}
 
 // metricKindNames are the members that tell the kinds apart.
 var metricKindNames = [...]string{MetricLabel: "label", MetricAccumulation: "accumulation", MetricGauge: "gauge", MetricScalar: "scalar"}

@@ -16,8 +16,8 @@ type StreamName string
 
 // StreamRef names one stream of the account.
 type StreamRef struct {
-	Basin  BasinName
-	Stream StreamName
+	Basin  BasinName  // the namespace
+	Stream StreamName // unique in the basin
 }
 
 // String returns the stream's URI, s2://basin/stream.
@@ -27,7 +27,7 @@ func (r StreamRef) String() string { return "s2://" + string(r.Basin) + "/" + st
 // the name stood (control plane 1.2).
 type NameError struct {
 	Field  string // what the name is for, such as "basin name"
-	Reason string
+	Reason string // the rule that is broken, with its limit
 }
 
 func (e *NameError) Error() string { return "invalid " + e.Field + ": " + e.Reason }

@@ -118,15 +118,15 @@ func (s OperationSet) All() iter.Seq[Operation] {
 
 // ReadWrite are the two halves of an operation group.
 type ReadWrite struct {
-	Read  bool
-	Write bool
+	Read  bool // operations that look
+	Write bool // operations that change
 }
 
 // OperationGroups allow whole groups of operations (control plane 5.4, D-17).
 type OperationGroups struct {
-	Account ReadWrite
-	Basin   ReadWrite
-	Stream  ReadWrite
+	Account ReadWrite // on basins, access tokens, locations and the account's metrics
+	Basin   ReadWrite // on streams of a basin, its configuration and its metrics
+	Stream  ReadWrite // on records, the stream's configuration and its metrics
 }
 
 // Operations is the set that the groups stand for.

@@ -16,8 +16,8 @@ const (
 
 // Start is where a read begins. The zero value is the tail.
 type Start struct {
-	Kind  StartKind
-	Value uint64
+	Kind  StartKind // the meaning of Value
+	Value uint64    // a seq_num, a timestamp or an offset
 }
 
 // FromSeqNum, FromTimestamp and FromTail make a [Start].
@@ -28,7 +28,7 @@ func FromTail(n uint64) Start       { return Start{StartTailOffset, n} }
 // ReadRequest says what a read covers (data plane 4.1). The zero value follows from the tail for ever as a session,
 // and fails as a unary read, which may not wait.
 type ReadRequest struct {
-	Start Start
+	Start Start // the first record
 	// Clamp moves a start beyond the tail to the tail.
 	Clamp bool
 	// Count stops the read after this many records; nil means no such limit.
@@ -87,7 +87,7 @@ func (r *ReadRequest) Validate() error {
 
 // ReadBatch is what a read delivers at a time: at most 1000 records and 1 MiB metered.
 type ReadBatch struct {
-	Records Records
+	Records Records // consecutive, ascending; empty in a heartbeat
 	// Tail is the stream's tail right after the append batch that was delivered live, or the known tail in a
 	// heartbeat; nil in batches read from storage (data plane 4.9).
 	Tail *Position

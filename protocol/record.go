@@ -8,24 +8,24 @@ import (
 
 // Header is one header of a record: arbitrary bytes. The name is empty only in a command record.
 type Header struct {
-	Name  []byte
-	Value []byte
+	Name  []byte // empty only in a command record
+	Value []byte // may be empty
 }
 
 // Record is one record to append. Headers keep their order and may repeat. A nil Timestamp lets the server choose
 // by the stream's timestamping config; otherwise it is in milliseconds.
 type Record struct {
-	Timestamp *uint64
-	Headers   []Header
-	Body      []byte
+	Timestamp *uint64  // milliseconds since the epoch; nil: the server's choice
+	Headers   []Header // at most [MaxRecordHeaders]
+	Body      []byte   // may be empty; that of a command is its argument
 }
 
 // SequencedRecord is a record as it stands in a stream.
 type SequencedRecord struct {
-	SeqNum    uint64
-	Timestamp uint64
-	Headers   []Header
-	Body      []byte
+	SeqNum    uint64   // one more than that of the record before
+	Timestamp uint64   // milliseconds since the epoch; never below that of the record before
+	Headers   []Header // as appended
+	Body      []byte   // as appended
 }
 
 // MeteredSize is the size that limits count: 8 + 2 per header + names and values + body (data plane 2.4).

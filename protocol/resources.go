@@ -4,8 +4,8 @@ import "time"
 
 // BasinInfo describes a basin (control plane 3.1). Times are UTC.
 type BasinInfo struct {
-	Name      BasinName
-	CreatedAt time.Time
+	Name      BasinName // unique in the account
+	CreatedAt time.Time // set by the broker
 	// DeletedAt is zero until deletion is accepted.
 	DeletedAt time.Time
 	// Location is where the basin lives; fixed at creation.
@@ -16,8 +16,8 @@ type BasinInfo struct {
 
 // StreamInfo describes a stream (control plane 4.1). Times are UTC.
 type StreamInfo struct {
-	Name      StreamName
-	CreatedAt time.Time
+	Name      StreamName // unique in the basin
+	CreatedAt time.Time  // set by the broker
 	// DeletedAt is zero until deletion is accepted.
 	DeletedAt time.Time
 	// Cipher is fixed at creation.
@@ -37,8 +37,8 @@ const (
 // ListRequest selects a page of a listing in ascending byte order of the names (control plane 1.4): those that begin
 // with Prefix and are greater than StartAfter.
 type ListRequest struct {
-	Prefix     string
-	StartAfter string
+	Prefix     string // "" is the beginning of every name
+	StartAfter string // exclusive; "" is below every name
 	// Limit is the page size; 0 and everything above 1000 mean 1000.
 	Limit int
 }
@@ -53,22 +53,22 @@ func (r ListRequest) PageSize() int {
 
 // BasinPage is a page of basins. HasMore tells whether at least one more matches.
 type BasinPage struct {
-	Basins  []BasinInfo
-	HasMore bool
+	Basins  []BasinInfo // ascending by name; at most 1000
+	HasMore bool        // at least one more basin matches
 }
 
 // StreamPage is a page of streams. HasMore tells whether at least one more matches.
 type StreamPage struct {
-	Streams []StreamInfo
-	HasMore bool
+	Streams []StreamInfo // ascending by name; at most 1000
+	HasMore bool         // at least one more stream matches
 }
 
 // CreateBasinRequest creates a basin. RequestToken makes a repeat of the same request succeed (control plane 3.3);
 // nil means that a repeat fails with resource_already_exists.
 type CreateBasinRequest struct {
-	Basin        BasinName
-	Config       BasinConfig
-	RequestToken *string
+	Basin        BasinName   // the name of the new basin
+	Config       BasinConfig // the whole configuration
+	RequestToken *string     // at most [MaxRequestTokenBytes] bytes
 	// Location is where to make it; "" means the default location.
 	Location LocationName
 	// DedicatedLogs is how many logs the basin has for itself in each storage class, for a tenant that is big; at most 64. 0: it
@@ -78,7 +78,7 @@ type CreateBasinRequest struct {
 
 // EnsureBasinRequest is what a basin shall be like (control plane 3.4).
 type EnsureBasinRequest struct {
-	Config BasinConfig
+	Config BasinConfig // replaces the whole configuration
 	// Location must be the basin's if it exists; "" asks for nothing.
 	Location LocationName
 	// DedicatedLogs must be the basin's if it exists; 0 asks for nothing. See [CreateBasinRequest].
@@ -87,7 +87,7 @@ type EnsureBasinRequest struct {
 
 // CreateStreamRequest creates a stream; see [CreateBasinRequest] for RequestToken.
 type CreateStreamRequest struct {
-	Stream       StreamName
-	Config       StreamConfig
-	RequestToken *string
+	Stream       StreamName   // the name of the new stream
+	Config       StreamConfig // the stream's layer, over the default of its basin
+	RequestToken *string      // at most [MaxRequestTokenBytes] bytes
 }

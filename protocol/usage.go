@@ -31,10 +31,10 @@ const (
 // MetricsQuery asks for a set of metrics over a time (control plane 6.1). Start (inclusive) and End (exclusive) are
 // seconds since the epoch; nil, which is invalid for every set, is judged by the service.
 type MetricsQuery struct {
-	Set      MetricSet
-	Start    *uint32
-	End      *uint32
-	Interval MetricInterval
+	Set      MetricSet      // one of the sets of what is asked
+	Start    *uint32        // inclusive, seconds since the epoch
+	End      *uint32        // exclusive, seconds since the epoch
+	Interval MetricInterval // "" for the set's default
 }
 
 // MetricKind tells what a [Metric] holds.
@@ -58,17 +58,17 @@ const (
 // Metric is one metric of an answer. Labels is of a label, Unit of the three others, Interval of an accumulation,
 // Points of an accumulation and a gauge, Value of a scalar.
 type Metric struct {
-	Kind     MetricKind
-	Name     string
-	Labels   []string
-	Unit     string
-	Interval MetricInterval
-	Points   []MetricPoint
-	Value    float64
+	Kind     MetricKind     // says which of the other fields are set
+	Name     string         // such as "active_basins"
+	Labels   []string       // the values of a label, such as names of basins
+	Unit     string         // [UnitOperations] or [UnitBytes]
+	Interval MetricInterval // the width of the buckets
+	Points   []MetricPoint  // ascending by time
+	Value    float64        // of a scalar
 }
 
 // MetricPoint is a value at a time: the beginning of its bucket, or when it was observed; whole seconds.
 type MetricPoint struct {
-	At    time.Time
-	Value float64
+	At    time.Time // UTC, whole seconds
+	Value float64   // in the metric's unit
 }

@@ -46,7 +46,7 @@ type Chunk struct {
 	// Next is the seq_num that follows the chunk, and Last the timestamp of the last record ever appended: together
 	// the stream's tail after the chunk.
 	Next uint64
-	Last uint64
+	Last uint64 // milliseconds since the epoch
 	// Total is the metered bytes of all records ever appended to the stream, those of this chunk included: what lies between
 	// two chunks is told by their difference.
 	Total uint64

@@ -16,7 +16,7 @@ import (
 //	4  CRC-32C of the body, little-endian
 //	   body: 1 kind, 1 length of the stream's id, the id, 2 length of the header, the header, the payload
 type Frame struct {
-	Kind FrameKind
+	Kind FrameKind // decides which of the other fields are used
 	protocol.StoredChunk
 	// Count is, in an end, how many chunks came before it; it stands as 8 bytes in the place of the payload.
 	Count uint64

@@ -174,9 +174,9 @@ func (a *app) report(cmd *cobra.Command, err error) {
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.env.Stderr, "Run '%s --help' for its arguments and flags.\n", cmd.CommandPath())
 	case errors.As(err, &connect) && connect.Unauthorized():
-		fmt.Fprintln(a.env.Stderr, "It wants an access token that is in force (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN), or a user that it knows.")
+		fmt.Fprintln(a.env.Stderr, "The broker requires a valid access token (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN), or a NATS user of its configuration.")
 	case e != nil && e.Code == protocol.CodeAuthn:
-		fmt.Fprintln(a.env.Stderr, "It wants an access token that is in force (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN).")
+		fmt.Fprintln(a.env.Stderr, "The broker requires a valid access token (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN).")
 	case errors.As(err, &connect) && connect.TLS():
 		fmt.Fprintln(a.env.Stderr, "TLS did not come about: name the file of the authority that signed the server's certificate (--tlsca, $NATS_CA), and a certificate of your own if the server wants one (--tlscert, --tlskey).")
 	case errors.As(err, &connect), e != nil && e.Code == protocol.CodeUnavailable && e.RemoteStatus == 0:

@@ -21,7 +21,7 @@ Everything is read again and checked before the backup counts as complete; the f
 last, says so. DIR must be empty or not exist. The records of encrypted streams stay encrypted; everything
 else can be read by whoever can read DIR.
 
-With access tokens in force this takes the root token.`
+It requires the root token if the broker checks access tokens.`
 
 const restoreHelp = `Put a backup into a running broker. The backup is read and checked before anything is written. Each basin
 shows at once, when it is complete; every stream goes on at its tail, with its configuration, trim point and
@@ -31,7 +31,7 @@ If the broker has a basin or an access token of the backup already, nothing is r
 --skip-existing leaves those as they are. After an interruption run the command again with
 --skip-existing: basins that were complete stay, the one that was not is removed and begun anew.
 
-With access tokens in force this takes the root token.`
+It requires the root token if the broker checks access tokens.`
 
 // backupReport is what backup --json prints.
 type backupReport struct {

@@ -94,7 +94,7 @@ func TestExitCodes(t *testing.T) {
 		{"no connection", &natsconn.ConnectError{Server: "nats://h:1", Err: errors.New("refused")}, 3, "weir: cannot connect to NATS at nats://h:1: refused\nStart a broker with 'weir serve"},
 		{"a certificate", &natsconn.ConnectError{Server: "tls://h:1", Err: fmt.Errorf("%w: x509", nats.ErrTLS)}, 3, "x509\nTLS did not come about: name the file of the authority that signed the server's certificate (--tlsca, $NATS_CA)"},
 		{"nobody answers", protocol.Errorf(protocol.CodeUnavailable, "no broker answers"), 3, "weir: no broker answers (unavailable)\nStart a broker"},
-		{"no token", protocol.Errorf(protocol.CodeAuthn, "who?"), 1, "weir: who? (authn)\nIt wants an access token that is in force (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN)"},
+		{"no token", protocol.Errorf(protocol.CodeAuthn, "who?"), 1, "weir: who? (authn)\nThe broker requires a valid access token (--access-token-file, $WEIR_ACCESS_TOKEN or $S2_ACCESS_TOKEN)"},
 		{"condition", protocol.SeqNumMismatch(3), 4, "the next seq_num is 3"},
 		{"unwritten", protocol.Unwritten(protocol.Position{}), 5, "not written yet"},
 		{"other", fmt.Errorf("wrapped: %w", protocol.Errorf(protocol.CodeStorage, "disk")), 1, "weir: wrapped: disk (storage)\n"},
