@@ -76,7 +76,7 @@ func (a *Adapter) unwatched(ctx context.Context, stream string, remove func() er
 }
 
 // removeBasin purges all chunks of a basin, of which these streams are known, in steps that leave appends of other basins
-// most of the time (docs/adr/0013). It can be repeated, and goes on where it was interrupted.
+// most of the time (docs/adr/0015). It can be repeated, and goes on where it was interrupted.
 func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID) error {
 	messages, err := l.get.Pending(ctx, l.name, l.id.Basin(l.a.opts.Prefix, basin), 1)
 	if js.NoResponders(err) || err == nil && messages == 0 {

@@ -16,6 +16,10 @@ import (
 const (
 	maxUnansweredBytes  = 16 << 20
 	maxUnansweredChunks = 512
+	// What is not durable is bounded as well: a request waits for the turn and the sync before it, which take the longer the more
+	// they have to do. So a basin that appends as fast as it can does not keep another one waiting for long.
+	maxUndurableBytes    = 8 << 20
+	maxUndurableRequests = 8192
 	// publishTimeout is how long a publication may go without an answer before the log is read to find its fate.
 	publishTimeout = 10 * time.Second
 )
@@ -138,16 +142,23 @@ func (s *sequencer) admitAll() {
 	if s.queue.len() == 0 {
 		return
 	}
-	room := s.sentBytes
+	room, bytes, requests := s.sentBytes, 0, 0
+	for _, p := range s.flight {
+		bytes += len(p.wire)
+		requests += len(p.replies)
+	}
 	now := millis(time.Now())
 	s.queue.serve(func(r *request) (cost int, wait, full bool) {
-		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes {
+		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
+			bytes >= maxUndurableBytes || requests >= maxUndurableRequests {
 			return 0, false, true
 		}
 		if s.mustWait(r) {
 			return 0, true, false
 		}
 		room += int(r.cost)
+		bytes += int(r.cost)
+		requests++
 		s.admit(r, now)
 		return int(r.cost), false, false
 	})

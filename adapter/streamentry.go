@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// streamEntry is a stream in the in-memory view: compact, because there may be millions (docs/adr/0013). It is immutable; a
+// streamEntry is a stream in the in-memory view: compact, because there may be millions (docs/adr/0015). It is immutable; a
 // change replaces it.
 type streamEntry struct {
 	Name     protocol.StreamName

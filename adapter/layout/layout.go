@@ -1,5 +1,5 @@
 // Package layout names where things are stored: JetStream streams and subjects, for a prefix that is "s2" by default. It is
-// the one place that makes and parses these names (docs/chunk-format.md, docs/adr/0013).
+// the one place that makes and parses these names (docs/chunk-format.md, docs/adr/0015).
 //
 //	S2_LOG_express_0                             a log that the basins of the account share
 //	s2.log.express.0.<basin>.<bucket>.<id>       subject of a stream in it

@@ -45,7 +45,7 @@ func ParseStreamID(s string) (id StreamID, err error) {
 func (id StreamID) String() string { return strings.ToLower(encoding.EncodeToString(id[:])) }
 
 // Bucket is the part of a basin that the stream belongs to. Streams that are created one after the other share one, so that
-// their chunks tend to lie together in the log and can be purged together (docs/adr/0013).
+// their chunks tend to lie together in the log and can be purged together (docs/adr/0015).
 func (id StreamID) Bucket() uint32 { return binary.BigEndian.Uint32(id[:4]) }
 
 // Hash spreads streams over logs.

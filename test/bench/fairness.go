@@ -36,7 +36,11 @@ func fairness(ctx context.Context, e *env) ([]figure, error) {
 		ref := protocol.StreamRef{Basin: quiet, Stream: "s"}
 		input := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 200)}}}
 		var all []float64
+		until := time.Now().Add(10 * time.Second)
 		for range e.scaled(3000, 300) {
+			if time.Now().After(until) {
+				break
+			}
 			began := time.Now()
 			if _, err := svc.Append(ctx, ref, input); err != nil {
 				return 0, err
