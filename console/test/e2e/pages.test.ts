@@ -46,6 +46,12 @@ const views: Array<{ name: string; path: string; ready: (page: Page) => Promise<
 	{ name: "broker", path: "/dashboard/broker", ready: async (page) => {
 		await page.getByText("healthy").waitFor();
 		await page.locator("canvas").nth(1).waitFor();
+		// A picture wants something to show.
+		for (let i = 0; drawing && i < 60; i++) {
+			const batch = texts(...Array.from({ length: 20 + Math.round(15 * Math.sin(i / 6)) }, (_, k) => `${i}.${k}`));
+			await t.s2().basin("demo-basin").stream("metrics").append(batch);
+			await new Promise((resolve) => setTimeout(resolve, 250));
+		}
 	} },
 	{ name: "tokens", path: "/dashboard/tokens", ready: (page) => page.getByRole("rowheader", { name: "orders-reader" }).waitFor() },
 	{ name: "issue-token", path: "/dashboard/tokens", ready: async (page) => {
