@@ -177,6 +177,7 @@ function Charts({ points }: { points: Point[] }) {
 					series={[{ name: "appended", values: points.map((p) => p.appends) }, { name: "read", values: points.map((p) => p.reads) }]}
 					format={perSecond}
 					range={range}
+					joined
 				/>
 			</section>
 			<section class="card" aria-label="Latency of appends">
@@ -200,6 +201,7 @@ function Charts({ points }: { points: Point[] }) {
 					]}
 					format={latency}
 					range={range}
+					joined
 				/>
 			</section>
 		</div>

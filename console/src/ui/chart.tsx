@@ -36,6 +36,7 @@ export function Chart({
 	series,
 	format,
 	bars = false,
+	joined = false,
 	bytes = false,
 	range,
 	height = 180,
@@ -45,8 +46,10 @@ export function Chart({
 	times: number[];
 	series: Series[];
 	format: (value: number) => string;
-	/** Piles bars of sums up; lines in steps otherwise. */
+	/** Piles bars of sums up. */
 	bars?: boolean;
+	/** Joins points by lines; in steps otherwise, as a size stays until it changes. */
+	joined?: boolean;
 	/** Marks the axis in binary steps. */
 	bytes?: boolean;
 	/** Seconds from and to; by the data otherwise. */
@@ -55,7 +58,7 @@ export function Chart({
 }) {
 	const box = useRef<HTMLDivElement>(null);
 	const plot = useRef<uPlot | null>(null);
-	const shape = JSON.stringify([series.map((s) => s.name), bars, bytes, height]);
+	const shape = JSON.stringify([series.map((s) => s.name), bars, joined, bytes, height]);
 	const data = (): uPlot.AlignedData => [times, ...(bars ? piled(series) : series.map((s) => s.values))];
 	const latest = useRef({ format, range, series });
 	latest.current = { format, range, series };
@@ -73,7 +76,7 @@ export function Chart({
 				ticks: { show: false },
 				font: `11px ${css.fontFamily}`,
 			};
-			const paths = bars ? uPlot.paths.bars?.({ size: [0.9, 40], align: 1 }) : uPlot.paths.stepped?.({ align: 1 });
+			const paths = bars ? uPlot.paths.bars?.({ size: [0.9, 40], align: 1 }) : joined ? uPlot.paths.linear?.() : uPlot.paths.stepped?.({ align: 1 });
 			plot.current = new uPlot(
 				{
 					width: el.clientWidth,
