@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist test-deploy release-check clean
+.PHONY: compare help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist test-deploy release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ race: ## run all tests under the race detector; needs a C compiler
 
 conformance: ## run the conformance suite on every door, and the linearizability check
 	$(GO) test -count=1 $$($(GO) list ./test/... | grep -vE '/(crash|faults|bench)')
+
+compare: ## replay docs/compatibility.md against the s2 lite of S2=/path/to/s2, and print where the two differ
+	WEIR_COMPARE_S2=$(S2) $(GO) test -count=1 -v -run Compare ./test/compare
 
 crash: ## kill brokers at random points, break disks and clients, and check what was promised (WEIR_CRASH_ROUNDS, WEIR_CRASH_SEED)
 	WEIR_CRASH_ROUNDS=$${WEIR_CRASH_ROUNDS:-8} $(GO) test -count=1 -timeout 20m $$($(GO) list ./test/... | grep -E '/(crash|faults)')

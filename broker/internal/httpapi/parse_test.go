@@ -32,7 +32,7 @@ func TestMatch(t *testing.T) {
 		{"GET", "/v1/metrics/b/s", "stream_metrics", [2]string{"b", "s"}},
 		{"GET", "/metrics", "prometheus", [2]string{}},
 		{"HEAD", "/health", "health", [2]string{}},
-		{"HEAD", "/v1/basins", "GET, POST", [2]string{}},
+		{"HEAD", "/v1/basins", "list_basins", [2]string{}},
 		{"DELETE", "/v1/basins", "GET, POST", [2]string{}},
 		{"POST", "/v1/streams/s", "GET, PUT, PATCH, DELETE", [2]string{}},
 		{"PUT", "/v1/streams/s/records", "GET, POST", [2]string{}},

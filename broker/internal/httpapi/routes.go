@@ -71,7 +71,7 @@ var routes = compile([]route{
 
 	{name: "check_tail", method: "GET", pattern: "/v1/streams/{stream}/records/tail", serve: (*call).checkTail,
 		success: []int{200}, failures: []int{404, 409}, headers: needsBasin},
-	{name: "read", method: "GET", pattern: "/v1/streams/{stream}/records", serve: (*call).read,
+	{name: readName, method: "GET", pattern: "/v1/streams/{stream}/records", serve: (*call).read,
 		success: []int{200}, failures: []int{404, 409, 416, 422, 501},
 		headers: []string{headerBasin, headerFormat, headerEncryptionKey, headerStreamConfig, headerLastEventID}, query: readParams},
 	{name: "append", method: "POST", pattern: "/v1/streams/{stream}/records", serve: (*call).append,
@@ -123,7 +123,7 @@ func match(method, path string) (found *route, params [maxParams]string, allowed
 		p, ok := r.matchPath(path[1:])
 		switch {
 		case !ok:
-		case r.method == method || r.probe && method == http.MethodHead:
+		case r.method == method || method == http.MethodHead && r.answersHead():
 			return r, p, nil
 		case !slices.Contains(allowed, r.method):
 			allowed = append(allowed, r.method)
@@ -131,6 +131,13 @@ func match(method, path string) (found *route, params [maxParams]string, allowed
 	}
 	return nil, params, allowed
 }
+
+// answersHead reports whether the route takes HEAD: wherever it takes GET (RFC 9110, section 9.1), but for reads of records,
+// which may be sessions, wait, and count as delivered.
+func (r *route) answersHead() bool { return r.method == http.MethodGet && r.name != readName }
+
+// readName is the route of reads.
+const readName = "read"
 
 func (r *route) matchPath(rest string) (params [maxParams]string, ok bool) {
 	n := 0
