@@ -47,7 +47,12 @@ func takeStock(t *testing.T, dir string) (*shelf, error) {
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: copied, MaxPayload: 8 << 20})
+	opts := &server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: copied, MaxPayload: 8 << 20}
+	// The storage is in an account of its own (docs/architecture.md).
+	if err := opts.ProcessConfigString(`accounts { WEIR { jetstream: enabled, users: [{user: test, password: test}] } }`); err != nil {
+		t.Fatal(err)
+	}
+	srv, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +64,7 @@ func takeStock(t *testing.T, dir string) (*shelf, error) {
 	if !srv.ReadyForConnections(startLimit) {
 		t.Fatal("the NATS server is not ready")
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	nc, err := nats.Connect("", nats.InProcessServer(srv), nats.UserInfo("test", "test"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,8 +57,8 @@ func store(t *testing.T, nc *nats.Conn, m *nats.Msg) {
 	must(t, err)
 }
 
-// TestFaultForeignMessage: without accounts every client can write into the logs. What it writes is no chunk, so its
-// stream is told to be damaged, never served; and the other streams, in the same log and in others, go on.
+// TestFaultForeignMessage: another client of an external NATS server writes into a log. The message is no chunk: the broker
+// reports its stream as damaged and never serves the message, and the other streams of the log go on.
 func TestFaultForeignMessage(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -79,7 +79,8 @@ func TestFaultForeignMessage(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			cfg := onDisk(t.TempDir())
+			s := newNATSServer(t)
+			cfg := outside(s.url())
 			cfg.Logs = 1
 			b := start(t, cfg)
 			svc := b.Service()
@@ -87,7 +88,7 @@ func TestFaultForeignMessage(t *testing.T) {
 			other := newLedger(t, svc, "open-basin", "other")
 			idle := newLedger(t, svc, "open-basin", "idle")
 			victim.mustAppend(t, svc, 3, 50)
-			nc := b.conn()
+			nc := s.connect()
 			var subject, log string
 			for subject, log = range storedSubjects(t, nc, "open-basin") { // any one of them
 			}
