@@ -160,3 +160,23 @@ func TestPagesNameFilesThatExist(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainEnglish: pages name the subject of a sentence.
+func TestPlainEnglish(t *testing.T) {
+	r := readTree(t)
+	unclear := regexp.MustCompile(`(?i)\b(?:whoever|that which)\b`)
+	for path := range r.files {
+		if filepath.Ext(path) != ".md" || strings.HasPrefix(path, "docs/adr/") || strings.HasPrefix(path, "docs/spec/") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, line := range strings.Split(string(text), "\n") {
+			if word := unclear.FindString(line); word != "" {
+				t.Errorf("%s:%d says %q: name the subject", path, n+1, word)
+			}
+		}
+	}
+}
