@@ -52,9 +52,9 @@ func TestRowsBudget(t *testing.T) {
 			ch := make(chan outcome, 1)
 			outs[i] = ch
 			go func() {
-				lane := s.Appender()
+				appender := s.Appender()
 				in := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, (700+i)<<10)}}} // no two fit
-				if err := lane.Submit(t.Context(), in, func(a protocol.AppendAck, err error) { ch <- outcome{a, err} }); err != nil {
+				if err := appender.Submit(t.Context(), in, func(a protocol.AppendAck, err error) { ch <- outcome{a, err} }); err != nil {
 					ch <- outcome{err: err}
 				}
 			}()

@@ -84,12 +84,12 @@ func TestLaneIsPoisonedByItsFirstFailure(t *testing.T) {
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 	s := h.handle(ref)
 	defer s.Close()
-	lane := s.Appender()
+	appender := s.Appender()
 	zero, one := uint64(0), uint64(1)
 	rec := []protocol.Record{body("r")}
-	first := submit(t, lane, protocol.AppendInput{Records: rec, MatchSeqNum: &zero})
-	second := submit(t, lane, protocol.AppendInput{Records: rec, MatchSeqNum: &zero})
-	third := submit(t, lane, protocol.AppendInput{Records: rec, MatchSeqNum: &one})
+	first := submit(t, appender, protocol.AppendInput{Records: rec, MatchSeqNum: &zero})
+	second := submit(t, appender, protocol.AppendInput{Records: rec, MatchSeqNum: &zero})
+	third := submit(t, appender, protocol.AppendInput{Records: rec, MatchSeqNum: &one})
 	if got := <-first; got.err != nil || got.ack.End.SeqNum != 1 {
 		t.Fatalf("first: %+v", got)
 	}
@@ -114,10 +114,10 @@ func TestPackedAppendsReachFollowersOneByOne(t *testing.T) {
 		t.Fatalf("follow at %v: %v", tail, err)
 	}
 	defer feed.Close()
-	lane := s.Appender()
+	appender := s.Appender()
 	var outs []<-chan outcome
 	for i := range 20 {
-		outs = append(outs, submit(t, lane, protocol.AppendInput{Records: slices.Repeat([]protocol.Record{body("b%d", i)}, i%3+1)}))
+		outs = append(outs, submit(t, appender, protocol.AppendInput{Records: slices.Repeat([]protocol.Record{body("b%d", i)}, i%3+1)}))
 	}
 	for i, out := range outs {
 		got := <-out

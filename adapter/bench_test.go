@@ -63,11 +63,11 @@ func BenchmarkAppend(b *testing.B) {
 		b.ReportAllocs()
 		s := h.handle(ref)
 		defer s.Close()
-		lane := s.Appender()
+		appender := s.Appender()
 		window := make(chan struct{}, 256)
 		for b.Loop() {
 			window <- struct{}{}
-			err := lane.Submit(b.Context(), in, func(_ protocol.AppendAck, err error) {
+			err := appender.Submit(b.Context(), in, func(_ protocol.AppendAck, err error) {
 				if err != nil {
 					b.Error(err)
 				}

@@ -39,15 +39,15 @@ func (h *harness) keyed(ref protocol.StreamRef, key protocol.EncryptionKey) *Enc
 	return s
 }
 
-// lane is what both kinds of appender are.
-type appendLane interface {
+// appender is what both kinds of appender are.
+type submitter interface {
 	Submit(context.Context, protocol.AppendInput, func(protocol.AppendAck, error)) error
 }
 
-func mustSubmit(t testing.TB, lane appendLane, recs ...protocol.Record) protocol.AppendAck {
+func mustSubmit(t testing.TB, appender submitter, recs ...protocol.Record) protocol.AppendAck {
 	t.Helper()
 	ch := make(chan outcome, 1)
-	err := lane.Submit(t.Context(), protocol.AppendInput{Records: recs}, func(a protocol.AppendAck, err error) { ch <- outcome{a, err} })
+	err := appender.Submit(t.Context(), protocol.AppendInput{Records: recs}, func(a protocol.AppendAck, err error) { ch <- outcome{a, err} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,10 +85,10 @@ func TestEncryptedStreamSurvivesARestart(t *testing.T) {
 			h := newHarness(t)
 			ref := h.encrypted("test-basin", c)
 			s := h.keyed(ref, keyOf(1))
-			lane := s.Appender()
+			appender := s.Appender()
 			record := protocol.Record{Headers: []protocol.Header{header("k", "v")}, Body: bytes.Repeat([]byte("x"), 500)}
-			mustSubmit(t, lane, record, protocol.FenceRecord("token"), record)
-			mustSubmit(t, lane, record)
+			mustSubmit(t, appender, record, protocol.FenceRecord("token"), record)
+			mustSubmit(t, appender, record)
 			s.Close()
 			h.reopen()
 
@@ -218,9 +218,9 @@ func TestFullEncryptedBatch(t *testing.T) {
 		for i := range full {
 			full[i].Body = make([]byte, protocol.MaxBatchBytes/protocol.MaxBatchRecords-8)
 		}
-		lane := s.Appender()
-		mustSubmit(t, lane, full...)
-		mustSubmit(t, lane, protocol.Record{Body: make([]byte, protocol.MaxBatchBytes-8)})
+		appender := s.Appender()
+		mustSubmit(t, appender, full...)
+		mustSubmit(t, appender, protocol.Record{Body: make([]byte, protocol.MaxBatchBytes-8)})
 		got, metered, err := drain(t, s.Scan(0, 1001))
 		want := uint64(protocol.MaxBatchBytes) + protocol.MaxBatchRecords*full[0].MeteredSize()
 		if err != nil || len(got) != 1001 || metered != want {

@@ -10,7 +10,7 @@ import (
 )
 
 // benchStream opens a stream with the cipher, "" being none.
-func benchStream(b *testing.B, h *harness, c protocol.Cipher, name string) (lane appendLane, scan func(from, to uint64) cursor) {
+func benchStream(b *testing.B, h *harness, c protocol.Cipher, name string) (appender submitter, scan func(from, to uint64) cursor) {
 	basin, err := protocol.ParseBasinName("bench-" + name)
 	if err != nil {
 		b.Fatal(err)
@@ -42,7 +42,7 @@ func batchOf(records, size int) (in protocol.AppendInput) {
 	return in
 }
 
-// One lane, up to 64 batches under way, without syncs: what the processor spends on an append.
+// One appender, up to 64 batches under way, without syncs: what the processor spends on an append.
 //
 // go test -run '^$' -bench EncryptedAppend ./adapter -benchmem -count 10 | benchstat -col /cipher -
 func BenchmarkEncryptedAppend(b *testing.B) {
@@ -50,14 +50,14 @@ func BenchmarkEncryptedAppend(b *testing.B) {
 		b.Run(fmt.Sprintf("records=%d/size=%d", shape.records, shape.size), func(b *testing.B) {
 			eachCipher(b, func(b *testing.B, c protocol.Cipher) {
 				h := newHarness(b, func(o *Options) { o.Durability = DurabilityInterval })
-				lane, _ := benchStream(b, h, c, fmt.Sprintf("append-%d", i))
+				appender, _ := benchStream(b, h, c, fmt.Sprintf("append-%d", i))
 				in := batchOf(shape.records, shape.size)
 				window := make(chan struct{}, 64)
 				b.SetBytes(int64(shape.records * shape.size))
 				b.ReportAllocs()
 				for b.Loop() {
 					window <- struct{}{}
-					err := lane.Submit(b.Context(), in, func(_ protocol.AppendAck, err error) {
+					err := appender.Submit(b.Context(), in, func(_ protocol.AppendAck, err error) {
 						if err != nil {
 							b.Error(err)
 						}
@@ -84,10 +84,10 @@ func BenchmarkEncryptedScan(b *testing.B) {
 		b.Run(fmt.Sprintf("records=%d/size=%d", shape.records, shape.size), func(b *testing.B) {
 			eachCipher(b, func(b *testing.B, c protocol.Cipher) {
 				h := newHarness(b, func(o *Options) { o.Durability = DurabilityInterval })
-				lane, scan := benchStream(b, h, c, fmt.Sprintf("scan-%d", i))
+				appender, scan := benchStream(b, h, c, fmt.Sprintf("scan-%d", i))
 				in := batchOf(shape.records, shape.size)
 				for range batches {
-					mustSubmit(b, lane, in.Records...)
+					mustSubmit(b, appender, in.Records...)
 				}
 				total := batches * shape.records
 				b.SetBytes(int64(total * shape.size))

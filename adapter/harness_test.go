@@ -131,10 +131,10 @@ type outcome struct {
 }
 
 // submit hands an input over and returns the channel of its outcome.
-func submit(t testing.TB, lane *Appender, in protocol.AppendInput) <-chan outcome {
+func submit(t testing.TB, appender *Appender, in protocol.AppendInput) <-chan outcome {
 	t.Helper()
 	ch := make(chan outcome, 1)
-	if err := lane.Submit(t.Context(), in, func(a protocol.AppendAck, err error) { ch <- outcome{a, err} }); err != nil {
+	if err := appender.Submit(t.Context(), in, func(a protocol.AppendAck, err error) { ch <- outcome{a, err} }); err != nil {
 		ch <- outcome{err: err}
 	}
 	return ch

@@ -78,10 +78,10 @@ func TestLostAnswersAreFoundInTheLog(t *testing.T) {
 	if err := l.sub.Unsubscribe(); err != nil {
 		t.Fatal(err)
 	}
-	lane := s.Appender()
+	appender := s.Appender()
 	var outs []<-chan outcome
 	for i := range 5 {
-		outs = append(outs, submit(t, lane, protocol.AppendInput{Records: []protocol.Record{body("lost %d", i)}}))
+		outs = append(outs, submit(t, appender, protocol.AppendInput{Records: []protocol.Record{body("lost %d", i)}}))
 	}
 	eventually(t, "the chunks are stored", func() bool { return h.chunks(ref) > 1 })
 	var err error
@@ -194,10 +194,10 @@ func TestLostConnectionLosesNothing(t *testing.T) {
 	h.mustAppend(ref, body("first"))
 	s := h.handle(ref)
 	defer s.Close()
-	lane := s.Appender()
+	appender := s.Appender()
 	var outs []<-chan outcome
 	for i := range 200 {
-		outs = append(outs, submit(t, lane, protocol.AppendInput{Records: []protocol.Record{body("%d", i)}}))
+		outs = append(outs, submit(t, appender, protocol.AppendInput{Records: []protocol.Record{body("%d", i)}}))
 		if i%50 == 25 {
 			if err := s.st.log.pub.ForceReconnect(); err != nil {
 				t.Fatal(err)

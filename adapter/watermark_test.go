@@ -314,9 +314,9 @@ func BenchmarkAppendWatermarks(b *testing.B) {
 			in := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 200)}}}
 			b.SetParallelism(32)
 			b.RunParallel(func(pb *testing.PB) {
-				lane, done := s.Appender(), make(chan error, 1)
+				appender, done := s.Appender(), make(chan error, 1)
 				for pb.Next() {
-					if err := lane.Submit(b.Context(), in, func(_ protocol.AppendAck, err error) { done <- err }); err != nil {
+					if err := appender.Submit(b.Context(), in, func(_ protocol.AppendAck, err error) { done <- err }); err != nil {
 						b.Error(err)
 						return
 					}

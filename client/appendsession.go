@@ -32,9 +32,9 @@ type appendSession struct {
 
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
-	lane     *appendLane // nil while there is no server
-	inflight []int       // sizes of the unanswered inputs, in order
-	bytes    int         // their sum
+	attempt  *appendAttempt // nil while there is no server
+	inflight []int          // sizes of the unanswered inputs, in order
+	bytes    int            // their sum
 	acks     []protocol.AppendAck
 	ended    bool  // no input follows
 	failed   error // the input that could not be sent; told after the acks of those before it
@@ -42,9 +42,9 @@ type appendSession struct {
 	opening  bool  // a Submit opens the session anew
 }
 
-// appendLane is the part of a session that one server serves.
-type appendLane struct {
-	*lane
+// appendAttempt is the part of a session that one server serves.
+type appendAttempt struct {
+	*subscription
 	subject string
 	window  int
 	sent    uint64 // number of the last input sent; guarded by the session's mu
@@ -66,7 +66,7 @@ func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, 
 }
 
 // open asks a server for a session.
-func (s *appendSession) open(ctx context.Context) (*appendLane, error) {
+func (s *appendSession) open(ctx context.Context) (*appendAttempt, error) {
 	ctx, cancel := s.c.bound(ctx, 0)
 	defer cancel()
 	head := protobufHeaders()
@@ -80,15 +80,15 @@ func (s *appendSession) open(ctx context.Context) (*appendLane, error) {
 	if err := json.Unmarshal(m.Data, &opened); err != nil || opened.Subject == "" {
 		return nil, badAnswer("opening of a session", err)
 	}
-	l, err := s.c.newLane(opened.Window/protocol.NATSFrameCost + 64)
+	l, err := s.c.newSubscription(opened.Window/protocol.NATSFrameCost + 64)
 	if err != nil {
 		return nil, err
 	}
-	return &appendLane{lane: l, subject: opened.Subject, window: opened.Window, quit: make(chan struct{})}, nil
+	return &appendAttempt{subscription: l, subject: opened.Subject, window: opened.Window, quit: make(chan struct{})}, nil
 }
 
-func (s *appendSession) startLocked(l *appendLane) {
-	s.lane = l
+func (s *appendSession) startLocked(l *appendAttempt) {
+	s.attempt = l
 	_ = s.pingLocked() // tells the server where to answer; if it is lost, the first input does
 	go s.run(l)
 }
@@ -105,12 +105,12 @@ func (s *appendSession) Submit(ctx context.Context, in protocol.AppendInput) err
 			return errEnded
 		case s.final != nil:
 			return s.final
-		case s.lane == nil && !s.opening:
+		case s.attempt == nil && !s.opening:
 			if err := s.reopenLocked(ctx); err != nil {
 				return err
 			}
 			continue
-		case s.lane != nil && (s.bytes == 0 || s.bytes+size <= s.lane.window) && len(s.acks) < maxUnreceived:
+		case s.attempt != nil && (s.bytes == 0 || s.bytes+size <= s.attempt.window) && len(s.acks) < maxUnreceived:
 			return s.sendLocked(body, size)
 		}
 		if err := s.waitLocked(ctx); err != nil {
@@ -144,7 +144,7 @@ func (s *appendSession) reopenLocked(ctx context.Context) error {
 }
 
 func (s *appendSession) sendLocked(body []byte, size int) error {
-	l := s.lane
+	l := s.attempt
 	err := l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Data: body, Header: nats.Header{
 		protocol.HeaderContentType: {protocol.MediaProtobuf},
 		protocol.HeaderAccept:      {protocol.MediaProtobuf},
@@ -196,7 +196,7 @@ func (s *appendSession) CloseSend() error {
 func (s *appendSession) finishLocked() {
 	s.ended = true
 	s.notifyLocked()
-	if s.lane == nil { // lost while nothing was unanswered
+	if s.attempt == nil { // lost while nothing was unanswered
 		s.endLocked(s.cleanEnd())
 		return
 	}
@@ -217,7 +217,7 @@ func (s *appendSession) cleanEnd() error {
 func (s *appendSession) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lane != nil {
+	if s.attempt != nil {
 		_ = s.controlLocked(protocol.FrameCancel) // if it is lost, the server notices the silence
 	}
 	s.endLocked(errClosed)
@@ -227,7 +227,7 @@ func (s *appendSession) Close() error {
 // controlLocked sends a message that is not an input. It carries the number of the last input, so that the server
 // notices when one was lost.
 func (s *appendSession) controlLocked(frame string) error {
-	l := s.lane
+	l := s.attempt
 	return l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Header: nats.Header{
 		protocol.HeaderFrame: {frame},
 		protocol.HeaderSeq:   {strconv.FormatUint(l.sent, 10)},
@@ -244,8 +244,8 @@ func (s *appendSession) pingLocked() error {
 	return s.controlLocked(protocol.FramePing)
 }
 
-// run receives what the server of a lane sends, until the lane is given up.
-func (s *appendSession) run(l *appendLane) {
+// run receives what the server of an attempt sends, until the attempt is given up.
+func (s *appendSession) run(l *appendAttempt) {
 	ticker := time.NewTicker(pingEvery)
 	defer ticker.Stop()
 	heard := time.Now()
@@ -272,10 +272,10 @@ func (s *appendSession) run(l *appendLane) {
 	}
 }
 
-func (s *appendSession) ping(l *appendLane) {
+func (s *appendSession) ping(l *appendAttempt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lane != l {
+	if s.attempt != l {
 		return
 	}
 	if err := s.pingLocked(); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
@@ -283,10 +283,10 @@ func (s *appendSession) ping(l *appendLane) {
 	}
 }
 
-func (s *appendSession) frame(l *appendLane, m *nats.Msg) {
+func (s *appendSession) frame(l *appendAttempt, m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lane != l {
+	if s.attempt != l {
 		return
 	}
 	if noResponders(m) {
@@ -305,7 +305,7 @@ func (s *appendSession) frame(l *appendLane, m *nats.Msg) {
 	}
 }
 
-func (s *appendSession) ackLocked(l *appendLane, m *nats.Msg) {
+func (s *appendSession) ackLocked(l *appendAttempt, m *nats.Msg) {
 	seq, err := strconv.ParseUint(m.Header.Get(protocol.HeaderSeq), 10, 64)
 	if err != nil || seq != l.acked+1 || len(s.inflight) == 0 {
 		s.lostLocked(errors.New("an ack was lost"))
@@ -324,7 +324,7 @@ func (s *appendSession) ackLocked(l *appendLane, m *nats.Msg) {
 }
 
 // serverEndLocked takes the server's word that the session is over.
-func (s *appendSession) serverEndLocked(l *appendLane, m *nats.Msg) {
+func (s *appendSession) serverEndLocked(l *appendAttempt, m *nats.Msg) {
 	e := failureOf(m)
 	seq, err := strconv.ParseUint(m.Header.Get(protocol.HeaderSeq), 10, 64)
 	switch {
@@ -341,15 +341,15 @@ func (s *appendSession) serverEndLocked(l *appendLane, m *nats.Msg) {
 	}
 }
 
-func (s *appendSession) lost(l *appendLane, cause error) {
+func (s *appendSession) lost(l *appendAttempt, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lane == l {
+	if s.attempt == l {
 		s.lostLocked(cause)
 	}
 }
 
-// lostLocked gives a lane up. With nothing unanswered that changes nothing but the server; otherwise the outcome of
+// lostLocked gives an attempt up. With nothing unanswered that changes nothing but the server; otherwise the outcome of
 // the unanswered inputs is unknown, and the session is over.
 func (s *appendSession) lostLocked(cause error) {
 	switch n := len(s.inflight); {
@@ -374,10 +374,10 @@ func (s *appendSession) endLocked(err error) {
 }
 
 func (s *appendSession) dropLocked() {
-	if s.lane != nil {
-		close(s.lane.quit)
-		s.lane.close()
-		s.lane = nil
+	if s.attempt != nil {
+		close(s.attempt.quit)
+		s.attempt.close()
+		s.attempt = nil
 	}
 	s.notifyLocked()
 }

@@ -58,7 +58,7 @@ type readSession struct {
 
 // readAttempt is the part of a session that one server serves.
 type readAttempt struct {
-	*lane
+	*subscription
 	control string // takes a cancellation
 	seq     uint64 // number of the last frame received
 }
@@ -105,7 +105,7 @@ func (s *readSession) open(ctx context.Context) error {
 	ctx, cancel := s.c.bound(ctx, 0)
 	defer cancel()
 	window := s.c.window()
-	l, err := s.c.newLane(window/protocol.NATSFrameCost + 16)
+	l, err := s.c.newSubscription(window/protocol.NATSFrameCost + 16)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (s *readSession) open(ctx context.Context) error {
 		l.close()
 		return err
 	}
-	s.take(&readAttempt{lane: l, control: m.Reply})
+	s.take(&readAttempt{subscription: l, control: m.Reply})
 	return nil
 }
 

@@ -28,7 +28,7 @@ var tokenDoors = []conformance.TokenDoor{
 		return conformance.Checked{Root: b.Service(), As: func(token string) protocol.Service {
 			svc, err := b.Authenticate(token)
 			if err != nil {
-				return strangers{err: err}
+				return unauthenticated{err: err}
 			}
 			return svc
 		}}
@@ -66,7 +66,7 @@ func openConnections(t testing.TB, bubble bool) conformance.Checked {
 		}
 		nc, err := nats.Connect(b.ClientURL(), nats.Token(token))
 		if err != nil {
-			return strangers{err: authnOf(err)}
+			return unauthenticated{err: authnOf(err)}
 		}
 		t.Cleanup(nc.Close)
 		return client.New(nc, client.Options{Refusals: client.WatchRefusals(nc)})

@@ -48,14 +48,14 @@ func newPrison(t *testing.T) *prison {
 		"in process": func(token string) protocol.Service {
 			svc, err := p.b.Authenticate(token)
 			if err != nil {
-				return strangers{err: err}
+				return unauthenticated{err: err}
 			}
 			return svc
 		},
 		"nats connection": func(token string) protocol.Service {
 			nc, err := nats.Connect(p.b.ClientURL(), nats.Token(token), nats.Name(t.Name()))
 			if err != nil {
-				return strangers{err: authnOf(err)}
+				return unauthenticated{err: authnOf(err)}
 			}
 			t.Cleanup(nc.Close)
 			return client.New(nc, client.Options{Refusals: client.WatchRefusals(nc)})

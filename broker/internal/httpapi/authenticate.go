@@ -8,7 +8,7 @@ import (
 )
 
 // authenticate finds the service of whoever asks by the token in Authorization: Bearer (control plane 5.9). It comes
-// before everything that looks at the request, so that a stranger learns nothing. The error has code authn.
+// before everything that looks at the request, so that an unauthenticated client learns nothing. The error has code authn.
 func (c *call) authenticate() (err error) {
 	caller := c.h.whole
 	if c.h.opts.Authenticate != nil {

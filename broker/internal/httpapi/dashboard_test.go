@@ -91,7 +91,7 @@ func TestDashboardFiles(t *testing.T) {
 	}
 }
 
-// TestDashboardSession: the console learns who uses it, and a stranger learns nothing.
+// TestDashboardSession: the console learns who uses it, and an unauthenticated client learns nothing.
 func TestDashboardSession(t *testing.T) {
 	url := listen(t, httpapi.New(startBroker(t).Service(), httpapi.Options{Dashboard: oneToken})) + "/dashboard/session"
 	want{401, []string{`{"code":"authn","message":"no"}`}}.check(t, "no token", send(t, http1(t), "GET", url, nil))

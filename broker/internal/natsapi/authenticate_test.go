@@ -23,7 +23,7 @@ func TestAuthenticate(t *testing.T) {
 	equal(t, "of the door", failureCode(e, "s2.v1.basin.get.demo-basin"), 404)
 	equal(t, "made in the door's", failureCode(e, "s2.v1.basin.create.demo-basin"), 0)
 	equal(t, "of the token", failureCode(e, "s2.v1.basin.get.demo-basin", header, "known"), 404)
-	equal(t, "of a stranger", failureCode(e, "s2.v1.basin.get.demo-basin", header, "x"), 401)
+	equal(t, "without a valid token", failureCode(e, "s2.v1.basin.get.demo-basin", header, "x"), 401)
 	equal(t, "of nobody", failureCode(e, "s2.v1.basin.get.demo-basin", header, ""), 401)
 	equal(t, "before anything else", failureCode(e, "s2.v1.basin.get.X", header, "x", "S2-Nonsense", "1"), 401)
 

@@ -86,7 +86,7 @@ func (d *Door) onSessionMessage(m *nats.Msg) {
 		return
 	}
 	if m.Reply != "" {
-		// An appender that went on after its session ended, or a stranger.
+		// An appender that went on after its session ended, or a client that never had one.
 		end := errorMsg(m.Reply, protocol.Errorf(protocol.CodeUnavailable, "this session is over"))
 		end.Header[protocol.HeaderFrame] = []string{protocol.FrameEnd}
 		d.publish(end)

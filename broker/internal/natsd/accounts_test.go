@@ -94,7 +94,7 @@ func TestAccounts(t *testing.T) {
 			if tc.wrong != nil {
 				if nc, err := nats.Connect(e.URL(), tc.wrong...); err == nil {
 					nc.Close()
-					t.Error("a stranger was let in")
+					t.Error("a connection with wrong credentials was let in")
 				}
 			}
 		})

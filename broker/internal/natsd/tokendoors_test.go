@@ -156,7 +156,7 @@ func TestOnlyTheBrokerEntersTheStorage(t *testing.T) {
 			t.Errorf("the ticket to %s works over TCP: %v", account, err)
 		}
 	}
-	inProcess := stranger{addr: pipeAddr{}}
+	inProcess := unregistered{addr: pipeAddr{}}
 	for _, secret := range []string{"", "." + PrivateAccount, e.cred.ticket[:8] + "." + PrivateAccount, "x." + PrivateAccount, testRoot} {
 		if account, ok := e.cred.own(inProcess, secret); ok {
 			t.Errorf("%q opens %s in process", secret, account)
@@ -165,25 +165,25 @@ func TestOnlyTheBrokerEntersTheStorage(t *testing.T) {
 	if account, ok := e.cred.own(inProcess, e.cred.ticket+"."+PrivateAccount); !ok || account != PrivateAccount {
 		t.Error("the broker itself does not get in")
 	}
-	if e.cred.Check(stranger{addr: &net.TCPAddr{}, opts: server.ClientOpts{Token: testRoot}, kind: server.LEAF}) {
+	if e.cred.Check(unregistered{addr: &net.TCPAddr{}, opts: server.ClientOpts{Token: testRoot}, kind: server.LEAF}) {
 		t.Error("a leaf node got in")
 	}
-	if e.cred.Check(stranger{addr: pipeAddr{}, opts: server.ClientOpts{Token: e.cred.ticket + "." + PrivateAccount}}) {
+	if e.cred.Check(unregistered{addr: pipeAddr{}, opts: server.ClientOpts{Token: e.cred.ticket + "." + PrivateAccount}}) {
 		t.Error("a connection that was not registered was let in")
 	}
 }
 
-// stranger is a connection that cannot be registered.
-type stranger struct {
+// unregistered is a connection that cannot be registered.
+type unregistered struct {
 	server.ClientAuthentication
 	addr net.Addr
 	opts server.ClientOpts
 	kind int
 }
 
-func (s stranger) GetOpts() *server.ClientOpts { return &s.opts }
-func (s stranger) RemoteAddress() net.Addr     { return s.addr }
-func (s stranger) Kind() int                   { return s.kind }
+func (s unregistered) GetOpts() *server.ClientOpts { return &s.opts }
+func (s unregistered) RemoteAddress() net.Addr     { return s.addr }
+func (s unregistered) Kind() int                   { return s.kind }
 
 type pipeAddr struct{}
 

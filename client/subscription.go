@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// lane is the subscription of one session: an inbox with a buffer of its own, and the news of the connection.
-type lane struct {
+// subscription is that of one session: an inbox with a buffer of its own, and the news of the connection.
+type subscription struct {
 	nc     *nats.Conn
 	inbox  string
 	msgs   chan *nats.Msg
@@ -15,9 +15,9 @@ type lane struct {
 	sub    *nats.Subscription
 }
 
-// newLane subscribes to a fresh inbox. What arrives beyond the capacity is lost, which the numbers of frames show.
-func (c *Client) newLane(capacity int) (*lane, error) {
-	l := &lane{nc: c.nc, inbox: c.nc.NewInbox(), msgs: make(chan *nats.Msg, capacity)}
+// newSubscription subscribes to a fresh inbox. What arrives beyond the capacity is lost, which the numbers of frames show.
+func (c *Client) newSubscription(capacity int) (*subscription, error) {
+	l := &subscription{nc: c.nc, inbox: c.nc.NewInbox(), msgs: make(chan *nats.Msg, capacity)}
 	var err error
 	if l.sub, err = c.nc.ChanSubscribe(l.inbox, l.msgs); err != nil {
 		return nil, c.failure(l.inbox, 0, err)
@@ -27,7 +27,7 @@ func (c *Client) newLane(capacity int) (*lane, error) {
 }
 
 // receive returns the next message.
-func (l *lane) receive(ctx context.Context) (*nats.Msg, error) {
+func (l *subscription) receive(ctx context.Context) (*nats.Msg, error) {
 	select {
 	case m := <-l.msgs:
 		return m, nil
@@ -41,7 +41,7 @@ func (l *lane) receive(ctx context.Context) (*nats.Msg, error) {
 	}
 }
 
-func (l *lane) close() {
+func (l *subscription) close() {
 	l.nc.RemoveStatusListener(l.status)
 	_ = l.sub.Unsubscribe() // fails only when the connection is closed, and the subscription with it
 }
