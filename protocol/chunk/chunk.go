@@ -21,7 +21,9 @@ const Header = "Weir-Chunk"
 const Version = 1
 
 // VersionError says that a chunk was written by a later version of weir.
-type VersionError struct{ Header string }
+type VersionError struct {
+	Header string // the chunk's, whole
+}
 
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("chunk header %q: it was written by a later version of weir; this one reads format %d", e.Header, Version)
