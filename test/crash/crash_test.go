@@ -20,7 +20,7 @@ const (
 	namesBasin protocol.BasinName = "crash-naming"
 
 	names      = 5
-	namespaces = 2
+	namespaces = 8 // all of them share two logs
 
 	// load is how long clients work in a round, at most and roughly.
 	load = 1200 * time.Millisecond
