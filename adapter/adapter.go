@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -37,8 +36,8 @@ type Adapter struct {
 	gets     []*js.Getter
 	nextConn atomic.Int64
 
-	bulk       bulk                // the connection of backups and restores
-	budget     *semaphore.Weighted // bytes of appends that are not answered
+	bulk       bulk // the connection of backups and restores
+	budget     *appendBudget
 	commit     *durable.Committer
 	sync       func() error // puts everything that was written on disk; nil where that cannot be asked for
 	probe      func() error // fails if the store takes no writes any more; nil unless JetStream syncs
@@ -79,7 +78,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	opts.Fatal = once(opts.Fatal)
 	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-",
-		budget: semaphore.NewWeighted(opts.InflightBytes), closeSync: func() {}}
+		budget: newAppendBudget(opts.InflightBytes), closeSync: func() {}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.logs = logs{ctx: a.ctx, tasks: &a.tasks, slots: map[string]*logSlot{}, removing: map[protocol.BasinName]struct{}{}}
 	a.logs.open = a.openLog

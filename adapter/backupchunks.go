@@ -197,13 +197,13 @@ func (l *restoredLog) fill(ctx context.Context, before uint64, chunks []restored
 	var failed error
 	for i := range chunks {
 		cost := int64(min(len(chunks[i].payload)+1, protocol.MaxBatchBytes))
-		if failed = l.a.budget.Acquire(ctx, cost); failed != nil {
+		if failed = l.a.budget.acquire(ctx, l.basin, cost); failed != nil {
 			break
 		}
 		failed = l.stream.post(&request{ctx: context.Background(), st: l.stream, appender: appender, kind: restoreRequest, cost: cost,
 			restored: &chunks[i], done: func(_ protocol.AppendAck, err error) { outcomes <- err }})
 		if failed != nil {
-			l.a.budget.Release(cost)
+			l.a.budget.release(l.basin, cost)
 			break
 		}
 		sent++

@@ -305,7 +305,7 @@ func (c *catalog) removeStreams(ctx context.Context, entries []*streamEntry) err
 			}
 		}
 		if len(entries) > 0 {
-			sleep(ctx, time.Since(began))
+			sleep(ctx, (purgeShare-1)*time.Since(began)/2)
 		}
 	}
 	return ctx.Err()

@@ -18,7 +18,7 @@ const (
 	// walk over the basin's subjects as well, so it is worth more.
 	purgeWindow = 10_000
 	// purgeShare is which part of the time the steps may take: one in so many.
-	purgeShare = 6
+	purgeShare = 11
 )
 
 // purge removes the chunks of a subject below seq; with seq 0 all of them. The newest chunk of a stream that lives must stay.

@@ -337,7 +337,7 @@ func (s *sequencer) reject(r *request, threshold uint64, err error) {
 
 func (s *sequencer) answer(r *request, ack protocol.AppendAck, err error) {
 	if r.cost > 0 {
-		s.upkeep.answered(r.cost)
+		s.upkeep.answered(r.st.ref.Basin, r.cost)
 	}
 	r.done(ack, err)
 	r.st.release()

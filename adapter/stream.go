@@ -182,19 +182,19 @@ func (l *Appender) Submit(ctx context.Context, in protocol.AppendInput, done fun
 // submit queues the input after transform, unless that is nil, has given its records the form in which they are stored.
 func (l *Appender) submit(ctx context.Context, in protocol.AppendInput, transform func([]protocol.Record) ([]protocol.Record, error), done func(protocol.AppendAck, error)) error {
 	cost := int64(max(1, in.MeteredSize()))
-	if err := l.st.log.a.budget.Acquire(ctx, cost); err != nil {
+	if err := l.st.log.a.budget.acquire(ctx, l.st.ref.Basin, cost); err != nil {
 		return err
 	}
 	var err error
 	if transform != nil {
 		if in.Records, err = transform(in.Records); err != nil {
-			l.st.log.a.budget.Release(cost)
+			l.st.log.a.budget.release(l.st.ref.Basin, cost)
 			return err
 		}
 	}
 	err = l.st.post(&request{ctx: ctx, st: l.st, appender: l, in: in, cost: cost, done: done})
 	if err != nil {
-		l.st.log.a.budget.Release(cost)
+		l.st.log.a.budget.release(l.st.ref.Basin, cost)
 	}
 	return err
 }

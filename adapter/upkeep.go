@@ -1,5 +1,7 @@
 package adapter
 
+import "github.com/weirstream/weir/protocol"
+
 // upkeep is what a sequencer tells of its chunks. The methods return at once: they are called by the sequencer's goroutine
 // for every chunk.
 type upkeep interface {
@@ -12,7 +14,7 @@ type upkeep interface {
 	// trimmed says that a stream's durable trim point has moved.
 	trimmed(st *stream)
 	// answered gives the bytes of an append back to the budget.
-	answered(cost int64)
+	answered(basin protocol.BasinName, cost int64)
 }
 
 var _ upkeep = (*Adapter)(nil)
@@ -21,4 +23,6 @@ func (a *Adapter) stored(chunks uint64)      { a.unsynced.Add(chunks) }
 func (a *Adapter) changed(st *stream)        { a.sizes.touch(st.ref, st.id, &st.checks.size) }
 func (a *Adapter) armed(st *stream, s state) { a.reaper.appended(st, s) }
 func (a *Adapter) trimmed(st *stream)        { a.janitor.trim(st) }
-func (a *Adapter) answered(cost int64)       { a.budget.Release(cost) }
+func (a *Adapter) answered(basin protocol.BasinName, cost int64) {
+	a.budget.release(basin, cost)
+}
