@@ -305,7 +305,7 @@ function go(call: Call, place: Place): string | null {
 		case "append":
 			return `${head}\n${ref(call)}\nack, err := svc.Append(ctx, ref, protocol.AppendInput{Records: []protocol.Record{{Body: []byte("hello")}}})`;
 		case "read": {
-			const from = call.from === null ? "FromTailOffset(10)" : "seqNum" in call.from ? `FromSeqNum(${call.from.seqNum})` : "ms" in call.from ? `FromTimestamp(${call.from.ms})` : `FromTailOffset(${call.from.last})`;
+			const from = call.from === null ? "FromTail(10)" : "seqNum" in call.from ? `FromSeqNum(${call.from.seqNum})` : "ms" in call.from ? `FromTimestamp(${call.from.ms})` : `FromTail(${call.from.last})`;
 			return `${head}\n${ref(call)}\nbatch, err := svc.Read(ctx, ref, protocol.ReadRequest{Start: protocol.${from}})`;
 		}
 		default:

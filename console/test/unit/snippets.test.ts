@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Call, callOf, languages, quote, quoteWide, shell, snippet, subjectOf } from "../../src/lib/snippets";
 
@@ -48,6 +49,13 @@ describe("snippets", () => {
 	test("never hold an access token", () => {
 		for (const call of calls) {
 			for (const language of languages) expect(snippet(language, call, { ...place, checked: true }) ?? "").not.toContain("weir_");
+		}
+	});
+	test("of Go name what the package protocol has", () => {
+		const source = readFileSync(new URL("../../../protocol/read.go", import.meta.url), "utf8");
+		for (const from of [null, { seqNum: 1 }, { ms: 1 }, { last: 1 }]) {
+			const [, name] = /protocol\.(From\w+)\(/.exec(snippet("Go", { kind: "read", ...stream, from }, place) ?? "") ?? [];
+			expect(source).toContain(`func ${name}(`);
 		}
 	});
 	test("go by the page", () => {
