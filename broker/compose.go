@@ -34,7 +34,7 @@ func (b *Broker) compose(root, version string) {
 			caller.Service = doors[metering.HTTP].Through(caller.Service)
 			return caller, err
 		},
-		Logger: b.log, NoCORS: !b.cfg.HTTP.CORS,
+		Logger: b.log, NoCORS: !b.cfg.HTTP.CORS, CORSOrigins: b.cfg.HTTP.Origins(), Open: b.guard.Open(),
 		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version)})}
 }
 

@@ -128,8 +128,11 @@ type HTTP struct {
 	// TLSSelf serves TLS with a certificate for localhost, 127.0.0.1 and ::1 that the broker makes and signs itself at
 	// every start. Default false; excludes TLSCert.
 	TLSSelf bool
-	// CORS lets web pages of any origin use the API. Default true.
+	// CORS lets web pages of other origins use the API. Default true.
 	CORS bool
+	// CORSOrigins are the origins whose pages may use the API, with commas, each scheme://host or scheme://host:port. Default
+	// "": any origin, or without a root token those of the loopback address.
+	CORSOrigins string
 	// Dashboard serves the console at /dashboard. Default true.
 	Dashboard bool
 }
@@ -225,4 +228,14 @@ func (c Config) durabilityOn(goos string) Durability {
 		return DurabilityGroup
 	}
 	return DurabilityAlways
+}
+
+// Origins are the single origins of CORSOrigins.
+func (h HTTP) Origins() (list []string) {
+	for o := range strings.SplitSeq(h.CORSOrigins, ",") {
+		if o = strings.TrimSpace(o); o != "" {
+			list = append(list, o)
+		}
+	}
+	return list
 }

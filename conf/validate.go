@@ -135,6 +135,12 @@ func (v *validation) http(h HTTP) {
 			v.add("http.listen", "%s", err)
 		}
 	}
+	for _, o := range h.Origins() {
+		u, err := url.Parse(o)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || o != u.Scheme+"://"+u.Host {
+			v.add("http.cors_origins", "%q is no origin: want http://host or https://host, with a port where it is another", o)
+		}
+	}
 	switch {
 	case h.TLSSelf && (h.TLSCert != "" || h.TLSKey != ""):
 		v.add("http.tls_self", "makes a certificate, but http.tls_cert or http.tls_key names one: leave one out")

@@ -91,7 +91,7 @@ func startCheckedWeb(t testing.TB, bubble bool, wire httpVersion) (*broker.Broke
 		b := startBroker(t, true, withRoot)
 		ln := memnet.Listen()
 		serveWeb(t, b.NewHTTPServer(), ln)
-		return b, webOf(t, "http://weir.test", wire, ln.Dial)
+		return b, webOf(t, "http://127.0.0.1", wire, ln.Dial)
 	}
 	b := startBroker(t, false, withRoot, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
 	return b, webOf(t, b.HTTPURL(), wire, (&net.Dialer{}).DialContext)

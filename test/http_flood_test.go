@@ -30,14 +30,14 @@ func TestGarbageOnTheHTTPPort(t *testing.T) {
 	for _, sent := range []string{
 		string(noise), "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
 		"GET /v1/basins HTTP/1.1\r\n\r\n", "GET /v1/basins HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-		"GET /v1/basins HTTP/1.1\r\nhost: weir\r\nbad header: x\r\n\r\n",
-		"GET /v1/basins HTTP/1.1\r\nhost: weir\r\nx: " + strings.Repeat("a", 4<<20) + "\r\n\r\n",
-		"GET /v1/basins?" + strings.Repeat("a", 4<<20) + " HTTP/1.1\r\nhost: weir\r\n\r\n",
-		"GET /v1/streams/%zz HTTP/1.1\r\nhost: weir\r\n\r\n", "GET /v1/streams/%2 HTTP/1.1\r\nhost: weir\r\n\r\n",
+		"GET /v1/basins HTTP/1.1\r\nhost: localhost\r\nbad header: x\r\n\r\n",
+		"GET /v1/basins HTTP/1.1\r\nhost: localhost\r\nx: " + strings.Repeat("a", 4<<20) + "\r\n\r\n",
+		"GET /v1/basins?" + strings.Repeat("a", 4<<20) + " HTTP/1.1\r\nhost: localhost\r\n\r\n",
+		"GET /v1/streams/%zz HTTP/1.1\r\nhost: localhost\r\n\r\n", "GET /v1/streams/%2 HTTP/1.1\r\nhost: localhost\r\n\r\n",
 		hostileHead(hostileJSON, "content-length: -1"), hostileHead(hostileJSON, "content-length: 99999999999999999999"),
 		hostileHead(hostileJSON, "content-length: 5", chunked) + "0\r\n\r\n", hostileHead(hostileJSON, chunked) + "zz\r\n",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + string(noise), "OPTIONS * HTTP/1.1\r\nhost: weir\r\n\r\n",
-		"CONNECT weir:80 HTTP/1.1\r\nhost: weir\r\n\r\n", "FROBNICATE /v1/basins HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + string(noise), "OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n",
+		"CONNECT weir:80 HTTP/1.1\r\nhost: localhost\r\n\r\n", "FROBNICATE /v1/basins HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
 	} {
 		conn := dialWeb(t, web)
 		go func() {
@@ -61,7 +61,7 @@ func TestGarbageOnTheHTTPPort(t *testing.T) {
 // TestSmuggledRequests: a body that a refusal left unread is not taken for the next request.
 func TestSmuggledRequests(t *testing.T) {
 	_, web := hostile(t, false, http1)
-	const inner = "DELETE /v1/streams/stream HTTP/1.1\r\nhost: weir\r\ns2-basin: hostile-basin\r\n\r\n"
+	const inner = "DELETE /v1/streams/stream HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n\r\n"
 	body := inner + strings.Repeat("x", 600<<10)
 	for _, head := range []string{
 		hostileHead("content-type: text/plain", fmt.Sprintf("content-length: %d", len(body))),
@@ -141,13 +141,13 @@ func TestVanishingClients(t *testing.T) {
 		conn := dialWeb(t, web)
 		switch i % 4 {
 		case 0:
-			_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=0 HTTP/1.1\r\nhost: weir\r\ns2-basin: hostile-basin\r\naccept: text/event-stream\r\n\r\n")
+			_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=0 HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\naccept: text/event-stream\r\n\r\n")
 		case 1:
-			_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=0 HTTP/1.1\r\nhost: weir\r\ns2-basin: hostile-basin\r\n"+hostileS2S+"\r\n\r\n")
+			_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=0 HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n"+hostileS2S+"\r\n\r\n")
 		case 2:
 			_, _ = io.WriteString(conn, hostileHead(hostileS2S, chunked)+"3\r\n\x00\x00\x08\r\n")
 		case 3:
-			_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=1&wait=60 HTTP/1.1\r\nhost: weir\r\ns2-basin: hostile-basin\r\n\r\n")
+			_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=1&wait=60 HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n\r\n")
 		}
 		if i%4 != 3 {
 			if _, err := conn.Read(make([]byte, 16)); err != nil {
@@ -165,7 +165,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 	b, web := hostile(t, false, http1)
 	before := settled()
 	conn := dialWeb(t, web)
-	_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=0 HTTP/1.1\r\nhost: weir\r\ns2-basin: hostile-basin\r\n"+hostileS2S+"\r\n\r\n")
+	_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=0 HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n"+hostileS2S+"\r\n\r\n")
 	if _, err := conn.Read(make([]byte, 16)); err != nil {
 		t.Fatal(err)
 	}

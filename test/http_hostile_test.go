@@ -57,7 +57,7 @@ func dialWeb(t *testing.T, web conformance.Web) net.Conn {
 
 // hostileHead is the head of an append; lines are added to it.
 func hostileHead(lines ...string) string {
-	return "POST /v1/streams/stream/records HTTP/1.1\r\nhost: weir\r\ns2-basin: hostile-basin\r\n" +
+	return "POST /v1/streams/stream/records HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n" +
 		strings.Join(append(lines, "", ""), "\r\n")
 }
 
@@ -76,12 +76,12 @@ func TestStalledClients(t *testing.T) {
 	}{
 		{"nothing at all", "", 0},
 		{"half a request line", "GET /v1/str", 0},
-		{"half a head", "GET /v1/basins HTTP/1.1\r\nhost: weir\r\nx: ", 0},
+		{"half a head", "GET /v1/basins HTTP/1.1\r\nhost: localhost\r\nx: ", 0},
 		{"a head without its body", hostileHead(hostileJSON, "content-length: 1000"), 408},
 		{"half a body", hostileHead(hostileJSON, "content-length: 1000") + `{"records":`, 408},
 		{"half a chunk", hostileHead(hostileJSON, chunked) + "40\r\n{", 408},
 		{"a refused head without its body", hostileHead("content-type: text/plain", "content-length: 1000"), 400},
-		{"a refused session", "POST /v1/streams/missing/records HTTP/1.1\r\nhost: weir\r\ns2-basin: hostile-basin\r\n" +
+		{"a refused session", "POST /v1/streams/missing/records HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n" +
 			hostileS2S + "\r\n" + chunked + "\r\n\r\n", 404},
 		{"half the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM", 0},
 		{"the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0},
@@ -132,7 +132,7 @@ func checkRefusal(t *testing.T, got []byte, status int) {
 // TestTricklingClients: a client that makes progress, but none to speak of, does not hold its request open for ever.
 func TestTricklingClients(t *testing.T) {
 	for name, head := range map[string]string{
-		"head": "GET /v1/basins HTTP/1.1\r\nhost: weir\r\nx: ",
+		"head": "GET /v1/basins HTTP/1.1\r\nhost: localhost\r\nx: ",
 		"body": hostileHead(hostileJSON, "content-length: 2000000"),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,16 +6,19 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// cors lets pages of any origin use the API (control plane 9.2): what a browser asks for is mirrored. It reports
-// whether the request was a preflight, and is answered.
+// cors lets pages of other origins use the API (control plane 9.2): what a browser asks for is mirrored. Where nothing is
+// checked no page gets to send what the browser knows of its user. It reports whether the request was a preflight, and is
+// answered.
 func (c *call) cors() (answered bool) {
 	in, out := c.r.Header, c.w.Header()
 	origin := in["Origin"]
-	if len(origin) == 0 {
+	if len(origin) == 0 || !c.originAllowed(origin[0]) {
 		return false
 	}
 	out["Access-Control-Allow-Origin"] = origin[:1]
-	out["Access-Control-Allow-Credentials"] = []string{"true"}
+	if !c.h.opts.Open {
+		out["Access-Control-Allow-Credentials"] = []string{"true"}
+	}
 	method := in["Access-Control-Request-Method"]
 	if c.r.Method != http.MethodOptions || len(method) == 0 {
 		out["Vary"] = []string{"origin"}

@@ -18,6 +18,7 @@ type Handler struct {
 	log     *slog.Logger
 	admit   *door.Limiter
 	outbox  *door.Outbox
+	hosts   hosts // see checkOrigin
 	metrics *metrics
 
 	// drained ends when the handler begins to drain, and stopped when what is left is cut off.
@@ -35,6 +36,7 @@ func New(svc protocol.Service, opts Options) *Handler {
 		whole: door.Caller{Service: svc}, opts: opts, log: opts.Logger,
 		admit:   door.New(door.Limits{Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions}),
 		outbox:  door.NewOutbox(door.OutboxBytes, putBuffer),
+		hosts:   hostsOf(opts.CORSOrigins),
 		metrics: newMetrics(opts.Registry),
 	}
 	h.drained, h.drain = context.WithCancel(context.Background())
@@ -85,6 +87,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.writes = newStallWatch(c.rc, r.ProtoMajor == 2)
 	defer c.writes.end()
 	c.sayGoodbye()
+	if e := c.checkOrigin(); e != nil {
+		c.refuseOrigin(e)
+		h.metrics.done(unroutedName, c, time.Since(began))
+		return
+	}
 	if c.serveDashboard() { // before cors: no other origin has a use for it
 		h.metrics.done(dashboardName, c, time.Since(began))
 		return

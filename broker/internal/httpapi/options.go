@@ -15,6 +15,12 @@ type Options struct {
 	Logger *slog.Logger
 	// NoCORS switches off the answers that let pages of any origin use the API.
 	NoCORS bool
+	// CORSOrigins are the origins whose pages may use the API, as https://example.org; none stands for any origin, or where
+	// nothing is checked for those of the loopback address.
+	CORSOrigins []string
+	// Open says that nothing is checked: then only pages of this machine and of CORSOrigins may use the API, and only under an
+	// IP address, localhost or a name in CORSOrigins.
+	Open bool
 	// Health says why the broker cannot serve; nil while it can. A nil function stands for a broker that always can.
 	Health func() error
 	// Authenticate returns who presents the token in Authorization; an error with code authn ends the

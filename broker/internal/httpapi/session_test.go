@@ -421,12 +421,12 @@ func TestSlowClients(t *testing.T) {
 		want string // begins the answer
 		at   time.Duration
 	}{
-		"head": {"GET /v1/basins HTTP/1.1\r\nhost: x\r\n", "", "", 10 * time.Second},
-		"body": {"POST /v1/basins HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{", "",
+		"head": {"GET /v1/basins HTTP/1.1\r\nHost: localhost\r\n", "", "", 10 * time.Second},
+		"body": {"POST /v1/basins HTTP/1.1\r\nHost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{", "",
 			"HTTP/1.1 408 Request Timeout", 30 * time.Second},
-		"body that drips": {"POST /v1/basins HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{", " ",
+		"body that drips": {"POST /v1/basins HTTP/1.1\r\nHost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{", " ",
 			"HTTP/1.1 408 Request Timeout", 121 * time.Second},
-		"frame": {"POST /v1/streams/events/records HTTP/1.1\r\nhost: x\r\ns2-basin: test-basin\r\ncontent-type: s2s/proto\r\ntransfer-encoding: chunked\r\n\r\n" +
+		"frame": {"POST /v1/streams/events/records HTTP/1.1\r\nHost: localhost\r\ns2-basin: test-basin\r\ncontent-type: s2s/proto\r\ntransfer-encoding: chunked\r\n\r\n" +
 			"3\r\n\x00\x01\x00\r\n", "", "HTTP/1.1 200 OK", 31 * time.Second},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {

@@ -85,3 +85,23 @@ func TestOpenTakesAnyCredential(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWebsocketOfAnOpenBroker: a page of another origin may connect only where the file says so, or users are told apart.
+func TestWebsocketOfAnOpenBroker(t *testing.T) {
+	const ws = `websocket { listen: "127.0.0.1:-1", no_tls: true`
+	for text, want := range map[string]bool{
+		ws + " }":                     true,
+		ws + ", same_origin: false }": false,
+		ws + `, allowed_origins: ["https://page.example"] }`: false,
+		ws + " }\nauthorization { user: a, password: b }":    false,
+	} {
+		c := withNATS(t, quiet(t.TempDir()), text)
+		o, err := natsOptions(c, c.StoreDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Websocket.SameOrigin != want {
+			t.Errorf("%s: same origin %v, want %v", text, o.Websocket.SameOrigin, want)
+		}
+	}
+}

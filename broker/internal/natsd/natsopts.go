@@ -6,8 +6,10 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
+	natsconf "github.com/nats-io/nats-server/v2/conf"
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/weirstream/weir/conf"
@@ -33,6 +35,9 @@ func natsOptions(cfg conf.Config, dir string) (*server.Options, error) {
 		}
 		if err := checkConflicts(cfg, o, dir); err != nil {
 			return nil, err
+		}
+		if !cfg.Checked() && !hasUsers(o) && !saysOrigins(file) {
+			o.Websocket.SameOrigin = true // any page that a browser on this machine shows could connect otherwise
 		}
 	}
 	if err := setListen(o, cfg.NATS); err != nil {
@@ -142,4 +147,25 @@ func samePath(a, b string) bool {
 	a, errA := filepath.Abs(a)
 	b, errB := filepath.Abs(b)
 	return errA == nil && errB == nil && a == b
+}
+
+// saysOrigins reports whether the websocket block of the file says which pages may connect.
+func saysOrigins(file string) bool {
+	settings, err := natsconf.ParseFile(file)
+	if err != nil {
+		return false // the server's own parser has taken it
+	}
+	for key, block := range settings {
+		if !strings.EqualFold(key, "websocket") && !strings.EqualFold(key, "ws") {
+			continue
+		}
+		inner, _ := block.(map[string]any)
+		for key := range inner {
+			if strings.EqualFold(key, "same_origin") || strings.EqualFold(key, "allowed_origins") || strings.EqualFold(key, "allowed_origin") ||
+				strings.EqualFold(key, "allow_origins") || strings.EqualFold(key, "allow_origin") || strings.EqualFold(key, "origins") || strings.EqualFold(key, "origin") {
+				return true
+			}
+		}
+	}
+	return false
 }
