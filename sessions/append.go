@@ -11,7 +11,7 @@ import (
 
 const (
 	defaultAppendBytes   = 8 << 20
-	defaultAppendPending = 512
+	defaultAppendPending = 256
 )
 
 // AppendOptions bounds what an append session holds; the zero value works.
@@ -19,7 +19,7 @@ type AppendOptions struct {
 	// MaxInflightBytes bounds the metered bytes of inputs that were handed over and are not answered; default 8 MiB.
 	// One input passes whatever its size.
 	MaxInflightBytes uint64
-	// MaxPending bounds the inputs that were submitted and whose acks Recv has not returned yet; default 512. It
+	// MaxPending bounds the inputs that were submitted and whose acks Recv has not returned yet; default 256. It
 	// bounds the queue of acks when nobody receives.
 	MaxPending int
 	// Settled, if set, is called for each input that was handed over, in their order, once it is stored or has failed; with

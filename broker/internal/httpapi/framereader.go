@@ -28,7 +28,7 @@ const readerSize = 4 << 10
 const frameTimes = 4
 
 // inputOverhead is what an input costs beside its memory: its records and its ack.
-const inputOverhead = 512
+const inputOverhead = 1 << 10
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
 

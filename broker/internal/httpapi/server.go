@@ -20,12 +20,12 @@ const (
 
 	maxHeaderBytes = 64 << 10
 
-	// Windows and frames of HTTP/2, tuned for s2s frames of 1 MiB: an input fits in a stream's window several times,
-	// and what one connection can make the server hold is bounded.
+	// Windows and frames of HTTP/2, for s2s frames of 1 MiB. A window is what a client can make the server hold of a body that
+	// nobody reads yet.
 	maxStreams          = 1024
 	maxReadFrame        = 1 << 20
-	streamReceiveWindow = 4 << 20
-	connReceiveWindow   = 16 << 20
+	streamReceiveWindow = 1 << 20
+	connReceiveWindow   = 2 << 20
 )
 
 // NewServer returns a server for the handler with the bounds that go with it: HTTP/1.1 and HTTP/2 on one port, without
