@@ -73,6 +73,9 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 		left := max(time.Until(deadline).Milliseconds(), 1)
 		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
 	}
+	if most := c.nc.MaxPayload(); most > 0 {
+		head[protocol.HeaderMaxPayload] = []string{strconv.FormatInt(most, 10)}
+	}
 	c.authorize(head)
 	ctx, done := c.opts.Refusals.bind(ctx, subject)
 	defer done()

@@ -16,6 +16,7 @@ const (
 	HeaderRequestToken    = "S2-Request-Token"    //nolint:gosec // idempotency token of a create
 	HeaderProvisionResult = "S2-Provision-Result" // what a create or ensure did
 	HeaderTimeout         = "S2-Timeout"          // milliseconds that the client waits for a unary answer
+	HeaderMaxPayload      = "S2-Max-Payload"      // bytes that the largest answer to the client may have, headers included
 	HeaderMatchSeqNum     = "S2-Match-Seq-Num"    // condition of an append in raw form
 	HeaderFencingToken    = "S2-Fencing-Token"    //nolint:gosec // condition of an append in raw form
 	HeaderTimestamp       = "S2-Timestamp"        // the record's timestamp in an append in raw form, milliseconds

@@ -165,7 +165,7 @@ func TestEscapeOverNATS(t *testing.T) {
 		{"a token in the body", "s2.v1.token.revoke", `{"id":"secret-token"}`, auth(), "403"},
 		{"a token in the subject", "s2.v1.token.revoke.secret-token", "", auth(), "403"},
 		{"a session of another stream", "s2.v1.append.secret-basin.vault.stream", "", auth(protocol.HeaderSession, protocol.SessionAppend), "403"},
-		{"a record with control headers", "s2.v1.append.secret-basin.vault.stream", "x", auth("Nats-Expected-Last-Sequence", "0"), "403"},
+		{"a record with control headers", "s2.v1.append.secret-basin.vault.stream", "x", auth("Nats-Expected-Last-Sequence", "0"), "400"},
 		{"the catalog", "s2.v1.backup.catalog", "{}", auth(), "403"},
 		{"the chunks", "s2.v1.backup.chunks", `{"log":"s2_secret-basin_0"}`, auth(), "403"},
 		{"a restore", "s2.v1.restore.begin", `{"basin":"absent-basin","restore":"x"}`, auth(), "403"},
@@ -183,14 +183,19 @@ func TestEscapeOverNATS(t *testing.T) {
 	p.headersAreData(t, auth)
 }
 
-// headersAreData: headers that mean something to NATS or to JetStream are not heeded by it, and the token is in no record.
+// headersAreData: headers that JetStream would heed are refused, others of NATS are not stored, and the token is in no record.
 func (p *prison) headersAreData(t *testing.T, auth func(...string) nats.Header) {
 	t.Helper()
 	if status, body := p.request(t, "s2.v1.stream.create.secret-basin.mine", "", auth()); status != "" {
 		t.Fatalf("create its own stream: %s", body)
 	}
+	for _, name := range []string{"Nats-Expected-Last-Sequence", "Nats-Rollup", "Nats-Msg-Id", "Nats-TTL"} {
+		if status, body := p.request(t, "s2.v1.append.secret-basin.mine", "x", auth(name, "1")); status != "400" || !strings.Contains(body, name) {
+			t.Errorf("%s: %s %s", name, status, body)
+		}
+	}
 	for i := range 2 {
-		head := auth("Nats-Expected-Last-Sequence", "99", "Nats-Rollup", "all", "Nats-Msg-Id", "same", "Note", "x")
+		head := auth("Nats-Request-Info", "{}", "Note", "x")
 		if status, body := p.request(t, "s2.v1.append.secret-basin.mine", fmt.Sprint(i), head); status != "" {
 			t.Fatalf("append: %s", body)
 		}

@@ -99,6 +99,9 @@ func (s *appendSession) cancel(cause error) { s.stop(cause) }
 // message files what the client sent. It runs in the door's callback.
 func (s *appendSession) message(_ string, m *nats.Msg) {
 	ctl, err := parseControls(m.Header)
+	if unreadable(m) {
+		err = errUnreadable()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.Reply != "" {

@@ -64,8 +64,8 @@ func jsonCall[T any](f func(ctx context.Context, b protocol.BackupService, req T
 			return reply{}, err
 		}
 		body, err := json.Marshal(out)
-		if err == nil && len(body) > c.door.room() {
-			err = tooLarge(len(body), c.door.room())
+		if err == nil && len(body) > c.room() {
+			err = tooLarge(len(body), c.room())
 		}
 		if err != nil {
 			return reply{}, err
@@ -81,7 +81,7 @@ func tooLarge(n, room int) error {
 // exportCatalog leaves room for what JSON adds to the entries, and asks for fewer where that is not enough.
 func exportCatalog(ctx context.Context, c *call) (reply, error) {
 	return jsonCall(func(ctx context.Context, b protocol.BackupService, req protocol.ExportCatalogRequest) (any, error) {
-		room := c.door.room()
+		room := c.room()
 		for limit := askedBytes(req.MaxBytes, room/2); ; limit /= 4 {
 			req.MaxBytes = max(limit, 1)
 			page, err := b.ExportCatalog(ctx, req)
@@ -123,7 +123,7 @@ func exportChunks(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	room := c.door.room()
+	room := c.room()
 	// A frame adds a third to the smallest chunks.
 	for limit := askedBytes(req.MaxBytes, room*2/3); ; limit /= 4 {
 		req.MaxBytes = max(limit, 1)

@@ -47,7 +47,12 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 	}
 	stats := d.stats[ep.name]
 	c := &call{door: d, ep: ep, inbox: inbox, head: nats.Header(req.Headers()), body: body}
-	err := c.authenticate()
+	var err error
+	if m := messageOf(req); m == nil || unreadable(m) {
+		err = errUnreadable()
+	} else {
+		err = c.authenticate()
+	}
 	if err == nil {
 		c.place, err = d.admit.Request(c.client, len(body))
 	}

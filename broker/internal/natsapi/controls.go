@@ -22,6 +22,7 @@ type controls struct {
 	matchSeqNum  *uint64
 	fencingToken *string
 	timestamp    *uint64
+	maxPayload   *uint64
 	session      string // "", SessionRead, SessionAppend
 	window       *uint64
 	frame        string
@@ -102,6 +103,10 @@ var setControl = map[string]func(c *controls, value string) error{
 				protocol.HeaderSession, protocol.Clip(v), protocol.SessionRead, protocol.SessionAppend)
 		}
 		return nil
+	},
+	strings.ToLower(protocol.HeaderMaxPayload): func(c *controls, v string) (err error) {
+		c.maxPayload, err = parseUint(protocol.HeaderMaxPayload, v)
+		return err
 	},
 	strings.ToLower(protocol.HeaderWindow): func(c *controls, v string) (err error) {
 		c.window, err = parseUint(protocol.HeaderWindow, v)

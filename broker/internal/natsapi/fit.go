@@ -15,6 +15,22 @@ func (d *Door) room() int {
 	return max(int(d.nc.MaxPayload())-headerRoom, 0)
 }
 
+// minClientPayload is the least that a client may say it takes: smaller answers would be all headers.
+const minClientPayload = 16 << 10
+
+// room is how large the body of the answer may be: what fits in a message of the door, and in one that the client takes. A
+// client behind a leaf node may take less than the door's server, and a message of more would cut the leaf node's link.
+func (c *call) room() int {
+	room := c.door.room()
+	switch {
+	case c.ctl.maxPayload != nil:
+		room = min(room, int(min(max(*c.ctl.maxPayload, minClientPayload), 1<<30))-headerRoom) //nolint:gosec // bounded
+	case c.door.opts.AssumedPayload > 0:
+		room = min(room, c.door.opts.AssumedPayload-headerRoom)
+	}
+	return room
+}
+
 // encoding is the form in which a session or a read wants its batches.
 type encoding struct {
 	protobuf bool
@@ -57,7 +73,7 @@ func (e encoding) fitBatch(b protocol.ReadBatch, room int) (body []byte, rest pr
 // fitPage encodes a page of n items, or fewer if they do not fit in a message; the client then sees that there are
 // more, and asks from the last one it got.
 func (c *call) fitPage(n int, encode func(n int) ([]byte, error)) (reply, error) {
-	room := c.door.room()
+	room := c.room()
 	for {
 		body, err := encode(n)
 		if err != nil {

@@ -49,6 +49,9 @@ type Options struct {
 	Budget *door.Budget
 	// Outbox bounds the stored records that the sessions of this door and others that have it fetch at a time; nil makes one.
 	Outbox *door.Outbox
+	// AssumedPayload is the largest message that clients take which do not say so in S2-Max-Payload; 0: as large as the door's
+	// connection.
+	AssumedPayload int
 	// RequestTimeout bounds a unary request, beside the time that a read asks to wait; 0 means 30 s.
 	RequestTimeout time.Duration
 }

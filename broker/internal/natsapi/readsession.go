@@ -24,6 +24,7 @@ type readSession struct {
 	enc     encoding
 	src     protocol.ReadSession
 	win     *window
+	room    int // of a frame
 
 	ctx  context.Context //nolint:containedctx // the session's life; this object lives no longer
 	stop context.CancelCauseFunc
@@ -45,7 +46,7 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 		place.Leave()
 		return reply{}, err
 	}
-	s := &readSession{door: d, place: place, id: rand.Text(), ref: ref, inbox: c.inbox, enc: c.encoding(), src: src}
+	s := &readSession{door: d, place: place, id: rand.Text(), ref: ref, inbox: c.inbox, enc: c.encoding(), src: src, room: c.room()}
 	s.subject = d.subjects.Session(d.id, s.id)
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.win = newWindow(windowSize(c.ctl.window), func() { s.stop(errNoAcks()) })
@@ -165,7 +166,7 @@ func (s *readSession) sendBatch(batch protocol.ReadBatch) error {
 		if err := s.waitForRoom(); err != nil {
 			return err
 		}
-		body, rest, err := s.enc.fitBatch(batch, s.door.room())
+		body, rest, err := s.enc.fitBatch(batch, s.room)
 		if err != nil {
 			return err
 		}

@@ -79,6 +79,9 @@ func (e encoding) ack(ack protocol.AppendAck) []byte {
 
 // decodeInput reads an append in any of its three forms; ctl are the controls of head. Codes: bad_header, bad_json, bad_proto, invalid.
 func decodeInput(ctl *controls, head nats.Header, body []byte) (in protocol.AppendInput, err error) {
+	if err := checkForeign(head); err != nil {
+		return in, err
+	}
 	raw := ctl.contentType == mediaNone || ctl.contentType == mediaRaw
 	if !raw {
 		if name := ctl.rawOnly(); name != "" {
@@ -169,7 +172,7 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	enc := c.encoding()
-	body, _, err := enc.fitBatch(batch, c.door.room())
+	body, _, err := enc.fitBatch(batch, c.room())
 	if err != nil {
 		return reply{}, err
 	}

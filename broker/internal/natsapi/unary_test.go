@@ -51,7 +51,7 @@ func TestByHand(t *testing.T) {
 
 func TestRawRecordHeaders(t *testing.T) {
 	e := newEnv(t, natsapi.Options{})
-	e.request("s2.v1.append.demo-basin.a.b%2Ec", "x", "b", "1", "b", "2", "A", "3", "Nats-Rollup", "all", "Accept", "x/y",
+	e.request("s2.v1.append.demo-basin.a.b%2Ec", "x", "b", "1", "b", "2", "A", "3", "Nats-Request-Info", "{}", "Accept", "x/y",
 		"S2-Timeout", "5000")
 	batch := must[protocol.ReadBatch](t)(e.svc.Read(t.Context(), protocol.StreamRef{Basin: basin, Stream: "a/b.c"},
 		protocol.ReadRequest{Start: protocol.FromSeqNum(0)}))

@@ -47,7 +47,7 @@ func (c *call) metricsReply(metrics []protocol.Metric, err error) (reply, error)
 		return reply{}, err
 	}
 	r, err := jsonReply(protocol.MetricsAnswer{Values: metrics})
-	if limit := c.door.room(); err == nil && len(r.body) > limit {
+	if limit := c.room(); err == nil && len(r.body) > limit {
 		return reply{}, protocol.Errorf(protocol.CodeInvalid,
 			"start, end, interval: the answer has %d bytes and a message at most %d: ask for less time or a wider interval", len(r.body), limit)
 	}

@@ -27,6 +27,8 @@ type Store interface {
 	Limit() (bytes int64, ok bool)
 	// Connections is how many client connections the server has, the broker's own among them; ok tells whether it is known.
 	Connections() (n int, ok bool)
+	// AssumedPayload is the largest message that a client takes which does not say so; 0 if all take what the server takes.
+	AssumedPayload() int
 	// URL is where clients connect, "" if they cannot.
 	URL() string
 	// CheckLogs fails if JetStream has lost a log; needed tells which the catalog needs.

@@ -30,6 +30,7 @@ type Doors struct {
 // NewDoors makes the doors, none of which is open. Where NATS says who its users are, weir cannot know whose token they
 // have, so that each request must carry one, unless nothing is checked at all.
 func NewDoors(st Store, guard *access.Guard, opts natsapi.Options) *Doors {
+	opts.AssumedPayload = st.AssumedPayload()
 	opts.Outbox = door.NewOutbox(door.OutboxBytes/2, nil)
 	ds := &Doors{st: st, opts: opts, log: opts.Logger, open: map[string]*natsapi.Door{}}
 	e, embedded := st.(*Embedded)

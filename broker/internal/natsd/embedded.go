@@ -39,6 +39,7 @@ type Embedded struct {
 	keys keyring
 	plan accountPlan
 
+	leaves    bool // leaf nodes may connect
 	stopping  chan struct{}
 	watchDone chan struct{}
 }
@@ -69,7 +70,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 			return nil, err
 		}
 	}
-	e.plan = plan
+	e.plan, e.leaves = plan, opts.LeafNode.Port != 0 || len(opts.LeafNode.Remotes) > 0
 	if !cfg.Memory {
 		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, PrivateAccount), cfg.SubjectPrefix, unsynced(cfg), log); err != nil {
 			return nil, err
@@ -78,7 +79,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	if e.srv, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("the NATS server does not accept its configuration: %w", err)
 	}
-	e.cred.srv, e.slog.quiet = e.srv, !e.ownUsers()
+	e.cred.srv = e.srv
 	e.srv.SetLoggerV2(e.slog, opts.Debug, opts.Trace, opts.TraceVerbose)
 	if err := e.run(ctx, opts); err != nil {
 		return nil, err
@@ -380,6 +381,14 @@ func (e *Embedded) Dir() string { return e.dir }
 
 // Server is the embedded server, for tests that make it fail.
 func (e *Embedded) Server() *server.Server { return e.srv }
+
+// AssumedPayload is that of a NATS server by default if leaf nodes may connect: clients behind one take what it takes.
+func (e *Embedded) AssumedPayload() int {
+	if e.leaves {
+		return server.MAX_PAYLOAD_SIZE
+	}
+	return 0
+}
 
 // Limit is how many bytes JetStream may store.
 func (e *Embedded) Limit() (bytes int64, ok bool) {

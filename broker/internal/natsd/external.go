@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/jsm.go/natscontext"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -121,6 +122,9 @@ func (x *external) Limit() (int64, bool) { return 0, false }
 
 // Connections is not known: the server's clients are not this broker's.
 func (x *external) Connections() (int, bool) { return 0, false }
+
+// AssumedPayload is that of a NATS server by default: clients may be behind leaf nodes.
+func (x *external) AssumedPayload() int { return server.MAX_PAYLOAD_SIZE }
 
 // CheckLogs finds nothing wrong: the files are not here.
 func (x *external) CheckLogs(func(string) bool) error { return nil }

@@ -11,16 +11,12 @@ import (
 )
 
 // natsLogger passes the NATS server's log on to slog. The server's notices are for people who run NATS, so they
-// become debug lines; warnings and errors keep their level.
+// become debug lines; warnings and errors keep their level, but for those that anybody can cause by connecting.
 //
 // A fatal message of a NATS server that runs by itself ends the process. Here the first one is kept and reported
 // through failed, so that the broker can say what to do, or stop in order.
 type natsLogger struct {
-	log *slog.Logger
-	// quiet drops what the server says of each connection that is refused: users' names may be secrets that were put in
-	// the wrong place, and [refusals] tells how many there are.
-	quiet bool
-
+	log    *slog.Logger
 	once   sync.Once
 	failed chan struct{} // closed after fatal was set
 	fatal  string
@@ -33,8 +29,12 @@ func newNATSLogger(log *slog.Logger) *natsLogger {
 const natsMessage = "nats server"
 
 func (l *natsLogger) Noticef(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
-func (l *natsLogger) Warnf(format string, v ...any)   { l.log.Warn(natsMessage, text(format, v)) }
-func (l *natsLogger) Debugf(format string, v ...any)  { l.log.Debug(natsMessage, text(format, v)) }
+func (l *natsLogger) Warnf(format string, v ...any) {
+	if !l.ofClient(format) {
+		l.log.Warn(natsMessage, text(format, v))
+	}
+}
+func (l *natsLogger) Debugf(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
 
 // Tracef passes on what the server traces, if its configuration says so: whole messages, but no secrets in their headers.
 func (l *natsLogger) Tracef(format string, v ...any) {
@@ -43,12 +43,47 @@ func (l *natsLogger) Tracef(format string, v ...any) {
 
 func (l *natsLogger) Errorf(format string, v ...any) {
 	switch {
-	case l.quiet && (strings.Contains(format, server.ErrAuthentication.Error()) || len(v) > 0 && v[0] == server.ErrAuthentication): //nolint:errorlint // an argument of a log line, compared as it is
-	case l.quiet && (strings.Contains(format, "Publish Violation") || strings.Contains(format, "Subscription Violation")):
-		l.log.Debug(natsMessage, text(format, v)) // The client is told; whoever asks on and on must not fill the disk.
+	case l.ofClient(format):
+	case len(v) > 0 && v[0] == server.ErrAuthentication: //nolint:errorlint // an argument of a log line, compared as it is
+	case strings.HasPrefix(format, "Temporary %s Accept Error"):
+		l.log.Debug(natsMessage, text(format, v)) // as often as clients come when there are too many
 	default:
 		l.log.Error(natsMessage, text(format, v))
 	}
+}
+
+// clientLine begins a line about a connection that anybody can open: of a client, also by websocket or MQTT, or of a leaf node.
+// What follows holds names and bytes that the other side has sent.
+var clientLine = regexp.MustCompile(`^(\S+) - ((?:cid|wid|mid|lid)\w*:\d+)`)
+
+// clientFailures are what the server says of such connections, as the log names it.
+var clientFailures = []struct{ says, kind string }{
+	{server.ErrAuthentication.Error(), "authentication"},
+	{"Publish Violation", "Publish Violation"},
+	{"Subscription Violation", "Subscription Violation"},
+	{"parser ERROR", "protocol"},
+	{"arser", "protocol"},
+	{"TLS", "TLS"},
+	{"Slow Consumer", "slow consumer"},
+	{"maximum", "maximum"},
+}
+
+// ofClient takes a line about a connection that anybody can open: it is a debug line, without a byte that the other side has
+// sent. Anybody could fill the disk otherwise, or put a secret there.
+func (l *natsLogger) ofClient(format string) bool {
+	at := clientLine.FindStringSubmatch(format)
+	if at == nil {
+		return false
+	}
+	kind := "other"
+	for _, f := range clientFailures {
+		if strings.Contains(format, f.says) {
+			kind = f.kind
+			break
+		}
+	}
+	l.log.Debug("nats connection failed", slog.String("kind", kind), slog.String("from", at[1]), slog.String("conn", at[2]))
+	return true
 }
 
 func (l *natsLogger) Fatalf(format string, v ...any) {
