@@ -14,7 +14,7 @@ import (
 
 // dashboardSession asks the broker what its console would.
 func dashboardSession(b *broker.Broker, token string) *httptest.ResponseRecorder {
-	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/dashboard/session", nil)
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://localhost/dashboard/session", nil)
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -88,7 +88,7 @@ func TestHTTPOff(t *testing.T) {
 	}
 	ask := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		b.HTTPHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		b.HTTPHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
 		return w
 	}
 	if w := ask("/v1/basins"); w.Code != 200 || w.Body.String() != `{"basins":[],"has_more":false}` {

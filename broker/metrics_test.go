@@ -21,7 +21,7 @@ import (
 func scrape(t *testing.T, b *broker.Broker) (string, map[string]float64) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	b.HTTPHandler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	b.HTTPHandler().ServeHTTP(w, httptest.NewRequest("GET", "http://localhost/metrics", nil))
 	text := w.Body.String()
 	values := map[string]float64{}
 	for line := range strings.Lines(text) {
@@ -80,7 +80,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	r := httptest.NewRequest("POST", "/v1/streams/s/records", strings.NewReader(`{"records":[{"body":"x"}]}`))
+	r := httptest.NewRequest("POST", "http://localhost/v1/streams/s/records", strings.NewReader(`{"records":[{"body":"x"}]}`))
 	r.Header.Set("s2-basin", "test-basin")
 	r.Header.Set("content-type", "application/json")
 	b.HTTPHandler().ServeHTTP(w, r)
