@@ -183,7 +183,11 @@ func (c *call) recover() {
 // unrouted answers what no route takes (control plane 8.4).
 func (c *call) unrouted(allowed []string) {
 	if len(allowed) == 0 {
-		c.failStatus(http.StatusNotFound, protocol.Errorf(protocol.CodeBadPath, "there is nothing at this path"))
+		why := "there is nothing at this path"
+		if strings.HasPrefix(c.r.URL.Path, "/v1/streams/") {
+			why += "; a / in the name of a stream is written %2F"
+		}
+		c.failStatus(http.StatusNotFound, protocol.Errorf(protocol.CodeBadPath, "%s", why))
 		return
 	}
 	c.w.Header()["Allow"] = []string{strings.Join(allowed, ", ")}
@@ -238,11 +242,21 @@ func (c *call) log() *slog.Logger { return c.h.log.With(slog.String("route", c.n
 // noWait is the wait of a request that does not wait for something new to happen.
 const noWait time.Duration = 0
 
+// served is the context of what is done for a unary request. Over HTTP/1.1 net/http ends the request's own when the client shuts
+// its sending side: a request that has come whole is answered all the same. One that waits for something to happen ends,
+// since a client that is gone looks the same.
+func (c *call) served(wait time.Duration) context.Context {
+	if c.r.ProtoMajor == 1 && wait <= 0 {
+		return context.WithoutCancel(c.r.Context())
+	}
+	return c.r.Context()
+}
+
 // unary returns the context of a unary request: it ends with the request, when the door stops, and after the request
 // timeout and wait. That of a request that waits ends when the door drains too. Pass errors of calls under it through
 // [door.CauseOf].
 func (c *call) unary(wait time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout+wait)
+	ctx, cancel := context.WithTimeout(c.served(wait), c.h.opts.RequestTimeout+wait)
 	if wait <= 0 {
 		return ctx, cancel
 	}

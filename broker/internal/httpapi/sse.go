@@ -11,6 +11,14 @@ import (
 // sseRead follows a stream as server-sent events (data plane 8.8).
 func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat, after *eventID, opts []protocol.RecordOption) error {
 	src, err := c.openRead(c.r.Context(), ref, req, opts)
+	if after != nil && protocol.CodeOf(err) == protocol.CodeUnwritten && exhausted(req) {
+		// What was asked for was delivered before: there is nothing to wait for, and nothing wrong.
+		if err := c.openSession(contentEventStream); err != nil {
+			return nil //nolint:nilerr // the client is gone
+		}
+		(&events{call: c}).end(nil)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -25,6 +33,9 @@ func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format 
 	e.end(err)
 	return nil
 }
+
+// exhausted reports whether a read that resumes has nothing left of its limits.
+func exhausted(req protocol.ReadRequest) bool { return req.Limit().Exhausted() }
 
 // events writes the events of one response.
 type events struct {
