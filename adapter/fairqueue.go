@@ -67,13 +67,13 @@ func (q *fairQueue) push(r *request) {
 
 // pushFront puts requests before all others of their streams, in their order.
 func (q *fairQueue) pushFront(requests []*request) {
-	for i := len(requests) - 1; i >= 0; i-- {
-		st := requests[i].st
+	for _, request := range slices.Backward(requests) {
+		st := request.st
 		w := &st.waiting
 		if w.empty() {
 			q.enter(st)
 		}
-		w.requests, w.head = slices.Insert(w.requests[w.head:], 0, requests[i]), 0
+		w.requests, w.head = slices.Insert(w.requests[w.head:], 0, request), 0
 		q.n++
 	}
 }

@@ -65,8 +65,7 @@ func (c *storedChunk) meteredFrom(seq uint64) (metered uint64) {
 // errStoredChunk says that the store returned something that is no intact chunk.
 func errStoredChunk(l *log, seq js.Seq, err error) error {
 	what := "a stored chunk is damaged"
-	var later *chunk.VersionError
-	if errors.As(err, &later) {
+	if _, ok := errors.AsType[*chunk.VersionError](err); ok {
 		what = "a stored chunk was written by a later version of weir"
 	}
 	return protocol.Wrap(protocol.CodeStorage, fmt.Errorf("message %d of %s: %w", seq, l.name, err), what)

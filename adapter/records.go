@@ -97,13 +97,6 @@ func unescapeName(escaped string) (string, bool) {
 	return string(name), true
 }
 
-// basinOfKey returns the basin of a stream's key.
-func basinOfKey(key string) (protocol.BasinName, bool) {
-	rest, ok := strings.CutPrefix(key, "s.")
-	basin, _, found := strings.Cut(rest, ".")
-	return protocol.BasinName(basin), ok && found
-}
-
 // refOfKey is the inverse of streamKey.
 func refOfKey(key string) (ref protocol.StreamRef, ok bool) {
 	rest, ok := strings.CutPrefix(key, "s.")

@@ -48,7 +48,7 @@ func appendStream(b []byte, r *streamRecord) []byte {
 	}
 	b = append(b, streamVersion)
 	b = message(b, 1, r.ID[:])
-	b = varint(b, 2, uint64(r.Log)) //nolint:gosec // from 0
+	b = varint(b, 2, uint64(r.Log))
 	b = varint(b, 3, millis(r.CreatedAt))
 	var buf [96]byte
 	c := text(buf[:0], 1, string(r.Config.StorageClass))
@@ -104,15 +104,15 @@ func (d *streamDecoder) decode(ref protocol.StreamRef, value []byte) (*streamRec
 			}
 			return ok
 		case 2:
-			r.Log = int(n) //nolint:gosec // checked when the log is looked up
+			r.Log = int(n)
 		case 3:
-			r.CreatedAt = time.UnixMilli(int64(n)).UTC() //nolint:gosec // written by appendStream
+			r.CreatedAt = time.UnixMilli(int64(n)).UTC()
 		case 4:
 			c, ok := d.config(bytes)
 			r.Config, r.Cipher = c.config, c.cipher
 			return ok
 		case 5:
-			r.DeletedAt = time.UnixMilli(int64(n)).UTC() //nolint:gosec // written by appendStream
+			r.DeletedAt = time.UnixMilli(int64(n)).UTC()
 		case 6:
 			r.Key = string(bytes)
 		case 7, 8:

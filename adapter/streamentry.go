@@ -41,7 +41,7 @@ func (c *entryCommon) like(other *entryCommon) bool {
 
 func newStreamEntry(basin protocol.BasinName, r *streamRecord, revision uint64, checks *checkTime) *streamEntry {
 	return &streamEntry{Name: r.Name, ID: r.ID, revision: revision, checks: checks,
-		placed: millis(r.CreatedAt)<<16 | uint64(uint16(r.Log)), //nolint:gosec // a log's number is small
+		placed: millis(r.CreatedAt)<<16 | uint64(uint16(r.Log)),
 		common: &entryCommon{basin: basin, cipher: r.Cipher, config: r.Config, key: r.Key, deletedAt: r.DeletedAt, idle: r.Idle}}
 }
 
@@ -49,7 +49,7 @@ func newStreamEntry(basin protocol.BasinName, r *streamRecord, revision uint64, 
 func (e *streamEntry) Basin() protocol.BasinName { return e.common.basin }
 
 // Log is the number of the stream's log, see layout.Log.Number.
-func (e *streamEntry) Log() int { return int(e.placed & 0xffff) } //nolint:gosec // 16 bits
+func (e *streamEntry) Log() int { return int(e.placed & 0xffff) }
 
 // Config is the stream's resolved configuration.
 func (e *streamEntry) Config() protocol.ResolvedStreamConfig { return e.common.config }
@@ -60,7 +60,7 @@ func (e *streamEntry) Cipher() protocol.Cipher { return e.common.cipher }
 // Key is the idempotency key of its creation; "" if it was made without a request token.
 func (e *streamEntry) Key() string { return e.common.key }
 
-func (e *streamEntry) createdAt() time.Time { return time.UnixMilli(int64(e.placed >> 16)).UTC() } //nolint:gosec // 48 bits
+func (e *streamEntry) createdAt() time.Time { return time.UnixMilli(int64(e.placed >> 16)).UTC() }
 
 func (e *streamEntry) ref() protocol.StreamRef {
 	return protocol.StreamRef{Basin: e.Basin(), Stream: e.Name}
@@ -113,7 +113,7 @@ type secondsTime struct{ v atomic.Uint32 }
 func (t *secondsTime) Load() uint64   { return uint64(t.v.Load()) }
 func (t *secondsTime) Store(s uint64) { t.v.Store(clampSeconds(s)) }
 
-func clampSeconds(s uint64) uint32 { return uint32(min(s, 1<<32-1)) } //nolint:gosec // bounded
+func clampSeconds(s uint64) uint32 { return uint32(min(s, 1<<32-1)) }
 
 // expiryTime is a time in milliseconds since the epoch, rounded up to seconds; 0: not known.
 type expiryTime struct{ v atomic.Uint32 }

@@ -128,7 +128,7 @@ func (v *view) nextBucket(basin protocol.BasinName) uint32 {
 	}
 	n := b.created / layout.BucketStreams
 	b.created++
-	return uint32(n) //nolint:gosec // 2^41 streams in a basin
+	return uint32(n)
 }
 
 // anyStreamIn reports whether a stream that is not being deleted lives in a log.

@@ -34,7 +34,7 @@ func memoryLimit(set int64, environment string, there memlimit.Provider) (limit 
 	if err != nil || n == 0 || n > 1<<62 {
 		return 0, "unknown"
 	}
-	return int64(n), "control group or machine" //nolint:gosec // bounded above
+	return int64(n), "control group or machine"
 }
 
 // limitMemory sets the limit of the Go runtime, and gives memory back after a peak until the broker stops.

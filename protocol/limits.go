@@ -21,8 +21,9 @@ const (
 	MaxStreamNameBytes = 512
 	// MaxAccessTokenIDBytes bounds the id of an access token; it has at least one byte.
 	MaxAccessTokenIDBytes = 96
+	// MaxStorageClassBytes bounds the name of a storage class. The limit is weir's own: S2 bounds only the request.
+	MaxStorageClassBytes = 64
 	// MaxLocationNameBytes bounds a location name; it has at least one byte.
-	MaxStorageClassBytes = 64 // weir's own: S2 bounds the request alone
 	MaxLocationNameBytes = 64
 	// MaxRequestTokenBytes bounds the idempotency token of a create request.
 	MaxRequestTokenBytes = 36

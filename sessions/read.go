@@ -99,10 +99,11 @@ func newRead(ctx context.Context, s Stream, req protocol.ReadRequest, opts ReadO
 		return nil, err
 	}
 	next := tail.SeqNum
-	if req.Limit().Exhausted() {
-		// A limit of zero admits no record: the read ends at once, whatever its start (data plane 4.3).
-	} else if next, err = resolveStart(ctx, s, &req, tail); err != nil {
-		return nil, err
+	// A limit of zero admits no record: the read ends at once, whatever its start (data plane 4.3).
+	if !req.Limit().Exhausted() {
+		if next, err = resolveStart(ctx, s, &req, tail); err != nil {
+			return nil, err
+		}
 	}
 	if opts.HeartbeatGap == nil {
 		opts.HeartbeatGap = randomHeartbeatGap

@@ -151,7 +151,7 @@ func (r *reader) integer(dst *int, most int) error {
 	n, err := strconv.Atoi(tok.String())
 	if err != nil || n < 0 || n > most {
 		r.bad("%s is not a whole number from 0 to %d", protocol.Clip(tok.String()), most)
-		return nil
+		return nil //nolint:nilerr // r.bad keeps it, and the reader goes on to report every problem
 	}
 	*dst = n
 	return nil

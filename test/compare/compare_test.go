@@ -137,14 +137,14 @@ func TestCompareWithS2Lite(t *testing.T) {
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	_ = ln.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	lite := exec.CommandContext(ctx, bin, "lite", "--port", port) //nolint:gosec // the caller's command
+	lite := exec.CommandContext(ctx, bin, "lite", "--port", port)
 	if err := lite.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { cancel(); _ = lite.Wait() }()
 	base := "http://127.0.0.1:" + port
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		if resp, err := http.Get(base + "/health"); err == nil { //nolint:noctx // bounded by the loop
+		if resp, err := http.Get(base + "/health"); err == nil {
 			resp.Body.Close()
 			break
 		}

@@ -108,7 +108,7 @@ func (f *farewell) http1() {
 	var err error
 	address := strings.TrimPrefix(strings.TrimPrefix(f.b.HTTPURL(), "https://"), "http://")
 	if strings.HasPrefix(f.b.HTTPURL(), "https:") {
-		nc, err = tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // self-signed
+		nc, err = tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	} else {
 		nc, err = net.Dial("tcp", address)
 	}
@@ -153,7 +153,7 @@ func (f *farewell) http2(n int) {
 	protocols.SetUnencryptedHTTP2(true)
 	tr := &http.Transport{
 		Protocols:       &protocols,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // self-signed
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) > 1 {
 				return nil, errLeft

@@ -59,7 +59,8 @@ func (e *events) deliver(batch protocol.ReadBatch) error {
 	b = strconv.AppendUint(b, batch.Records.Last().SeqNum, 10)
 	b = strconv.AppendUint(append(b, ','), e.count, 10)
 	b = strconv.AppendUint(append(b, ','), e.bytes, 10)
-	*buf = append(b, "\ndata: "...)
+	b = append(b, "\ndata: "...)
+	*buf = b
 	data, err := e.call.hold.JSON(e.call.r.Context(), &batch, e.format, func() *[]byte { return getBuffer(len(batch.Records.Wire())) })
 	if err != nil {
 		return clientGone(err)

@@ -92,7 +92,7 @@ func (p *Prices) storage(sizes []size, end, now uint32, add func(second uint32, 
 		for hour := uint64(s.second) / hourSeconds; hour*hourSeconds < until; hour++ {
 			last := i+1 == len(sizes) || uint64(sizes[i+1].second)/hourSeconds > hour
 			if last {
-				add(uint32(hour*hourSeconds), usd) //nolint:gosec // at most end
+				add(uint32(hour*hourSeconds), usd)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func (c *call) room() int {
 	room := c.door.room()
 	switch {
 	case c.ctl.maxPayload != nil:
-		room = min(room, int(min(max(*c.ctl.maxPayload, minClientPayload), 1<<30))-headerRoom) //nolint:gosec // bounded
+		room = min(room, int(min(max(*c.ctl.maxPayload, minClientPayload), 1<<30))-headerRoom)
 	case c.door.opts.AssumedPayload > 0:
 		room = min(room, c.door.opts.AssumedPayload-headerRoom)
 	}

@@ -21,7 +21,7 @@ func TestLockWaitsForADyingProcess(t *testing.T) {
 		select {}
 	}
 	dir := t.TempDir()
-	holder := exec.Command(os.Args[0], "-test.run", "^TestLockWaitsForADyingProcess$") //nolint:gosec // this test
+	holder := exec.Command(os.Args[0], "-test.run", "^TestLockWaitsForADyingProcess$")
 	holder.Env = append(os.Environ(), "WEIR_TEST_LOCK="+dir)
 	out, err := holder.StdoutPipe()
 	if err != nil {

@@ -153,8 +153,10 @@ func syncLatency(dir string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}()
 	took := make([]time.Duration, 9)
 	block := make([]byte, 4<<10)
 	for i := range took {
