@@ -118,8 +118,23 @@ func (s *summed) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// checkRegular refuses a path that is no regular file: a read of a FIFO or a device could wait for ever.
+func checkRegular(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err // it names the file
+	}
+	if !info.Mode().IsRegular() {
+		return damaged(path, errors.New("it is not a regular file"))
+	}
+	return nil
+}
+
 func open(dir string, want File) (*reader, error) {
 	r := &reader{path: filepath.Join(dir, filepath.FromSlash(want.Name)), want: want}
+	if err := checkRegular(r.path); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(r.path)
 	if err != nil {
 		return nil, err // it names the file

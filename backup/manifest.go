@@ -73,10 +73,14 @@ func (m *Manifest) bytes() ([]byte, error) {
 // ReadManifest reads the manifest of a backup. It stands for the whole only if every byte is as it was written.
 func ReadManifest(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, manifestName)
-	raw, err := os.ReadFile(path)
+	err := checkRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, notComplete(dir)
 	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -169,14 +169,21 @@ func TestFiles(t *testing.T) {
 	if r.code != 2 || !strings.Contains(r.stderr.String(), "is a directory") {
 		t.Errorf("exit %d, %s", r.code, r.stderr.String())
 	}
-	for range 2 {
-		if r := weir(svc, "", "read", "s2://demo-basin/s", "-s", "0", "-n", "10", "-o", path("out")); r.code != 0 || r.stdout.Len() > 0 {
+	once := "first\nfile\n\n\xff\x00\nx\ny\n"
+	for _, step := range []struct {
+		flags []string
+		want  string
+	}{{nil, once}, {nil, once}, {[]string{"--append"}, once + once}, {nil, once}} {
+		r := weir(svc, "", append([]string{"read", "s2://demo-basin/s", "-s", "0", "-n", "10", "-o", path("out")}, step.flags...)...)
+		if r.code != 0 || r.stdout.Len() > 0 {
 			t.Fatal(r.stderr.String())
 		}
+		if got, err := os.ReadFile(path("out")); err != nil || string(got) != step.want {
+			t.Errorf("%q: the file holds %q (%v), want %q", step.flags, got, err, step.want)
+		}
 	}
-	got, err := os.ReadFile(path("out"))
-	if want := strings.Repeat("first\nfile\n\n\xff\x00\nx\ny\n", 2); err != nil || string(got) != want {
-		t.Errorf("%q, %v", got, err)
+	if r := weir(svc, "", "read", "s2://demo-basin/s", "-s", "0", "--append"); r.code != 2 || !strings.Contains(r.stderr.String(), "--output") {
+		t.Errorf("--append without a file: exit %d, %s", r.code, r.stderr.String())
 	}
 }
 

@@ -20,12 +20,14 @@ import (
 type outputFlags struct {
 	format records.Format
 	output string
+	extend bool // the file, instead of writing it anew
 }
 
 func addOutputFlags(fs *pflag.FlagSet) *outputFlags {
 	f := &outputFlags{format: records.Text}
 	fs.Var(&f.format, "format", "form of the output: text, json or json-base64")
-	fs.StringVarP(&f.output, "output", "o", "-", "append the records to this `file`; - is standard output")
+	fs.StringVarP(&f.output, "output", "o", "-", "write the records to this `file`, in the place of what it held; - is standard output")
+	fs.BoolVar(&f.extend, "append", false, "append the records to the file of --output")
 	return f
 }
 
@@ -44,9 +46,16 @@ func (f *outputFlags) resolve(fs *pflag.FlagSet, json bool) error {
 // open returns the writer for records and a function that ends it.
 func (a *app) open(f *outputFlags) (*records.Writer, func() error, error) {
 	if f.output == "-" || f.output == "" {
+		if f.extend {
+			return nil, nil, usagef("--append needs the file of --output")
+		}
 		return records.NewWriter(a.env.Stdout, a.env.Stderr, f.format), func() error { return nil }, nil
 	}
-	file, err := os.OpenFile(f.output, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	mode := os.O_TRUNC
+	if f.extend {
+		mode = os.O_APPEND
+	}
+	file, err := os.OpenFile(f.output, os.O_WRONLY|os.O_CREATE|mode, 0o644)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--output: %w", err)
 	}
