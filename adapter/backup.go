@@ -37,6 +37,7 @@ type bulk struct {
 	running  chan struct{}
 	restores map[restoreKey]*restoredLog
 	active   map[protocol.BasinName]activity
+	begun    map[protocol.BasinName]string // the restore that this process began; see [Adapter.resumable]
 }
 
 // enter opens the connection if needed and waits for a place among the calls; leave gives it back.
@@ -75,7 +76,7 @@ func (a *Adapter) openBulkLocked() error {
 		return fmt.Errorf("prepare for backups: %w", err)
 	}
 	b.get, b.running = get, make(chan struct{}, backupCalls)
-	b.restores, b.active = map[restoreKey]*restoredLog{}, map[protocol.BasinName]activity{}
+	b.restores, b.active, b.begun = map[restoreKey]*restoredLog{}, map[protocol.BasinName]activity{}, map[protocol.BasinName]string{}
 	return nil
 }
 

@@ -77,6 +77,7 @@ func (b *bulk) forget(basin protocol.BasinName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.active, basin)
+	delete(b.begun, basin)
 	for key, l := range b.restores {
 		if key.basin == basin {
 			l.end()
@@ -86,7 +87,7 @@ func (b *bulk) forget(basin protocol.BasinName) {
 }
 
 var errRestoreLost = protocol.Errorf(protocol.CodeTransactionConflict,
-	"the basin is not held by this restore any more: it was deleted, or another restore of it has begun")
+	"the basin is not held by this restore any more: it was deleted, another restore of it has begun, or the broker was started again")
 
 // BeginRestore implements [protocol.BackupService].
 func (a *Adapter) BeginRestore(ctx context.Context, req protocol.BeginRestoreRequest) error {
@@ -112,7 +113,7 @@ func (a *Adapter) BeginRestore(ctx context.Context, req protocol.BeginRestoreReq
 			return basinDeleting(rec.Name)
 		case !old.hidden():
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", rec.Name)
-		case old.Restoring == req.Restore:
+		case old.Restoring == req.Restore && a.resumable(rec.Name, req.Restore):
 			a.bulk.touch(rec.Name, req.Restore)
 			return nil
 		}
@@ -157,8 +158,29 @@ func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore st
 		return err
 	}
 	a.catalog.view.putBasin(rec, revision)
-	a.bulk.touch(rec.Name, restore)
+	a.bulk.begin(rec.Name, restore)
 	return nil
+}
+
+// begin notes that this process began a restore.
+func (b *bulk) begin(basin protocol.BasinName, restore string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begun[basin] = restore
+	b.active[basin] = activity{restore, time.Now()}
+}
+
+// resumable reports whether a restore can go on. The number of chunks that the logs hold of the basin says how far it is, and that
+// holds only while the process lives that began it by removing the basin's chunks. After a power cut chunks of the
+// basin that had this name before can be back: JetStream syncs no purge. They would count as restored, so the client begins
+// the basin again. With an external NATS server another broker may have begun the restore, and that server outlives them.
+func (a *Adapter) resumable(basin protocol.BasinName, restore string) bool {
+	if a.opts.Shared {
+		return true
+	}
+	a.bulk.mu.Lock()
+	defer a.bulk.mu.Unlock()
+	return a.bulk.begun[basin] == restore
 }
 
 // removeOrphans removes chunks of a basin that is not there: they belong to nobody, and would be counted as restored. A power cut
@@ -193,7 +215,7 @@ func (a *Adapter) removeOrphans(ctx context.Context, rec *basinRecord) error {
 // held returns the record of a basin that the restore holds.
 func (a *Adapter) held(basin protocol.BasinName, restore string) (*basinRecord, uint64, error) {
 	rec, revision, ok := a.catalog.view.basin(basin)
-	if !ok || rec.deleting() || restore == "" || rec.Restoring != restore {
+	if !ok || rec.deleting() || restore == "" || rec.Restoring != restore || !a.resumable(basin, restore) {
 		return nil, 0, errRestoreLost
 	}
 	a.bulk.touch(basin, restore)
@@ -373,7 +395,7 @@ func (a *Adapter) AbortRestore(ctx context.Context, basin protocol.BasinName, re
 		return err
 	}
 	defer leave()
-	if _, _, err := a.held(basin, restore); err != nil {
+	if rec, _, ok := a.catalog.view.basin(basin); !ok || rec.deleting() || restore == "" || rec.Restoring != restore {
 		return nil // nothing is left of it
 	}
 	return a.DeleteBasin(ctx, basin)

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -126,11 +125,14 @@ func TestAppendsDuringABasinDeletion(t *testing.T) {
 	victim := h.basin("victim-basin", protocol.BasinConfig{})
 	refs := h.many(victim, 20, 1)
 	stop := make(chan struct{})
-	var wg sync.WaitGroup
+	var wg, appending sync.WaitGroup
+	appending.Add(len(refs))
 	for _, ref := range refs {
 		wg.Go(func() {
 			s := h.handle(ref)
 			defer s.Close()
+			first := sync.OnceFunc(appending.Done)
+			defer first()
 			for {
 				select {
 				case <-stop:
@@ -140,10 +142,11 @@ func TestAppendsDuringABasinDeletion(t *testing.T) {
 				if got := <-submit(t, s.Appender(), bodies("x", 1)); got.err != nil {
 					return
 				}
+				first()
 			}
 		})
 	}
-	time.Sleep(20 * time.Millisecond)
+	appending.Wait()
 	h.basinRemoved(victim)
 	if n := h.chunksOf(victim); n != 0 {
 		t.Errorf("%d chunks are left", n)

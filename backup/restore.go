@@ -199,21 +199,12 @@ func called(e *entry) string {
 
 // all restores the basins, and then what belongs to none: a token that works finds everything there.
 func (r *restorer) all(ctx context.Context) error {
-	err := r.each(func(c *catalogReader, e *entry) error {
-		switch {
-		case e.basin == "":
-			return nil
-		case r.existing[e.Key]:
-			r.done.Skipped = append(r.done.Skipped, called(e))
-			return nil
+	var lost map[protocol.BasinName]bool
+	for tries := 1; tries == 1 || len(lost) > 0; tries++ {
+		var err error
+		if lost, err = r.basins(ctx, lost, tries == beginTries); err != nil {
+			return err
 		}
-		if err := r.basin(ctx, c, e); err != nil {
-			return fmt.Errorf("basin %s: %w", e.basin, err)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	return r.each(func(_ *catalogReader, e *entry) error {
 		switch {
@@ -237,6 +228,42 @@ func (r *restorer) all(ctx context.Context) error {
 	})
 }
 
+// beginTries is how often a basin is begun again because its broker was started again in the middle of it.
+const beginTries = 8
+
+// basins restores the basins, or only those given, and returns the basins to begin again: none on the last try.
+func (r *restorer) basins(ctx context.Context, only map[protocol.BasinName]bool, last bool) (lost map[protocol.BasinName]bool, err error) {
+	lost = map[protocol.BasinName]bool{}
+	err = r.each(func(c *catalogReader, e *entry) error {
+		switch {
+		case e.basin == "", only != nil && !only[e.basin]:
+			return nil
+		case r.existing[e.Key]:
+			r.done.Skipped = append(r.done.Skipped, called(e))
+			return nil
+		}
+		switch err := r.basin(ctx, c, e); {
+		case errors.Is(err, errLost) && !last:
+			lost[e.basin] = true
+		case err != nil:
+			return fmt.Errorf("basin %s: %w", e.basin, err)
+		}
+		return nil
+	})
+	return lost, err
+}
+
+// errLost is a restore that its broker does not know any more: it was started again. The basin is to be begun again.
+var errLost = errors.New("the broker lost the restore")
+
+// whileHeld marks a failure of a restore that has begun as errLost if the broker does not hold the basin for it any more.
+func whileHeld(err error) error {
+	if protocol.CodeOf(err) == protocol.CodeTransactionConflict {
+		return errors.Join(errLost, err)
+	}
+	return err
+}
+
 // abortTimeout bounds the removal of what a failed restore leaves.
 const abortTimeout = 5 * time.Second
 
@@ -257,14 +284,14 @@ func (r *restorer) basin(ctx context.Context, c *catalogReader, e *entry) (err e
 		return err
 	}
 	if err := b.names(ctx, c); err != nil {
-		return err
+		return whileHeld(err)
 	}
 	if err := b.chunks(ctx); err != nil {
-		return err
+		return whileHeld(err)
 	}
 	end := protocol.EndRestoreRequest{Basin: e.basin, Restore: b.restore, Streams: len(b.streams), Chunks: b.sent}
 	if err := again(ctx, func(ctx context.Context) error { return r.dst.EndRestore(ctx, end) }); err != nil {
-		return err
+		return whileHeld(err)
 	}
 	shows = true
 	if err := b.compare(ctx); err != nil {

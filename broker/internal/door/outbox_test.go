@@ -33,8 +33,13 @@ func TestReadersWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(2 * reserveBytes)
 		var cut []string
+		first := make(chan struct{}) // closed when the first client is cut
 		hold := func(name string) *Hold {
-			h := o.Hold(Client{Key: name}, func() { cut = append(cut, name) })
+			h := o.Hold(Client{Key: name}, func() {
+				if cut = append(cut, name); len(cut) == 1 {
+					close(first)
+				}
+			})
 			if err := h.Reserve(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -54,9 +59,7 @@ func TestReadersWaitForRoom(t *testing.T) {
 		}()
 		begin := time.Now()
 		go func() {
-			for len(cut) == 0 {
-				time.Sleep(100 * time.Millisecond)
-			}
+			<-first
 			stalled.Drop()
 		}()
 		third := hold("third")

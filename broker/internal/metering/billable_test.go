@@ -30,10 +30,10 @@ func TestBillableUsage(t *testing.T) {
 		s.Appended(&conn, protocol.StorageExpress, 3*gib, time.Now()) // 6 dollars, and 1 for the operation
 		s.operation(protocol.OpListStreams)                           // 1
 		r.Operation(protocol.OpCreateBasin)                           // 1, of the account
-		r.sizes.basins[basin] = 2 * gib                               // 2 an hour
+		r.sizes.set(basin, 2*gib)                                     // 2 an hour
 		time.Sleep(2 * time.Hour)
 		s.read(gib / 2) // 2, and 1 for the operation
-		r.sizes.basins[basin] = gib
+		r.sizes.set(basin, gib)
 		time.Sleep(2 * time.Hour)
 		at := func(hours int) int64 { return began.Add(time.Duration(hours) * time.Hour).Unix() }
 		want := map[int64]float64{at(0): 11, at(1): 2, at(2): 4, at(3): 1, at(4): 1}
@@ -59,7 +59,7 @@ func TestBillableUsage(t *testing.T) {
 			t.Errorf("by day: got %v, want 19", sum)
 		}
 		// A basin that is gone costs nothing any more.
-		delete(r.sizes.basins, basin)
+		r.sizes.remove(basin)
 		time.Sleep(72 * time.Hour)
 		metrics, err := r.Account(t.Context(), ask(protocol.MetricBillableUsage, time.Now().Add(-24*time.Hour), time.Now(), ""))
 		if points := r.pointsOf(metrics, err, "total"); len(points) != 0 {

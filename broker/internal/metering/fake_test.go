@@ -119,6 +119,12 @@ func (f *fakeSizes) set(basin protocol.BasinName, bytes uint64) {
 	f.basins[basin] = bytes
 }
 
+func (f *fakeSizes) remove(basin protocol.BasinName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.basins, basin)
+}
+
 func (f *fakeSizes) BasinBytes(_ context.Context, basin protocol.BasinName) (uint64, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
