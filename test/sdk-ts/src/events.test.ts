@@ -10,7 +10,7 @@ function open(basin: string, query: string, lastEventId?: string, signal?: Abort
 		headers: {
 			accept: "text/event-stream",
 			"cache-control": "no-cache",
-			origin: "http://page.example",
+			origin: "http://localhost:3000",
 			"s2-basin": basin,
 			...(lastEventId !== undefined && { "last-event-id": lastEventId }),
 		},
@@ -37,7 +37,7 @@ describe("server-sent events", limit, () => {
 		assert.match(response.headers.get("cache-control") ?? "", /no-cache/);
 		assert.equal(response.headers.get("x-accel-buffering"), "no");
 		assert.equal(response.headers.get("content-encoding"), null);
-		assert.ok(["*", "http://page.example"].includes(response.headers.get("access-control-allow-origin") ?? ""));
+		assert.ok(["*", "http://localhost:3000"].includes(response.headers.get("access-control-allow-origin") ?? ""));
 		await response.body?.cancel();
 	});
 
@@ -121,15 +121,18 @@ describe("server-sent events", limit, () => {
 		}
 	});
 
-	test("a preflight lets pages of any origin name the basin", async () => {
-		const response = await fetch(`${endpoint()}/v1/streams/s/records`, {
-			method: "OPTIONS",
-			headers: {
-				origin: "http://page.example",
-				"access-control-request-method": "GET",
-				"access-control-request-headers": "s2-basin,last-event-id,authorization",
-			},
-		});
+	test("a preflight lets pages of this machine name the basin, and no others", async () => {
+		const preflight = (origin: string) =>
+			fetch(`${endpoint()}/v1/streams/s/records`, {
+				method: "OPTIONS",
+				headers: {
+					origin,
+					"access-control-request-method": "GET",
+					"access-control-request-headers": "s2-basin,last-event-id,authorization",
+				},
+			});
+		assert.equal((await preflight("http://page.example")).status, 403);
+		const response = await preflight("http://localhost:3000");
 		assert.ok(response.ok, `status ${response.status}`);
 		const allowed = (response.headers.get("access-control-allow-headers") ?? "").toLowerCase();
 		assert.ok(allowed === "*" || ["s2-basin", "last-event-id", "authorization"].every((name) => allowed.includes(name)), allowed);

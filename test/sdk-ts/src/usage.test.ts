@@ -84,7 +84,7 @@ describe("locations", limit, () => {
 	const s2 = connect({ retry: once });
 
 	test("list, and the default", async () => {
-		const local = { name: "local", isPrivate: true };
+		const local = { name: "local", isPrivate: true, storageClasses: ["express", "standard"], defaultStorageClass: "express" };
 		assert.deepEqual(await s2.locations.list(), [local]);
 		assert.deepEqual(await s2.locations.getDefault(), local);
 		assert.deepEqual(await s2.locations.setDefault({ location: "local" }), local);
