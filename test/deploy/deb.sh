@@ -33,7 +33,8 @@ for file in /usr/bin/weir /usr/lib/systemd/system/weir.service /etc/weir/weir.co
 done
 weir version
 if command -v systemd-analyze >/dev/null; then
-  systemd-analyze verify /usr/lib/systemd/system/weir.service 2>&1 | grep -v "Command 'man" | tee /dev/stderr | grep -q . && fail "the unit has faults"
+  faults=$(systemd-analyze verify /usr/lib/systemd/system/weir.service 2>&1 | grep -v "Command 'man" || true)
+  [ -z "$faults" ] || fail "the unit has faults: $faults"
 fi
 
 echo "== start"
