@@ -72,9 +72,10 @@ func openBroker(ctx context.Context, dir string, durability conf.Durability, cha
 
 // raw is a plain JetStream on a store of its own.
 type raw struct {
-	srv *server.Server
-	nc  *nats.Conn
-	js  jetstream.JetStream
+	srv   *server.Server
+	login []nats.Option
+	nc    *nats.Conn
+	js    jetstream.JetStream
 }
 
 func (e *env) raw(syncAlways bool) (*raw, error) {
@@ -82,8 +83,22 @@ func (e *env) raw(syncAlways bool) (*raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir,
-		MaxPayload: 8 << 20, SyncAlways: syncAlways, SyncInterval: 2 * time.Minute, JetStreamMaxStore: 20 << 30})
+	return startRaw(&server.Options{StoreDir: dir, SyncAlways: syncAlways})
+}
+
+// rawOver opens the store of a broker that was stopped, in the account that it is in.
+func rawOver(dir string) (*raw, error) {
+	opts := &server.Options{StoreDir: dir}
+	if err := opts.ProcessConfigString(`accounts { WEIR { jetstream: enabled, users: [{user: bench, password: bench}] } }`); err != nil {
+		return nil, err
+	}
+	return startRaw(opts, nats.UserInfo("bench", "bench"))
+}
+
+func startRaw(opts *server.Options, login ...nats.Option) (*raw, error) {
+	opts.DontListen, opts.NoSigs, opts.NoLog, opts.JetStream = true, true, true, true
+	opts.MaxPayload, opts.SyncInterval, opts.JetStreamMaxStore = 8<<20, 2*time.Minute, 20<<30
+	srv, err := server.NewServer(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +106,7 @@ func (e *env) raw(syncAlways bool) (*raw, error) {
 	if !srv.ReadyForConnections(30 * time.Second) {
 		return nil, fmt.Errorf("raw server did not start")
 	}
-	r := &raw{srv: srv}
+	r := &raw{srv: srv, login: login}
 	if r.nc, err = r.connect(); err != nil {
 		return nil, err
 	}
@@ -101,7 +116,9 @@ func (e *env) raw(syncAlways bool) (*raw, error) {
 	return r, nil
 }
 
-func (r *raw) connect() (*nats.Conn, error) { return nats.Connect("", nats.InProcessServer(r.srv)) }
+func (r *raw) connect() (*nats.Conn, error) {
+	return nats.Connect("", append(r.login, nats.InProcessServer(r.srv))...)
+}
 
 func (r *raw) stream(ctx context.Context, name string) error {
 	_, err := r.js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name + ".>"}, AllowDirect: true})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -37,25 +36,31 @@ func catchUp(ctx context.Context, e *env) ([]figure, error) {
 	if b, stop, err = openBroker(ctx, dir, conf.DurabilityInterval); err != nil {
 		return nil, err
 	}
-	defer stop()
 	idle := heap()
 	watch := watchHeap()
-	if err := readWhole(ctx, b.Service(), batches*len(recs)); err != nil {
+	err = readWhole(ctx, b.Service(), batches*len(recs))
+	above := (watch() - idle) / (1 << 20)
+	stop()
+	if err != nil {
 		return nil, err
 	}
-	above := (watch() - idle) / (1 << 20)
 	var weir, base []float64
 	for range e.rounds {
-		rate, err := orderedConsumer(ctx, b, batches, total)
+		rate, err := orderedConsumer(ctx, dir, batches, total)
 		if err != nil {
 			return nil, fmt.Errorf("baseline: %w", err)
 		}
 		base = append(base, rate)
-		began := time.Now()
-		if err := readWhole(ctx, b.Service(), batches*len(recs)); err != nil {
+		if b, stop, err = openBroker(ctx, dir, conf.DurabilityInterval); err != nil {
 			return nil, err
 		}
+		began := time.Now()
+		err = readWhole(ctx, b.Service(), batches*len(recs))
 		weir = append(weir, mibs(total, time.Since(began)))
+		stop()
+		if err != nil {
+			return nil, err
+		}
 	}
 	return []figure{
 		figure{Name: "catch-up read of 1 GiB, in process / raw ordered consumer over the same messages", Unit: "MiB/s",
@@ -95,19 +100,16 @@ func readAll(ctx context.Context, svc protocol.Service, name protocol.StreamName
 	}
 }
 
-func orderedConsumer(ctx context.Context, b *broker.Broker, messages, total int) (float64, error) {
-	nc, err := b.Connect()
+// orderedConsumer reads the log of a broker that was stopped, with nothing but NATS.
+func orderedConsumer(ctx context.Context, dir string, messages, total int) (float64, error) {
+	r, err := rawOver(dir)
 	if err != nil {
 		return 0, err
 	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return 0, err
-	}
+	defer r.close()
 	name := "S2_LOG_express_0"
 	began := time.Now()
-	c, err := js.OrderedConsumer(ctx, name, jetstream.OrderedConsumerConfig{})
+	c, err := r.js.OrderedConsumer(ctx, name, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return 0, err
 	}

@@ -6,9 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -34,16 +31,16 @@ func seek(ctx context.Context, e *env) ([]figure, error) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	kinds := []struct {
 		name string
-		read func(b *broker.Broker) (func() error, error)
+		open seeker
 	}{
-		{"get", func(b *broker.Broker) (func() error, error) { return rawGet(b, rng) }},
+		{"get", rawGet(rng)},
 		{"seq_num", readAt(ctx, func() protocol.Start { return protocol.FromSeqNum(uint64(rng.IntN(records - 1))) })},
 		{"timestamp", readAt(ctx, func() protocol.Start { return protocol.FromTimestamp(seekStamp(rng.IntN(records - 1))) })},
 	}
 	cold, warm := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for range 15 {
 		for _, kind := range kinds {
-			if err := timeSeek(ctx, dir, kind.name, kind.read, cold, warm); err != nil {
+			if err := timeSeek(dir, kind.name, kind.open, cold, warm); err != nil {
 				return nil, err
 			}
 		}
@@ -59,17 +56,16 @@ func seek(ctx context.Context, e *env) ([]figure, error) {
 	return figures, nil
 }
 
-// timeSeek starts the broker again and times one operation cold and then warm.
-func timeSeek(ctx context.Context, dir, name string, prepare func(*broker.Broker) (func() error, error), cold, warm map[string][]time.Duration) error {
-	b, stop, err := openBroker(ctx, dir, conf.DurabilityInterval)
+// seeker opens the store in a directory and returns the operation to time.
+type seeker func(dir string) (op func() error, stop func(), err error)
+
+// timeSeek opens the store again and times one operation cold and then warm.
+func timeSeek(dir, name string, open seeker, cold, warm map[string][]time.Duration) error {
+	op, stop, err := open(dir)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	op, err := prepare(b)
-	if err != nil {
-		return err
-	}
 	for i := range 11 {
 		began := time.Now()
 		if err := op(); err != nil {
@@ -85,45 +81,51 @@ func timeSeek(ctx context.Context, dir, name string, prepare func(*broker.Broker
 }
 
 // readAt prepares reads of one record at one place. The stream is loaded before, by asking for its tail.
-func readAt(ctx context.Context, place func() protocol.Start) func(*broker.Broker) (func() error, error) {
-	return func(b *broker.Broker) (func() error, error) {
+func readAt(ctx context.Context, place func() protocol.Start) seeker {
+	return func(dir string) (func() error, func(), error) {
+		b, stop, err := openBroker(ctx, dir, conf.DurabilityInterval)
+		if err != nil {
+			return nil, nil, err
+		}
 		ref := protocol.StreamRef{Basin: basin, Stream: "seek"}
 		one := uint64(1)
 		req := protocol.ReadRequest{Start: place(), Count: &one}
-		_, err := b.Service().CheckTail(ctx, ref)
+		if _, err := b.Service().CheckTail(ctx, ref); err != nil {
+			stop()
+			return nil, nil, err
+		}
 		return func() error {
 			got, err := b.Service().Read(ctx, ref, req)
 			if err == nil && got.Records.Len() != 1 {
 				err = fmt.Errorf("read at %v returned %d records", req.Start, got.Records.Len())
 			}
 			return err
-		}, err
+		}, stop, nil
 	}
 }
 
-// rawGet prepares direct gets of one message.
-func rawGet(b *broker.Broker, rng *rand.Rand) (func() error, error) {
-	nc, err := b.Connect()
-	if err != nil {
-		return nil, err
-	}
-	name := "S2_LOG_express_0"
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
-	info, err := js.Stream(context.Background(), name)
-	if err != nil {
-		return nil, err
-	}
-	body := fmt.Appendf(nil, `{"seq":%d}`, 1+rng.Int64N(int64(info.CachedInfo().State.LastSeq)))
-	return func() error {
-		m, err := nc.Request("$JS.API.DIRECT.GET."+name, body, 10*time.Second)
-		if err == nil && len(m.Data) == 0 {
-			err = fmt.Errorf("direct get: status %s", m.Header.Get("Status"))
+// rawGet prepares direct gets of one message, with nothing but NATS.
+func rawGet(rng *rand.Rand) seeker {
+	return func(dir string) (func() error, func(), error) {
+		r, err := rawOver(dir)
+		if err != nil {
+			return nil, nil, err
 		}
-		return err
-	}, nil
+		name := "S2_LOG_express_0"
+		info, err := r.js.Stream(context.Background(), name)
+		if err != nil {
+			r.close()
+			return nil, nil, err
+		}
+		body := fmt.Appendf(nil, `{"seq":%d}`, 1+rng.Int64N(int64(info.CachedInfo().State.LastSeq)))
+		return func() error {
+			m, err := r.nc.Request("$JS.API.DIRECT.GET."+name, body, 10*time.Second)
+			if err == nil && len(m.Data) == 0 {
+				err = fmt.Errorf("direct get: status %s", m.Header.Get("Status"))
+			}
+			return err
+		}, r.close, nil
+	}
 }
 
 // seekStamp is the timestamp of record n: rising, unevenly.
