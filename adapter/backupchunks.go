@@ -14,8 +14,8 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// restoredLog is a basin's part of a log while the basin is being restored. Only the restore puts chunks of the basin there and
-// nobody removes any, so their number is how far the restore has come, also after a restart.
+// restoredLog is a basin's part of a log while the basin is being restored. Only the restore adds chunks of the basin to it,
+// and none is removed, so their number is the progress of the restore. A restart ends the restore; see [Adapter.resumable].
 type restoredLog struct {
 	*log
 	basin  protocol.BasinName
@@ -183,7 +183,7 @@ func (l *restoredLog) set(have uint64, known bool) {
 // fill stores the chunks that are not there yet, durably, through the log's sequencer. After one that fails none of the later
 // ones is stored.
 func (l *restoredLog) fill(ctx context.Context, before uint64, chunks []restoredChunk) error {
-	have := l.have // nobody else moves it
+	have := l.have // only the restore changes it
 	if stored := have - before; stored < uint64(len(chunks)) {
 		chunks = chunks[stored:]
 	} else {

@@ -22,8 +22,8 @@ import (
 )
 
 // A basin that is being restored has a record in the catalog that says so, which holds its name and hides it. Its streams
-// and chunks are stored behind that, and one last change of the record shows everything at once. What is needed to go on
-// after a restart is in the store: the record, and how many chunks each log has.
+// and chunks are stored behind that, and one last change of the record shows everything at once. After a restart of the
+// broker the client begins the basin again; see [Adapter.resumable].
 
 // activity is when a restore was last heard of in this process.
 type activity struct {
@@ -183,7 +183,7 @@ func (a *Adapter) resumable(basin protocol.BasinName, restore string) bool {
 	return a.bulk.begun[basin] == restore
 }
 
-// removeOrphans removes chunks of a basin that is not there: they belong to nobody, and would be counted as restored. A power cut
+// removeOrphans removes chunks of a basin that is not there: no stream owns them, and they would be counted as restored. A power cut
 // can leave some of a basin that was being deleted.
 func (a *Adapter) removeOrphans(ctx context.Context, rec *basinRecord) error {
 	found := false
