@@ -117,14 +117,14 @@ func TestRowsLoading(t *testing.T) {
 		defer s.Close()
 		l, id := s.st.log, s.st.id
 		late := &stream{log: l, ref: ref, subject: s.st.subject, id: id, checks: s.st.checks, ready: make(chan struct{})}
-		if !late.loaded(storedChunk{}, errors.New("late"), l.reloads) || !l.loaded(id) {
+		if !l.finishLoad(late, storedChunk{}, errors.New("late"), l.reloads) || !l.loaded(id) {
 			t.Fatal("a late failure took the newer one out")
 		}
 		early := &stream{log: l, ref: ref, subject: s.st.subject, id: id, checks: s.st.checks, ready: make(chan struct{})}
 		l.mu.Lock()
 		l.streams[id] = early
 		l.mu.Unlock()
-		early.loaded(storedChunk{}, errors.New("early"), l.reloads)
+		l.finishLoad(early, storedChunk{}, errors.New("early"), l.reloads)
 		if h.tail(ref).SeqNum != 1 {
 			t.Fatal("the failure was remembered")
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -40,15 +41,9 @@ type bulk struct {
 	begun    map[protocol.BasinName]string // the restore that this process began; see [Adapter.resumable]
 }
 
-// enter opens the connection if needed and waits for a place among the calls; leave gives it back.
+// enterBulk opens the connection if needed and waits for a place among the calls; leave gives it back.
 func (a *Adapter) enterBulk(ctx context.Context) (leave func(), err error) {
-	b := &a.bulk
-	b.mu.Lock()
-	if b.get == nil {
-		err = a.openBulkLocked()
-	}
-	running := b.running
-	b.mu.Unlock()
+	running, err := a.bulk.open(a.opts.Connect)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +55,18 @@ func (a *Adapter) enterBulk(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-func (a *Adapter) openBulkLocked() error {
-	b := &a.bulk
-	nc, err := a.opts.Connect("weir: backup")
+// open opens the connection, unless it is open, and returns the places among the calls.
+func (b *bulk) open(connect func(name string) (*nats.Conn, error)) (running chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.get == nil {
+		err = b.connectLocked(connect)
+	}
+	return b.running, err
+}
+
+func (b *bulk) connectLocked(connect func(name string) (*nats.Conn, error)) error {
+	nc, err := connect("weir: backup")
 	if err != nil {
 		return errNoStore(fmt.Errorf("connect to the store: %w", err))
 	}

@@ -90,17 +90,21 @@ func (a *Adapter) restoredLog(ctx context.Context, basin protocol.BasinName, n i
 	if err != nil {
 		return nil, err
 	}
-	key := restoreKey{basin, n}
-	a.bulk.mu.Lock()
-	defer a.bulk.mu.Unlock()
-	r, ok := a.bulk.restores[key]
+	return a.bulk.restored(restoreKey{basin, n}, l), nil
+}
+
+// restored is the one object for a basin's part of a log, made if there is none yet.
+func (b *bulk) restored(key restoreKey, l *log) *restoredLog {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.restores[key]
 	if !ok || r.log != l {
-		st := &stream{log: l, ref: protocol.StreamRef{Basin: basin}, checks: &checkTime{}, ready: make(chan struct{}), live: live{stats: &a.live}}
+		st := &stream{log: l, ref: protocol.StreamRef{Basin: key.basin}, checks: &checkTime{}, ready: make(chan struct{}), live: live{stats: &l.a.live}}
 		close(st.ready)
-		r = &restoredLog{log: l, basin: basin, stream: st, busy: make(chan struct{}, 1), moved: make(chan struct{})}
-		a.bulk.restores[key] = r
+		r = &restoredLog{log: l, basin: key.basin, stream: st, busy: make(chan struct{}, 1), moved: make(chan struct{})}
+		b.restores[key] = r
 	}
-	return r, nil
+	return r
 }
 
 // restoreKey is a basin's part of a log.

@@ -178,9 +178,14 @@ func (a *Adapter) resumable(basin protocol.BasinName, restore string) bool {
 	if a.opts.Shared {
 		return true
 	}
-	a.bulk.mu.Lock()
-	defer a.bulk.mu.Unlock()
-	return a.bulk.begun[basin] == restore
+	return a.bulk.hasBegun(basin, restore)
+}
+
+// hasBegun reports whether this process began a restore.
+func (b *bulk) hasBegun(basin protocol.BasinName, restore string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.begun[basin] == restore
 }
 
 // removeOrphans removes chunks of a basin that is not there: no stream owns them, and they would be counted as restored. A power cut

@@ -32,6 +32,13 @@ type live struct {
 	stats     *liveStats    // of all streams
 }
 
+// begin sets what was stored when the stream was loaded. closed says why no batch will follow; nil: some may.
+func (v *live) begin(tail protocol.Position, trim uint64, last js.Seq, closed error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tail, v.trim, v.last, v.closed = tail, trim, last, closed
+}
+
 // advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
 // argument once for each; it is not called when nobody follows. kept tells whether the batches' memory is kept.
 func (v *live) advance(tail protocol.Position, trim uint64, last js.Seq, batches func(push func(protocol.Records))) (kept bool) {

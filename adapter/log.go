@@ -142,13 +142,13 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 		}
 		st.settings.Store(settingsOf(l.a.catalog.current(e))) // a change that comes later finds st here
 	}
-	st.refs++
+	st.uses.count++
 	reloads := l.reloads
 	l.mu.Unlock()
-	if !ok && !(fresh && st.loaded(storedChunk{}, nil, reloads)) {
+	if !ok && !(fresh && l.finishLoad(st, storedChunk{}, nil, reloads)) {
 		// The load outlives a caller that goes away: others may wait for it.
 		if !l.a.logs.spawn(func() { st.load(l.a.ctx) }) {
-			st.loaded(storedChunk{}, errDraining, reloads)
+			l.finishLoad(st, storedChunk{}, errDraining, reloads)
 		}
 	}
 	select {
@@ -162,6 +162,48 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 		return nil, st.loadErr
 	}
 	return st, nil
+}
+
+// finishLoad sets the state of a stream that was read after so many reloads, or why it cannot be read, and lets the stream be used;
+// false when there has been another reload since.
+func (l *log) finishLoad(st *stream, last storedChunk, err error, reloads int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err != nil:
+		if l.streams[st.id] == st {
+			delete(l.streams, st.id)
+		}
+		st.loadErr = err
+	case reloads != l.reloads:
+		return false
+	default:
+		st.begin(&last)
+	}
+	close(st.ready)
+	return true
+}
+
+// countReloads is how often the states of the log's streams were read again.
+func (l *log) countReloads() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reloads
+}
+
+// acquire keeps a stream loaded until release.
+func (l *log) acquire(st *stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st.uses.count++
+}
+
+func (l *log) release(st *stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if st.uses.count--; st.uses.count == 0 {
+		st.uses.idleSince = time.Now()
+	}
 }
 
 // reload reads the state of every loaded stream again, after another server wrote to the log.
@@ -212,7 +254,7 @@ func (l *log) unloadIdle(before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, st := range l.streams {
-		if st.refs == 0 && st.idleSince.Before(before) {
+		if st.uses.count == 0 && st.uses.idleSince.Before(before) {
 			delete(l.streams, id)
 		}
 	}

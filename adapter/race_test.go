@@ -181,7 +181,7 @@ func TestTrimOfAGoneBasinIsForgotten(t *testing.T) {
 	eventually(t, "the reference is given back", func() bool {
 		s.st.log.mu.Lock()
 		defer s.st.log.mu.Unlock()
-		return s.st.refs == 1
+		return s.st.uses.count == 1
 	})
 }
 

@@ -42,67 +42,46 @@ type stream struct {
 	live  live
 	index index
 
-	refs      int       // guarded by log.mu
-	idleSince time.Time // guarded by log.mu; since refs is 0
+	uses uses // guarded by log.mu: only the methods of log touch it
 }
 
-func (st *stream) acquire() {
-	st.log.mu.Lock()
-	st.refs++
-	st.log.mu.Unlock()
+// uses is how many handles and requests use a loaded stream.
+type uses struct {
+	count     int
+	idleSince time.Time // since count is 0
 }
 
-func (st *stream) release() {
-	st.log.mu.Lock()
-	if st.refs--; st.refs == 0 {
-		st.idleSince = time.Now()
-	}
-	st.log.mu.Unlock()
-}
+func (st *stream) acquire() { st.log.acquire(st) }
+
+func (st *stream) release() { st.log.release(st) }
 
 // load reads the stream's newest chunk. A failure is not remembered: the stream is taken out, and the next one to ask
 // loads again. What was read while another server's writes made states stale is read again.
 func (st *stream) load(ctx context.Context) {
 	for {
-		st.log.mu.Lock()
-		reloads := st.log.reloads
-		st.log.mu.Unlock()
+		reloads := st.log.countReloads()
 		last, err := st.log.getLast(ctx, st.subject)
 		if errors.Is(err, js.ErrNotFound) {
 			last, err = storedChunk{}, nil
 		}
-		if st.loaded(last, err, reloads) {
+		if st.log.finishLoad(st, last, err, reloads) {
 			return
 		}
 	}
 }
 
-// loaded sets the state that was read after so many reloads and lets the stream be used; false when there has been
-// another one since.
-func (st *stream) loaded(last storedChunk, err error, reloads int) bool {
-	st.log.mu.Lock()
-	defer st.log.mu.Unlock()
-	switch {
-	case err != nil:
-		if st.log.streams[st.id] == st {
-			delete(st.log.streams, st.id)
-		}
-		st.loadErr = err
-	case reloads != st.log.reloads:
-		return false
-	default:
-		st.pendingState = stateOf(&last)
-		st.durable = st.pendingState
-		st.live.tail, st.live.trim, st.live.last = last.Tail(), last.Trim, last.seq
-		if st.pendingState.terminal {
-			st.live.closed = errStreamDeleted
-		}
-		if last.seq != 0 {
-			st.index.add(indexEntryOf(last.seq, &last.Chunk))
-		}
+// begin sets the state that the stream's newest chunk tells, before the stream is ready.
+func (st *stream) begin(last *storedChunk) {
+	st.pendingState = stateOf(last)
+	st.durable = st.pendingState
+	var closed error
+	if st.pendingState.terminal {
+		closed = errStreamDeleted
 	}
-	close(st.ready)
-	return true
+	st.live.begin(last.Tail(), last.Trim, last.seq, closed)
+	if last.seq != 0 {
+		st.index.add(indexEntryOf(last.seq, &last.Chunk))
+	}
 }
 
 // purgeTrimmed removes the chunks that lie wholly below the trim point, but never the newest one.

@@ -109,7 +109,10 @@ func (v *tokenView) announce(hash [32]byte) {
 // OnTokenRemoved sets what is called with the hash of every token that was removed, here or by another server, once
 // TokenByHash does not find it any more.
 func (a *Adapter) OnTokenRemoved(f func(hash [32]byte)) {
-	v := &a.catalog.tokens
+	a.catalog.tokens.onRemoved(f)
+}
+
+func (v *tokenView) onRemoved(f func(hash [32]byte)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.removed = f
@@ -125,18 +128,24 @@ func (a *Adapter) Token(id protocol.AccessTokenID) (protocol.StoredToken, bool) 
 
 // TokenByHash finds a token by the hash of its secret.
 func (a *Adapter) TokenByHash(hash [32]byte) (protocol.StoredToken, bool) {
-	v := &a.catalog.tokens
+	return a.catalog.tokens.withHash(hash)
+}
+
+func (v *tokenView) withHash(hash [32]byte) (t protocol.StoredToken, ok bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if e := v.byHash[hash]; e != nil {
 		return e.StoredToken, true
 	}
-	return protocol.StoredToken{}, false
+	return t, false
 }
 
 // ListTokens returns a page of tokens by id, and whether more match.
 func (a *Adapter) ListTokens(req protocol.ListRequest) (page []protocol.StoredToken, more bool) {
-	v := &a.catalog.tokens
+	return a.catalog.tokens.list(req)
+}
+
+func (v *tokenView) list(req protocol.ListRequest) (page []protocol.StoredToken, more bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	list(&v.byID, req, func(e *tokenEntry) bool {

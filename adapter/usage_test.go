@@ -89,7 +89,7 @@ func TestUsageInASmallStore(t *testing.T) {
 	var sizes []int64
 	for i := range 5 {
 		s := usageStream{name: fmt.Sprintf("FILL_%d", i), subjects: []string{fmt.Sprintf("fill.%d.>", i)}}
-		if err := h.UsageStore().ensure(t.Context(), &s); err != nil {
+		if err := h.UsageStore().create(t.Context(), &s); err != nil {
 			if !strings.Contains(err.Error(), "insufficient") {
 				t.Fatal(err)
 			}

@@ -65,13 +65,27 @@ func (u *UsageStore) streamOf(name string) *usageStream {
 	return &u.general
 }
 
-// ensure makes the JetStream stream. Its size is reserved, so a store that has not that much gets a smaller one.
-func (u *UsageStore) ensure(ctx context.Context, s *usageStream) error {
+// ensure runs create unless it has succeeded before.
+func (s *usageStream) ensure(create func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.made {
 		return nil
 	}
+	err := create()
+	s.made = err == nil
+	return err
+}
+
+// forget lets the next ensure create the stream again.
+func (s *usageStream) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made = false
+}
+
+// create makes the JetStream stream. Its size is reserved, so a store that has not that much gets a smaller one.
+func (u *UsageStore) create(ctx context.Context, s *usageStream) error {
 	storage := jetstream.FileStorage
 	if u.a.opts.Memory {
 		storage = jetstream.MemoryStorage
@@ -86,11 +100,7 @@ func (u *UsageStore) ensure(ctx context.Context, s *usageStream) error {
 		})
 		switch {
 		case err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-			if err := u.a.made(ctx, s.name); err != nil {
-				return err
-			}
-			s.made = true
-			return nil
+			return u.a.made(ctx, s.name)
 		case js.NoRoom(err) && size > minUsageBytes:
 			u.a.logger.Debug("the store has no room for so much usage", slog.String("stream", s.name), slog.Int64("bytes", size))
 		default:
@@ -115,13 +125,11 @@ func (u *UsageStore) Create(ctx context.Context, name string, value []byte) erro
 
 func (u *UsageStore) publish(ctx context.Context, name string, value []byte, opts ...jetstream.PublishOpt) error {
 	s := u.streamOf(name)
-	if err := u.ensure(ctx, s); err != nil {
+	if err := s.ensure(func() error { return u.create(ctx, s) }); err != nil {
 		return err
 	}
 	if _, err := u.a.js.Publish(ctx, layout.UsageSubjects(u.a.opts.Prefix)+name, value, opts...); err != nil {
-		s.mu.Lock()
-		s.made = false // it may have been deleted
-		s.mu.Unlock()
+		s.forget() // it may have been deleted
 		return fmt.Errorf("write to %s: %w", s.name, err)
 	}
 	return nil
