@@ -109,7 +109,7 @@ type NATS struct {
 	// port is opened and only the program itself can connect.
 	Listen string
 	// ConfigFile is a nats-server configuration file for everything that NATS knows and weir does not: TLS, accounts,
-	// websocket, leafnodes, clusters. Default "": none. What weir depends on (JetStream's directory, max_payload) comes
+	// websocket, leafnodes. Default "": none. What weir depends on (JetStream's directory, max_payload) comes
 	// from this Config.
 	ConfigFile string
 	// ServerName is the name that the server shows. Default "": chosen by NATS.

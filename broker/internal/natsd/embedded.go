@@ -108,8 +108,10 @@ func (e *Embedded) openDir(ctx context.Context) (err error) {
 		return nil
 	}
 	e.dir = e.cfg.StoreDir
-	e.lock, err = lockStore(ctx, e.dir, e.log)
-	return err
+	if e.lock, err = lockStore(ctx, e.dir, e.log); err != nil {
+		return err
+	}
+	return claimMode(e.dir, modeSingle)
 }
 
 // options reads the configuration. It adds a key to keys for every account that has none yet.

@@ -231,11 +231,12 @@ func TestStartFailures(t *testing.T) {
 			c.NATS.ServerName = "two"
 			return c
 		}, []string{"server_name", "remove one"}},
-		{"group durability in a cluster", func(t *testing.T) conf.Config {
-			c := withNATS(t, quiet(t.TempDir()), `cluster { name: c, listen: "127.0.0.1:-1" }`)
-			c.Durability = conf.DurabilityGroup
-			return c
-		}, []string{"cluster", "one server"}},
+		{"a cluster", func(t *testing.T) conf.Config {
+			return withNATS(t, quiet(t.TempDir()), `cluster { name: c, listen: "127.0.0.1:-1", authorization { user: a, password: b } }`)
+		}, []string{"sets cluster", "external.url"}},
+		{"a super-cluster", func(t *testing.T) conf.Config {
+			return withNATS(t, quiet(t.TempDir()), `gateway { name: c, listen: "127.0.0.1:-1", authorization { user: a, password: b } }`)
+		}, []string{"sets gateway", "external.url"}},
 		{"the private account is taken", func(t *testing.T) conf.Config {
 			return withNATS(t, quiet(t.TempDir()), "accounts { WEIR { users: [{user: a, password: b}] } }")
 		}, []string{"WEIR", "rename"}},

@@ -52,18 +52,7 @@ func checkLoopback(cfg conf.Config, o *server.Options) error {
 	check("websocket", o.Websocket.Host, o.Websocket.Port, false)
 	check("mqtt", o.MQTT.Host, o.MQTT.Port, false)
 	check("leafnodes", o.LeafNode.Host, o.LeafNode.Port, leafUsers(&o.LeafNode) || verifies(o.LeafNode.TLSConfig))
-	check("cluster", o.Cluster.Host, o.Cluster.Port, clusterUser(o))
-	check("gateway", o.Gateway.Host, o.Gateway.Port, gatewayUser(o))
 	return errors.Join(errs...)
-}
-
-// clusterUser and gatewayUser report whether other servers must say who they are.
-func clusterUser(o *server.Options) bool {
-	return o.Cluster.Username != "" || verifies(o.Cluster.TLSConfig)
-}
-
-func gatewayUser(o *server.Options) bool {
-	return o.Gateway.Username != "" || verifies(o.Gateway.TLSConfig)
 }
 
 func leafUsers(o *server.LeafNodeOpts) bool {
@@ -87,14 +76,5 @@ func checkNoWayAround(cfg conf.Config, o *server.Options) error {
 	refuse(len(o.LeafNode.Remotes) > 0, "leafnodes remotes")
 	refuse(o.Websocket.Username != "" || o.Websocket.Token != "" || o.Websocket.NoAuthUser != "", "websocket users")
 	refuse(o.MQTT.Username != "" || o.MQTT.Token != "" || o.MQTT.NoAuthUser != "", "mqtt users")
-	// Whoever speaks as another server is in all accounts, so that the loopback address is not enough here.
-	refuseOpen := func(port int, user bool, key string) {
-		if port != 0 && !user {
-			errs = append(errs, fmt.Errorf("the NATS configuration %q opens a port for a %s that asks nobody who it is, which lets others in than those with "+
-				"an access token: give it an authorization block with a password, or TLS with verify: true", cfg.NATS.ConfigFile, key))
-		}
-	}
-	refuseOpen(o.Cluster.Port, clusterUser(o), "cluster")
-	refuseOpen(o.Gateway.Port, gatewayUser(o), "gateway")
 	return errors.Join(errs...)
 }

@@ -38,11 +38,6 @@ func TestExposure(t *testing.T) {
 		{"leaf nodes elsewhere", `leafnodes { remotes: [{url: "nats://127.0.0.1:7422"}] }`, "", around},
 		{"users of websocket", `websocket { listen: "127.0.0.1:-1", no_tls: true, authorization { token: x } }`, "", around},
 		{"users of mqtt", `mqtt { listen: "127.0.0.1:-1", authorization { username: x, password: y } }`, "", around},
-		{"cluster", `cluster { name: c, listen: "0.0.0.0:-1" }`, everywhere, around},
-		{"cluster on loopback", `cluster { name: c, listen: "127.0.0.1:-1" }`, "", around},
-		{"cluster with a password", `cluster { name: c, listen: "0.0.0.0:-1", authorization { user: a, password: b } }`, "", ""},
-		{"gateway", `gateway { name: c, listen: "0.0.0.0:-1" }`, everywhere, around},
-		{"gateway with a password", `gateway { name: c, listen: "0.0.0.0:-1", authorization { user: a, password: b } }`, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for token, want := range map[string]string{"": tt.open, testRoot: tt.token} {

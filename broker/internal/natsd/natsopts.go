@@ -97,8 +97,11 @@ func checkConflicts(cfg conf.Config, o *server.Options, dir string) error {
 	if o.ServerName != "" && cfg.NATS.ServerName != "" && o.ServerName != cfg.NATS.ServerName {
 		conflict("server_name", "it says %q and weir's nats.server_name says %q; remove one", o.ServerName, cfg.NATS.ServerName)
 	}
-	if clustered := o.Cluster.Name != "" || o.Cluster.Port != 0 || o.Cluster.ListenStr != ""; clustered && cfg.SyncsByGroup() {
-		conflict("cluster", "durability group syncs the files of one server; set weir's durability to always or interval, or remove the cluster")
+	for key, set := range map[string]bool{"cluster": o.Cluster.Name != "" || o.Cluster.Port != 0 || o.Cluster.ListenStr != "", "gateway": o.Gateway.Name != "" || o.Gateway.Port != 0} {
+		if set {
+			conflict(key, "the embedded server runs alone, and as a node of a cluster it would delete every stream that the cluster does not know; remove the block, "+
+				"or run nats-servers with it and weir with external.url")
+		}
 	}
 	if len(o.TrustedOperators) > 0 || len(o.TrustedKeys) > 0 {
 		conflict("operator", "in operator (JWT) mode weir cannot make its private account; run a nats-server with this configuration and weir with external.url and external.creds of an account for it")

@@ -15,6 +15,7 @@ import (
 // The layout below the store directory, as the NATS server makes it:
 //
 //	weir.lock                                     ours
+//	weir.mode                                     ours: whether one broker has the store alone
 //	weir.marks                                    the adapter's: how far each log was synced
 //	weir.probe                                    the adapter's: what it writes to see that the store takes writes
 //	weir.clean                                    ours: the last stop was in order
