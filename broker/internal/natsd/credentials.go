@@ -4,8 +4,11 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"log/slog"
+	"reflect"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -31,6 +34,8 @@ type credentials struct {
 	ended  chan struct{} // closed before the server stops
 	ready  chan struct{} // closed when tokens is set
 	tokens *tokenDoors
+
+	inReload atomic.Bool // set while reload runs
 }
 
 var _ server.Authentication = (*credentials)(nil)
@@ -55,13 +60,10 @@ func (cr *credentials) letIn(tokens *tokenDoors) {
 func (cr *credentials) end() { cr.ending.Do(func() { close(cr.ended) }) }
 
 // Check implements [server.Authentication]. The server calls it on the goroutine of the connection, for every CONNECT
-// that it sends, of which there may be several, and for all connections on a reload.
+// that it sends, of which there may be several, and for all connections on a reload, those included that have sent no
+// CONNECT yet.
 func (cr *credentials) Check(c server.ClientAuthentication) bool {
-	opts := c.GetOpts()
-	secret := opts.Password
-	if secret == "" {
-		secret = opts.Token
-	}
+	secret := secretOf(c)
 	if account, ok := cr.own(c, secret); ok {
 		var p *server.Permissions
 		account, isDoor := strings.CutPrefix(account, doorOf(""))
@@ -82,7 +84,28 @@ func (cr *credentials) Check(c server.ClientAuthentication) bool {
 	return false
 }
 
+// secretOf is the password or the token of the last CONNECT of a connection.
+//
+// A reload asks about all connections on its own goroutine. The server writes the options of a connection under the
+// connection's lock when a CONNECT arrives, but hands them out without it, so that a CONNECT beside a reload would be a data
+// race. The lock has no accessor. A server that has moved it is read as the server itself does.
+func secretOf(c server.ClientAuthentication) string {
+	var w walker
+	if mu := walkTo[sync.RWMutex](&w, reflect.ValueOf(c), "mu"); mu != nil {
+		mu.RLock()
+		defer mu.RUnlock()
+	}
+	opts := c.GetOpts()
+	if opts.Password != "" {
+		return opts.Password
+	}
+	return opts.Token
+}
+
 func (cr *credentials) admit(c server.ClientAuthentication, secret string) bool {
+	if cr.askedByReload() {
+		return !cr.isReady() || cr.tokens.keep(c, secret)
+	}
 	if secret == "" {
 		return false
 	}
@@ -91,6 +114,48 @@ func (cr *credentials) admit(c server.ClientAuthentication, secret string) bool 
 		return cr.tokens.admit(c, secret)
 	case <-cr.ended:
 		return false
+	}
+}
+
+func (cr *credentials) isReady() bool {
+	select {
+	case <-cr.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// reload gives the server new options. The server asks [credentials.Check] about all its connections meanwhile, on this
+// goroutine. It asks on the goroutines of connections at the same time.
+//
+//go:noinline
+func (cr *credentials) reload(opts *server.Options) error {
+	cr.inReload.Store(true)
+	defer cr.inReload.Store(false)
+	return cr.srv.ReloadOptions(opts)
+}
+
+// reloadFunc is the name of [credentials.reload] in a call stack.
+var reloadFunc = runtime.FuncForPC(reflect.ValueOf((*credentials).reload).Pointer()).Name()
+
+// askedByReload reports whether the server asks because of a reload. That must not wait, and must not decide about a
+// connection whose own goroutine is about to ask: it would count as let in there, without an account. The server says
+// nothing about why it asks, so the call stack has to.
+func (cr *credentials) askedByReload() bool {
+	if !cr.inReload.Load() {
+		return false
+	}
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		if frame.Function == reloadFunc {
+			return true
+		}
+		if !more {
+			return false
+		}
 	}
 }
 

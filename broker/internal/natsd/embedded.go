@@ -424,7 +424,7 @@ func (e *Embedded) Reload() error {
 		defer thaw()
 		opts.Accounts = append(opts.Accounts, accounts...)
 	}
-	if err := e.srv.ReloadOptions(opts); err != nil {
+	if err := e.cred.reload(opts); err != nil {
 		return fmt.Errorf("the NATS server refuses the new configuration and keeps the old one: %w", err)
 	}
 	e.keys, e.plan = keys, plan

@@ -56,7 +56,6 @@ type tokenDoors struct {
 	mu       sync.Mutex              // guards the fields below
 	open     map[[32]byte]*tokenDoor // by the hash of the secret
 	byConn   map[uint64]*tokenDoor   // those in open, by the server's numbers of their connections
-	asking   map[uint64]struct{}     // connections that are being let in
 	accounts []*server.Account       // all that were ever made
 	free     []*server.Account       // those that wait for a token
 	leaving  []*server.Account       // those that the connections of a former token are about to leave
@@ -88,8 +87,7 @@ func newTokenDoors(srv *server.Server, guard *access.Guard, opts natsapi.Options
 	t := &tokenDoors{srv: srv, guard: guard, opts: opts, connect: connect, refused: refused, log: opts.Logger,
 		crowded: &refusals{log: opts.Logger, why: fmt.Sprintf("%d access tokens are connected already", maxTokenDoors)},
 		max:     maxTokenDoors, series: tokenAccountPrefix + srv.ID()[len(srv.ID())-8:] + "-",
-		adding: make(chan struct{}, 1), open: map[[32]byte]*tokenDoor{}, byConn: map[uint64]*tokenDoor{},
-		asking: map[uint64]struct{}{}, stop: make(chan struct{})}
+		adding: make(chan struct{}, 1), open: map[[32]byte]*tokenDoor{}, byConn: map[uint64]*tokenDoor{}, stop: make(chan struct{})}
 	t.workers.Go(t.sweepNowAndThen)
 	return t
 }
@@ -112,15 +110,9 @@ var errCrowded = errors.New("too many access tokens are connected")
 
 // admit lets a connection in if its secret is that of a live token. It waits until the token's door is open.
 func (t *tokenDoors) admit(c server.ClientAuthentication, secret string) bool {
-	id := c.GetID()
-	switch known, begun := t.begin(id); {
-	case !begun:
-		return true // A reload looks at a connection that is being let in, which decides for itself.
-	case known != nil:
-		defer t.finish(id)
+	if known := t.doorWith(c.GetID()); known != nil {
 		return t.admitAgain(known, c, secret)
 	}
-	defer t.finish(id)
 	for {
 		caller, err := t.guard.Authenticate(secret)
 		if err != nil {
@@ -146,21 +138,18 @@ func (t *tokenDoors) admit(c server.ClientAuthentication, secret string) bool {
 	}
 }
 
-// begin notes that a connection asks to be let in, and returns the door to which it belongs already.
-func (t *tokenDoors) begin(conn uint64) (known *tokenDoor, begun bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.asking[conn]; ok {
-		return nil, false
-	}
-	t.asking[conn] = struct{}{}
-	return t.byConn[conn], true
+// keep reports whether a connection may stay when the server is reloaded. A connection that was not let in yet stays:
+// its own goroutine decides.
+func (t *tokenDoors) keep(c server.ClientAuthentication, secret string) bool {
+	known := t.doorWith(c.GetID())
+	return known == nil || t.admitAgain(known, c, secret)
 }
 
-func (t *tokenDoors) finish(conn uint64) {
+// doorWith is the door to which a connection belongs already, or nil.
+func (t *tokenDoors) doorWith(conn uint64) *tokenDoor {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.asking, conn)
+	return t.byConn[conn]
 }
 
 // admitAgain looks again at a connection that was let in: on a reload, or because it has sent another CONNECT, before

@@ -1,10 +1,12 @@
 package natsd
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -238,6 +240,47 @@ func TestStopDoesNotWaitForEarlyConnections(t *testing.T) {
 	}
 }
 
+// TestReloadKeepsEarlyConnections: a connection that has not sent its CONNECT yet when the server is reloaded is neither
+// closed nor let in.
+func TestReloadKeepsEarlyConnections(t *testing.T) {
+	c := withNATS(t, listening(t.TempDir()), "debug: false")
+	c.NATS.Listen = "127.0.0.1:0"
+	b := startGuarded(t, c)
+	secret := issueToken(t, b, "early", protocol.OpListBasins)
+	for _, tt := range []struct{ name, connect, want string }{
+		{"token", fmt.Sprintf(`{"auth_token":%q,"verbose":false}`, secret), "PONG"},
+		{"wrong token", `{"auth_token":"wrong","verbose":false}`, "-ERR 'Authorization Violation'"},
+		{"no token", `{"verbose":false}`, "-ERR 'Authorization Violation'"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := url.Parse(b.st.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			nc, err := net.Dial("tcp", u.Host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			lines := bufio.NewScanner(nc)
+			if !lines.Scan() || !strings.HasPrefix(lines.Text(), "INFO ") {
+				t.Fatalf("no INFO but %q, %v", lines.Text(), lines.Err())
+			}
+			if err := b.st.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintf(nc, "CONNECT %s\r\nPING\r\n", tt.connect); err != nil {
+				t.Fatal(err)
+			}
+			for lines.Scan() && strings.HasPrefix(lines.Text(), "INFO ") {
+			}
+			if got := strings.TrimSpace(lines.Text()); got != tt.want {
+				t.Errorf("%q, want %q (%v)", got, tt.want, lines.Err())
+			}
+		})
+	}
+}
+
 // TestManyAtOnce: tokens that come, go and are revoked at the same time, with reloads in between, leave nothing behind.
 func TestManyAtOnce(t *testing.T) {
 	c := withNATS(t, listening(t.TempDir()), "debug: false")
@@ -253,8 +296,7 @@ func TestManyAtOnce(t *testing.T) {
 				var conns sync.WaitGroup
 				for range 3 {
 					conns.Go(func() {
-						// A reload cuts off who has not said who he is yet.
-						nc, err := nats.Connect(b.st.URL(), nats.Token(secret), nats.RetryOnFailedConnect(true), nats.ReconnectWait(time.Millisecond))
+						nc, err := nats.Connect(b.st.URL(), nats.Token(secret), nats.Timeout(20*time.Second))
 						if err != nil {
 							t.Error(err)
 							return
