@@ -411,6 +411,13 @@ func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) erro
 	if err := checkAccountEntry(e); err != nil {
 		return err
 	}
+	if a.opts.Open && strings.HasPrefix(e.Key, tokenKeys) {
+		value, err := unconfirmed(e.Value)
+		if err != nil {
+			return err
+		}
+		e.Value = value
+	}
 	return a.catalog.change(ctx, e.Key, func() error {
 		bounded, cancel := context.WithTimeout(ctx, js.Timeout)
 		defer cancel()

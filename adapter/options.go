@@ -32,6 +32,8 @@ type Options struct {
 	Durability Durability
 	// StoreDir is a directory on the file system that JetStream writes to; needed for DurabilityGroup.
 	StoreDir string
+	// Open says that nothing is checked: access tokens that are restored want to be confirmed.
+	Open bool
 	// Memory stores in memory, for tests.
 	Memory bool
 	// Replicas is the number of copies of everything; default 1.

@@ -163,13 +163,46 @@ func (a *Adapter) PutToken(ctx context.Context, t protocol.StoredToken) error {
 		if a.catalog.tokens.get(t.Info.ID) != nil {
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "access token %q exists already", t.Info.ID)
 		}
-		rec := tokenRecord{Token: t.Info, Hash: t.Hash[:], IssuedAt: t.IssuedAt}
-		revision, err := a.catalog.write(ctx, tokenKey(t.Info.ID), rec, 0)
+		revision, err := a.catalog.write(ctx, tokenKey(t.Info.ID), recordOf(t), 0)
 		if err == nil {
 			a.catalog.tokens.put(&tokenEntry{t, revision})
 		}
 		return err
 	})
+}
+
+// ConfirmToken makes a token count that was issued while nothing was checked, durably. Codes: access_token_not_found.
+func (a *Adapter) ConfirmToken(ctx context.Context, id protocol.AccessTokenID) error {
+	return a.catalog.change(ctx, tokenKey(id), func() error {
+		e := a.catalog.tokens.get(id)
+		switch {
+		case e == nil:
+			return protocol.Errorf(protocol.CodeAccessTokenNotFound, "access token %q does not exist", id)
+		case !e.Info.Unconfirmed:
+			return nil
+		}
+		t := e.StoredToken
+		t.Info.Unconfirmed = false
+		revision, err := a.catalog.write(ctx, tokenKey(id), recordOf(t), e.revision)
+		if err == nil {
+			a.catalog.tokens.put(&tokenEntry{t, revision})
+		}
+		return err
+	})
+}
+
+// unconfirmed is a token's entry, checked before, of which the word is not taken that it counts.
+func unconfirmed(value []byte) ([]byte, error) {
+	var rec tokenRecord
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return nil, fmt.Errorf("decode the access token: %w", err)
+	}
+	rec.Token.Unconfirmed = true
+	return encodeEntry(rec)
+}
+
+func recordOf(t protocol.StoredToken) tokenRecord {
+	return tokenRecord{Token: t.Info, Hash: t.Hash[:], IssuedAt: t.IssuedAt}
 }
 
 // RemoveToken removes a token, durably, and has announced it when it returns. Codes: access_token_not_found.

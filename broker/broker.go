@@ -95,6 +95,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.startUsage()
 	b.showMetrics(b.shown)
 	b.compose(root, o.version)
+	b.warnUnconfirmed()
 	if err := b.applyInitFile(ctx, resources); err != nil {
 		return nil, err
 	}
@@ -126,6 +127,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Durability:    adapter.Durability(b.durability()),
 		StoreDir:      b.st.Dir(),
 		Memory:        b.cfg.Memory,
+		Open:          !b.cfg.Checked(),
 		Replicas:      b.cfg.Replicas,
 		Logs:          b.cfg.Logs,
 		Classes:       b.classes(),

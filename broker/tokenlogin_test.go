@@ -448,6 +448,9 @@ func TestSwitchingTokensKeepsTheStore(t *testing.T) {
 	closeBroker(t, b)
 
 	b = start(t, guarded(dir))
+	if err := b.Service().ConfirmAccessToken(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
 	nc, _ = login(t, b, secret)
 	appendTo(t, over(nc), "c")
 	closeBroker(t, b)

@@ -18,6 +18,14 @@ func (c *Client) IssueAccessToken(ctx context.Context, req protocol.IssueAccessT
 	return issued.Secret, err
 }
 
+// ConfirmAccessToken implements [protocol.TokenService]. An empty id has code bad_path and is not sent.
+func (c *Client) ConfirmAccessToken(ctx context.Context, id protocol.AccessTokenID) error {
+	if id == "" {
+		return errEmptyName("access token")
+	}
+	return c.order(ctx, c.subjects.Token("confirm", id))
+}
+
 // RevokeAccessToken implements [protocol.TokenService]. An empty id has code bad_path and is not sent.
 func (c *Client) RevokeAccessToken(ctx context.Context, id protocol.AccessTokenID) error {
 	if id == "" {

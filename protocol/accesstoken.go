@@ -112,6 +112,9 @@ type AccessTokenInfo struct {
 	// takes it off every one it sees (control plane 5.10). Streams is a prefix then.
 	AutoPrefixStreams bool
 	Scope             AccessTokenScope // at most that of the token with which it was issued (control plane 5.6)
+	// Unconfirmed says that the token was issued, or restored, by a broker that checked nothing, so that anybody may have made
+	// it. A broker that checks tokens does not honour it until the holder of the root token confirms it.
+	Unconfirmed bool
 }
 
 // StoredToken is an issued token as it is kept: its secret only as a hash.

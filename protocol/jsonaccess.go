@@ -197,7 +197,8 @@ func readAccessTokenID(r *jsonReader) (AccessTokenID, error) {
 	return id, nil
 }
 
-// readJSON reads {"id", "expires_at": time|null, "auto_prefix_streams": bool|null, "scope"}; id and scope are required.
+// readJSON reads {"id", "expires_at": time|null, "auto_prefix_streams": bool|null, "scope", "unconfirmed": bool|null}; id and scope are
+// required.
 func (t *AccessTokenInfo) readJSON(r *jsonReader) error {
 	*t = AccessTokenInfo{}
 	scoped := false
@@ -209,6 +210,8 @@ func (t *AccessTokenInfo) readJSON(r *jsonReader) error {
 			return intoUnlessNull(r, &t.ExpiresAt, readTime)
 		case "auto_prefix_streams":
 			return intoUnlessNull(r, &t.AutoPrefixStreams, (*jsonReader).bool)
+		case "unconfirmed":
+			return intoUnlessNull(r, &t.Unconfirmed, (*jsonReader).bool)
 		case "scope":
 			scoped = true
 			return t.Scope.readJSON(r)
@@ -230,21 +233,29 @@ func (t AccessTokenInfo) appendJSON(dst []byte) []byte {
 	dst = appendJSONText(append(dst, `{"id":`...), t.ID)
 	dst = appendTime(append(dst, `,"expires_at":`...), t.ExpiresAt)
 	dst = strconv.AppendBool(append(dst, `,"auto_prefix_streams":`...), t.AutoPrefixStreams)
-	return append(t.Scope.appendJSON(append(dst, `,"scope":`...)), '}')
+	dst = t.Scope.appendJSON(append(dst, `,"scope":`...))
+	if t.Unconfirmed {
+		dst = append(dst, `,"unconfirmed":true`...)
+	}
+	return append(dst, '}')
 }
 
-// MarshalJSON gives the four members of control plane 5.7.
+// MarshalJSON gives the four members of control plane 5.7, and "unconfirmed" of a token that is.
 func (t AccessTokenInfo) MarshalJSON() ([]byte, error) { return t.appendJSON(nil), nil }
 
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
 func (t *AccessTokenInfo) UnmarshalJSON(data []byte) error { return readWhole(data, t) }
 
+// readJSON takes no word of the client's for whether the token is confirmed.
 func (q *IssueAccessTokenRequest) readJSON(r *jsonReader) error {
-	return (*AccessTokenInfo)(q).readJSON(r)
+	err := (*AccessTokenInfo)(q).readJSON(r)
+	q.Unconfirmed = false
+	return err
 }
 
 // MarshalJSON gives the four members of control plane 5.2.
 func (q IssueAccessTokenRequest) MarshalJSON() ([]byte, error) {
+	q.Unconfirmed = false
 	return AccessTokenInfo(q).appendJSON(nil), nil
 }
 
@@ -291,8 +302,8 @@ func (t IssuedAccessToken) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
 func (t *IssuedAccessToken) UnmarshalJSON(data []byte) error { return readWhole(data, t) }
 
-// DecodeRevokeJSON reads {"id": id}, which names a token to revoke. The error has code bad_json.
-func DecodeRevokeJSON(data []byte) (id AccessTokenID, err error) {
+// DecodeTokenIDJSON reads {"id": id}, which names a token to revoke or to confirm. The error has code bad_json.
+func DecodeTokenIDJSON(data []byte) (id AccessTokenID, err error) {
 	err = readJSONText(data, func(r *jsonReader) error {
 		return r.object(func(name []byte) error {
 			if string(name) == "id" {

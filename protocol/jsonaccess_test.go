@@ -127,6 +127,17 @@ func TestAccessTokenEncoding(t *testing.T) {
 	if got := throughJSON(t, info); got != info {
 		t.Fatalf("got %+v", got)
 	}
+	info.Unconfirmed = true
+	if got := throughJSON(t, info); got != info {
+		t.Fatalf("got %+v", got)
+	}
+	text, err := info.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if req, err := protocol.DecodeJSON[protocol.IssueAccessTokenRequest](text); err != nil || req.Unconfirmed || req.ID != info.ID {
+		t.Fatalf("a request that calls itself unconfirmed: %+v, %v", req, err)
+	}
 	page := protocol.AccessTokenPage{Tokens: []protocol.AccessTokenInfo{info}, HasMore: true}
 	if got := throughJSON(t, page); !reflect.DeepEqual(got, page) {
 		t.Fatalf("got %+v", got)
@@ -136,10 +147,10 @@ func TestAccessTokenEncoding(t *testing.T) {
 	if _, err := protocol.DecodeJSON[protocol.IssuedAccessToken]([]byte(`{"access_token":""}`)); protocol.CodeOf(err) != protocol.CodeBadJSON {
 		t.Fatal(err)
 	}
-	if id, err := protocol.DecodeRevokeJSON([]byte(`{"id":"a/b"}`)); err != nil || id != "a/b" {
+	if id, err := protocol.DecodeTokenIDJSON([]byte(`{"id":"a/b"}`)); err != nil || id != "a/b" {
 		t.Fatal(id, err)
 	}
-	if _, err := protocol.DecodeRevokeJSON([]byte(`{}`)); protocol.CodeOf(err) != protocol.CodeBadJSON {
+	if _, err := protocol.DecodeTokenIDJSON([]byte(`{}`)); protocol.CodeOf(err) != protocol.CodeBadJSON {
 		t.Fatal(err)
 	}
 }
@@ -197,7 +208,7 @@ func FuzzAccessTokenJSON(f *testing.F) {
 		steady[protocol.AccessTokenInfo](t, data)
 		steady[protocol.AccessTokenPage](t, data)
 		steady[protocol.IssuedAccessToken](t, data)
-		_, err := protocol.DecodeRevokeJSON(data)
+		_, err := protocol.DecodeTokenIDJSON(data)
 		typed(t, err, protocol.CodeBadJSON)
 		req, err := protocol.DecodeJSON[protocol.IssueAccessTokenRequest](data)
 		if err == nil && !json.Valid(data) {

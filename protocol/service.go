@@ -87,6 +87,9 @@ type TokenService interface {
 	// RevokeAccessToken ends a token: when it returns the token opens nothing any more, and what it has opened is being
 	// closed. Codes: access_token_not_found, permission_denied.
 	RevokeAccessToken(ctx context.Context, id AccessTokenID) error
+	// ConfirmAccessToken makes a token count that was issued while nothing was checked; see [AccessTokenInfo].Unconfirmed. A token that
+	// counts already stays as it is. It is for the root token alone. Codes: access_token_not_found, permission_denied.
+	ConfirmAccessToken(ctx context.Context, id AccessTokenID) error
 }
 
 // MetricsService tells what was used (control plane section 6). What does not exist has no data; it is no error. Codes:

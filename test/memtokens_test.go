@@ -14,6 +14,10 @@ func (m *memService) IssueAccessToken(context.Context, protocol.IssueAccessToken
 	return "", protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
 }
 
+func (m *memService) ConfirmAccessToken(context.Context, protocol.AccessTokenID) error {
+	return protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+}
+
 func (m *memService) RevokeAccessToken(context.Context, protocol.AccessTokenID) error {
 	return protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
 }

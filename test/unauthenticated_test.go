@@ -87,6 +87,10 @@ func (s unauthenticated) IssueAccessToken(context.Context, protocol.IssueAccessT
 	return "", s.err
 }
 
+func (s unauthenticated) ConfirmAccessToken(context.Context, protocol.AccessTokenID) error {
+	return s.err
+}
+
 func (s unauthenticated) RevokeAccessToken(context.Context, protocol.AccessTokenID) error {
 	return s.err
 }

@@ -74,6 +74,7 @@ var rows = []row{
 		send("POST", records, `{"records":[]}`, 422, "invalid"), send("POST", records, `{"records":`, 400, "bad_json"),
 		send("POST", records, `{"records":`+deep+`}`, 400, "bad_json")}},
 	{"`GET`, `POST /v1/access-tokens`, `DELETE /v1/access-tokens/{id}`", []request{get("/v1/access-tokens", 200, `"access_tokens"`).onLite(501)}},
+	{"`POST /v1/access-tokens/{id}/confirm`", []request{send("POST", "/v1/access-tokens/a/confirm", "", 403, "permission_denied").onLite(404)}},
 	{"`GET /v1/locations`, `GET`, `PUT /v1/locations/default`", []request{get("/v1/locations", 200, `"default_storage_class"`).onLite(501)}},
 	{"`GET /v1/metrics`, `/v1/metrics/{basin}`, `/v1/metrics/{basin}/{stream}`", []request{
 		get("/v1/metrics?set=estimated-billable-usage&start=1&end=2", 200, `"values"`).onLite(501)}},

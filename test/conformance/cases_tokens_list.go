@@ -172,6 +172,17 @@ var revokeCases = []TokenCase{
 		e.must(svc.RevokeAccessToken(e.ctx, id), "revoke itself")
 		e.fails(svc.RevokeAccessToken(e.ctx, id), protocol.CodeAuthn)
 	}},
+	{Row: "cp 5.8", Name: "a token that counts is confirmed with the root token alone", Run: func(t *testing.T, e *TokenEnv) {
+		id, secret := e.issue(allPowers)
+		info, ok := e.info(id)
+		equal(t, "listed and unconfirmed", [2]bool{ok, info.Unconfirmed}, [2]bool{true, false})
+		svc := e.as(secret)
+		there, missing := svc.ConfirmAccessToken(e.ctx, id), svc.ConfirmAccessToken(e.ctx, e.freeTokenID())
+		equal(t, "there and missing", e.denied(there).Message, e.denied(missing).Message)
+		e.must(e.Service.ConfirmAccessToken(e.ctx, id), "confirm")
+		e.must(e.Service.ConfirmAccessToken(e.ctx, protocol.RootTokenID), "confirm the root's")
+		e.fails(e.Service.ConfirmAccessToken(e.ctx, e.freeTokenID()), protocol.CodeAccessTokenNotFound)
+	}},
 	{Row: "cp 5.8", Name: "what a revoked token issued lives on", Run: func(t *testing.T, e *TokenEnv) {
 		id, secret := e.issue(allPowers)
 		child, err := e.as(secret).IssueAccessToken(e.ctx, e.token(ops(protocol.OpListLocations)))

@@ -29,6 +29,13 @@ func (c *Client) IssueAccessToken(ctx context.Context, req protocol.IssueAccessT
 	return issued.Secret, err
 }
 
+// ConfirmAccessToken implements [protocol.TokenService].
+func (c *Client) ConfirmAccessToken(ctx context.Context, id protocol.AccessTokenID) error {
+	_, _, _, err := c.do(ctx, call{method: http.MethodPost, path: tokensPath + "/" + url.PathEscape(string(id)) + "/confirm",
+		statuses: []int{http.StatusNoContent}})
+	return err
+}
+
 // RevokeAccessToken implements [protocol.TokenService].
 func (c *Client) RevokeAccessToken(ctx context.Context, id protocol.AccessTokenID) error {
 	_, _, _, err := c.do(ctx, call{method: http.MethodDelete, path: tokensPath + "/" + url.PathEscape(string(id)),

@@ -33,6 +33,18 @@ func (s *store) PutToken(_ context.Context, t protocol.StoredToken) error {
 	return nil
 }
 
+func (s *store) ConfirmToken(_ context.Context, id protocol.AccessTokenID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.byID[id]
+	if !ok {
+		return protocol.Errorf(protocol.CodeAccessTokenNotFound, "it does not exist")
+	}
+	t.Info.Unconfirmed = false
+	s.byID[id] = t
+	return nil
+}
+
 func (s *store) RemoveToken(_ context.Context, id protocol.AccessTokenID) error {
 	s.mu.Lock()
 	t, ok := s.byID[id]

@@ -26,6 +26,8 @@ type Tokens interface {
 	PutToken(ctx context.Context, t protocol.StoredToken) error
 	// RemoveToken removes a token, durably, and has announced that when it returns. Codes: access_token_not_found.
 	RemoveToken(ctx context.Context, id protocol.AccessTokenID) error
+	// ConfirmToken makes a token count that was issued while nothing was checked, durably. Codes: access_token_not_found.
+	ConfirmToken(ctx context.Context, id protocol.AccessTokenID) error
 	// TokenByHash finds a token by the hash of its secret.
 	TokenByHash(hash [32]byte) (protocol.StoredToken, bool)
 	// ListTokens returns a page of tokens by id, at most req.PageSize(), and whether more match.
@@ -141,7 +143,7 @@ func (g *Guard) caller(hash [32]byte) *Caller {
 		return c
 	}
 	t, ok := g.tokens.TokenByHash(hash)
-	if !ok || t.Info.ExpiredAt(time.Now()) {
+	if !ok || t.Info.ExpiredAt(time.Now()) || t.Info.Unconfirmed {
 		return nil
 	}
 	g.mu.Lock()

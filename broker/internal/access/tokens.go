@@ -80,6 +80,7 @@ func (s *service) IssueAccessToken(ctx context.Context, req protocol.IssueAccess
 	if info, err = settled(info); err != nil {
 		return "", err
 	}
+	info.Unconfirmed = s.g.open
 	secret = newSecret()
 	stored := protocol.StoredToken{Info: info, Hash: sha256.Sum256([]byte(secret)), IssuedAt: now.UTC()}
 	if err := s.g.tokens.PutToken(ctx, stored); err != nil {
@@ -166,6 +167,27 @@ func newSecret() string {
 	var raw [32]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	return secretPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+// ConfirmAccessToken makes a token count that was issued while nothing was checked. It is for the root token alone, because a
+// confirmed token may allow anything.
+func (s *service) ConfirmAccessToken(ctx context.Context, id protocol.AccessTokenID) error {
+	if err := s.allow(); err != nil {
+		return err
+	}
+	switch {
+	case s.g.open:
+		return protocol.Errorf(protocol.CodePermissionDenied, "this broker checks no access tokens: start it with a root token to confirm some")
+	case s.c != s.g.root:
+		return protocol.Errorf(protocol.CodePermissionDenied, "access tokens are confirmed with the root token alone")
+	case id == protocol.RootTokenID:
+		return nil
+	}
+	if err := s.g.tokens.ConfirmToken(ctx, id); err != nil {
+		return err
+	}
+	s.g.log.Info("access token confirmed", slog.String("token", string(id)))
+	return nil
 }
 
 // RevokeAccessToken ends a token. A token may revoke itself.

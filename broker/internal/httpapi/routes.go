@@ -84,6 +84,8 @@ var routes = compile([]route{
 		failures: []int{409, 422}},
 	{name: "revoke_access_token", method: "DELETE", pattern: "/v1/access-tokens/{id}", serve: (*call).revokeToken,
 		success: []int{204}, failures: []int{404}},
+	{name: "confirm_access_token", method: "POST", pattern: "/v1/access-tokens/{id}/confirm", serve: (*call).confirmToken,
+		success: []int{204}, failures: []int{404}},
 	{name: "list_locations", method: "GET", pattern: "/v1/locations", serve: (*call).listLocations, success: []int{200}},
 	{name: "get_default_location", method: "GET", pattern: "/v1/locations/default", serve: (*call).getLocation,
 		success: []int{200}},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/weirstream/weir/broker/internal/door"
@@ -36,14 +37,19 @@ func (c *call) issueToken() error {
 	return c.answerJSON(http.StatusCreated, protocol.IssuedAccessToken{Secret: secret})
 }
 
-func (c *call) revokeToken() error {
+func (c *call) revokeToken() error { return c.onToken(c.svc.RevokeAccessToken) }
+
+func (c *call) confirmToken() error { return c.onToken(c.svc.ConfirmAccessToken) }
+
+// onToken does something to the token that the path names, and answers with nothing.
+func (c *call) onToken(do func(context.Context, protocol.AccessTokenID) error) error {
 	id, err := pathName(c.params[0], protocol.ParseAccessTokenID)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := c.unary(noWait)
 	defer cancel()
-	if err := c.svc.RevokeAccessToken(ctx, id); err != nil {
+	if err := do(ctx, id); err != nil {
 		return door.CauseOf(ctx, err)
 	}
 	c.status = http.StatusNoContent

@@ -45,6 +45,8 @@ func endpoints() []endpoint {
 		{"token-issue", "token.issue", "token.issue", "Issue an access token", false, issueToken},
 		{"token-revoke", "token.revoke", "token.revoke", "Revoke the access token that the body names", true, revokeToken},
 		{"token-revoke-named", "token.revoke.>", "token.revoke.<id>", "Revoke an access token", true, revokeToken},
+		{"token-confirm", "token.confirm", "token.confirm", "Confirm the access token that the body names", true, confirmToken},
+		{"token-confirm-named", "token.confirm.>", "token.confirm.<id>", "Confirm an access token", true, confirmToken},
 
 		{"append", "append.>", "append.<basin>.<stream>", "Append records, or open an append session", true, appendRecords},
 		{"read", "read.>", "read.<basin>.<stream>", "Read records, or open a read session", false, readRecords},

@@ -14,6 +14,10 @@ func (m *memory) IssueAccessToken(context.Context, protocol.IssueAccessTokenRequ
 	return "", protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
 }
 
+func (m *memory) ConfirmAccessToken(context.Context, protocol.AccessTokenID) error {
+	return protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
+}
+
 func (m *memory) RevokeAccessToken(context.Context, protocol.AccessTokenID) error {
 	return protocol.Errorf(protocol.CodeNotImplemented, "not implemented")
 }

@@ -42,9 +42,18 @@ func revokeToken(ctx context.Context, c *call) (reply, error) {
 	return reply{}, c.svc.RevokeAccessToken(ctx, id)
 }
 
+// confirmToken takes the id as revokeToken does.
+func confirmToken(ctx context.Context, c *call) (reply, error) {
+	id, err := c.tokenID()
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{}, c.svc.ConfirmAccessToken(ctx, id)
+}
+
 func (c *call) tokenID() (protocol.AccessTokenID, error) {
 	if c.rest == "" {
-		return decodeBody(c, protocol.DecodeRevokeJSON)
+		return decodeBody(c, protocol.DecodeTokenIDJSON)
 	}
 	name, err := subject.Decode(c.rest)
 	if err != nil {

@@ -34,6 +34,18 @@ func (f *fakeService) IssueAccessToken(_ context.Context, req protocol.IssueAcce
 	return fmt.Sprintf("weir_secret%d", len(f.tokens)), nil
 }
 
+func (f *fakeService) ConfirmAccessToken(_ context.Context, id protocol.AccessTokenID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, ok := f.tokens[id]
+	if !ok {
+		return protocol.Errorf(protocol.CodeAccessTokenNotFound, "access token %q does not exist", id)
+	}
+	t.Unconfirmed = false
+	f.tokens[id] = t
+	return nil
+}
+
 func (f *fakeService) RevokeAccessToken(_ context.Context, id protocol.AccessTokenID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

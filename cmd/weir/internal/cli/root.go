@@ -61,7 +61,7 @@ func (a *app) root() *cobra.Command {
 	add("records", a.append(), a.read(), a.tail(), a.checkTail(), a.trim(), a.fence(), a.bench())
 	add("setup", a.apply(), a.diff())
 	add("usage", a.getAccountMetrics(), a.getBasinMetrics(), a.getStreamMetrics())
-	add("access", a.listAccessTokens(), a.issueAccessToken(), a.revokeAccessToken())
+	add("access", a.listAccessTokens(), a.issueAccessToken(), a.confirmAccessToken(), a.revokeAccessToken())
 	root.AddCommand(a.version())
 	a.completeFromBroker(root)
 	return root

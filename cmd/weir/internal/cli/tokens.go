@@ -69,7 +69,11 @@ func scopeText(t protocol.AccessTokenInfo) string {
 	if t.ID == protocol.RootTokenID {
 		return "everything"
 	}
-	return fmt.Sprintf("basins=%s streams=%s access-tokens=%s", setText(t.Scope.Basins), setText(t.Scope.Streams), setText(t.Scope.AccessTokens))
+	text := fmt.Sprintf("basins=%s streams=%s access-tokens=%s", setText(t.Scope.Basins), setText(t.Scope.Streams), setText(t.Scope.AccessTokens))
+	if t.Unconfirmed {
+		text += " [unconfirmed]"
+	}
+	return text
 }
 
 func setText(s protocol.ResourceSet) string {
@@ -130,6 +134,75 @@ basin-metrics, stream-metrics, list-locations, get-default-location, set-default
 		}, nil
 	})
 	return c
+}
+
+func (a *app) confirmAccessToken() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:   "confirm-access-token [ID...]",
+		Short: "Confirm access tokens that were issued while nothing was checked",
+		Long: `Confirm access tokens that were issued, or restored, while the broker checked nothing. Anybody may have made
+them, so that a broker with a root token does not honour them before. list-access-tokens marks them, and the start lists them in the
+log. Revoke those that you do not know. It takes the root token.`,
+		Example: `  weir confirm-access-token reports
+  weir confirm-access-token --all`,
+	})
+	every := c.Flags().Bool("all", false, "confirm all that are unconfirmed")
+	c.RunE = a.verb(func(args []string) (call, error) {
+		if *every == (len(args) > 0) {
+			return nil, usagef("give the ids of access tokens, or --all")
+		}
+		ids := make([]protocol.AccessTokenID, len(args))
+		for i, arg := range args {
+			id, err := tokenIDArg(arg)
+			if err != nil {
+				return nil, err
+			}
+			ids[i] = id
+		}
+		return func(ctx context.Context, svc protocol.Service) error {
+			if *every {
+				var err error
+				if ids, err = a.unconfirmed(ctx, svc); err != nil {
+					return err
+				}
+			}
+			for _, id := range ids {
+				ctx, cancel := a.bounded(ctx)
+				err := svc.ConfirmAccessToken(ctx, id)
+				cancel()
+				if err != nil {
+					return fmt.Errorf("%s: %w", idText(id), err)
+				}
+				if a.json {
+					continue
+				}
+				if err := a.printf("confirmed %s\n", idText(id)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil
+	})
+	return c
+}
+
+// unconfirmed lists the tokens that want to be confirmed.
+func (a *app) unconfirmed(ctx context.Context, svc protocol.Service) (ids []protocol.AccessTokenID, err error) {
+	for after, more := "", true; more; {
+		ctx, cancel := a.bounded(ctx)
+		page, err := svc.ListAccessTokens(ctx, protocol.ListRequest{StartAfter: after})
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Tokens {
+			if after = string(page.Tokens[i].ID); page.Tokens[i].Unconfirmed {
+				ids = append(ids, page.Tokens[i].ID)
+			}
+		}
+		more = page.HasMore
+	}
+	return ids, nil
 }
 
 func (a *app) revokeAccessToken() *cobra.Command {
