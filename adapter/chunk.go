@@ -57,12 +57,14 @@ type pending struct {
 	arrived  uint64 // milliseconds
 	settings *settings
 	expiry   uint64
-	first    protocol.Position
-	wire     []byte
-	count    int
-	metered  uint64
-	after    state // the stream's state after the chunk
-	replies  []reply
+	// prevExpiry is when the record before the first one expires, as [chunk.Chunk] has it.
+	prevExpiry uint64
+	first      protocol.Position
+	wire       []byte
+	count      int
+	metered    uint64
+	after      state // the stream's state after the chunk
+	replies    []reply
 
 	header string
 	seq    js.Seq // where it is, or will be, stored
@@ -84,6 +86,8 @@ func (p *pending) fits(n int, metered uint64) bool {
 func (p *pending) add(r *protocol.Record, ts uint64) {
 	if p.count == 0 {
 		p.first = protocol.Position{SeqNum: p.after.next, Timestamp: ts}
+		p.prevExpiry = p.after.prevExpiry(p.expiry)
+		p.after.lastExpiry = p.expiry
 	}
 	p.wire = protocol.AppendSequenced(p.wire, p.after.next, ts, r.Headers, r.Body)
 	p.count++
@@ -103,7 +107,10 @@ func (p *pending) records() protocol.Records {
 // chunk is the stored form.
 func (p *pending) chunk() chunk.Chunk {
 	c := chunk.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
-		Trim: p.after.trim, Kept: p.after.kept, Cipher: p.st.cipher, Fence: p.after.fence}
+		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence}
+	if p.count == 0 {
+		c.PrevExpiry = p.after.prevExpiry(p.expiry)
+	}
 	if p.count == 0 || p.settings.minAge > 0 {
 		c.LastAppend = p.after.wrote
 	}

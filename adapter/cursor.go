@@ -96,7 +96,8 @@ type passed struct {
 
 // checkGap judges records that are missing before chunk, or before the end of the range if it is nil. Chunks are purged
 // from the front only, when they are below the trim point, have expired or hold no record. So the records were lost if the
-// newest chunk says that they are there still, or if there is a chunk before the gap that has no reason to go.
+// newest chunk says that they are there still, if there is a chunk before the gap that has no reason to go, or if the oldest
+// chunk says that the one before it has none.
 func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
 	newest, err := c.st.log.getLast(ctx, c.st.subject)
 	if errors.Is(err, js.ErrNotFound) {
@@ -115,11 +116,17 @@ func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
 	before := c.last
 	if before.seq == 0 {
 		oldest, err := c.st.log.getNext(ctx, c.st.subject, 1)
-		if errors.Is(err, js.ErrNotFound) || chunk != nil && err == nil && oldest.seq >= chunk.seq {
+		if errors.Is(err, js.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+		if oldest.FirstSeqNum() > c.from || chunk != nil && oldest.seq >= chunk.seq {
+			if oldest.hasPredecessor(newest.Trim, millis(time.Now())) {
+				return errMissingBefore(oldest.FirstSeqNum())
+			}
+			return nil
 		}
 		before = passed{oldest.seq, oldest.Next, oldest.Expiry, oldest.Records.Len()}
 	}
@@ -128,6 +135,12 @@ func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
 		return nil
 	}
 	return errMissing(c.from, found)
+}
+
+// errMissingBefore is for a beginning of which some may have expired.
+func errMissingBefore(found uint64) error {
+	return protocol.Errorf(protocol.CodeStorage,
+		"the store is damaged: records before %d are missing; trim the stream to %d to give them up", found, found)
 }
 
 func errMissing(from, found uint64) error {

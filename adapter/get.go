@@ -24,6 +24,27 @@ type storedChunk struct {
 // mustHave is the seq_num from which on the stream's records must be there, up to its tail, if this is its newest chunk.
 func (c *storedChunk) mustHave() uint64 { return max(c.Trim, c.Kept) }
 
+// lastExpiry is when the stream's last record expires, if this is its newest chunk; 0: never.
+func (c *storedChunk) lastExpiry() uint64 {
+	switch {
+	case c.Records.Len() > 0:
+		return c.Expiry
+	case c.PrevExpiry == chunk.NeverExpires:
+		return 0
+	}
+	return c.PrevExpiry
+}
+
+// expiryMargin is by how much a record's expiry must be ahead for its absence to be a loss: the clock by which it was removed
+// may have been wrong, or that of another server.
+const expiryMargin = 2 * 3600 * 1000 // milliseconds
+
+// hasPredecessor reports whether the stream's chunk before this one must be there: its last record has neither been trimmed
+// nor, at now in milliseconds, expired.
+func (c *storedChunk) hasPredecessor(trim, now uint64) bool {
+	return c.FirstSeqNum() > trim && c.PrevExpiry > now+expiryMargin
+}
+
 // lastAppend is the last append of the stream as of this chunk. A chunk that does not tell it has records, which came
 // when it was stored.
 func (c *storedChunk) lastAppend() chunk.LastAppend {

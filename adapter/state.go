@@ -16,7 +16,9 @@ type state struct {
 	trim  uint64 // records below are not shown
 	kept  uint64 // records from here on do not expire
 	total uint64 // metered bytes ever appended
-	fence string // fencing token
+	// lastExpiry is when the last record expires, in milliseconds since the epoch; 0: never, or there is none.
+	lastExpiry uint64
+	fence      string // fencing token
 	// fencedAt is the tail's seq_num from which on the current token may be revealed: that after the fence record, so that
 	// a rejection never reveals a token that is not durable (data plane 3.7).
 	fencedAt uint64
@@ -28,9 +30,17 @@ type state struct {
 
 func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.next, Timestamp: s.last} }
 
+// prevExpiry is what a chunk that follows, whose records expire at expiry, says of the record before it.
+func (s *state) prevExpiry(expiry uint64) uint64 {
+	if s.next > 0 && s.lastExpiry == 0 && expiry != 0 {
+		return chunk.NeverExpires
+	}
+	return s.lastExpiry
+}
+
 // stateOf is the state after a stored, durable chunk.
 func stateOf(c *storedChunk) state {
-	return state{next: c.Next, last: c.Last, trim: c.Trim, kept: c.Kept, total: c.Total, fence: c.Fence, fencedAt: c.Next,
+	return state{next: c.Next, last: c.Last, trim: c.Trim, kept: c.Kept, total: c.Total, lastExpiry: c.lastExpiry(), fence: c.Fence, fencedAt: c.Next,
 		terminal: c.Trim == protocol.TerminalTrimPoint, wrote: c.lastAppend()}
 }
 

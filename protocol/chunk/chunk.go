@@ -36,9 +36,9 @@ func (e *VersionError) Error() string {
 // Stored form: the payload is Records.Wire(); the header [Header] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> prev=<ms> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
 //
-// total, exp, trim, kept, fence, idle and enc are left out when they are zero or empty. crc is the CRC-32C of the header up to " crc="
+// total, exp, trim, kept, prev, fence, idle and enc are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
 // followed by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
@@ -59,6 +59,10 @@ type Chunk struct {
 	// Kept is the seq_num from which on records are kept until they are trimmed: no record with a higher one ever expires. So what
 	// is not below it or the trim point must be there.
 	Kept uint64
+	// PrevExpiry is the Expiry of the record before FirstSeqNum; 0: there is none, or [Chunk.Kept] or an infinite retention says
+	// that it is kept; [NeverExpires]: it never expires, although records of this chunk do. So if that record has neither
+	// expired nor been trimmed, its chunk must be there.
+	PrevExpiry uint64
 	// Fence is the fencing token; "" when the stream is not fenced.
 	Fence string
 	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is told in
@@ -67,6 +71,9 @@ type Chunk struct {
 	// Cipher is what the records are encrypted with, commands excepted. Sizes are those of the records as they were before.
 	Cipher protocol.Cipher
 }
+
+// NeverExpires is a [Chunk.PrevExpiry].
+const NeverExpires = ^uint64(0)
 
 // LastAppend is the latest append of a stream: what deadlines of delete-on-empty follow from (control plane 4.9).
 type LastAppend struct {
@@ -118,6 +125,13 @@ func (c *Chunk) EncodeHeader() string {
 	if c.Kept != 0 {
 		b = append(b, " kept="...)
 		b = strconv.AppendUint(b, c.Kept, 10)
+	}
+	switch {
+	case c.PrevExpiry == NeverExpires:
+		b = append(b, " prev=never"...)
+	case c.PrevExpiry != 0: // a difference, because it is short
+		b = append(b, " prev="...)
+		b = strconv.AppendInt(b, int64(c.Expiry-c.PrevExpiry), 10)
 	}
 	if c.Fence != "" {
 		b = append(b, " fence="...)
@@ -205,6 +219,8 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			c.Trim, err = strconv.ParseUint(value, 10, 64)
 		case "kept":
 			c.Kept, err = strconv.ParseUint(value, 10, 64)
+		case "prev":
+			c.PrevExpiry, err = parsePrevExpiry(value, c.Expiry)
 		case "fence":
 			var token []byte
 			token, err = base64.RawURLEncoding.DecodeString(value)
@@ -228,6 +244,16 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 		return c, 0, 0, 0, fmt.Errorf("chunk header %q: seq_num overflow", header)
 	}
 	return c, count, firstTS, metered, nil
+}
+
+// parsePrevExpiry reads how much sooner than the chunk, whose expiry stands before it in the header, the record before it
+// expires.
+func parsePrevExpiry(s string, expiry uint64) (uint64, error) {
+	if s == "never" {
+		return NeverExpires, nil
+	}
+	d, err := strconv.ParseInt(s, 10, 64)
+	return expiry - uint64(d), err
 }
 
 // parseLastAppend reads the three numbers of idle.

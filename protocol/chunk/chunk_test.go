@@ -14,19 +14,26 @@ func sampleChunk() chunk.Chunk {
 		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
 		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
 	)
-	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, Fence: "tök en",
+	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, PrevExpiry: 4700, Fence: "tök en",
 		LastAppend: chunk.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
 }
 
 func TestChunkRoundTrip(t *testing.T) {
 	state := chunk.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9, LastAppend: chunk.LastAppend{At: 1}}
-	for name, c := range map[string]chunk.Chunk{"records": sampleChunk(), "state": state, "empty stream": {ID: "y-0"}} {
+	chunks := map[string]chunk.Chunk{"records": sampleChunk(), "state": state, "empty stream": {ID: "y-0"}}
+	for name, prev := range map[string]uint64{"prev later": 5500, "prev never": chunk.NeverExpires, "prev far": 1 << 63} {
+		c := sampleChunk()
+		c.PrevExpiry = prev
+		chunks[name] = c
+	}
+	chunks["prev of a state chunk"] = chunk.Chunk{ID: "z", Next: 9, Last: 120, PrevExpiry: 5000}
+	for name, c := range chunks {
 		t.Run(name, func(t *testing.T) {
 			got, err := chunk.Decode(c.EncodeHeader(), c.Records.Wire())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.EncodeHeader() != c.EncodeHeader() || got.Tail() != c.Tail() || got.Fence != c.Fence || got.Trim != c.Trim {
+			if got.EncodeHeader() != c.EncodeHeader() || got.Tail() != c.Tail() || got.Fence != c.Fence || got.Trim != c.Trim || got.PrevExpiry != c.PrevExpiry {
 				t.Fatalf("got %+v, want %+v", got, c)
 			}
 			if got.Records.First() != c.Records.First() || got.Records.Last() != c.Records.Last() || got.Records.Len() != c.Records.Len() {
