@@ -93,6 +93,9 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.openSync(); err != nil {
 		return nil, err
 	}
+	if err := a.followElections(); err != nil {
+		return nil, fmt.Errorf("follow elections: %w", err)
+	}
 	a.sizes = newSizes(a)
 	if err := a.openWatermarks(); err != nil {
 		return nil, err

@@ -45,21 +45,25 @@ func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 	if a.opts.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	setup, cancel := context.WithTimeout(ctx, js.Timeout)
-	defer cancel()
-	kv, err := a.js.KeyValue(setup, bucket)
-	switch {
-	case errors.Is(err, jetstream.ErrBucketNotFound):
-		kv, err = a.js.CreateKeyValue(setup, jetstream.KeyValueConfig{
-			Bucket: bucket, Description: "weir: basins and streams", History: 1, Storage: storage,
-			Replicas: a.opts.Replicas, LimitMarkerTTL: deleteMarkerTTL, Metadata: map[string]string{layoutKey: layout.Version},
-		})
-		if err == nil {
-			err = a.leastDuplicates(setup, layout.Catalog(a.opts.Prefix))
+	var kv jetstream.KeyValue
+	err := js.Contact(ctx, func(ctx context.Context) (err error) {
+		kv, err = a.js.KeyValue(ctx, bucket)
+		switch {
+		case errors.Is(err, jetstream.ErrBucketNotFound):
+			kv, err = a.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+				Bucket: bucket, Description: "weir: basins and streams", History: 1, Storage: storage,
+				Replicas: a.opts.Replicas, LimitMarkerTTL: deleteMarkerTTL, Metadata: map[string]string{layoutKey: layout.Version},
+			})
+			if err == nil {
+				err = a.leastDuplicates(ctx, layout.Catalog(a.opts.Prefix))
+			} else if errors.Is(err, jetstream.ErrBucketExists) {
+				err = errors.Join(err, js.ErrNotYet) // another server has made it meanwhile
+			}
+		case err == nil:
+			err = checkLayout(ctx, kv)
 		}
-	case err == nil:
-		err = checkLayout(setup, kv)
-	}
+		return err
+	})
 	if err == nil {
 		err = a.made(ctx, layout.Catalog(a.opts.Prefix))
 	}

@@ -111,17 +111,27 @@ func (l *log) ensure(ctx context.Context) (js.Seq, error) {
 	if !js.StreamMissing(err) {
 		return last, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
-	defer cancel()
-	_, err = l.a.js.CreateStream(ctx, l.a.logConfig(l.id))
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+	err = js.Contact(ctx, func(ctx context.Context) error {
+		_, err := l.a.js.CreateStream(ctx, l.a.logConfig(l.id))
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return nil // another server has made it
+		}
+		return err
+	})
+	if err != nil {
 		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("create %s: %w", l.name, err), "a log cannot be created")
 	}
 	l.a.watermarks.Remove(l.name) // one of a predecessor
 	if err := l.a.made(ctx, l.name); err != nil {
 		return 0, err
 	}
-	return l.lastSeq(ctx)
+	err = js.Contact(ctx, func(ctx context.Context) (err error) {
+		if last, err = l.lastSeq(ctx); js.StreamMissing(err) {
+			return errors.Join(err, js.ErrNotYet) // while another server makes it
+		}
+		return err
+	})
+	return last, err
 }
 
 // open returns a handle to a stream of the log, loading its state if needed. fresh tells that the stream was never

@@ -25,6 +25,8 @@ const (
 	maxContradictions = 4
 	recoverBackoffMin = 20 * time.Millisecond
 	recoverBackoffMax = 2 * time.Second
+	// recoverBackoffRemote is the longest wait for a log that elects a leader, which takes seconds and ends at once.
+	recoverBackoffRemote = 100 * time.Millisecond
 )
 
 // recover finds out what became of the publications that failed or had no answer, by reading the log where they would
@@ -46,7 +48,7 @@ const (
 func (s *sequencer) recover(ctx context.Context) {
 	cause := s.broken
 	s.log.logger.Warn("a publication failed; reading the log to find out what is stored", slog.Any("cause", cause))
-	for wait := recoverBackoffMin; ; wait = min(2*wait, recoverBackoffMax) {
+	for wait := recoverBackoffMin; ; wait = min(2*wait, s.backoff) {
 		err := s.tryRecover(ctx, cause)
 		if err == nil {
 			s.broken = nil

@@ -20,7 +20,8 @@ const (
 	// they have to do. So a basin that appends as fast as it can does not keep another one waiting for long.
 	maxUndurableBytes    = 8 << 20
 	maxUndurableRequests = 8192
-	// publishTimeout is how long a publication may go without an answer before the log is read to find its fate.
+	// publishTimeout is how long a publication to a server in this process may go without an answer before the log is read to
+	// find its fate. One that may get lost on its way has js.Attempt.
 	publishTimeout = 10 * time.Second
 )
 
@@ -36,8 +37,11 @@ type sequencer struct {
 	proven func() error                 // fails if what JetStream shows may not be on disk; may be nil
 	commit *durable.Committer           // nil: what is stored counts as durable at once
 	shared bool                         // other servers write to the log too
-	prefix string                       // of chunk ids
-	in     inbox
+	// timeout is how long a publication may go without an answer, and backoff the longest time between two attempts to find
+	// out what became of it.
+	timeout, backoff time.Duration
+	prefix           string // of chunk ids
+	in               inbox
 
 	queue        fairQueue  // waiting for room in the pipeline
 	open         []*pending // chunks being filled in this turn, in order of publication
@@ -62,7 +66,10 @@ type sequencer struct {
 // newSequencer makes the sequencer of a log whose last sequence is last.
 func newSequencer(l *log, last js.Seq) *sequencer {
 	s := &sequencer{log: l, upkeep: l.a, shared: l.a.opts.Shared, prefix: l.a.incarnation, in: inbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
-		done: make(chan struct{})}
+		done: make(chan struct{}), timeout: publishTimeout, backoff: recoverBackoffMax}
+	if js.MayLose(l.pub) {
+		s.timeout, s.backoff = js.Attempt, recoverBackoffRemote
+	}
 	s.out = newPublisher(l.pub, l.replyPrefix, func(token uint64, err error) { s.in.postAck(pubAck{token: token, err: err}) })
 	return s
 }
@@ -78,7 +85,7 @@ func (s *sequencer) Failed(err error) { s.in.postFailed(err) }
 func (s *sequencer) run(ctx context.Context) {
 	defer close(s.done)
 	defer s.out.stop()
-	overdue := time.NewTimer(publishTimeout)
+	overdue := time.NewTimer(s.timeout)
 	overdue.Stop()
 	watching := false // overdue runs
 	answered := time.Now()
@@ -88,7 +95,7 @@ func (s *sequencer) run(ctx context.Context) {
 		case <-s.in.wake:
 		case <-overdue.C:
 			watching = false
-			if len(s.unanswered) > 0 && time.Since(answered) >= publishTimeout {
+			if len(s.unanswered) > 0 && time.Since(answered) >= s.timeout {
 				s.broken = errNoAnswer
 			}
 		case <-ctx.Done():
@@ -123,7 +130,7 @@ func (s *sequencer) run(ctx context.Context) {
 		s.publishAll()
 		s.show()
 		if len(s.unanswered) > 0 && !watching {
-			overdue.Reset(publishTimeout)
+			overdue.Reset(s.timeout)
 			watching = true
 		}
 		if s.in.isShut() && s.idle() {

@@ -24,7 +24,7 @@ const (
 const Timeout = 10 * time.Second
 
 // Call makes a request of the JetStream API and decodes the answer into out, unless that is nil. in is nil for a request
-// without a body.
+// without a body. A request that may get lost is made again after [Attempt]: it must be one that may be carried out twice.
 func Call(ctx context.Context, nc *nats.Conn, subject string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -35,7 +35,7 @@ func Call(ctx context.Context, nc *nats.Conn, subject string, in, out any) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	m, err := nc.RequestWithContext(ctx, subject, body)
+	m, err := ask(ctx, nc, subject, body)
 	if err != nil {
 		return fmt.Errorf("request %s: %w", subject, err)
 	}

@@ -10,6 +10,10 @@ import (
 // Error codes of JetStream that the client library does not name (docs/spec/jetstream-notes.md, "Errors").
 const (
 	codeTooManyRequests       jetstream.ErrorCode = 10167
+	codeClusterIncomplete     jetstream.ErrorCode = 10004
+	codeNoPeers               jetstream.ErrorCode = 10005
+	codeNotAvailable          jetstream.ErrorCode = 10008
+	codeNotLeader             jetstream.ErrorCode = 10009
 	codeInsufficientResources jetstream.ErrorCode = 10023
 	codeMemoryExceeded        jetstream.ErrorCode = 10028
 	codeStorageExceeded       jetstream.ErrorCode = 10047

@@ -16,6 +16,17 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
+// pingEvery and pingsUnanswered are how a connection finds out that its server has stopped without closing it: after two to three
+// times pingEvery it goes to another one.
+const (
+	pingEvery       = 750 * time.Millisecond
+	pingsUnanswered = 2
+	// firstContact is how long a start waits for the servers of a cluster to find each other and elect a leader.
+	firstContact = 30 * time.Second
+	// notAvailable is JetStream's error code for having no leader, which the client library does not name.
+	notAvailable jetstream.ErrorCode = 10008
+)
+
 // external is a NATS that runs already.
 type external struct {
 	cfg  conf.Config
@@ -57,9 +68,22 @@ func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_, err = js.AccountInfo(ctx)
+	end := time.Now().Add(firstContact)
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err = js.AccountInfo(attempt)
+		cancel()
+		var reported *jetstream.APIError
+		electing := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &reported) && reported.ErrorCode == notAvailable
+		if !electing || ctx.Err() != nil || time.Now().After(end) {
+			break
+		}
+		x.log.Warn("JetStream is not available yet; asking again", slog.String("url", x.addr), slog.Any("error", err))
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -74,7 +98,8 @@ func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 func (x *external) Storage(name string) (*nats.Conn, error) { return x.dial(name) }
 
 func (x *external) dial(name string, more ...nats.Option) (*nats.Conn, error) {
-	opts := append(connOptions(name, x.log), more...)
+	opts := append(connOptions(name, x.log), nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsUnanswered))
+	opts = append(opts, more...)
 	c := x.cfg.External
 	if c.Creds != "" {
 		opts = append(opts, nats.UserCredentials(c.Creds))
