@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -367,7 +369,7 @@ func TestRowsTrimSweep(t *testing.T) {
 		if _, err := l.getLast(t.Context(), l.subjectOf(e)); !errors.Is(err, js.ErrNotFound) || l.loaded(e.ID) {
 			t.Fatalf("a chunk is left: %v", err)
 		}
-		if _, err := h.catalog.kv.Get(t.Context(), streamKey(ref)); err == nil {
+		if _, err := h.catalog.Bucket().Get(t.Context(), catalog.StreamKey(ref)); err == nil {
 			t.Fatal("its entry is left")
 		}
 		h.stream(ref.Basin, "s", protocol.StreamConfig{})

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
@@ -43,7 +45,7 @@ type Adapter struct {
 	probe      func() error // fails if the store takes no writes any more; nil unless JetStream syncs
 	closeSync  func()
 	watermarks *durable.Watermarks // nil: no log is synced
-	catalog    *catalog
+	catalog    *catalog.Catalog
 	janitor    *janitor
 	sizes      *sizes
 	live       liveStats
@@ -102,7 +104,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	}
 	a.commit = durable.NewCommitter(durable.Config{Sync: a.committed(), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: layout.Catalog(opts.Prefix)})
 	a.reaper = newEmptyReaper(a)
-	if a.catalog, err = openCatalog(ctx, a); err != nil {
+	if err := a.openCatalog(ctx); err != nil {
 		return nil, err
 	}
 	if a.opts.Check != nil {

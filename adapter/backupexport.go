@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -37,7 +39,7 @@ func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksReq
 		}
 		subject, all = l.subject(req.Basin, id), false
 	}
-	page.End, page.Time = req.End, millis(time.Now())
+	page.End, page.Time = req.End, catalog.Millis(time.Now())
 	if page.End == 0 {
 		page.End, page.Messages, err = l.exportEnd(ctx, subject, all)
 	}
@@ -187,13 +189,13 @@ func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protoco
 	after := protocol.StreamRef{Basin: req.Basin}
 	if req.After != "" {
 		var ok bool
-		if after, ok = refOfKey(req.After); !ok || after.Basin != req.Basin {
+		if after, ok = catalog.RefOfKey(req.After); !ok || after.Basin != req.Basin {
 			return page, protocol.Errorf(protocol.CodeInvalid, "after: %.100q is not the key of a stream of basin %q", req.After, req.Basin)
 		}
 	}
 	room := pageBytes(req.MaxBytes)
 	for size := 0; ; {
-		entries, ok := a.catalog.view.streamsAfter(after, 256)
+		entries, ok := a.catalog.View.StreamsAfter(after, 256)
 		if !ok {
 			return page, basinNotFound(req.Basin)
 		}
@@ -202,11 +204,11 @@ func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protoco
 			return page, nil
 		}
 		for _, e := range entries {
-			after = e.ref()
-			if e.deleting() {
+			after = e.Ref()
+			if e.Deleting() {
 				continue
 			}
-			value, err := json.Marshal(e.record())
+			value, err := json.Marshal(e.Record())
 			if err != nil {
 				return page, fmt.Errorf("encode catalog entry of %q: %w", e.Name, err)
 			}
@@ -215,26 +217,9 @@ func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protoco
 				return page, nil
 			}
 			size += len(value) + len(e.Name)
-			page.Entries = append(page.Entries, protocol.CatalogEntry{Key: streamKey(e.ref()), Value: value})
+			page.Entries = append(page.Entries, protocol.CatalogEntry{Key: catalog.StreamKey(e.Ref()), Value: value})
 		}
 	}
-}
-
-// streamsAfter returns up to n streams of a basin behind a name, in order; ok tells whether the basin is there.
-func (v *view) streamsAfter(after protocol.StreamRef, n int) (entries []*streamEntry, ok bool) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	b, ok := v.basins.Get(string(after.Basin))
-	if !ok {
-		return nil, false
-	}
-	b.streams.Ascend(string(after.Stream), func(name string, e *streamEntry) bool {
-		if name != string(after.Stream) {
-			entries = append(entries, e)
-		}
-		return len(entries) < n
-	})
-	return entries, true
 }
 
 // accountKeys are the catalog's keys that belong to no stream.
@@ -272,7 +257,7 @@ func (a *Adapter) accountEntries(ctx context.Context) (entries []protocol.Catalo
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	// The client library writes into the slice that it is given.
-	w, err := a.catalog.kv.WatchFiltered(ctx, slices.Clone(accountKeys), jetstream.IgnoreDeletes())
+	w, err := a.catalog.Bucket().WatchFiltered(ctx, slices.Clone(accountKeys), jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog: %w", err)
 	}

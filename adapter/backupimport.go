@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strings"
 	"time"
+
+	"github.com/weirstream/weir/adapter/internal/catalog"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -104,14 +104,14 @@ func (a *Adapter) BeginRestore(ctx context.Context, req protocol.BeginRestoreReq
 		return err
 	}
 	abandoned := false
-	err = a.catalog.change(ctx, basinKey(rec.Name), func() error {
-		old, _, ok := a.catalog.view.basin(rec.Name)
+	err = a.catalog.Change(ctx, catalog.BasinKey(rec.Name), func() error {
+		old, _, ok := a.catalog.View.Basin(rec.Name)
 		switch {
 		case !ok:
 			return a.beginRestore(ctx, rec, req.Restore)
-		case old.deleting():
+		case old.Deleting():
 			return basinDeleting(rec.Name)
-		case !old.hidden():
+		case !old.Hidden():
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", rec.Name)
 		case old.Restoring == req.Restore && a.resumable(rec.Name, req.Restore):
 			a.bulk.touch(rec.Name, req.Restore)
@@ -135,29 +135,29 @@ func (a *Adapter) BeginRestore(ctx context.Context, req protocol.BeginRestoreReq
 }
 
 // basinOfEntry reads a basin's entry.
-func basinOfEntry(e protocol.CatalogEntry) (*basinRecord, error) {
-	var rec basinRecord
+func basinOfEntry(e protocol.CatalogEntry) (*catalog.BasinRecord, error) {
+	var rec catalog.BasinRecord
 	if err := json.Unmarshal(e.Value, &rec); err != nil {
 		return nil, protocol.Wrap(protocol.CodeInvalid, err, "entry: is not that of a basin")
 	}
-	if _, err := protocol.ParseBasinName(string(rec.Name)); err != nil || e.Key != basinKey(rec.Name) {
+	if _, err := protocol.ParseBasinName(string(rec.Name)); err != nil || e.Key != catalog.BasinKey(rec.Name) {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "entry: key %.100q and name %.100q do not make a basin", e.Key, string(rec.Name))
 	}
 	return &rec, nil
 }
 
 // beginRestore stores the hidden record of a basin that is not there.
-func (a *Adapter) beginRestore(ctx context.Context, rec *basinRecord, restore string) error {
+func (a *Adapter) beginRestore(ctx context.Context, rec *catalog.BasinRecord, restore string) error {
 	rec.DeletedAt, rec.Restoring, rec.Restored = time.Time{}, restore, ""
 	if err := a.removeOrphans(ctx, rec); err != nil {
 		return err
 	}
 	a.bulk.forget(rec.Name)
-	revision, err := a.catalog.write(ctx, basinKey(rec.Name), rec, 0)
+	revision, err := a.catalog.Write(ctx, catalog.BasinKey(rec.Name), rec, 0)
 	if err != nil {
 		return err
 	}
-	a.catalog.view.putBasin(rec, revision)
+	a.catalog.View.PutBasin(rec, revision)
 	a.bulk.begin(rec.Name, restore)
 	return nil
 }
@@ -190,7 +190,7 @@ func (b *bulk) hasBegun(basin protocol.BasinName, restore string) bool {
 
 // removeOrphans removes chunks of a basin that is not there: no stream owns them, and they would be counted as restored. A power cut
 // can leave some of a basin that was being deleted.
-func (a *Adapter) removeOrphans(ctx context.Context, rec *basinRecord) error {
+func (a *Adapter) removeOrphans(ctx context.Context, rec *catalog.BasinRecord) error {
 	found := false
 	for _, n := range a.logNumbers(rec) {
 		l, err := a.bulkLog(rec.Name, n)
@@ -218,9 +218,9 @@ func (a *Adapter) removeOrphans(ctx context.Context, rec *basinRecord) error {
 }
 
 // held returns the record of a basin that the restore holds.
-func (a *Adapter) held(basin protocol.BasinName, restore string) (*basinRecord, uint64, error) {
-	rec, revision, ok := a.catalog.view.basin(basin)
-	if !ok || rec.deleting() || restore == "" || rec.Restoring != restore || !a.resumable(basin, restore) {
+func (a *Adapter) held(basin protocol.BasinName, restore string) (*catalog.BasinRecord, uint64, error) {
+	rec, revision, ok := a.catalog.View.Basin(basin)
+	if !ok || rec.Deleting() || restore == "" || rec.Restoring != restore || !a.resumable(basin, restore) {
 		return nil, 0, errRestoreLost
 	}
 	a.bulk.touch(basin, restore)
@@ -235,14 +235,14 @@ func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsR
 	}
 	defer leave()
 	// As when a stream is created: none appears in a basin after it was marked as deleted.
-	provisioning := a.catalog.view.provisioning(req.Basin)
+	provisioning := a.catalog.View.Provisioning(req.Basin)
 	provisioning.RLock()
 	defer provisioning.RUnlock()
 	b, _, err := a.held(req.Basin, req.Restore)
 	if err != nil {
 		return nil, err
 	}
-	recs := make([]*streamRecord, len(req.Entries))
+	recs := make([]*catalog.StreamRecord, len(req.Entries))
 	for i, e := range req.Entries {
 		if recs[i], err = streamOfEntry(req.Basin, e); err != nil {
 			return nil, err
@@ -255,22 +255,22 @@ func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsR
 	}
 	logs := make([]int, len(recs))
 	for i, rec := range recs {
-		a.catalog.showStream(req.Basin, rec, revisions[i])
+		a.catalog.ShowStream(req.Basin, rec, revisions[i])
 		logs[i] = rec.Log
 	}
 	return logs, nil
 }
 
 // streamOfEntry reads a stream's entry.
-func streamOfEntry(basin protocol.BasinName, e protocol.CatalogEntry) (*streamRecord, error) {
-	var rec streamRecord
+func streamOfEntry(basin protocol.BasinName, e protocol.CatalogEntry) (*catalog.StreamRecord, error) {
+	var rec catalog.StreamRecord
 	if err := json.Unmarshal(e.Value, &rec); err != nil {
 		return nil, protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("entries: %.100q is not that of a stream", e.Key))
 	}
 	if _, err := protocol.ParseStreamName(string(rec.Name)); err != nil {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: %v", err)
 	}
-	if e.Key != streamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}) {
+	if e.Key != catalog.StreamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}) {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: key %.100q is not that of stream %.100q", e.Key, string(rec.Name))
 	}
 	if !rec.DeletedAt.IsZero() {
@@ -280,7 +280,7 @@ func streamOfEntry(basin protocol.BasinName, e protocol.CatalogEntry) (*streamRe
 }
 
 // logNumbers are the logs that streams of a basin can be placed in.
-func (a *Adapter) logNumbers(b *basinRecord) (numbers []int) {
+func (a *Adapter) logNumbers(b *catalog.BasinRecord) (numbers []int) {
 	for _, class := range []protocol.StorageClass{protocol.StorageExpress, protocol.StorageStandard} {
 		l := layout.Log{Class: class}
 		logs := cmp.Or(a.opts.Classes[class].Logs, a.opts.Logs)
@@ -296,13 +296,13 @@ func (a *Adapter) logNumbers(b *basinRecord) (numbers []int) {
 
 // putStreams stores records, many on their way at a time, durably. The basin's hidden record keeps others away from the
 // keys, so that they can be written again.
-func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs []*streamRecord) (revisions []uint64, err error) {
+func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs []*catalog.StreamRecord) (revisions []uint64, err error) {
 	acks := make([]jetstream.PubAckFuture, 0, len(recs))
 	prefix := layout.CatalogSubjects(a.opts.Prefix)
 	for _, rec := range recs {
-		value := appendStream(nil, rec)
+		value := rec.Value()
 		ack, err := a.bulk.js.PublishMsgAsync(&nats.Msg{
-			Subject: prefix + streamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}), Data: value}, importOptions...)
+			Subject: prefix + catalog.StreamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}), Data: value}, importOptions...)
 		if err != nil {
 			return nil, errNotImported(err)
 		}
@@ -342,8 +342,8 @@ func (a *Adapter) EndRestore(ctx context.Context, req protocol.EndRestoreRequest
 		return err
 	}
 	defer leave()
-	return a.catalog.change(ctx, basinKey(req.Basin), func() error {
-		if rec, _, ok := a.catalog.view.basin(req.Basin); ok && rec.Restored == req.Restore && req.Restore != "" {
+	return a.catalog.Change(ctx, catalog.BasinKey(req.Basin), func() error {
+		if rec, _, ok := a.catalog.View.Basin(req.Basin); ok && rec.Restored == req.Restore && req.Restore != "" {
 			return nil // the first answer was lost
 		}
 		rec, revision, err := a.held(req.Basin, req.Restore)
@@ -363,8 +363,8 @@ func (a *Adapter) EndRestore(ctx context.Context, req protocol.EndRestoreRequest
 }
 
 // checkRestored compares what the basin holds with what it should.
-func (a *Adapter) checkRestored(ctx context.Context, rec *basinRecord, req protocol.EndRestoreRequest) error {
-	if n := a.catalog.view.countStreams(req.Basin); n != req.Streams {
+func (a *Adapter) checkRestored(ctx context.Context, rec *catalog.BasinRecord, req protocol.EndRestoreRequest) error {
+	if n := a.catalog.View.CountStreams(req.Basin); n != req.Streams {
 		return protocol.Errorf(protocol.CodeInvalid, "streams: the restored basin has %d, not %d", n, req.Streams)
 	}
 	for _, n := range a.logNumbers(rec) {
@@ -383,16 +383,6 @@ func (a *Adapter) checkRestored(ctx context.Context, rec *basinRecord, req proto
 	return nil
 }
 
-// countStreams is the number of a basin's streams, seen or not.
-func (v *view) countStreams(basin protocol.BasinName) int {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if b, ok := v.basins.Get(string(basin)); ok {
-		return b.streams.len()
-	}
-	return 0
-}
-
 // AbortRestore implements [protocol.BackupService].
 func (a *Adapter) AbortRestore(ctx context.Context, basin protocol.BasinName, restore string) error {
 	leave, err := a.enterBulk(ctx)
@@ -400,7 +390,7 @@ func (a *Adapter) AbortRestore(ctx context.Context, basin protocol.BasinName, re
 		return err
 	}
 	defer leave()
-	if rec, _, ok := a.catalog.view.basin(basin); !ok || rec.deleting() || restore == "" || rec.Restoring != restore {
+	if rec, _, ok := a.catalog.View.Basin(basin); !ok || rec.Deleting() || restore == "" || rec.Restoring != restore {
 		return nil // nothing is left of it
 	}
 	return a.DeleteBasin(ctx, basin)
@@ -408,24 +398,24 @@ func (a *Adapter) AbortRestore(ctx context.Context, basin protocol.BasinName, re
 
 // ImportEntry implements [protocol.BackupService].
 func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) error {
-	if err := checkAccountEntry(e); err != nil {
+	if err := catalog.CheckAccountEntry(e.Key, e.Value); err != nil {
 		return err
 	}
-	if a.opts.Open && strings.HasPrefix(e.Key, tokenKeys) {
-		value, err := unconfirmed(e.Value)
+	if a.opts.Open {
+		value, err := catalog.Unconfirmed(e.Key, e.Value)
 		if err != nil {
 			return err
 		}
 		e.Value = value
 	}
-	return a.catalog.change(ctx, e.Key, func() error {
+	return a.catalog.Change(ctx, e.Key, func() error {
 		bounded, cancel := context.WithTimeout(ctx, js.Timeout)
 		defer cancel()
-		revision, err := a.catalog.kv.Create(bounded, e.Key, e.Value)
+		revision, err := a.catalog.Bucket().Create(bounded, e.Key, e.Value)
 		a.commit.WroteCatalog(revision)
 		switch {
 		case errors.Is(err, jetstream.ErrKeyExists):
-			old, err := a.catalog.kv.Get(bounded, e.Key)
+			old, err := a.catalog.Bucket().Get(bounded, e.Key)
 			if err != nil {
 				return errNoStore(err)
 			}
@@ -441,29 +431,8 @@ func (a *Adapter) ImportEntry(ctx context.Context, e protocol.CatalogEntry) erro
 		if err := a.commit.Wait(ctx); err != nil {
 			return err
 		}
-		return a.catalog.refresh(ctx, e.Key)
+		return a.catalog.Refresh(ctx, e.Key)
 	})
-}
-
-// checkAccountEntry refuses what the catalog could not be loaded with.
-func checkAccountEntry(e protocol.CatalogEntry) error {
-	var err error
-	switch {
-	case e.Key == defaultLocationKey:
-		err = json.Unmarshal(e.Value, &locationRecord{})
-	case strings.HasPrefix(e.Key, tokenKeys):
-		var rec tokenRecord
-		err = json.Unmarshal(e.Value, &rec)
-		if err == nil && (len(rec.Hash) != sha256.Size || e.Key != tokenKey(rec.Token.ID)) {
-			err = errors.New("its key or its hash is not that of a token")
-		}
-	default:
-		return protocol.Errorf(protocol.CodeInvalid, "entry: %.100q is of no kind that can be restored by itself", e.Key)
-	}
-	if err != nil {
-		return protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("entry: the value of %.100q cannot be understood", e.Key))
-	}
-	return nil
 }
 
 func sameJSON(a, b []byte) bool {

@@ -6,7 +6,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
+
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
@@ -101,7 +104,7 @@ func TestBasinDeletionGoesOnAfterACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ref := range refs[:5] {
-		if err := h.catalog.kv.Purge(t.Context(), streamKey(ref)); err != nil {
+		if err := h.catalog.Bucket().Purge(t.Context(), catalog.StreamKey(ref)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -167,7 +170,7 @@ func TestStoreOfAnotherLayoutIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := s.CachedInfo().Config
-	delete(config.Metadata, layoutKey)
+	delete(config.Metadata, "weir.layout")
 	if _, err := h.js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +241,7 @@ func TestRestoreIsNotMisledByOrphans(t *testing.T) {
 	h.reopen()
 	var entry protocol.CatalogEntry
 	for _, c := range account.Entries {
-		if c.Key == basinKey(old.Basin) {
+		if c.Key == catalog.BasinKey(old.Basin) {
 			entry = c
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
@@ -23,7 +25,7 @@ func basinRestoring(name protocol.BasinName) error {
 
 // ListBasins returns a page of basins.
 func (a *Adapter) ListBasins(_ context.Context, req protocol.ListRequest) (protocol.BasinPage, error) {
-	return a.catalog.view.listBasins(req), nil
+	return a.catalog.View.ListBasins(req), nil
 }
 
 // CreateBasin makes a basin (control plane 3.2).
@@ -38,15 +40,15 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 	if err != nil {
 		return info, "", err
 	}
-	err = a.catalog.change(ctx, basinKey(req.Basin), func() error {
-		old, _, ok := a.catalog.view.basin(req.Basin)
+	err = a.catalog.Change(ctx, catalog.BasinKey(req.Basin), func() error {
+		old, _, ok := a.catalog.View.Basin(req.Basin)
 		switch {
-		case ok && old.deleting():
+		case ok && old.Deleting():
 			return basinDeleting(req.Basin)
-		case ok && old.hidden():
+		case ok && old.Hidden():
 			return basinRestoring(req.Basin)
 		case ok && key != "" && key == old.Key:
-			info, result = old.info(), protocol.ProvisionNoop
+			info, result = old.Info(), protocol.ProvisionNoop
 			return nil
 		case ok:
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", req.Basin)
@@ -62,59 +64,59 @@ func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config 
 	if location == "" {
 		location = a.defaultLocation()
 	}
-	rec := &basinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Location: location, DedicatedLogs: dedicatedLogs, Key: key}
-	revision, err := a.catalog.write(ctx, basinKey(name), rec, 0)
+	rec := &catalog.BasinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Location: location, DedicatedLogs: dedicatedLogs, Key: key}
+	revision, err := a.catalog.Write(ctx, catalog.BasinKey(name), rec, 0)
 	if err != nil {
 		return protocol.BasinInfo{}, "", err
 	}
-	a.catalog.view.putBasin(rec, revision)
-	return rec.info(), protocol.ProvisionCreated, nil
+	a.catalog.View.PutBasin(rec, revision)
+	return rec.Info(), protocol.ProvisionCreated, nil
 }
 
 // EnsureBasin makes a basin or replaces its configuration (control plane 3.4).
 func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req protocol.EnsureBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
-	err = a.catalog.change(ctx, basinKey(name), func() error {
-		rec, revision, ok := a.catalog.view.basin(name)
+	err = a.catalog.Change(ctx, catalog.BasinKey(name), func() error {
+		rec, revision, ok := a.catalog.View.Basin(name)
 		switch {
 		case !ok && req.Location != "" && !a.knowsLocation(req.Location):
 			return unknownLocation(req.Location)
 		case !ok:
 			info, result, err = a.newBasin(ctx, name, req.Config, req.Location, req.DedicatedLogs, "")
 			return err
-		case rec.deleting():
+		case rec.Deleting():
 			return basinDeleting(name)
-		case rec.hidden():
+		case rec.Hidden():
 			return basinRestoring(name)
 		case req.Location != "" && req.Location != rec.Location:
 			return protocol.Errorf(protocol.CodeInvalid, "location: the basin lives in %q and cannot move to %q", rec.Location, req.Location)
 		case req.DedicatedLogs != 0 && req.DedicatedLogs != rec.DedicatedLogs:
 			return protocol.Errorf(protocol.CodeInvalid, "dedicated_logs: the basin was created with %d, and cannot have %d", rec.DedicatedLogs, req.DedicatedLogs)
 		case rec.Config.Equal(req.Config):
-			info, result = rec.info(), protocol.ProvisionNoop
+			info, result = rec.Info(), protocol.ProvisionNoop
 			return nil
 		}
 		rec.Config = req.Config
-		info, result = rec.info(), protocol.ProvisionUpdated
+		info, result = rec.Info(), protocol.ProvisionUpdated
 		return a.updateBasin(ctx, &rec, revision)
 	})
 	return info, result, err
 }
 
-func (a *Adapter) updateBasin(ctx context.Context, rec *basinRecord, revision uint64) error {
-	next, err := a.catalog.write(ctx, basinKey(rec.Name), rec, revision)
+func (a *Adapter) updateBasin(ctx context.Context, rec *catalog.BasinRecord, revision uint64) error {
+	next, err := a.catalog.Write(ctx, catalog.BasinKey(rec.Name), rec, revision)
 	if err == nil {
-		a.catalog.view.putBasin(rec, next)
+		a.catalog.View.PutBasin(rec, next)
 	}
 	return err
 }
 
 // liveBasin returns a basin that is not being deleted.
-func (a *Adapter) liveBasin(name protocol.BasinName) (rec basinRecord, revision uint64, err error) {
-	rec, revision, ok := a.catalog.view.basin(name)
+func (a *Adapter) liveBasin(name protocol.BasinName) (rec catalog.BasinRecord, revision uint64, err error) {
+	rec, revision, ok := a.catalog.View.Basin(name)
 	switch {
-	case !ok || rec.hidden():
+	case !ok || rec.Hidden():
 		return rec, 0, basinNotFound(name)
-	case rec.deleting():
+	case rec.Deleting():
 		return rec, 0, basinDeleting(name)
 	}
 	return rec, revision, nil
@@ -128,7 +130,7 @@ func (a *Adapter) GetBasinConfig(_ context.Context, name protocol.BasinName) (pr
 
 // ReconfigureBasin changes a basin's configuration (control plane 3.6).
 func (a *Adapter) ReconfigureBasin(ctx context.Context, name protocol.BasinName, change protocol.BasinReconfiguration) (config protocol.BasinConfig, err error) {
-	err = a.catalog.change(ctx, basinKey(name), func() error {
+	err = a.catalog.Change(ctx, catalog.BasinKey(name), func() error {
 		rec, revision, err := a.liveBasin(name)
 		if err != nil {
 			return err
@@ -143,16 +145,16 @@ func (a *Adapter) ReconfigureBasin(ctx context.Context, name protocol.BasinName,
 // DeleteBasin marks a basin as deleted; the janitor removes its logs, its streams and at last itself (control plane
 // 3.7).
 func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) error {
-	provisioning := a.catalog.view.provisioning(name)
+	provisioning := a.catalog.View.Provisioning(name)
 	provisioning.Lock()
 	defer provisioning.Unlock()
 	marked := false
-	err := a.catalog.change(ctx, basinKey(name), func() error {
-		rec, revision, ok := a.catalog.view.basin(name)
+	err := a.catalog.Change(ctx, catalog.BasinKey(name), func() error {
+		rec, revision, ok := a.catalog.View.Basin(name)
 		switch {
 		case !ok:
 			return basinNotFound(name)
-		case rec.deleting():
+		case rec.Deleting():
 			return nil
 		}
 		rec.DeletedAt = time.Now().UTC()
@@ -160,7 +162,7 @@ func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) erro
 		return a.updateBasin(ctx, &rec, revision)
 	})
 	if err == nil {
-		if since, ok := a.catalog.view.oldest(name); ok && marked {
+		if since, ok := a.catalog.View.Oldest(name); ok && marked {
 			a.streamsDeleted(name, since, time.Now())
 		}
 		a.janitor.removeBasin(name)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -38,7 +40,7 @@ type Class struct {
 }
 
 // place chooses the log of a new stream of a basin.
-func (a *Adapter) place(b *basinRecord, class protocol.StorageClass, id layout.StreamID) layout.Log {
+func (a *Adapter) place(b *catalog.BasinRecord, class protocol.StorageClass, id layout.StreamID) layout.Log {
 	if !slices.Contains(protocol.StorageClasses(), class) {
 		class = protocol.DefaultStreamConfig.StorageClass // the configuration cannot name it
 	}

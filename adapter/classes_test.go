@@ -26,7 +26,7 @@ func ofClass(class protocol.StorageClass) protocol.StreamConfig {
 // logInfo is the JetStream stream that holds a weir stream.
 func (h *harness) logInfo(ref protocol.StreamRef) *jetstream.StreamInfo {
 	h.t.Helper()
-	e, _, _ := h.catalog.view.stream(ref)
+	e, _, _ := h.catalog.View.Stream(ref)
 	s, err := h.js.Stream(h.t.Context(), h.logName(e.Basin(), e.Log()))
 	if err != nil {
 		h.t.Fatal(err)
@@ -35,7 +35,7 @@ func (h *harness) logInfo(ref protocol.StreamRef) *jetstream.StreamInfo {
 }
 
 func (h *harness) logNumber(ref protocol.StreamRef) int {
-	e, _, _ := h.catalog.view.stream(ref)
+	e, _, _ := h.catalog.View.Stream(ref)
 	return e.Log()
 }
 

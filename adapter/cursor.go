@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -72,7 +74,7 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 		if chunk.Cipher != c.st.cipher && chunk.Records.Len() > 0 {
 			return protocol.Records{}, recordcipher.ErrCipher
 		}
-		r := chunk.visible(millis(time.Now())).From(c.from)
+		r := chunk.visible(catalog.Millis(time.Now())).From(c.from)
 		if chunk.Next > c.to {
 			r, _ = r.Take(protocol.Limit{Count: c.to - r.First().SeqNum, Bytes: ^uint64(0)})
 		}
@@ -123,14 +125,14 @@ func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
 			return err
 		}
 		if oldest.FirstSeqNum() > c.from || chunk != nil && oldest.seq >= chunk.seq {
-			if oldest.hasPredecessor(newest.Trim, millis(time.Now())) {
+			if oldest.hasPredecessor(newest.Trim, catalog.Millis(time.Now())) {
 				return errMissingBefore(oldest.FirstSeqNum())
 			}
 			return nil
 		}
 		before = passed{oldest.seq, oldest.Next, oldest.Expiry, oldest.Records.Len()}
 	}
-	now := millis(time.Now())
+	now := catalog.Millis(time.Now())
 	if before.count == 0 || before.next <= newest.Trim || before.expiry != 0 && before.expiry <= now {
 		return nil
 	}

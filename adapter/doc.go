@@ -9,7 +9,6 @@
 // # Parts
 //
 //   - [Adapter] owns the connections, the catalog, the registry of logs and the background tasks.
-//   - catalog holds basins, streams and tokens: in a key-value bucket, and in the view in memory.
 //   - log is one log in use: its sequencer, its publisher and the streams of it that are loaded.
 //   - sequencer decides appends: it checks conditions, assigns seq_nums and timestamps, packs appends that wait together
 //     into chunks, publishes them pipelined with the expected last sequence of the whole log, and answers in order once
@@ -18,6 +17,7 @@
 //     sparse index of its chunks.
 //   - janitor gives space back, emptyReaper deletes streams that have been empty for long enough, sizes measures what is
 //     stored.
+//   - internal/catalog holds basins, streams and tokens: in a key-value bucket, and in the view in memory.
 //   - internal/js makes requests of JetStream, internal/durable makes writes durable, internal/recordcipher encrypts.
 //
 // # Goroutines
@@ -37,14 +37,14 @@
 // A lock is held for a short time and never across I/O, with the exception of the first two, which order changes of the
 // catalog. When two are held at once, they are taken in this order:
 //
-//  1. basinView.provisioning
-//  2. catalog.keys, one key
+//  1. View.Provisioning of one basin
+//  2. Catalog.keys, one key
 //  3. bulk.mu
 //  4. restoredLog.mu
 //  5. logs.mu
 //  6. janitor.mu
 //  7. log.mu
-//  8. view.mu, tokenView.mu
+//  8. catalog.View.mu, catalog.Tokens.mu
 //  9. live.mu, index.mu, inbox.mu, emptyReaper.mu, sizes.mu, Committer.mu, Watermarks.mu, Getter.mu: nothing is locked while
 //     one of these is held
 //

@@ -170,7 +170,7 @@ func (a *Adapter) tellStreams(ctx context.Context, lost durable.Losses) {
 		if !isLog {
 			continue
 		}
-		for _, e := range a.catalog.view.streamsIn(id) {
+		for _, e := range a.catalog.View.StreamsIn(id) {
 			if len(l.Streams) == toldStreams {
 				l.More++
 				continue
@@ -184,7 +184,7 @@ func (a *Adapter) tellStreams(ctx context.Context, lost durable.Losses) {
 				}
 				from = c.Next
 			}
-			l.Streams = append(l.Streams, fmt.Sprintf("%v from seq_num %d on", e.ref(), from))
+			l.Streams = append(l.Streams, fmt.Sprintf("%v from seq_num %d on", e.Ref(), from))
 		}
 	}
 }

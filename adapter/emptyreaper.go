@@ -9,11 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
+	"golang.org/x/sync/errgroup"
+
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -25,8 +28,8 @@ const (
 	// reapRetry is when a stream whose look failed is looked at again, in seconds.
 	reapRetry = 60
 	// reapSharedEvery is how often a stream without a deadline is looked at when other servers append to it too, in
-	// seconds. A deadline is at least idleSlackSecs ahead of the append that arms it, so none is missed.
-	reapSharedEvery = idleSlackSecs / 2
+	// seconds. A deadline is at least catalog.IdleSlackSecs ahead of the append that arms it, so none is missed.
+	reapSharedEvery = catalog.IdleSlackSecs / 2
 )
 
 // errInUse refuses to end a stream that was found empty and is in use again.
@@ -50,26 +53,26 @@ type waiting struct {
 	at     uint64 // seconds
 	ref    protocol.StreamRef
 	id     layout.StreamID
-	checks *checkTime
+	checks *catalog.CheckTime
 }
 
 // watch queues a stream whose catalog entry is new or has changed, to be looked at in the next pass.
-func (m *emptyReaper) watch(e *streamEntry) {
-	if e.Config().DeleteOnEmptyMinAge == 0 || e.deleting() {
+func (m *emptyReaper) watch(e *catalog.Entry) {
+	if e.Config().DeleteOnEmptyMinAge == 0 || e.Deleting() {
 		return
 	}
 	at := uint64(1)
-	if e.checks.isFresh() { // nothing is stored, so the record tells all deadlines
-		at = max(at, earliest(e.deadlines(chunk.LastAppend{}, false)))
+	if e.Checks.IsFresh() { // nothing is stored, so the record tells all deadlines
+		at = max(at, catalog.Earliest(e.Deadlines(chunk.LastAppend{}, false)))
 	}
-	m.schedule(waiting{at, e.ref(), e.ID, e.checks})
+	m.schedule(waiting{at, e.Ref(), e.ID, e.Checks})
 }
 
 // appended queues a stream after a durable append with delete-on-empty enabled; s is its state then. It is called by the
 // sequencer for every chunk.
 func (m *emptyReaper) appended(st *stream, s state) {
-	at := appendDeadline(s.wrote, s.trim >= s.next)
-	if queued := st.checks.emptyAt.Load(); at == 0 || queued != 0 && queued <= at {
+	at := catalog.AppendDeadline(s.wrote, s.trim >= s.next)
+	if queued := st.checks.EmptyAt.Load(); at == 0 || queued != 0 && queued <= at {
 		return
 	}
 	m.schedule(waiting{at, st.ref, st.id, st.checks})
@@ -79,10 +82,10 @@ func (m *emptyReaper) appended(st *stream, s state) {
 func (m *emptyReaper) schedule(w waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if queued := w.checks.emptyAt.Load(); queued != 0 && queued <= w.at {
+	if queued := w.checks.EmptyAt.Load(); queued != 0 && queued <= w.at {
 		return
 	}
-	w.checks.emptyAt.Store(w.at)
+	w.checks.EmptyAt.Store(w.at)
 	heap.Push(&m.queue, w)
 }
 
@@ -92,10 +95,10 @@ func (m *emptyReaper) take(now uint64) (page []waiting) {
 	defer m.mu.Unlock()
 	for len(m.queue) > 0 && m.queue[0].at <= now && len(page) < reapPage {
 		w := heap.Pop(&m.queue).(waiting) //nolint:forcetypeassert // the queue holds nothing else
-		if w.checks.emptyAt.Load() != uint64(clampSeconds(w.at)) {
+		if w.checks.EmptyAt.Load() != uint64(catalog.ClampSeconds(w.at)) {
 			continue // it was queued for an earlier time since, and looked at then
 		}
-		w.checks.emptyAt.Store(0)
+		w.checks.EmptyAt.Store(0)
 		page = append(page, w)
 	}
 	return page
@@ -116,7 +119,7 @@ func (m *emptyReaper) run(ctx context.Context) {
 
 // pass looks at a page of the streams whose time has come; more tells that there may be others.
 func (m *emptyReaper) pass(ctx context.Context) (more bool) {
-	page := m.take(seconds(time.Now()))
+	page := m.take(catalog.Seconds(time.Now()))
 	var workers errgroup.Group
 	workers.SetLimit(reapWorkers)
 	for _, w := range page {
@@ -137,7 +140,7 @@ func (m *emptyReaper) look(ctx context.Context, w waiting) {
 			m.a.logger.Warn("a stream could not be checked for delete-on-empty; it is tried again",
 				slog.String("basin", string(w.ref.Basin)), slog.String("stream", string(w.ref.Stream)), slog.Any("error", err))
 		}
-		next = seconds(time.Now()) + reapRetry
+		next = catalog.Seconds(time.Now()) + reapRetry
 	}
 	if next != 0 {
 		w.at = next
@@ -148,8 +151,8 @@ func (m *emptyReaper) look(ctx context.Context, w waiting) {
 // settle deals with the deadlines of a stream that are due: it deletes the stream, or notes that they are done. next is
 // when to look again; 0: when something arms it.
 func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err error) {
-	if b, _, ok := m.a.catalog.view.basin(w.ref.Basin); ok && b.hidden() {
-		return seconds(time.Now()) + reapRetry, nil // it is being restored
+	if b, _, ok := m.a.catalog.View.Basin(w.ref.Basin); ok && b.Hidden() {
+		return catalog.Seconds(time.Now()) + reapRetry, nil // it is being restored
 	}
 	e := m.current(w)
 	if e == nil {
@@ -160,23 +163,23 @@ func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err e
 		return 0, err
 	}
 	newest := storedChunk{}
-	if !e.checks.isFresh() {
+	if !e.Checks.IsFresh() {
 		newest, err = l.getLast(ctx, l.subjectOf(e))
 		if err != nil && !errors.Is(err, js.ErrNotFound) {
 			return 0, err
 		}
 	}
 	if newest.Trim == protocol.TerminalTrimPoint {
-		return 0, m.a.deleteStream(ctx, e.ref(), e.ID)
+		return 0, m.a.deleteStream(ctx, e.Ref(), e.ID)
 	}
 	wrote, emptied := newest.lastAppend(), newest.emptied()
-	all := e.deadlines(wrote, emptied)
-	now := seconds(time.Now())
-	due, cutoff, ok := verdict(all, now)
+	all := e.Deadlines(wrote, emptied)
+	now := catalog.Seconds(time.Now())
+	due, cutoff, ok := catalog.Verdict(all, now)
 	if due == 0 {
 		return m.next(all), nil
 	}
-	if ok && e.Config().DeleteOnEmptyMinAge > 0 && e.lastWrite(&newest) <= cutoff {
+	if ok && e.Config().DeleteOnEmptyMinAge > 0 && lastWrite(e, &newest) <= cutoff {
 		if deleted, err := m.retire(ctx, l, e, &newest); deleted || err != nil {
 			return 0, err
 		}
@@ -184,22 +187,22 @@ func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err e
 	if e, err = m.done(ctx, e, now); err != nil || e == nil {
 		return 0, err
 	}
-	return m.next(e.deadlines(wrote, emptied)), nil
+	return m.next(e.Deadlines(wrote, emptied)), nil
 }
 
 // current is the entry of a queued stream; nil when the stream is deleted or being deleted.
-func (m *emptyReaper) current(w waiting) *streamEntry {
-	e, _, purging := m.a.catalog.view.stream(w.ref)
-	if e == nil || e.ID != w.id || e.deleting() || purging {
+func (m *emptyReaper) current(w waiting) *catalog.Entry {
+	e, _, purging := m.a.catalog.View.Stream(w.ref)
+	if e == nil || e.ID != w.id || e.Deleting() || purging {
 		return nil
 	}
 	return e
 }
 
 // next is when a stream with these deadlines is to be looked at again.
-func (m *emptyReaper) next(ds []deadline) uint64 {
-	at := earliest(ds)
-	if other := seconds(time.Now()) + reapSharedEvery; m.a.opts.Shared && (at == 0 || other < at) {
+func (m *emptyReaper) next(ds []catalog.Deadline) uint64 {
+	at := catalog.Earliest(ds)
+	if other := catalog.Seconds(time.Now()) + reapSharedEvery; m.a.opts.Shared && (at == 0 || other < at) {
 		return other
 	}
 	return at
@@ -207,11 +210,11 @@ func (m *emptyReaper) next(ds []deadline) uint64 {
 
 // retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,
 // because the sequencer can refuse it; then follows what every deletion does.
-func (m *emptyReaper) retire(ctx context.Context, l *log, e *streamEntry, newest *storedChunk) (deleted bool, err error) {
-	if empty, err := l.empty(ctx, l.subjectOf(e), newest, millis(time.Now())); !empty || err != nil {
+func (m *emptyReaper) retire(ctx context.Context, l *log, e *catalog.Entry, newest *storedChunk) (deleted bool, err error) {
+	if empty, err := l.empty(ctx, l.subjectOf(e), newest, catalog.Millis(time.Now())); !empty || err != nil {
 		return false, err
 	}
-	st, err := l.open(ctx, e, e.checks.isFresh())
+	st, err := l.open(ctx, e, e.Checks.IsFresh())
 	if err != nil {
 		return false, err
 	}
@@ -235,23 +238,23 @@ func (m *emptyReaper) retire(ctx context.Context, l *log, e *streamEntry, newest
 	}
 	m.a.logger.Info("deleting a stream that has been empty for long enough",
 		slog.String("basin", string(e.Basin())), slog.String("stream", string(e.Name)))
-	return true, m.a.deleteStream(ctx, e.ref(), e.ID)
+	return true, m.a.deleteStream(ctx, e.Ref(), e.ID)
 }
 
 // done notes in the catalog that the deadlines up to now were dealt with, and returns the stream's new entry; nil when
 // the stream is deleted.
-func (m *emptyReaper) done(ctx context.Context, e *streamEntry, now uint64) (left *streamEntry, err error) {
-	err = m.a.catalog.change(ctx, streamKey(e.ref()), func() error {
-		left = m.current(waiting{ref: e.ref(), id: e.ID})
-		if left == nil || left.common.idle != nil && left.common.idle.Done >= now {
+func (m *emptyReaper) done(ctx context.Context, e *catalog.Entry, now uint64) (left *catalog.Entry, err error) {
+	err = m.a.catalog.Change(ctx, catalog.StreamKey(e.Ref()), func() error {
+		left = m.current(waiting{ref: e.Ref(), id: e.ID})
+		if left == nil || left.Idle() != nil && left.Idle().Done >= now {
 			return nil
 		}
-		rec, idle := left.record(), left.common.idle.doneBy(now)
+		rec, idle := left.Record(), left.Idle().DoneBy(now)
 		rec.Idle = &idle
 		if err := m.a.updateStream(ctx, left, rec); err != nil {
 			return err
 		}
-		left = m.current(waiting{ref: e.ref(), id: e.ID})
+		left = m.current(waiting{ref: e.Ref(), id: e.ID})
 		return nil
 	})
 	return left, err
@@ -271,4 +274,13 @@ func (q *reapQueue) Pop() any {
 	old[n] = waiting{}
 	*q = old[:n]
 	return w
+}
+
+// lastWrite is when the stream was last appended to, or else created, in seconds, rounded up.
+func lastWrite(e *catalog.Entry, newest *storedChunk) uint64 {
+	at := newest.lastAppend().At
+	if newest.seq == 0 {
+		at = catalog.Millis(e.CreatedAt())
+	}
+	return (at + 999) / 1000
 }

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -20,9 +22,9 @@ func (h *harness) idleStream(ageSecs, minAgeSecs uint64) protocol.StreamRef {
 }
 
 // deadlines returns what is armed for a stream, in order of time.
-func (h *harness) deadlines(ref protocol.StreamRef) []deadline {
+func (h *harness) deadlines(ref protocol.StreamRef) []catalog.Deadline {
 	h.t.Helper()
-	e, _, _ := h.catalog.view.stream(ref)
+	e, _, _ := h.catalog.View.Stream(ref)
 	if e == nil {
 		h.t.Fatal("the stream is gone")
 	}
@@ -31,12 +33,12 @@ func (h *harness) deadlines(ref protocol.StreamRef) []deadline {
 		h.t.Fatal(err)
 	}
 	newest, _ := l.getLast(h.t.Context(), l.subjectOf(e))
-	ds := e.deadlines(newest.lastAppend(), newest.emptied())
-	slices.SortFunc(ds, func(a, b deadline) int { return int(a.At) - int(b.At) })
+	ds := e.Deadlines(newest.lastAppend(), newest.emptied())
+	slices.SortFunc(ds, func(a, b catalog.Deadline) int { return int(a.At) - int(b.At) })
 	return ds
 }
 
-func (h *harness) wantDeadlines(ref protocol.StreamRef, want ...deadline) {
+func (h *harness) wantDeadlines(ref protocol.StreamRef, want ...catalog.Deadline) {
 	h.t.Helper()
 	if got := h.deadlines(ref); !slices.Equal(got, want) {
 		h.t.Fatalf("armed %v, want %v, now is %d", got, want, nowSecs())
@@ -74,18 +76,21 @@ func (h *harness) setMinAge(ref protocol.StreamRef, secs uint64) {
 	}
 }
 
+// deadline is one at a time in seconds, with the min_age_secs of its arming.
+func deadline(at, minAge uint64) catalog.Deadline { return catalog.Deadline{At: at, MinAge: minAge} }
+
 // arm replaces what is armed in a stream's record.
-func (h *harness) arm(ref protocol.StreamRef, ds ...deadline) {
+func (h *harness) arm(ref protocol.StreamRef, ds ...catalog.Deadline) {
 	h.t.Helper()
-	e, _, _ := h.catalog.view.stream(ref)
-	rec := e.record()
-	rec.Idle = &idleRecord{Deadlines: ds}
+	e, _, _ := h.catalog.View.Stream(ref)
+	rec := e.Record()
+	rec.Idle = &catalog.IdleRecord{Deadlines: ds}
 	if err := h.updateStream(h.t.Context(), e, rec); err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-func nowSecs() uint64 { return seconds(time.Now()) }
+func nowSecs() uint64 { return catalog.Seconds(time.Now()) }
 
 func TestRowsDeleteOnEmpty(t *testing.T) {
 	bubble(t, "cp A.16/287 deadline passed, empty, last write old enough", func(t *testing.T, h *harness) {
@@ -110,7 +115,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0))) // a write, and no record is left
 		wrote := nowSecs()
 		h.wantKept(ref, 50)
-		h.wantDeadlines(ref, deadline{wrote + 60 + 600, 60})
+		h.wantDeadlines(ref, deadline(wrote+60+600, 60))
 	})
 	bubble(t, "cp A.16/290 records present", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
@@ -124,7 +129,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 	})
 	bubble(t, "cp A.16/291 deadline in the future", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
-		armed := deadline{nowSecs() + 660, 60}
+		armed := deadline(nowSecs()+660, 60)
 		h.wantKept(ref, 660-70)
 		h.wantDeadlines(ref, armed)
 	})
@@ -132,8 +137,8 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		ref := h.idleStream(0, 60)
 		h.mustAppend(ref, body("x"))
 		now := nowSecs()
-		h.arm(ref, deadline{now + 10, 1}, deadline{now + 11, 2}, deadline{now + 12, 3})
-		h.wantDeadlines(ref, deadline{now + 10, 1}, deadline{now + 11, 2}, deadline{now + 12, 3})
+		h.arm(ref, deadline(now+10, 1), deadline(now+11, 2), deadline(now+12, 3))
+		h.wantDeadlines(ref, deadline(now+10, 1), deadline(now+11, 2), deadline(now+12, 3))
 		h.wantKept(ref, 12)
 		h.wantDeadlines(ref)
 	})
@@ -142,7 +147,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		time.Sleep(100 * time.Second)
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
 		wrote := nowSecs()
-		h.arm(ref, deadline{wrote + 150, 200}, deadline{wrote + 160, 70})
+		h.arm(ref, deadline(wrote+150, 200), deadline(wrote+160, 70))
 		h.wantDeleted(ref, 160)
 	})
 	bubble(t, "cp A.16/293 alone, the earlier one keeps the stream", func(t *testing.T, h *harness) {
@@ -150,9 +155,9 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		time.Sleep(100 * time.Second)
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
 		wrote := nowSecs()
-		h.arm(ref, deadline{wrote + 150, 200})
+		h.arm(ref, deadline(wrote+150, 200))
 		h.wantKept(ref, 160)
-		h.wantDeadlines(ref, deadline{wrote + 660, 60})
+		h.wantDeadlines(ref, deadline(wrote+660, 60))
 	})
 	bubble(t, "cp A.16/296 disabled before the deadline", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
@@ -161,7 +166,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantKept(ref, 660)
 		h.wantDeadlines(ref)
 		h.setMinAge(ref, 30)
-		armed := deadline{nowSecs() + 630, 30}
+		armed := deadline(nowSecs()+630, 30)
 		h.wantDeadlines(ref, armed)
 		h.wantKept(ref, 560)
 		h.wantDeleted(ref, 70)
@@ -228,12 +233,12 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 		h.wantDeadlines(ref)
 		time.Sleep(5 * time.Second)
 		h.setMinAge(ref, 30)
-		h.wantDeadlines(ref, deadline{nowSecs() + 120 + 30 + 600, 30})
+		h.wantDeadlines(ref, deadline(nowSecs()+120+30+600, 30))
 		h.wantDeleted(ref, 750)
 	})
 	bubble(t, "cp A.16/295 10 s to 600 s", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 10)
-		armed := deadline{nowSecs() + 120 + 10 + 600, 10}
+		armed := deadline(nowSecs()+120+10+600, 10)
 		h.setMinAge(ref, 600)
 		h.wantDeadlines(ref, armed)
 		h.wantDeleted(ref, 730)
@@ -241,7 +246,7 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 	bubble(t, "cp A.16/295 600 s to 10 s, after an append", func(t *testing.T, h *harness) {
 		ref := h.idleStream(120, 600)
 		h.mustAppend(ref, body("x"))
-		armed := deadline{nowSecs() + 120 + 600 + 600, 600}
+		armed := deadline(nowSecs()+120+600+600, 600)
 		h.setMinAge(ref, 10)
 		h.wantDeadlines(ref, armed, armed) // of the creation and of the append
 		h.wantKept(ref, 1320-67)
@@ -249,16 +254,16 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 	})
 	bubble(t, "cp A.16/298 created with the feature, infinite retention", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
-		h.wantDeadlines(ref, deadline{nowSecs() + 60 + 600, 60})
+		h.wantDeadlines(ref, deadline(nowSecs()+60+600, 60))
 	})
 	bubble(t, "cp A.16/299 a trim that removes everything", func(t *testing.T, h *harness) {
 		ref := h.idleStream(0, 60)
 		created := nowSecs()
 		time.Sleep(10 * time.Second)
 		h.mustAppend(ref, body("x"), protocol.TrimRecord(1)) // leaves its own record
-		h.wantDeadlines(ref, deadline{created + 660, 60})
+		h.wantDeadlines(ref, deadline(created+660, 60))
 		h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
-		h.wantDeadlines(ref, deadline{created + 660, 60}, deadline{nowSecs() + 660, 60})
+		h.wantDeadlines(ref, deadline(created+660, 60), deadline(nowSecs()+660, 60))
 		h.wantDeleted(ref, 660)
 	})
 	bubble(t, "cp A.16/300 a trim that removes everything, feature off", func(t *testing.T, h *harness) {
@@ -274,7 +279,7 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 			time.Sleep(time.Second)
 			h.mustAppend(ref, body("x"))
 		}
-		h.wantDeadlines(ref, deadline{created + 780, 60}, deadline{nowSecs() + 780, 60})
+		h.wantDeadlines(ref, deadline(created+780, 60), deadline(nowSecs()+780, 60))
 		if n := len(h.reaper.queue); n != 1 {
 			t.Fatalf("%d entries in the queue", n)
 		}
@@ -301,7 +306,7 @@ func TestDeadlinesSurviveRestartsAndSeals(t *testing.T) {
 		ref := h.idleStream(1, 60)
 		time.Sleep(620 * time.Second)
 		h.mustAppend(ref, body("x"))
-		armed := deadline{nowSecs() + 661, 60}
+		armed := deadline(nowSecs()+661, 60)
 		h.reopen()
 		h.wantKept(ref, 661-67) // the creation's has passed, and a state chunk has taken the record's place
 		h.reopen()
@@ -326,9 +331,9 @@ func TestDeadlinesSurviveRestartsAndSeals(t *testing.T) {
 		}
 		h.mustAppend(ref, body("y"))
 		h.wantKept(ref, 662) // the first record is still there
-		h.wantDeadlines(ref, deadline{nowSecs() - 728 + 1660, 60})
+		h.wantDeadlines(ref, deadline(nowSecs()-728+1660, 60))
 		h.reopen()
-		h.wantDeadlines(ref, deadline{nowSecs() - 728 + 1660, 60})
+		h.wantDeadlines(ref, deadline(nowSecs()-728+1660, 60))
 	})
 }
 
@@ -355,7 +360,7 @@ func TestRetireIsRefusedWhenTheStreamIsInUse(t *testing.T) {
 			ref := h.idleStream(1, 60)
 			h.mustAppend(ref, body("x"))
 			time.Sleep(2 * time.Second)
-			e, _, _ := h.catalog.view.stream(ref)
+			e, _, _ := h.catalog.View.Stream(ref)
 			l, err := h.logOf(t.Context(), e.Basin(), e.Log())
 			if err != nil {
 				t.Fatal(err)
@@ -380,7 +385,7 @@ func TestRetireIsRefusedAfterAnAppendOfAnotherServer(t *testing.T) {
 	h.mustAppend(ref, protocol.TrimRecord(^uint64(0)))
 	s := h.handle(ref) // with the state of this moment
 	defer s.Close()
-	e, _, _ := h.catalog.view.stream(ref)
+	e, _, _ := h.catalog.View.Stream(ref)
 	l, err := h.logOf(t.Context(), e.Basin(), e.Log())
 	if err != nil {
 		t.Fatal(err)
@@ -418,26 +423,4 @@ func TestManyStreamsEmptyAtOnce(t *testing.T) {
 			t.Fatalf("%d of %d streams are left, %v", len(page.Streams), n, err)
 		}
 	})
-}
-
-func TestDeadlineArithmetic(t *testing.T) {
-	if d := newDeadline(100, 7, 20); d != (deadline{727, 20}) {
-		t.Fatal(d)
-	}
-	if d := newDeadline(100, ^uint64(0), 20); d != (deadline{^uint64(0), 20}) {
-		t.Fatalf("it does not saturate: %v", d)
-	}
-	if _, ok := (deadline{10, 11}).cutoff(); ok {
-		t.Fatal("a cut-off before the beginning of time")
-	}
-	if due, _, ok := verdict([]deadline{{10, 11}, {99, 1}}, 50); due != 1 || ok {
-		t.Fatal(due, ok)
-	}
-	rec := streamRecord{Config: protocol.ResolvedStreamConfig{DeleteOnEmptyMinAge: 5}}
-	for i := range 3 * maxDeadlines {
-		rec.armIdle(false, time.Unix(int64(1000+i), 0))
-	}
-	if ds := rec.Idle.Deadlines; len(ds) != maxDeadlines || ds[len(ds)-1].At != 1000+3*maxDeadlines-1+605 {
-		t.Fatalf("%d deadlines: %v", len(ds), ds)
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/internal/recordcipher"
 	"github.com/weirstream/weir/protocol"
 )
@@ -304,7 +306,7 @@ func TestGCMHasACeiling(t *testing.T) {
 		}
 	}
 	for c, want := range map[protocol.Cipher]bool{"": false, protocol.CipherAEGIS256: false, protocol.CipherAES256GCM: true} {
-		e := newStreamEntry("test-basin", &streamRecord{Cipher: c}, 1, &checkTime{})
+		e := catalog.NewEntry("test-basin", &catalog.StreamRecord{Cipher: c}, 1, &catalog.CheckTime{})
 		if got := settingsOf(e).gcm; got != want {
 			t.Errorf("cipher %q: the ceiling is on: %v", c, got)
 		}

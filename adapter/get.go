@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -55,7 +57,7 @@ func (c *storedChunk) lastAppend() chunk.LastAppend {
 	if err != nil {
 		return chunk.LastAppend{}
 	}
-	return chunk.LastAppend{At: millis(at)}
+	return chunk.LastAppend{At: catalog.Millis(at)}
 }
 
 // visible is the chunk's records, none once they have expired.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -36,7 +38,7 @@ type janitor struct {
 
 	mu      sync.Mutex
 	trims   map[*stream]struct{} // with a reference each
-	streams map[layout.StreamID]*streamEntry
+	streams map[layout.StreamID]*catalog.Entry
 	basins  map[protocol.BasinName]struct{}
 
 	at       protocol.StreamRef // where the sweep goes on; owned by run
@@ -44,10 +46,10 @@ type janitor struct {
 }
 
 func newJanitor(a *Adapter) *janitor {
-	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[layout.StreamID]*streamEntry{},
+	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[layout.StreamID]*catalog.Entry{},
 		basins: map[protocol.BasinName]struct{}{}}
-	a.catalog.view.eachDeleting(func(name protocol.BasinName) { j.basins[name] = struct{}{} },
-		func(e *streamEntry) { j.streams[e.ID] = e })
+	a.catalog.View.EachDeleting(func(name protocol.BasinName) { j.basins[name] = struct{}{} },
+		func(e *catalog.Entry) { j.streams[e.ID] = e })
 	j.poke()
 	return j
 }
@@ -75,7 +77,7 @@ func (j *janitor) holdLocked(st *stream) {
 	}
 }
 
-func (j *janitor) removeStream(e *streamEntry) {
+func (j *janitor) removeStream(e *catalog.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.streams[e.ID] = e
@@ -111,7 +113,7 @@ func (j *janitor) run(ctx context.Context) {
 func (j *janitor) work(ctx context.Context) {
 	j.mu.Lock()
 	trims, streams, basins := j.trims, j.streams, j.basins
-	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[layout.StreamID]*streamEntry{}, map[protocol.BasinName]struct{}{}
+	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[layout.StreamID]*catalog.Entry{}, map[protocol.BasinName]struct{}{}
 	j.mu.Unlock()
 	for st := range trims {
 		if err := st.purgeTrimmed(ctx); err != nil && !st.log.closed() {
@@ -147,8 +149,8 @@ func (j *janitor) report(ctx context.Context, what string, err error, attr slog.
 }
 
 // purgeStream removes a deleted stream's chunks, and then its name.
-func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
-	now, _, purging := j.a.catalog.view.stream(e.ref())
+func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
+	now, _, purging := j.a.catalog.View.Stream(e.Ref())
 	if now == nil || now.ID != e.ID || purging {
 		return nil // it is deleted, or is deleted with its basin
 	}
@@ -162,26 +164,26 @@ func (j *janitor) purgeStream(ctx context.Context, e *streamEntry) error {
 	if err := l.removeStream(ctx, e.Basin(), e.ID); err != nil {
 		return err
 	}
-	if err := j.a.catalog.remove(ctx, streamKey(e.ref()), now.revision); err != nil {
+	if err := j.a.catalog.Remove(ctx, catalog.StreamKey(e.Ref()), now.Revision); err != nil {
 		return err
 	}
-	j.a.catalog.view.removeStream(e.ref(), e.ID)
+	j.a.catalog.View.RemoveStream(e.Ref(), e.ID)
 	l.drop(e.ID, errStreamDeleted)
 	return nil
 }
 
 // purgeBasin removes a deleted basin's chunks and logs, its streams' names, and then its own.
 func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
-	rec, revision, ok := j.a.catalog.view.basin(name)
-	if !ok || !rec.deleting() {
+	rec, revision, ok := j.a.catalog.View.Basin(name)
+	if !ok || !rec.Deleting() {
 		return nil
 	}
 	streams := map[int][]layout.StreamID{} // by log
-	entries := j.a.catalog.view.markPurging(name)
+	entries := j.a.catalog.View.MarkPurging(name)
 	for _, e := range entries {
 		streams[e.Log()] = append(streams[e.Log()], e.ID)
 	}
-	if rec.hidden() {
+	if rec.Hidden() {
 		// Chunks may have been on their way when the restore was given up.
 		if err := j.a.bulk.settle(ctx, name); err != nil {
 			return err
@@ -226,7 +228,7 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	if err := j.a.onDisk(ctx); err != nil {
 		return err
 	}
-	if err := j.a.catalog.removeStreams(ctx, entries); err != nil {
+	if err := j.a.catalog.RemoveStreams(ctx, entries, restBetweenSteps); err != nil {
 		return err
 	}
 	// Nothing can be opened in the basin until its entry is removed, and from then on a basin of the same name may come.
@@ -235,10 +237,10 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	}
 	j.a.logs.unbar(name)
 	j.a.bulk.forget(name)
-	if err := j.a.catalog.remove(ctx, basinKey(name), revision); err != nil {
+	if err := j.a.catalog.Remove(ctx, catalog.BasinKey(name), revision); err != nil {
 		return err
 	}
-	j.a.catalog.view.removeBasin(name, revision)
+	j.a.catalog.View.RemoveBasin(name, revision)
 	return nil
 }
 
@@ -267,32 +269,32 @@ func (j *janitor) removeDedicatedLogs(ctx context.Context, basin protocol.BasinN
 // sweep looks at the next streams of the catalog whose oldest chunk may have expired, or that were never looked at
 // since the start.
 func (j *janitor) sweep(ctx context.Context) {
-	entries, done := j.a.catalog.view.some(j.at, sweepStreams)
+	entries, done := j.a.catalog.View.Some(j.at, sweepStreams)
 	if n := len(entries); n > 0 {
-		j.at = entries[n-1].ref()
+		j.at = entries[n-1].Ref()
 	}
 	if done {
 		j.at = protocol.StreamRef{}
 	}
 	for _, e := range entries {
-		now := millis(time.Now())
-		if e.deleting() || e.checks.at.Load() > now {
+		now := catalog.Millis(time.Now())
+		if e.Deleting() || e.Checks.At.Load() > now {
 			continue
 		}
-		e.checks.at.Store(neverCheck) // an append in the meantime lowers it again
+		e.Checks.At.Store(catalog.NeverCheck) // an append in the meantime lowers it again
 		if err := j.check(ctx, e, now); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
-			e.checks.at.before(now + uint64(recheckAfter.Milliseconds()))
+			e.Checks.At.Before(now + uint64(recheckAfter.Milliseconds()))
 			j.report(ctx, "a stream's retention could not be checked", err, slog.String("stream", string(e.Name)))
 		}
 	}
 }
 
 // check purges what has expired or is trimmed at the beginning of a stream.
-func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
-	if _, _, purging := j.a.catalog.view.stream(e.ref()); purging {
+func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error {
+	if _, _, purging := j.a.catalog.View.Stream(e.Ref()); purging {
 		return nil
 	}
 	l, err := j.a.logOf(ctx, e.Basin(), e.Log())
@@ -308,7 +310,7 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 		return err
 	}
 	if newest.Trim == protocol.TerminalTrimPoint { // ended by delete-on-empty, and a crash came before the mark
-		return j.a.deleteStream(ctx, e.ref(), e.ID)
+		return j.a.deleteStream(ctx, e.Ref(), e.ID)
 	}
 	purgeable := func(c *storedChunk) bool {
 		return c.Next <= newest.Trim || c.Expiry != 0 && c.Expiry <= now || c.Records.Len() == 0
@@ -325,13 +327,13 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 		keep = c.seq
 		if c.seq >= newest.seq || !purgeable(&c) {
 			if c.Expiry != 0 {
-				e.checks.at.before(c.Expiry)
+				e.Checks.At.Before(c.Expiry)
 			}
 			break
 		}
 	}
 	if passed == sweepChunks {
-		e.checks.at.before(now) // go on in the next pass
+		e.Checks.At.Before(now) // go on in the next pass
 	}
 	if keep == newest.seq && newest.Records.Len() > 0 && newest.Expiry != 0 && newest.Expiry <= now {
 		if keep, err = j.seal(ctx, l, e); err != nil {
@@ -349,12 +351,12 @@ func (j *janitor) check(ctx context.Context, e *streamEntry, now uint64) error {
 	if err := l.purge(ctx, subject, keep); err != nil {
 		return err
 	}
-	j.a.sizes.touch(e.ref(), e.ID, &e.checks.size)
+	j.a.sizes.touch(e.Ref(), e.ID, &e.Checks.Size)
 	return nil
 }
 
 // seal writes a state chunk behind a stream's records, so that the newest of them can go, and returns its place.
-func (j *janitor) seal(ctx context.Context, l *log, e *streamEntry) (js.Seq, error) {
+func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry) (js.Seq, error) {
 	st, err := l.open(ctx, e, false)
 	if err != nil {
 		return 0, err

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -72,12 +74,12 @@ func TestBasinsOfOlderVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := basinRecord{Name: "old-basin", CreatedAt: time.Now().UTC(), Key: key}
+	old := catalog.BasinRecord{Name: "old-basin", CreatedAt: time.Now().UTC(), Key: key}
 	value, err := json.Marshal(old)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.catalog.kv.Create(t.Context(), basinKey(old.Name), value); err != nil {
+	if _, err := h.catalog.Bucket().Create(t.Context(), catalog.BasinKey(old.Name), value); err != nil {
 		t.Fatal(err)
 	}
 	h.reopen()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -42,7 +44,7 @@ type log struct {
 // needs reports whether a JetStream stream is a log that holds, or may hold, records of a stream that lives.
 func (a *Adapter) needs(name string) bool {
 	id, isLog := layout.ParseLog(a.opts.Prefix, name)
-	return isLog && a.catalog.view.anyStreamIn(id)
+	return isLog && a.catalog.View.AnyStreamIn(id)
 }
 
 // StorageSubjects are the subjects that only weir may publish to, for the given prefix.
@@ -53,7 +55,7 @@ func (l *log) subject(basin protocol.BasinName, id layout.StreamID) string {
 	return l.id.Subject(l.a.opts.Prefix, basin, id)
 }
 
-func (l *log) subjectOf(e *streamEntry) string { return l.subject(e.Basin(), e.ID) }
+func (l *log) subjectOf(e *catalog.Entry) string { return l.subject(e.Basin(), e.ID) }
 
 // openLog makes sure that the JetStream stream is there and starts its sequencer.
 func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
@@ -136,7 +138,7 @@ func (l *log) ensure(ctx context.Context) (js.Seq, error) {
 
 // open returns a handle to a stream of the log, loading its state if needed. fresh tells that the stream was never
 // written, so there is nothing to read.
-func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, error) {
+func (l *log) open(ctx context.Context, e *catalog.Entry, fresh bool) (*stream, error) {
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
@@ -144,13 +146,13 @@ func (l *log) open(ctx context.Context, e *streamEntry, fresh bool) (*stream, er
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
-		st = &stream{log: l, ref: e.ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.checks, ready: make(chan struct{}),
+		st = &stream{log: l, ref: e.Ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.Checks, ready: make(chan struct{}),
 			live: live{stats: &l.a.live}}
 		l.streams[e.ID] = st
 		if _, ending := l.ending[e.Basin()]; ending {
 			st.ended.Store(true)
 		}
-		st.settings.Store(settingsOf(l.a.catalog.current(e))) // a change that comes later finds st here
+		st.settings.Store(settingsOf(l.a.catalog.Current(e))) // a change that comes later finds st here
 	}
 	st.uses.count++
 	reloads := l.reloads
@@ -372,11 +374,11 @@ func (l *log) drop(id layout.StreamID, reason error) {
 }
 
 // configure hands the configuration that stands in the view to a stream, if it is loaded or loading.
-func (l *log) configure(e *streamEntry) {
+func (l *log) configure(e *catalog.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if st := l.streams[e.ID]; st != nil {
-		st.settings.Store(settingsOf(l.a.catalog.current(e)))
+		st.settings.Store(settingsOf(l.a.catalog.Current(e)))
 	}
 }
 

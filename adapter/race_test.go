@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/protocol"
 )
 
-func (h *harness) entry(ref protocol.StreamRef) *streamEntry {
+func (h *harness) entry(ref protocol.StreamRef) *catalog.Entry {
 	h.t.Helper()
-	e, _, _ := h.catalog.view.stream(ref)
+	e, _, _ := h.catalog.View.Stream(ref)
 	if e == nil {
 		h.t.Fatalf("%v is not in the view", ref)
 	}
@@ -143,7 +145,7 @@ func TestRemovedStreamTakesNoAppends(t *testing.T) {
 	s := h.handle(ref)
 	defer s.Close()
 	e := h.entry(ref)
-	rec := e.record()
+	rec := e.Record()
 	rec.DeletedAt = time.Now().UTC()
 	if err := h.updateStream(t.Context(), e, rec); err != nil {
 		t.Fatal(err)

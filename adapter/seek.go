@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
 )
@@ -121,7 +123,7 @@ func (h *Stream) SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Pos
 		return tail.SeqNum, err
 	}
 	_, trim, _ := st.live.position()
-	now := millis(time.Now())
+	now := catalog.Millis(time.Now())
 	for {
 		if chunk == nil {
 			c, err := st.log.getNext(ctx, st.subject, at)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
@@ -154,7 +156,7 @@ func (s *sequencer) admitAll() {
 		bytes += len(p.wire)
 		requests += len(p.replies)
 	}
-	now := millis(time.Now())
+	now := catalog.Millis(time.Now())
 	s.queue.serve(func(r *request) (cost int, wait, full bool) {
 		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
 			bytes >= maxUndurableBytes || requests >= maxUndurableRequests {
@@ -253,7 +255,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	if p := st.open; p != nil && p.settings == set && p.fits(records, metered) {
 		return p
 	}
-	st.checks.setFresh(false)
+	st.checks.MarkWritten()
 	s.chunkID++
 	p := &pending{st: st, id: s.prefix + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.pendingState}
@@ -460,7 +462,7 @@ func (s *sequencer) finish(p *pending) {
 		st.live.close(errStreamDeleted)
 	}
 	if p.expiry != 0 {
-		st.checks.at.before(p.expiry)
+		st.checks.At.Before(p.expiry)
 	}
 	if p.after.wrote.MinAgeSecs > 0 && p.count > 0 && !p.after.terminal {
 		s.upkeep.armed(st, p.after)

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
@@ -48,18 +50,11 @@ type sizeChange struct {
 	id  layout.StreamID
 }
 
-// sizeState is what is known of the size of one stream. It is shared by all entries of an incarnation.
-type sizeState struct {
-	bytes    uint64        // guarded by view.mu
-	measured atomic.Uint32 // when, in minutes since the epoch; 0: never
-	flags    atomic.Uint32 // see the constants
-}
-
 func newSizes(a *Adapter) *sizes { return &sizes{a: a} }
 
 // touch notes that a stream has changed. It costs a look at a flag when that is known already.
-func (z *sizes) touch(ref protocol.StreamRef, id layout.StreamID, s *sizeState) {
-	if s.flags.Load()&changedFlag != 0 || s.set(changedFlag, true) {
+func (z *sizes) touch(ref protocol.StreamRef, id layout.StreamID, s *catalog.SizeState) {
+	if s.MarkChanged() {
 		return
 	}
 	z.mu.Lock()
@@ -97,31 +92,31 @@ func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef
 	z.changed = later
 	z.mu.Unlock()
 	for i, c := range now {
-		e, _, _ := z.a.catalog.view.stream(c.ref)
+		e, _, _ := z.a.catalog.View.Stream(c.ref)
 		if e == nil || e.ID != c.id {
 			continue
 		}
-		e.checks.size.set(changedFlag, false) // what changes from now on is seen the next time
+		e.Checks.Size.MarkMeasured() // what changes from now on is seen the next time
 		bytes, err := z.update(ctx, e)
 		if damaged(err) {
 			z.report(ctx, e, err)
 			continue
 		}
 		if err != nil {
-			e.checks.size.set(changedFlag, true)
+			e.Checks.Size.MarkChanged()
 			z.mu.Lock()
 			z.changed = append(z.changed, now[i:]...)
 			z.mu.Unlock()
 			z.report(ctx, e, err)
 			return
 		}
-		if f := z.a.opts.Observer.StreamSized; f != nil && !e.deleting() {
+		if f := z.a.opts.Observer.StreamSized; f != nil && !e.Deleting() {
 			f(c.ref, bytes, time.Now())
 		}
 	}
 }
 
-func (z *sizes) report(ctx context.Context, e *streamEntry, err error) {
+func (z *sizes) report(ctx context.Context, e *catalog.Entry, err error) {
 	if ctx.Err() == nil {
 		z.a.logger.Warn("the size of a stream could not be measured", slog.String("basin", string(e.Basin())),
 			slog.String("stream", string(e.Name)), slog.Any("error", err))
@@ -134,9 +129,9 @@ func damaged(err error) bool { return err != nil && protocol.CodeOf(err) == prot
 
 // survey measures the streams among the next of the catalog whose size is not known.
 func (z *sizes) survey(ctx context.Context) {
-	entries, done := z.a.catalog.view.some(z.at, surveyStreams)
+	entries, done := z.a.catalog.View.Some(z.at, surveyStreams)
 	for _, e := range entries {
-		at := e.checks.size.measured.Load()
+		at := e.Checks.Size.Measured.Load()
 		again := z.a.opts.Shared && time.Since(time.Unix(int64(at)*60, 0)) > resurveyAfter
 		if at == 0 || again {
 			if _, err := z.update(ctx, e); err != nil {
@@ -146,7 +141,7 @@ func (z *sizes) survey(ctx context.Context) {
 				}
 			}
 		}
-		z.at = e.ref()
+		z.at = e.Ref()
 	}
 	if done {
 		z.at = protocol.StreamRef{}
@@ -155,20 +150,20 @@ func (z *sizes) survey(ctx context.Context) {
 }
 
 // update measures a stream and puts the result into the view.
-func (z *sizes) update(ctx context.Context, e *streamEntry) (bytes uint64, err error) {
+func (z *sizes) update(ctx context.Context, e *catalog.Entry) (bytes uint64, err error) {
 	if bytes, err = z.measure(ctx, e); err != nil && !damaged(err) {
 		return 0, err
 	}
 	if err == nil {
-		z.a.catalog.view.setSize(e, bytes)
+		z.a.catalog.View.SetSize(e, bytes)
 	}
-	e.checks.size.measured.Store(uint32(time.Now().Unix() / 60)) // good for 8000 years
+	e.Checks.Size.Measured.Store(uint32(time.Now().Unix() / 60)) // good for 8000 years
 	return bytes, err
 }
 
 // measure returns the metered bytes of a stream's records that are neither trimmed nor expired.
-func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
-	if e.deleting() || e.checks.isFresh() {
+func (z *sizes) measure(ctx context.Context, e *catalog.Entry) (uint64, error) {
+	if e.Deleting() || e.Checks.IsFresh() {
 		return 0, nil
 	}
 	l, err := z.a.logOf(ctx, e.Basin(), e.Log())
@@ -180,7 +175,7 @@ func (z *sizes) measure(ctx context.Context, e *streamEntry) (uint64, error) {
 	if err != nil || newest.Trim == protocol.TerminalTrimPoint {
 		return 0, ignoreMissing(err)
 	}
-	now := millis(time.Now())
+	now := catalog.Millis(time.Now())
 	hidden := func(c *storedChunk) bool { return c.Next <= newest.Trim || len(c.visible(now).Wire()) == 0 }
 	at := js.Seq(0)
 	for range expiredChunks {
@@ -220,7 +215,8 @@ func ignoreMissing(err error) error {
 // streams were measured once after the start.
 func (a *Adapter) BasinBytes(ctx context.Context, basin protocol.BasinName) (bytes uint64, known bool) {
 	a.sizes.measureChanged(ctx, func(ref protocol.StreamRef) bool { return ref.Basin == basin })
-	return a.catalog.view.basinSize(basin, a.sizes.known())
+	bytes, streams, ok := a.catalog.View.BasinSize(basin)
+	return bytes, ok && (streams == 0 || a.sizes.known()) // an empty basin is known at once
 }
 
 func (z *sizes) known() bool { return z.surveys.Load() > 0 }
@@ -228,14 +224,14 @@ func (z *sizes) known() bool { return z.surveys.Load() > 0 }
 // EachBasin yields the metered bytes stored in every basin, as of the last minute; nothing until they are known.
 func (a *Adapter) EachBasin(yield func(basin protocol.BasinName, bytes uint64)) {
 	if a.sizes.known() {
-		a.catalog.view.eachSize(yield)
+		a.catalog.View.EachSize(yield)
 	}
 }
 
 // StreamBytes returns the metered bytes stored in a stream; known is false if there is none.
 func (a *Adapter) StreamBytes(ctx context.Context, ref protocol.StreamRef) (bytes uint64, known bool, err error) {
-	e, _, purging := a.catalog.view.stream(ref)
-	if e == nil || e.deleting() || purging {
+	e, _, purging := a.catalog.View.Stream(ref)
+	if e == nil || e.Deleting() || purging {
 		return 0, false, nil
 	}
 	bytes, err = a.sizes.update(ctx, e)
@@ -244,7 +240,7 @@ func (a *Adapter) StreamBytes(ctx context.Context, ref protocol.StreamRef) (byte
 
 // BasinsWithStreams returns the basins that have a stream that was there before t.
 func (a *Adapter) BasinsWithStreams(t time.Time) []protocol.BasinName {
-	return a.catalog.view.basinsWithStreams(t)
+	return a.catalog.View.BasinsWithStreams(t)
 }
 
 // streamsDeleted tells the observer of streams whose deletion was accepted.

@@ -2,7 +2,8 @@ package adapter
 
 import (
 	"errors"
-	"time"
+
+	"github.com/weirstream/weir/adapter/internal/catalog"
 
 	"github.com/weirstream/weir/adapter/internal/recordcipher"
 	"github.com/weirstream/weir/protocol"
@@ -54,7 +55,7 @@ type settings struct {
 	class    protocol.StorageClass
 }
 
-func settingsOf(e *streamEntry) *settings {
+func settingsOf(e *catalog.Entry) *settings {
 	c := e.Config()
 	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge,
 		e.Cipher() == protocol.CipherAES256GCM, c.StorageClass}
@@ -139,5 +140,3 @@ func (s *state) apply(r *protocol.Record, ts uint64) {
 func (s *state) end(ts uint64) {
 	s.next, s.last, s.trim, s.terminal = s.next+1, ts, protocol.TerminalTrimPoint, true
 }
-
-func millis(t time.Time) uint64 { return uint64(max(0, t.UnixMilli())) }

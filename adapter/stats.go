@@ -57,8 +57,8 @@ func (s *sequencer) show() {
 
 // Stats takes a look at everything. Its cost grows with the number of basins and of open logs.
 func (a *Adapter) Stats() (s Stats) {
-	s.Basins, s.Streams = a.catalog.view.count()
-	s.Tokens = a.catalog.tokens.count()
+	s.Basins, s.Streams = a.catalog.View.Count()
+	s.Tokens = a.catalog.Tokens.Count()
 	for _, l := range a.logs.all() {
 		s.Logs++
 		s.LoadedStreams += l.countStreams()
@@ -104,11 +104,4 @@ func (a *Adapter) observed(sync func() error) func() error {
 		}
 		return err
 	}
-}
-
-// count returns how many tokens there are.
-func (v *tokenView) count() int {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.byID.Len()
 }

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
@@ -26,7 +28,7 @@ type stream struct {
 	subject  string
 	cipher   protocol.Cipher // fixed at the stream's creation
 	settings atomic.Pointer[settings]
-	checks   *checkTime
+	checks   *catalog.CheckTime
 	ready    chan struct{} // closed when loaded
 	loadErr  error         // read after ready
 
@@ -100,7 +102,7 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 	if err := st.log.purge(ctx, st.subject, min(at, newest)); err != nil {
 		return err
 	}
-	st.checks.at.before(0) // what comes first now may have expired before
+	st.checks.At.Before(0) // what comes first now may have expired before
 	return nil
 }
 

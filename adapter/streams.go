@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
@@ -20,7 +22,7 @@ func streamDeleting(ref protocol.StreamRef) error {
 
 // ListStreams returns a page of a basin's streams.
 func (a *Adapter) ListStreams(_ context.Context, basin protocol.BasinName, req protocol.ListRequest) (protocol.StreamPage, error) {
-	page, ok := a.catalog.view.listStreams(basin, req)
+	page, ok := a.catalog.View.ListStreams(basin, req)
 	if !ok {
 		return page, basinNotFound(basin)
 	}
@@ -33,17 +35,17 @@ func (a *Adapter) CreateStream(ctx context.Context, basin protocol.BasinName, re
 	if err != nil {
 		return info, "", err
 	}
-	err = a.provision(ctx, protocol.StreamRef{Basin: basin, Stream: req.Stream}, func(ref protocol.StreamRef, b *basinRecord, old *streamEntry) error {
+	err = a.provision(ctx, protocol.StreamRef{Basin: basin, Stream: req.Stream}, func(ref protocol.StreamRef, b *catalog.BasinRecord, old *catalog.Entry) error {
 		switch {
 		case old != nil && key != "" && key == old.Key():
-			info, result = old.info(), protocol.ProvisionNoop
+			info, result = old.Info(), protocol.ProvisionNoop
 			return nil
 		case old != nil:
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "stream %q exists already in basin %q", ref.Stream, ref.Basin)
 		}
 		e, err := a.newStream(ctx, ref, b, req.Config, key)
 		if err == nil {
-			info, result = e.info(), protocol.ProvisionCreated
+			info, result = e.Info(), protocol.ProvisionCreated
 		}
 		return err
 	})
@@ -52,15 +54,15 @@ func (a *Adapter) CreateStream(ctx context.Context, basin protocol.BasinName, re
 
 // EnsureStream makes a stream or replaces its configuration (control plane 4.3).
 func (a *Adapter) EnsureStream(ctx context.Context, ref protocol.StreamRef, config protocol.StreamConfig) (info protocol.StreamInfo, result protocol.ProvisionResult, err error) {
-	err = a.provision(ctx, ref, func(ref protocol.StreamRef, b *basinRecord, old *streamEntry) error {
+	err = a.provision(ctx, ref, func(ref protocol.StreamRef, b *catalog.BasinRecord, old *catalog.Entry) error {
 		if old == nil {
 			e, err := a.newStream(ctx, ref, b, config, "")
 			if err == nil {
-				info, result = e.info(), protocol.ProvisionCreated
+				info, result = e.Info(), protocol.ProvisionCreated
 			}
 			return err
 		}
-		info, result = old.info(), protocol.ProvisionNoop
+		info, result = old.Info(), protocol.ProvisionNoop
 		if resolved := config.Resolve(b.Config.DefaultStreamConfig); resolved != old.Config() {
 			result = protocol.ProvisionUpdated
 			return a.reconfigure(ctx, old, resolved)
@@ -72,59 +74,63 @@ func (a *Adapter) EnsureStream(ctx context.Context, ref protocol.StreamRef, conf
 
 // provision runs step for a stream of a live basin, alone for that name. old is the stream as it is, not being deleted,
 // or nil.
-func (a *Adapter) provision(ctx context.Context, ref protocol.StreamRef, step func(ref protocol.StreamRef, b *basinRecord, old *streamEntry) error) error {
-	provisioning := a.catalog.view.provisioning(ref.Basin)
+func (a *Adapter) provision(ctx context.Context, ref protocol.StreamRef, step func(ref protocol.StreamRef, b *catalog.BasinRecord, old *catalog.Entry) error) error {
+	provisioning := a.catalog.View.Provisioning(ref.Basin)
 	provisioning.RLock()
 	defer provisioning.RUnlock()
-	return a.catalog.change(ctx, streamKey(ref), func() error {
+	return a.catalog.Change(ctx, catalog.StreamKey(ref), func() error {
 		b, _, err := a.liveBasin(ref.Basin)
 		if err != nil {
 			return err
 		}
-		old, _, _ := a.catalog.view.stream(ref)
-		if old != nil && old.deleting() {
+		old, _, _ := a.catalog.View.Stream(ref)
+		if old != nil && old.Deleting() {
 			return streamDeleting(ref)
 		}
 		return step(ref, &b, old)
 	})
 }
 
-func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *basinRecord, config protocol.StreamConfig, key string) (*streamEntry, error) {
-	rec := &streamRecord{
-		Name: ref.Stream, ID: layout.NewStreamID(a.catalog.view.nextBucket(ref.Basin)),
+func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *catalog.BasinRecord, config protocol.StreamConfig, key string) (*catalog.Entry, error) {
+	rec := &catalog.StreamRecord{
+		Name: ref.Stream, ID: layout.NewStreamID(a.catalog.View.NextBucket(ref.Basin)),
 		CreatedAt: time.Now().UTC(),
 		Cipher:    b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
 	}
 	rec.Log = a.place(b, rec.Config.StorageClass, rec.ID).Number()
-	rec.armIdle(false, rec.CreatedAt)
-	revision, err := a.catalog.write(ctx, streamKey(ref), rec, 0)
+	rec.ArmIdle(rec.CreatedAt)
+	revision, err := a.catalog.Write(ctx, catalog.StreamKey(ref), rec, 0)
 	if err != nil {
 		return nil, err
 	}
-	checks := &checkTime{}
-	checks.at.Store(neverCheck) // until something is stored
-	checks.setFresh(!a.opts.Shared)
-	e := newStreamEntry(ref.Basin, rec, revision, checks)
-	a.catalog.view.putStream(e)
+	checks := &catalog.CheckTime{}
+	checks.At.Store(catalog.NeverCheck) // until something is stored
+	if !a.opts.Shared {
+		checks.MarkFresh()
+	}
+	e := catalog.NewEntry(ref.Basin, rec, revision, checks)
+	a.catalog.View.PutStream(e)
 	a.reaper.watch(e)
 	return e, nil
 }
 
 // reconfigure stores a new configuration and lets the appends sequenced from now on see it.
-func (a *Adapter) reconfigure(ctx context.Context, old *streamEntry, config protocol.ResolvedStreamConfig) error {
-	rec := old.record()
+func (a *Adapter) reconfigure(ctx context.Context, old *catalog.Entry, config protocol.ResolvedStreamConfig) error {
+	rec := old.Record()
 	rec.Config = config
-	rec.armIdle(old.Config().DeleteOnEmptyMinAge > 0, time.Now())
+	if old.Config().DeleteOnEmptyMinAge == 0 {
+		rec.ArmIdle(time.Now())
+	}
 	return a.updateStream(ctx, old, rec)
 }
 
-func (a *Adapter) updateStream(ctx context.Context, old *streamEntry, rec *streamRecord) error {
-	revision, err := a.catalog.write(ctx, streamKey(old.ref()), rec, old.revision)
+func (a *Adapter) updateStream(ctx context.Context, old *catalog.Entry, rec *catalog.StreamRecord) error {
+	revision, err := a.catalog.Write(ctx, catalog.StreamKey(old.Ref()), rec, old.Revision)
 	if err != nil {
 		return err
 	}
-	e := newStreamEntry(old.Basin(), rec, revision, old.checks)
-	a.catalog.view.putStream(e)
+	e := catalog.NewEntry(old.Basin(), rec, revision, old.Checks)
+	a.catalog.View.PutStream(e)
 	a.reaper.watch(e)
 	if l := a.openedLog(old.Basin(), old.Log()); l != nil {
 		l.configure(old)
@@ -134,13 +140,13 @@ func (a *Adapter) updateStream(ctx context.Context, old *streamEntry, rec *strea
 
 // GetStreamConfig returns a stream's resolved configuration (control plane 4.4).
 func (a *Adapter) GetStreamConfig(_ context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
-	e, basinOK, _ := a.catalog.view.stream(ref)
+	e, basinOK, _ := a.catalog.View.Stream(ref)
 	switch {
 	case !basinOK:
 		return protocol.ResolvedStreamConfig{}, basinNotFound(ref.Basin)
 	case e == nil:
 		return protocol.ResolvedStreamConfig{}, streamNotFound(ref)
-	case e.deleting():
+	case e.Deleting():
 		return protocol.ResolvedStreamConfig{}, streamDeleting(ref)
 	}
 	return e.Config(), nil
@@ -148,16 +154,16 @@ func (a *Adapter) GetStreamConfig(_ context.Context, ref protocol.StreamRef) (pr
 
 // ReconfigureStream changes a stream's configuration (control plane 4.5).
 func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef, change protocol.StreamReconfiguration) (config protocol.ResolvedStreamConfig, err error) {
-	err = a.catalog.change(ctx, streamKey(ref), func() error {
+	err = a.catalog.Change(ctx, catalog.StreamKey(ref), func() error {
 		b, _, err := a.liveBasin(ref.Basin)
 		if err != nil {
 			return err
 		}
-		e, _, _ := a.catalog.view.stream(ref)
+		e, _, _ := a.catalog.View.Stream(ref)
 		switch {
 		case e == nil:
 			return streamNotFound(ref)
-		case e.deleting():
+		case e.Deleting():
 			return streamDeleting(ref)
 		}
 		config = change.ApplyResolved(e.Config(), b.Config.DefaultStreamConfig)
@@ -174,18 +180,18 @@ func (a *Adapter) DeleteStream(ctx context.Context, ref protocol.StreamRef) erro
 
 // deleteStream is DeleteStream for one incarnation of the stream; any, when id is zero.
 func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id layout.StreamID) error {
-	var marked *streamEntry
-	err := a.catalog.change(ctx, streamKey(ref), func() error {
-		e, basinOK, _ := a.catalog.view.stream(ref)
+	var marked *catalog.Entry
+	err := a.catalog.Change(ctx, catalog.StreamKey(ref), func() error {
+		e, basinOK, _ := a.catalog.View.Stream(ref)
 		switch {
 		case !basinOK:
 			return basinNotFound(ref.Basin)
 		case e == nil:
 			return streamNotFound(ref)
-		case e.deleting(), id != (layout.StreamID{}) && e.ID != id:
+		case e.Deleting(), id != (layout.StreamID{}) && e.ID != id:
 			return nil
 		}
-		rec := e.record()
+		rec := e.Record()
 		rec.DeletedAt = time.Now().UTC()
 		marked = e
 		return a.updateStream(ctx, e, rec)
@@ -193,8 +199,8 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 	if err != nil || marked == nil {
 		return err
 	}
-	a.streamsDeleted(ref.Basin, marked.createdAt(), time.Now())
-	a.sizes.touch(ref, marked.ID, &marked.checks.size)
+	a.streamsDeleted(ref.Basin, marked.CreatedAt(), time.Now())
+	a.sizes.touch(ref, marked.ID, &marked.Checks.Size)
 	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",
 			slog.String("basin", string(ref.Basin)), slog.String("stream", string(ref.Stream)), slog.Any("error", err))
@@ -204,14 +210,14 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 }
 
 // endStream appends the terminal trim, after which no append is accepted.
-func (a *Adapter) endStream(ctx context.Context, e *streamEntry) error {
+func (a *Adapter) endStream(ctx context.Context, e *catalog.Entry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), js.Timeout)
 	defer cancel()
 	l, err := a.logOf(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return err
 	}
-	st, err := l.open(ctx, e, e.checks.isFresh())
+	st, err := l.open(ctx, e, e.Checks.IsFresh())
 	if err != nil {
 		return err
 	}
@@ -234,7 +240,7 @@ const (
 // (data plane section 6), with config laid over the basin's default.
 func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Use, config protocol.StreamConfig) (*Stream, error) {
 	for {
-		e, basinOK, purging := a.catalog.view.stream(ref)
+		e, basinOK, purging := a.catalog.View.Stream(ref)
 		switch {
 		case !basinOK:
 			return nil, basinNotFound(ref.Basin)
@@ -245,19 +251,19 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 				return nil, err
 			}
 			continue
-		case e.deleting():
+		case e.Deleting():
 			return nil, streamDeleting(ref)
 		}
 		l, err := a.logOf(ctx, ref.Basin, e.Log())
 		if err != nil {
 			return nil, err
 		}
-		st, err := l.open(ctx, e, e.checks.isFresh())
+		st, err := l.open(ctx, e, e.Checks.IsFresh())
 		if err != nil {
 			return nil, err
 		}
 		// A deletion that was marked before the stream was loaded may not have found it. One that comes now does.
-		if now, _, purging := a.catalog.view.stream(ref); now == nil || now.ID != e.ID || now.deleting() || purging {
+		if now, _, purging := a.catalog.View.Stream(ref); now == nil || now.ID != e.ID || now.Deleting() || purging {
 			st.release()
 			continue
 		}
@@ -266,7 +272,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 }
 
 func (a *Adapter) autoCreate(ctx context.Context, ref protocol.StreamRef, use Use, config protocol.StreamConfig) error {
-	b, _, ok := a.catalog.view.basin(ref.Basin)
+	b, _, ok := a.catalog.View.Basin(ref.Basin)
 	switch {
 	case !ok:
 		return basinNotFound(ref.Basin)

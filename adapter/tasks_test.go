@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -67,7 +69,7 @@ func TestRowsTrimTask(t *testing.T) {
 	bubble(t, "cp A.15/274 the terminal trim takes everything", func(t *testing.T, h *harness) {
 		ref := newStream(h)
 		h.mustAppend(ref, body("x"), protocol.FenceRecord("tok"))
-		e, _, _ := h.catalog.view.stream(ref)
+		e, _, _ := h.catalog.View.Stream(ref)
 		if err := h.DeleteStream(t.Context(), ref); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +81,7 @@ func TestRowsTrimTask(t *testing.T) {
 		if _, err := l.getLast(t.Context(), l.subjectOf(e)); err != js.ErrNotFound {
 			t.Fatalf("a chunk is left: %v", err)
 		}
-		if _, err := h.catalog.kv.Get(t.Context(), streamKey(ref)); err == nil {
+		if _, err := h.catalog.Bucket().Get(t.Context(), catalog.StreamKey(ref)); err == nil {
 			t.Fatal("the record is left")
 		}
 		again := h.stream(ref.Basin, "s", protocol.StreamConfig{})
@@ -213,7 +215,7 @@ func TestRowsBasinDeletionTask(t *testing.T) {
 		synctest.Wait()
 		_, err = h.GetBasinConfig(t.Context(), ref.Basin)
 		h.gone("the basin", err, protocol.CodeBasinNotFound)
-		if _, err := h.catalog.kv.Get(t.Context(), streamKey(ref)); err == nil {
+		if _, err := h.catalog.Bucket().Get(t.Context(), catalog.StreamKey(ref)); err == nil {
 			t.Fatal("the record of its stream is left")
 		}
 	})
@@ -236,7 +238,7 @@ func TestRowsBasinDeletionTask(t *testing.T) {
 		if page, err := h.ListBasins(t.Context(), protocol.ListRequest{}); err != nil || len(page.Basins) != 0 {
 			t.Fatalf("%d basins are left, %v", len(page.Basins), err)
 		}
-		keys, err := h.catalog.kv.ListKeys(t.Context())
+		keys, err := h.catalog.Bucket().ListKeys(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +252,7 @@ func TestRowsBasinDeletionTask(t *testing.T) {
 		ref := newStream(h)
 		other := h.stream(ref.Basin, "t", protocol.StreamConfig{})
 		h.mustAppend(ref, body("x"))
-		e, _, _ := h.catalog.view.stream(ref)
+		e, _, _ := h.catalog.View.Stream(ref)
 		h.stopJanitor()
 		if err := h.DeleteBasin(t.Context(), ref.Basin); err != nil {
 			t.Fatal(err)
@@ -259,7 +261,7 @@ func TestRowsBasinDeletionTask(t *testing.T) {
 		if err := h.js.DeleteStream(t.Context(), h.logName(e.Basin(), e.Log())); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.catalog.kv.Purge(t.Context(), streamKey(other)); err != nil {
+		if err := h.catalog.Bucket().Purge(t.Context(), catalog.StreamKey(other)); err != nil {
 			t.Fatal(err)
 		}
 		h.reopen()

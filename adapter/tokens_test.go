@@ -154,32 +154,3 @@ func TestOneOfManyIssuesAnID(t *testing.T) {
 		t.Errorf("%d were issued", issued)
 	}
 }
-
-// TestTokenViewKnowsStaleNews: the watch tells what was written in its order, and later than it happened.
-func TestTokenViewKnowsStaleNews(t *testing.T) {
-	var v tokenView
-	entry := func(secret string, revision uint64) *tokenEntry { return &tokenEntry{testToken("a", secret), revision} }
-	v.put(entry("one", 5))
-	if hash, had := v.remove("a", 6, false); !had || hash != testToken("a", "one").Hash {
-		t.Fatal("it was not removed")
-	}
-	v.put(entry("one", 5)) // the watch
-	if v.get("a") != nil || len(v.byHash) != 0 {
-		t.Fatal("a removed token is back")
-	}
-	v.put(entry("two", 7)) // issued again before the watch told of the removal
-	v.remove("a", 6, true) // the watch
-	if e := v.get("a"); e == nil || e.revision != 7 || len(v.removedAt) != 0 {
-		t.Fatal("the removal of the one before took the next one away")
-	}
-	if replaced, had := v.put(entry("three", 9)); !had || replaced != testToken("a", "two").Hash || len(v.byHash) != 1 {
-		t.Fatal("what was replaced is not told")
-	}
-	v.put(entry("two", 7)) // the watch
-	if v.get("a").revision != 9 {
-		t.Fatal("an older token is back")
-	}
-	if _, had := v.remove("a", 10, true); !had || len(v.byHash) != 0 || len(v.removedAt) != 0 {
-		t.Fatal("it is not gone")
-	}
-}

@@ -245,8 +245,8 @@ func TestSizesBesideDamage(t *testing.T) {
 	}
 	check := func(what string) {
 		t.Helper()
-		if bytes, known := h.catalog.view.basinSize(b, true); bytes != record.MeteredSize() || !known {
-			t.Fatalf("%s: the basin has %d bytes, %v, want %d", what, bytes, known, record.MeteredSize())
+		if bytes, _, _ := h.catalog.View.BasinSize(b); bytes != record.MeteredSize() {
+			t.Fatalf("%s: the basin has %d bytes, want %d", what, bytes, record.MeteredSize())
 		}
 	}
 	h.sizes.measureChanged(t.Context(), func(protocol.StreamRef) bool { return true })
@@ -265,7 +265,7 @@ func TestSizesBesideDamage(t *testing.T) {
 	if !h.sizes.known() {
 		t.Fatal("the sizes are not known")
 	}
-	if at := h.entry(bad).checks.size.measured.Load(); at == 0 {
+	if at := h.entry(bad).Checks.Size.Measured.Load(); at == 0 {
 		t.Fatal("the damaged stream will be measured for ever")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/adapter/internal/catalog"
+
 	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
@@ -128,7 +130,7 @@ func (h *harness) markedCatalog() string {
 func TestRestoredEntriesAreMarked(t *testing.T) {
 	h := newHarness(t)
 	h.basin("test-basin", protocol.BasinConfig{})
-	err := h.ImportEntry(t.Context(), protocol.CatalogEntry{Key: defaultLocationKey, Value: []byte(`{"default":"local"}`)})
+	err := h.ImportEntry(t.Context(), protocol.CatalogEntry{Key: catalog.DefaultLocationKey, Value: []byte(`{"default":"local"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,7 @@
-package adapter
+package catalog
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,9 +9,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// basinRecord is the value of a basin's key in the catalog, in JSON. streamRecord is that of a stream's key; it is stored in the
-// form of streamcodec.go, and is JSON in backups.
-type basinRecord struct {
+// BasinRecord is the value of a basin's key in the catalog, in JSON.
+type BasinRecord struct {
 	Name      protocol.BasinName   `json:"name"`
 	CreatedAt time.Time            `json:"created_at"`
 	DeletedAt time.Time            `json:"deleted_at,omitzero"`
@@ -32,7 +27,8 @@ type basinRecord struct {
 	Key string `json:"key,omitempty"`
 }
 
-type streamRecord struct {
+// StreamRecord is the value of a stream's key. It is stored in the form of streamcodec.go, and is JSON in backups.
+type StreamRecord struct {
 	Name      protocol.StreamName           `json:"name"`
 	ID        layout.StreamID               `json:"id"`
 	Log       int                           `json:"log"` // layout.Log.Number
@@ -41,23 +37,26 @@ type streamRecord struct {
 	Cipher    protocol.Cipher               `json:"cipher,omitempty"`
 	Config    protocol.ResolvedStreamConfig `json:"config"`
 	Key       string                        `json:"key,omitempty"`
-	Idle      *idleRecord                   `json:"idle,omitempty"`
+	Idle      *IdleRecord                   `json:"idle,omitempty"`
 }
 
-func (r *basinRecord) info() protocol.BasinInfo {
+// Info is what a listing shows of the basin.
+func (r *BasinRecord) Info() protocol.BasinInfo {
 	return protocol.BasinInfo{Name: r.Name, CreatedAt: r.CreatedAt, DeletedAt: r.DeletedAt, Location: r.Location, DedicatedLogs: r.DedicatedLogs}
 }
 
-func (r *basinRecord) deleting() bool { return !r.DeletedAt.IsZero() }
+// Deleting reports whether the basin's deletion was accepted.
+func (r *BasinRecord) Deleting() bool { return !r.DeletedAt.IsZero() }
 
-// hidden reports whether the basin does not show: it is being restored, or what a restore left behind.
-func (r *basinRecord) hidden() bool { return r.Restoring != "" }
+// Hidden reports whether the basin does not show: it is being restored, or what a restore left behind.
+func (r *BasinRecord) Hidden() bool { return r.Restoring != "" }
 
 // Keys of the catalog: b.<basin>, and s.<basin>.<stream name> with every byte that a key may not hold, the dot among
 // them, as =XX.
-func basinKey(name protocol.BasinName) string { return "b." + string(name) }
+func BasinKey(name protocol.BasinName) string { return "b." + string(name) }
 
-func streamKey(ref protocol.StreamRef) string {
+// StreamKey is the key of a stream, see [BasinKey].
+func StreamKey(ref protocol.StreamRef) string {
 	return "s." + string(ref.Basin) + "." + escapeName(string(ref.Stream))
 }
 
@@ -97,8 +96,8 @@ func unescapeName(escaped string) (string, bool) {
 	return string(name), true
 }
 
-// refOfKey is the inverse of streamKey.
-func refOfKey(key string) (ref protocol.StreamRef, ok bool) {
+// RefOfKey is the inverse of StreamKey.
+func RefOfKey(key string) (ref protocol.StreamRef, ok bool) {
 	rest, ok := strings.CutPrefix(key, "s.")
 	basin, escaped, found := strings.Cut(rest, ".")
 	if !ok || !found {
@@ -106,18 +105,4 @@ func refOfKey(key string) (ref protocol.StreamRef, ok bool) {
 	}
 	name, ok := unescapeName(escaped)
 	return protocol.StreamRef{Basin: protocol.BasinName(basin), Stream: protocol.StreamName(name)}, ok
-}
-
-// requestKey derives the idempotency key of a create from its token and the configuration as requested (control plane
-// 3.3); empty without a token.
-func requestKey(token *string, config any) (string, error) {
-	if token == nil {
-		return "", nil
-	}
-	asked, err := json.Marshal(config)
-	if err != nil {
-		return "", fmt.Errorf("encode config: %w", err)
-	}
-	sum := sha256.Sum256(append(append([]byte(*token), 0), asked...))
-	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }

@@ -1,4 +1,4 @@
-package adapter
+package catalog
 
 import (
 	"sync"
@@ -10,19 +10,19 @@ import (
 
 // streamTree is the streams of a basin by name. It holds pointers only: the names are in the entries. The zero value is empty.
 type streamTree struct {
-	tree *btree.BTreeG[*streamEntry] // nil: empty
+	tree *btree.BTreeG[*Entry] // nil: empty
 }
 
 // pivots are entries that only a name is put into, to look for it.
-var pivots = sync.Pool{New: func() any { return new(streamEntry) }}
+var pivots = sync.Pool{New: func() any { return new(Entry) }}
 
-func pivot(name string) *streamEntry {
-	p := pivots.Get().(*streamEntry) //nolint:forcetypeassert // the pool holds nothing else
+func pivot(name string) *Entry {
+	p := pivots.Get().(*Entry) //nolint:forcetypeassert // the pool holds nothing else
 	p.Name = protocol.StreamName(name)
 	return p
 }
 
-func (t *streamTree) get(name string) *streamEntry {
+func (t *streamTree) get(name string) *Entry {
 	if t.tree == nil {
 		return nil
 	}
@@ -33,9 +33,9 @@ func (t *streamTree) get(name string) *streamEntry {
 }
 
 // set stores an entry and returns the one that had its name, or nil.
-func (t *streamTree) set(e *streamEntry) (old *streamEntry) {
+func (t *streamTree) set(e *Entry) (old *Entry) {
 	if t.tree == nil {
-		t.tree = btree.NewBTreeGOptions(func(a, b *streamEntry) bool { return a.Name < b.Name }, btree.Options{NoLocks: true})
+		t.tree = btree.NewBTreeGOptions(func(a, b *Entry) bool { return a.Name < b.Name }, btree.Options{NoLocks: true})
 	}
 	old, _ = t.tree.Load(e) // as Set, and leaves the nodes full when the names come in order
 	return old
@@ -57,7 +57,7 @@ func (t *streamTree) len() int {
 	return t.tree.Len()
 }
 
-func (t *streamTree) all() []*streamEntry {
+func (t *streamTree) all() []*Entry {
 	if t.tree == nil {
 		return nil
 	}
@@ -65,18 +65,18 @@ func (t *streamTree) all() []*streamEntry {
 }
 
 // Ascend visits the entries in the order of their names, from the first that is not below from, while visit returns true.
-func (t *streamTree) Ascend(from string, visit func(name string, e *streamEntry) bool) {
+func (t *streamTree) Ascend(from string, visit func(name string, e *Entry) bool) {
 	if t.tree == nil {
 		return
 	}
 	p := pivot(from)
-	t.tree.Ascend(p, func(e *streamEntry) bool { return visit(string(e.Name), e) })
+	t.tree.Ascend(p, func(e *Entry) bool { return visit(string(e.Name), e) })
 	pivots.Put(p)
 }
 
 // Scan visits all entries.
-func (t *streamTree) Scan(visit func(name string, e *streamEntry) bool) {
+func (t *streamTree) Scan(visit func(name string, e *Entry) bool) {
 	if t.tree != nil {
-		t.tree.Scan(func(e *streamEntry) bool { return visit(string(e.Name), e) })
+		t.tree.Scan(func(e *Entry) bool { return visit(string(e.Name), e) })
 	}
 }

@@ -1,4 +1,4 @@
-package adapter
+package catalog
 
 import (
 	"reflect"
@@ -12,19 +12,19 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func sampleRecords() []*streamRecord {
+func sampleRecords() []*StreamRecord {
 	at := time.UnixMilli(1_790_000_000_123).UTC()
-	return []*streamRecord{
+	return []*StreamRecord{
 		{ID: layout.NewStreamID(7), Log: 3, CreatedAt: at, Config: protocol.DefaultStreamConfig},
 		{ID: layout.NewStreamID(1 << 30), Log: 255, CreatedAt: at, DeletedAt: at.Add(time.Hour), Cipher: protocol.CipherAEGIS256, Key: "key",
 			Config: protocol.ResolvedStreamConfig{StorageClass: protocol.StorageStandard, TimestampingMode: protocol.TimestampArrival, Uncapped: true,
 				DeleteOnEmptyMinAge: 60},
-			Idle: &idleRecord{Deadlines: []deadline{{5, 6}, {1 << 40, 0}}, Done: 9}},
+			Idle: &IdleRecord{Deadlines: []Deadline{{5, 6}, {1 << 40, 0}}, Done: 9}},
 	}
 }
 
 func TestStreamRecordsComeBack(t *testing.T) {
-	var d streamDecoder
+	var d Decoder
 	for _, want := range sampleRecords() {
 		want.Name = "a name"
 		for range 2 { // the second time the configuration is known
@@ -32,8 +32,8 @@ func TestStreamRecordsComeBack(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Fatalf("got %+v, %v, want %+v", got, err, want)
 			}
-			e := newStreamEntry("test-basin", got, 4, &checkTime{})
-			if back := e.record(); !reflect.DeepEqual(back, want) {
+			e := NewEntry("test-basin", got, 4, &CheckTime{})
+			if back := e.Record(); !reflect.DeepEqual(back, want) {
 				t.Fatalf("its entry gives %+v, want %+v", back, want)
 			}
 		}
@@ -42,7 +42,7 @@ func TestStreamRecordsComeBack(t *testing.T) {
 
 // What a later version says may matter: it is refused, not passed over.
 func TestLaterStreamRecordsAreRefused(t *testing.T) {
-	var d streamDecoder
+	var d Decoder
 	good := appendStream(nil, sampleRecords()[0])
 	for name, value := range map[string][]byte{
 		"empty": {}, "JSON": []byte(`{"name":"s"}`), "a later version": append([]byte{2}, good[1:]...),
@@ -60,7 +60,7 @@ func FuzzStreamRecord(f *testing.F) {
 		f.Add(appendStream(nil, r))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		var d streamDecoder
+		var d Decoder
 		r, err := d.decode(protocol.StreamRef{Stream: "s"}, value)
 		if err != nil {
 			return
@@ -82,13 +82,13 @@ func TestMemoryOfAStream(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
-	var v view
-	v.putBasin(&basinRecord{Name: "test-basin"}, 1)
+	var v View
+	v.PutBasin(&BasinRecord{Name: "test-basin"}, 1)
 	before := weigh()
 	for i := range n {
-		r := &streamRecord{Name: protocol.StreamName(fmt.Sprintf("s-%07d", i)), ID: layout.NewStreamID(uint32(i / layout.BucketStreams)),
+		r := &StreamRecord{Name: protocol.StreamName(fmt.Sprintf("s-%07d", i)), ID: layout.NewStreamID(uint32(i / layout.BucketStreams)),
 			CreatedAt: time.Now(), Config: protocol.DefaultStreamConfig}
-		v.putStream(newStreamEntry("test-basin", r, uint64(i+1), &checkTime{}))
+		v.PutStream(NewEntry("test-basin", r, uint64(i+1), &CheckTime{}))
 	}
 	if each := (weigh() - before) / n; each*1e6 > 120<<20 {
 		t.Errorf("a stream costs %d bytes", each)
@@ -96,7 +96,7 @@ func TestMemoryOfAStream(t *testing.T) {
 	runtime.KeepAlive(&v)
 }
 
-// go test -run '^$' -bench StreamRecord ./adapter -benchmem -count 10 | benchstat -
+// go test -run '^$' -bench StreamRecord ./adapter/internal/catalog -benchmem -count 10 | benchstat -
 func BenchmarkStreamRecord(b *testing.B) {
 	value := appendStream(nil, sampleRecords()[0])
 	b.Run("do=encode", func(b *testing.B) {
@@ -109,7 +109,7 @@ func BenchmarkStreamRecord(b *testing.B) {
 	})
 	b.Run("do=decode", func(b *testing.B) {
 		b.ReportAllocs()
-		var d streamDecoder
+		var d Decoder
 		for b.Loop() {
 			if _, err := d.decode(protocol.StreamRef{Stream: "s"}, value); err != nil {
 				b.Fatal(err)

@@ -1,4 +1,4 @@
-package adapter
+package catalog
 
 import (
 	"context"
@@ -15,7 +15,6 @@ import (
 
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
-	"github.com/weirstream/weir/protocol"
 )
 
 const (
@@ -26,19 +25,18 @@ const (
 	progressEvery = 2 * time.Second
 )
 
-// catalogEntry is a key of the catalog with its newest value.
-type catalogEntry struct {
+// keyValue is a key of the catalog with its newest value.
+type keyValue struct {
 	key      string
 	value    []byte
 	revision uint64
 	deleted  bool
 }
 
-// load reads the whole bucket into the view, in parallel and in any order. With a shared store it goes on following what other
-// servers write.
-func (c *catalog) load(ctx context.Context) error {
-	name := layout.Catalog(c.a.opts.Prefix)
-	state, err := js.StreamState(ctx, c.a.manage, name)
+// load reads the whole bucket into the view, in parallel and in any order.
+func (c *Catalog) load(ctx context.Context) error {
+	name := layout.Catalog(c.config.Prefix)
+	state, err := js.StreamState(ctx, c.config.Conn, name)
 	if err != nil {
 		return fmt.Errorf("read the catalog: %w", err)
 	}
@@ -49,37 +47,35 @@ func (c *catalog) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n := read.Load(); n < state.Messages && !c.a.opts.Shared {
+	if n := read.Load(); n < state.Messages && !c.config.Shared {
 		return fmt.Errorf("read the catalog %s: JetStream has %d entries and delivers %d: it is damaged, restore the store from a backup",
 			name, state.Messages, n)
 	}
-	c.view.dropUnknown()
-	if c.a.opts.Shared {
-		return c.follow(uint64(state.LastSeq) + 1)
-	}
+	c.View.dropUnknown()
+	c.loaded = uint64(state.LastSeq)
 	return nil
 }
 
 // loadRanges reads parts of the catalog by several connections at once.
-func (c *catalog) loadRanges(ctx context.Context, state js.State, read *atomic.Uint64) error {
+func (c *Catalog) loadRanges(ctx context.Context, state js.State, read *atomic.Uint64) error {
 	if state.Messages == 0 {
 		return nil
 	}
-	parts := js.Seq(loadRanges * len(c.a.gets))
+	parts := js.Seq(loadRanges * len(c.config.Getters))
 	span := (state.LastSeq - state.FirstSeq + parts) / parts
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range parts {
 		from := state.FirstSeq + i*span
 		to := min(from+span-1, state.LastSeq)
 		if from <= to {
-			g.Go(func() error { return c.loadRange(ctx, c.a.gets[int(i)%len(c.a.gets)], from, to, read) })
+			g.Go(func() error { return c.loadRange(ctx, c.config.Getters[int(i)%len(c.config.Getters)], from, to, read) })
 		}
 	}
 	return g.Wait()
 }
 
-func (c *catalog) loadRange(ctx context.Context, get *js.Getter, from, to js.Seq, read *atomic.Uint64) error {
-	name, subjects := layout.Catalog(c.a.opts.Prefix), layout.CatalogSubjects(c.a.opts.Prefix)
+func (c *Catalog) loadRange(ctx context.Context, get *js.Getter, from, to js.Seq, read *atomic.Uint64) error {
+	name, subjects := layout.Catalog(c.config.Prefix), layout.CatalogSubjects(c.config.Prefix)
 	l := loader{c: c}
 	for from <= to {
 		last := js.Seq(0)
@@ -92,7 +88,7 @@ func (c *catalog) loadRange(ctx context.Context, get *js.Getter, from, to js.Seq
 				return nil
 			}
 			read.Add(1)
-			return l.take(catalogEntry{key: strings.TrimPrefix(js.SubjectOf(m), subjects), value: m.Data, revision: uint64(seq),
+			return l.take(keyValue{key: strings.TrimPrefix(js.SubjectOf(m), subjects), value: m.Data, revision: uint64(seq),
 				deleted: len(m.Header["KV-Operation"]) > 0 || len(m.Header["Nats-Marker-Reason"]) > 0})
 		})
 		switch {
@@ -113,16 +109,16 @@ func (c *catalog) loadRange(ctx context.Context, get *js.Getter, from, to js.Seq
 
 // loader takes a part of the catalog in.
 type loader struct {
-	c       *catalog
-	decoder streamDecoder
-	streams []*streamEntry
+	c       *Catalog
+	decoder Decoder
+	streams []*Entry
 }
 
-func (l *loader) take(e catalogEntry) error {
+func (l *loader) take(e keyValue) error {
 	if !strings.HasPrefix(e.key, "s.") || e.deleted {
 		return l.c.apply(e)
 	}
-	ref, ok := refOfKey(e.key)
+	ref, ok := RefOfKey(e.key)
 	if !ok {
 		return fmt.Errorf("catalog entry %s: the key is malformed", e.key)
 	}
@@ -130,21 +126,21 @@ func (l *loader) take(e catalogEntry) error {
 	if err != nil {
 		return fmt.Errorf("catalog entry %s: %w", e.key, err)
 	}
-	l.streams = append(l.streams, newStreamEntry(ref.Basin, r, e.revision, &checkTime{}))
+	l.streams = append(l.streams, NewEntry(ref.Basin, r, e.revision, &CheckTime{}))
 	return nil
 }
 
 func (l *loader) flush() {
-	l.c.view.loadStreams(l.streams)
+	l.c.View.loadStreams(l.streams)
 	for _, e := range l.streams {
-		l.c.a.reaper.watch(e)
+		l.c.listener.StreamShown(e)
 	}
 	clear(l.streams)
 	l.streams = l.streams[:0]
 }
 
 // reportProgress says from time to time how much of the catalog was read, until stop.
-func (c *catalog) reportProgress(ctx context.Context, read *atomic.Uint64, total uint64) (stop func()) {
+func (c *Catalog) reportProgress(ctx context.Context, read *atomic.Uint64, total uint64) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -154,7 +150,7 @@ func (c *catalog) reportProgress(ctx context.Context, read *atomic.Uint64, total
 		for {
 			select {
 			case <-tick.C:
-				c.a.logger.Info("reading the catalog", slog.Uint64("entries", read.Load()), slog.Uint64("of", total))
+				c.config.Logger.Info("reading the catalog", slog.Uint64("entries", read.Load()), slog.Uint64("of", total))
 			case <-ctx.Done():
 				return
 			}
@@ -166,15 +162,15 @@ func (c *catalog) reportProgress(ctx context.Context, read *atomic.Uint64, total
 	}
 }
 
-// follow brings what other servers write from a revision on into the view, until the adapter closes.
-func (c *catalog) follow(revision uint64) error {
-	ctx, cancel := context.WithCancel(c.a.ctx)
-	w, err := c.kv.WatchAll(ctx, jetstream.ResumeFromRevision(revision))
+// Follow brings what other servers have written since the catalog was opened into the view, until ctx ends.
+func (c *Catalog) Follow(ctx context.Context) (run func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	w, err := c.kv.WatchAll(ctx, jetstream.ResumeFromRevision(c.loaded+1))
 	if err != nil {
 		cancel()
-		return fmt.Errorf("follow the catalog: %w", err)
+		return nil, fmt.Errorf("follow the catalog: %w", err)
 	}
-	c.a.tasks.Go(func() {
+	return func() {
 		defer cancel()
 		defer w.Stop() //nolint:errcheck // nothing more is wanted from it
 		for {
@@ -187,55 +183,15 @@ func (c *catalog) follow(revision uint64) error {
 					continue // the end of what was there
 				}
 				if err := c.apply(entryOf(e)); err != nil {
-					c.a.logger.Error("a catalog entry cannot be read", slog.Any("error", err))
+					c.config.Logger.Error("a catalog entry cannot be read", slog.Any("error", err))
 				}
 			case <-ctx.Done():
 				return
 			}
 		}
-	})
-	return nil
+	}, nil
 }
 
-func entryOf(e jetstream.KeyValueEntry) catalogEntry {
-	return catalogEntry{key: e.Key(), value: e.Value(), revision: e.Revision(), deleted: e.Operation() != jetstream.KeyValuePut}
-}
-
-// loadStreams stores entries while the catalog is loaded. Their basins may come later.
-func (v *view) loadStreams(entries []*streamEntry) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var b *basinView
-	for _, e := range entries {
-		if b == nil || b.name != e.Basin() {
-			b = v.basinLocked(e.Basin())
-		}
-		b.putLocked(e)
-	}
-}
-
-// basinLocked returns a basin, and makes one that is not known yet.
-func (v *view) basinLocked(name protocol.BasinName) *basinView {
-	b, ok := v.basins.Get(string(name))
-	if !ok {
-		b = &basinView{name: name}
-		v.basins.Set(string(name), b)
-	}
-	return b
-}
-
-// dropUnknown takes out basins that have streams and no entry of their own.
-func (v *view) dropUnknown() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var unknown []string
-	v.basins.Scan(func(name string, b *basinView) bool {
-		if b.revision == 0 {
-			unknown = append(unknown, name)
-		}
-		return true
-	})
-	for _, name := range unknown {
-		v.basins.Delete(name)
-	}
+func entryOf(e jetstream.KeyValueEntry) keyValue {
+	return keyValue{key: e.Key(), value: e.Value(), revision: e.Revision(), deleted: e.Operation() != jetstream.KeyValuePut}
 }

@@ -1,4 +1,4 @@
-package adapter
+package catalog
 
 import (
 	"fmt"
@@ -12,12 +12,12 @@ import (
 
 // counted is an ordered map that counts the entries it shows.
 type counted struct {
-	btree.Map[string, *streamEntry]
+	btree.Map[string, *Entry]
 	visits int
 }
 
-func (c *counted) Ascend(pivot string, visit func(string, *streamEntry) bool) {
-	c.Map.Ascend(pivot, func(name string, e *streamEntry) bool {
+func (c *counted) Ascend(pivot string, visit func(string, *Entry) bool) {
+	c.Map.Ascend(pivot, func(name string, e *Entry) bool {
 		c.visits++
 		return visit(name, e)
 	})
@@ -26,7 +26,7 @@ func (c *counted) Ascend(pivot string, visit func(string, *streamEntry) bool) {
 // crowd returns n streams called 00000000-a, 00000000-b, 00000000-c, 00000001-a and so on. They share one entry: a page
 // looks at nothing else.
 func crowd(n int) *counted {
-	c, e := &counted{}, &streamEntry{}
+	c, e := &counted{}, &Entry{}
 	for i := range n {
 		c.Load(fmt.Sprintf("%08d-%c", i/3, 'a'+i%3), e)
 	}
@@ -36,7 +36,7 @@ func crowd(n int) *counted {
 // pageOf lists a page and returns its length and how many entries were looked at.
 func (c *counted) pageOf(req protocol.ListRequest) (items int, more bool, visits int) {
 	c.visits = 0
-	list(c, req, func(*streamEntry) bool {
+	list(c, req, func(*Entry) bool {
 		if items == req.PageSize() {
 			more = true
 			return false
@@ -87,15 +87,15 @@ func TestAPageCostsTheSameInAMillionStreams(t *testing.T) {
 
 // Run with:
 //
-//	go test -run '^$' -bench ListPage -benchmem -count 10 ./adapter | benchstat -col /streams -
+//	go test -run '^$' -bench ListPage -benchmem -count 10 ./adapter/internal/catalog | benchstat -col /streams -
 func BenchmarkListPage(b *testing.B) {
 	for _, streams := range []int{1_000, 1_000_000} {
-		var v view
+		var v View
 		basin := protocol.BasinName("bench-basin")
-		v.putBasin(&basinRecord{Name: basin}, 1)
+		v.PutBasin(&BasinRecord{Name: basin}, 1)
 		place, _ := v.basins.Get(string(basin))
-		crowd(streams).Scan(func(name string, _ *streamEntry) bool {
-			place.streams.set(&streamEntry{Name: protocol.StreamName(name), common: &entryCommon{}})
+		crowd(streams).Scan(func(name string, _ *Entry) bool {
+			place.streams.set(&Entry{Name: protocol.StreamName(name), common: &entryCommon{}})
 			return true
 		})
 		for _, page := range []struct {
@@ -110,7 +110,7 @@ func BenchmarkListPage(b *testing.B) {
 			b.Run(fmt.Sprintf("page=%s/streams=%d", page.name, streams), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, ok := v.listStreams(basin, page.req); !ok {
+					if _, ok := v.ListStreams(basin, page.req); !ok {
 						b.Fatal("no such basin")
 					}
 				}

@@ -1,4 +1,4 @@
-package adapter
+package catalog
 
 import (
 	"encoding/json"
@@ -29,8 +29,11 @@ import (
 // What is unset is left out. A reader refuses another version, and a field that it does not know: what it says may matter.
 const streamVersion = 1
 
+// Value is the value of the stream's key.
+func (r *StreamRecord) Value() []byte { return appendStream(nil, r) }
+
 // appendStream encodes a stream's record.
-func appendStream(b []byte, r *streamRecord) []byte {
+func appendStream(b []byte, r *StreamRecord) []byte {
 	varint := func(b []byte, field protowire.Number, v uint64) []byte {
 		if v == 0 {
 			return b
@@ -49,7 +52,7 @@ func appendStream(b []byte, r *streamRecord) []byte {
 	b = append(b, streamVersion)
 	b = message(b, 1, r.ID[:])
 	b = varint(b, 2, uint64(r.Log))
-	b = varint(b, 3, millis(r.CreatedAt))
+	b = varint(b, 3, Millis(r.CreatedAt))
 	var buf [96]byte
 	c := text(buf[:0], 1, string(r.Config.StorageClass))
 	c = text(c, 2, string(r.Config.TimestampingMode))
@@ -61,7 +64,7 @@ func appendStream(b []byte, r *streamRecord) []byte {
 	c = text(c, 6, string(r.Cipher))
 	b = message(b, 4, c)
 	if !r.DeletedAt.IsZero() {
-		b = varint(b, 5, max(1, millis(r.DeletedAt)))
+		b = varint(b, 5, max(1, Millis(r.DeletedAt)))
 	}
 	b = text(b, 6, r.Key)
 	if r.Idle != nil {
@@ -73,8 +76,8 @@ func appendStream(b []byte, r *streamRecord) []byte {
 	return b
 }
 
-// streamDecoder decodes streams' records. It remembers configurations, of which there are few.
-type streamDecoder struct {
+// Decoder decodes streams' records. It remembers configurations, of which there are few.
+type Decoder struct {
 	configs map[string]cipheredConfig
 }
 
@@ -90,11 +93,11 @@ var (
 )
 
 // decode reads the value of a stream's key.
-func (d *streamDecoder) decode(ref protocol.StreamRef, value []byte) (*streamRecord, error) {
+func (d *Decoder) decode(ref protocol.StreamRef, value []byte) (*StreamRecord, error) {
 	if len(value) == 0 || value[0] != streamVersion {
 		return nil, errCatalogVersion
 	}
-	r := &streamRecord{Name: ref.Stream}
+	r := &StreamRecord{Name: ref.Stream}
 	known := true
 	err := eachField(value[1:], func(field protowire.Number, n uint64, bytes []byte) (ok bool) {
 		switch field {
@@ -132,15 +135,15 @@ func (d *streamDecoder) decode(ref protocol.StreamRef, value []byte) (*streamRec
 	return r, nil
 }
 
-func (r *streamRecord) decodeIdle(field protowire.Number, n uint64, bytes []byte) (ok bool) {
+func (r *StreamRecord) decodeIdle(field protowire.Number, n uint64, bytes []byte) (ok bool) {
 	if r.Idle == nil {
-		r.Idle = &idleRecord{}
+		r.Idle = &IdleRecord{}
 	}
 	if field == 8 {
 		r.Idle.Done = n
 		return true
 	}
-	var d deadline
+	var d Deadline
 	err := eachField(bytes, func(field protowire.Number, n uint64, _ []byte) bool {
 		switch field {
 		case 1:
@@ -154,7 +157,7 @@ func (r *streamRecord) decodeIdle(field protowire.Number, n uint64, bytes []byte
 	return err == nil
 }
 
-func (d *streamDecoder) config(encoded []byte) (c cipheredConfig, ok bool) {
+func (d *Decoder) config(encoded []byte) (c cipheredConfig, ok bool) {
 	if c, ok = d.configs[string(encoded)]; ok {
 		return c, true
 	}
@@ -212,16 +215,16 @@ func eachField(b []byte, yield func(field protowire.Number, n uint64, bytes []by
 	return nil
 }
 
-// CatalogJSON returns the value of a key of the catalog in JSON, for people and for tools that read a store.
-func CatalogJSON(key string, value []byte) ([]byte, error) {
+// JSON returns the value of a key of the catalog in JSON, for people and for tools that read a store.
+func JSON(key string, value []byte) ([]byte, error) {
 	if !strings.HasPrefix(key, "s.") {
 		return value, nil
 	}
-	ref, ok := refOfKey(key)
+	ref, ok := RefOfKey(key)
 	if !ok {
 		return nil, fmt.Errorf("catalog entry %s: %w", key, errCatalogValue)
 	}
-	r, err := new(streamDecoder).decode(ref, value)
+	r, err := new(Decoder).decode(ref, value)
 	if err != nil {
 		return nil, fmt.Errorf("catalog entry %s: %w", key, err)
 	}

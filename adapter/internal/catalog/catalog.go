@@ -1,4 +1,4 @@
-package adapter
+package catalog
 
 import (
 	"cmp"
@@ -6,27 +6,71 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
-// catalog keeps basins and streams in a JetStream key-value bucket, each key changed by compare-and-set, and in a view
+// Catalog keeps basins and streams in a JetStream key-value bucket, each key changed by compare-and-set, and in a view
 // in memory. A change is in the view once it is durable.
-type catalog struct {
-	a    *Adapter
-	kv   jetstream.KeyValue
-	view view
-	keys keyLocks
+type Catalog struct {
+	config   Config
+	store    Store
+	listener Listener
+	kv       jetstream.KeyValue
+	keys     keyLocks
+	loaded   uint64 // revision up to which the bucket was read when it was opened
 
-	tokens tokenView
+	View   View
+	Tokens Tokens
 }
+
+// Config is what a catalog needs. All fields but Shared and Memory are required.
+type Config struct {
+	Prefix   string
+	Conn     *nats.Conn   // for single requests
+	Getters  []*js.Getter // read the bucket when it is opened
+	Logger   *slog.Logger
+	Shared   bool // other servers write to the bucket
+	Memory   bool // the bucket is in memory
+	Replicas int
+	// Location is that of basins that were made before there were locations.
+	Location protocol.LocationName
+	// Duplicates is the bucket's window of duplicates.
+	Duplicates time.Duration
+}
+
+// Store is where the bucket is kept.
+type Store interface {
+	JetStream() jetstream.JetStream
+	// Committer makes what was written to the bucket durable.
+	Committer() *durable.Committer
+	// Made makes a JetStream stream durable after it was created.
+	Made(ctx context.Context, stream string) error
+	// Proven fails when the store takes no writes any more, so that what it answers may not be durable.
+	Proven() error
+}
+
+// Listener is told of changes that the catalog itself brings into the view: while it is loaded, and those that other
+// servers write. Its methods return at once.
+type Listener interface {
+	// StreamShown says that the entry of a stream is new or has changed.
+	StreamShown(e *Entry)
+	// StreamForgotten and BasinForgotten say that another server removed a stream, or a basin with its streams.
+	StreamForgotten(e *Entry)
+	BasinForgotten(name protocol.BasinName)
+}
+
+// Bucket is the bucket that the catalog is kept in.
+func (c *Catalog) Bucket() jetstream.KeyValue { return c.kv }
 
 const (
 	// deleteMarkerTTL is how long the bucket remembers that a key was removed, for other servers' watches.
@@ -37,25 +81,25 @@ const (
 
 var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resource was changed by others again and again; nothing was done")
 
-// openCatalog opens or creates the bucket and loads it. With shared it goes on following what other servers write.
-func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
-	c := &catalog{a: a}
-	bucket := layout.CatalogBucket(a.opts.Prefix)
+// Open opens or creates the bucket and loads it. The catalog of a shared store is to be followed from then on, see follow.
+func Open(ctx context.Context, config Config, store Store, listener Listener) (*Catalog, error) {
+	c := &Catalog{config: config, store: store, listener: listener}
+	bucket := layout.CatalogBucket(config.Prefix)
 	storage := jetstream.FileStorage
-	if a.opts.Memory {
+	if config.Memory {
 		storage = jetstream.MemoryStorage
 	}
 	var kv jetstream.KeyValue
 	err := js.Contact(ctx, func(ctx context.Context) (err error) {
-		kv, err = a.js.KeyValue(ctx, bucket)
+		kv, err = store.JetStream().KeyValue(ctx, bucket)
 		switch {
 		case errors.Is(err, jetstream.ErrBucketNotFound):
-			kv, err = a.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			kv, err = store.JetStream().CreateKeyValue(ctx, jetstream.KeyValueConfig{
 				Bucket: bucket, Description: "weir: basins and streams", History: 1, Storage: storage,
-				Replicas: a.opts.Replicas, LimitMarkerTTL: deleteMarkerTTL, Metadata: map[string]string{layoutKey: layout.Version},
+				Replicas: config.Replicas, LimitMarkerTTL: deleteMarkerTTL, Metadata: map[string]string{layoutKey: layout.Version},
 			})
 			if err == nil {
-				err = a.leastDuplicates(ctx, layout.Catalog(a.opts.Prefix))
+				err = c.shortenDuplicates(ctx, layout.Catalog(config.Prefix))
 			} else if errors.Is(err, jetstream.ErrBucketExists) {
 				err = errors.Join(err, js.ErrNotYet) // another server has made it meanwhile
 			}
@@ -65,7 +109,7 @@ func openCatalog(ctx context.Context, a *Adapter) (*catalog, error) {
 		return err
 	})
 	if err == nil {
-		err = a.made(ctx, layout.Catalog(a.opts.Prefix))
+		err = store.Made(ctx, layout.Catalog(config.Prefix))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the catalog %s: %w", bucket, err)
@@ -99,21 +143,21 @@ func checkLayout(ctx context.Context, kv jetstream.KeyValue) error {
 	return nil
 }
 
-// leastDuplicates shortens the window of duplicates of a bucket's stream, which the client library cannot say.
-func (a *Adapter) leastDuplicates(ctx context.Context, stream string) error {
-	s, err := a.js.Stream(ctx, stream)
+// shortenDuplicates sets the window of duplicates of the bucket's stream, for which the client library has no option.
+func (c *Catalog) shortenDuplicates(ctx context.Context, stream string) error {
+	s, err := c.store.JetStream().Stream(ctx, stream)
 	if err != nil {
 		return err
 	}
 	config := s.CachedInfo().Config
-	config.Duplicates = leastDuplicates
-	_, err = a.js.UpdateStream(ctx, config)
+	config.Duplicates = c.config.Duplicates
+	_, err = c.store.JetStream().UpdateStream(ctx, config)
 	return err
 }
 
 // apply brings one key's newest value into the view.
-func (c *catalog) apply(e catalogEntry) error {
-	if e.key == defaultLocationKey {
+func (c *Catalog) apply(e keyValue) error {
+	if e.key == DefaultLocationKey {
 		return c.applyDefaultLocation(e)
 	}
 	if strings.HasPrefix(e.key, tokenKeys) {
@@ -122,7 +166,7 @@ func (c *catalog) apply(e catalogEntry) error {
 	if name, ok := strings.CutPrefix(e.key, "b."); ok {
 		return c.applyBasin(protocol.BasinName(name), e)
 	}
-	ref, ok := refOfKey(e.key)
+	ref, ok := RefOfKey(e.key)
 	if !ok {
 		return fmt.Errorf("catalog entry %s: unknown kind", e.key)
 	}
@@ -130,47 +174,42 @@ func (c *catalog) apply(e catalogEntry) error {
 		c.forget(e.key, e.revision)
 		return nil
 	}
-	r, err := new(streamDecoder).decode(ref, e.value)
+	r, err := new(Decoder).decode(ref, e.value)
 	if err != nil {
 		return fmt.Errorf("catalog entry %s: %w", e.key, err)
 	}
-	c.showStream(ref.Basin, r, e.revision)
+	c.ShowStream(ref.Basin, r, e.revision)
 	return nil
 }
 
-func (c *catalog) applyBasin(name protocol.BasinName, e catalogEntry) error {
+func (c *Catalog) applyBasin(name protocol.BasinName, e keyValue) error {
 	if e.deleted {
 		c.forgetBasin(name, e.revision)
 		return nil
 	}
-	var r basinRecord
+	var r BasinRecord
 	if err := json.Unmarshal(e.value, &r); err != nil {
 		return fmt.Errorf("catalog entry %s: %w", e.key, err)
 	}
-	r.Location = cmp.Or(r.Location, c.a.opts.Locations[0]) // made before there were locations
-	c.view.putBasin(&r, e.revision)
+	r.Location = cmp.Or(r.Location, c.config.Location) // made before there were locations
+	c.View.PutBasin(&r, e.revision)
 	return nil
 }
 
-// showStream puts a stored record into the view and into the loaded stream, if there is one.
-func (c *catalog) showStream(basin protocol.BasinName, r *streamRecord, revision uint64) {
-	checks := &checkTime{}
-	if old, _, _ := c.view.stream(protocol.StreamRef{Basin: basin, Stream: r.Name}); old != nil && old.ID == r.ID {
-		checks = old.checks
+// ShowStream puts a stored record into the view and into the loaded stream, if there is one.
+func (c *Catalog) ShowStream(basin protocol.BasinName, r *StreamRecord, revision uint64) {
+	checks := &CheckTime{}
+	if old, _, _ := c.View.Stream(protocol.StreamRef{Basin: basin, Stream: r.Name}); old != nil && old.ID == r.ID {
+		checks = old.Checks
 	}
-	e := newStreamEntry(basin, r, revision, checks)
-	c.view.putStream(e)
-	c.a.reaper.watch(e)
-	if c.a.opts.Shared {
-		if l := c.a.openedLog(basin, e.Log()); l != nil {
-			l.configure(e)
-		}
-	}
+	e := NewEntry(basin, r, revision, checks)
+	c.View.PutStream(e)
+	c.listener.StreamShown(e)
 }
 
-// current is the newest entry of e's incarnation: e itself if that is deleted.
-func (c *catalog) current(e *streamEntry) *streamEntry {
-	if now, _, _ := c.view.stream(e.ref()); now != nil && now.ID == e.ID {
+// Current is the newest entry of e's incarnation: e itself if that is deleted.
+func (c *Catalog) Current(e *Entry) *Entry {
+	if now, _, _ := c.View.Stream(e.Ref()); now != nil && now.ID == e.ID {
 		return now
 	}
 	return e
@@ -178,49 +217,43 @@ func (c *catalog) current(e *streamEntry) *streamEntry {
 
 // forget takes a stream, or a token, that another server removed out of the view and out of memory. revision is that of
 // the removal.
-func (c *catalog) forget(key string, revision uint64) {
+func (c *Catalog) forget(key string, revision uint64) {
 	if escaped, ok := strings.CutPrefix(key, tokenKeys); ok {
 		if id, ok := unescapeName(escaped); ok {
 			c.forgetToken(protocol.AccessTokenID(id), revision)
 		}
 		return
 	}
-	ref, ok := refOfKey(key)
+	ref, ok := RefOfKey(key)
 	if !ok {
 		return
 	}
-	if e, _, _ := c.view.stream(ref); e != nil && e.revision < revision {
-		c.view.removeStream(ref, e.ID)
-		if l := c.a.openedLog(ref.Basin, e.Log()); l != nil {
-			l.end(e.ID)
-			l.drop(e.ID, errStreamDeleted)
-		}
+	if e, _, _ := c.View.Stream(ref); e != nil && e.Revision < revision {
+		c.View.RemoveStream(ref, e.ID)
+		c.listener.StreamForgotten(e)
 	}
 }
 
 // forgetBasin takes a basin that another server removed out of the view, with its streams.
-func (c *catalog) forgetBasin(name protocol.BasinName, revision uint64) {
-	if _, known, ok := c.view.basin(name); !ok || known > revision {
+func (c *Catalog) forgetBasin(name protocol.BasinName, revision uint64) {
+	if _, known, ok := c.View.Basin(name); !ok || known > revision {
 		return
 	}
-	c.view.removeBasin(name, revision)
-	for _, l := range c.a.logs.all() {
-		l.endLoaded(name)
-		l.forgetBasin(name)
-	}
+	c.View.RemoveBasin(name, revision)
+	c.listener.BasinForgotten(name)
 }
 
 // encodeEntry is the stored form of a record.
 func encodeEntry(record any) ([]byte, error) {
-	if r, ok := record.(*streamRecord); ok {
-		return appendStream(nil, r), nil
+	if r, ok := record.(*StreamRecord); ok {
+		return r.Value(), nil
 	}
 	return json.Marshal(record)
 }
 
-// write stores a record under key if the key is still at revision (0: absent), durably, and returns the new revision.
+// Write stores a record under key if the key is still at revision (0: absent), durably, and returns the new revision.
 // errConflict means that it is not. Once begun it is not given up when ctx ends, so that the view stays true.
-func (c *catalog) write(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
+func (c *Catalog) Write(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
 	value, err := encodeEntry(record)
 	if err != nil {
 		return 0, fmt.Errorf("encode catalog entry %s: %w", key, err)
@@ -237,8 +270,8 @@ func (c *catalog) write(ctx context.Context, key string, record any, revision ui
 		return 0, errConflict
 	}
 	if err == nil {
-		c.a.commit.WroteCatalog(next)
-		err = c.a.commit.Wait(ctx)
+		c.store.Committer().WroteCatalog(next)
+		err = c.store.Committer().Wait(ctx)
 	}
 	if err != nil {
 		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("write catalog entry %s: %w", key, err),
@@ -247,9 +280,9 @@ func (c *catalog) write(ctx context.Context, key string, record any, revision ui
 	return next, nil
 }
 
-// remove is purge for a name that may have a successor: it is no error if the key is not at that revision, because another
+// Remove is purge for a name that may have a successor: it is no error if the key is not at that revision, because another
 // server has removed it then.
-func (c *catalog) remove(ctx context.Context, key string, revision uint64) error {
+func (c *Catalog) Remove(ctx context.Context, key string, revision uint64) error {
 	err := c.purge(ctx, key, revision)
 	if errors.Is(err, error(errConflict)) {
 		return nil
@@ -258,16 +291,16 @@ func (c *catalog) remove(ctx context.Context, key string, revision uint64) error
 }
 
 // purge deletes a key that is at revision, durably. errConflict means that it is not.
-func (c *catalog) purge(ctx context.Context, key string, revision uint64) error {
+func (c *Catalog) purge(ctx context.Context, key string, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
-	ack, err := c.a.js.PublishMsg(ctx, c.deleteMarker(key), jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
+	ack, err := c.store.JetStream().PublishMsg(ctx, c.deleteMarker(key), jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
 	if js.WrongSequence(err) {
 		return errConflict
 	}
 	if err == nil {
-		c.a.commit.WroteCatalog(ack.Sequence)
-		err = c.a.commit.Wait(ctx)
+		c.store.Committer().WroteCatalog(ack.Sequence)
+		err = c.store.Committer().Wait(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("remove catalog entry %s: %w", key, err)
@@ -278,28 +311,29 @@ func (c *catalog) purge(ctx context.Context, key string, revision uint64) error 
 // markersAtOnce is how many entries removeStreams removes before it leaves the catalog to others for a moment.
 const markersAtOnce = 500
 
-// removeStreams removes the entries of a basin's streams. The removal of the basin's own entry, which follows, makes it durable.
+// RemoveStreams removes the entries of a basin's streams, in steps; rest is called between them with the time of a step, and waits.
+// The removal of the basin's own entry, which follows, makes it durable.
 //
 // Each gets a delete marker, although nobody needs to be told. JetStream drops the older values of a key without a note
 // of it, because they are above the key's limit. If the newest one were purged, a recovery from the blocks would find the one
 // before it below the limit again, and the stream would be back (docs/upstream, case limits).
-func (c *catalog) removeStreams(ctx context.Context, entries []*streamEntry) error {
+func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func(ctx context.Context, worked time.Duration)) error {
 	for len(entries) > 0 {
 		began := time.Now()
 		part := entries[:min(len(entries), markersAtOnce)]
 		entries = entries[len(part):]
 		acks := make([]jetstream.PubAckFuture, 0, len(part))
 		for _, e := range part {
-			ack, err := c.a.js.PublishMsgAsync(c.deleteMarker(streamKey(e.ref())), jetstream.WithMsgTTL(deleteMarkerTTL))
+			ack, err := c.store.JetStream().PublishMsgAsync(c.deleteMarker(StreamKey(e.Ref())), jetstream.WithMsgTTL(deleteMarkerTTL))
 			if err != nil {
-				return fmt.Errorf("remove the catalog entry of %v: %w", e.ref(), err)
+				return fmt.Errorf("remove the catalog entry of %v: %w", e.Ref(), err)
 			}
 			acks = append(acks, ack)
 		}
 		for _, ack := range acks {
 			select {
 			case ok := <-ack.Ok():
-				c.a.commit.WroteCatalog(ok.Sequence)
+				c.store.Committer().WroteCatalog(ok.Sequence)
 			case err := <-ack.Err():
 				return fmt.Errorf("remove catalog entry %s: %w", ack.Msg().Subject, err)
 			case <-time.After(js.Timeout):
@@ -309,27 +343,27 @@ func (c *catalog) removeStreams(ctx context.Context, entries []*streamEntry) err
 			}
 		}
 		if len(entries) > 0 {
-			sleep(ctx, (purgeShare-1)*time.Since(began)/2)
+			rest(ctx, time.Since(began))
 		}
 	}
 	return ctx.Err()
 }
 
 // deleteMarker is what the bucket's Purge writes, which does not tell the revision.
-func (c *catalog) deleteMarker(key string) *nats.Msg {
-	m := nats.NewMsg(layout.CatalogSubjects(c.a.opts.Prefix) + key)
+func (c *Catalog) deleteMarker(key string) *nats.Msg {
+	m := nats.NewMsg(layout.CatalogSubjects(c.config.Prefix) + key)
 	m.Header.Set("KV-Operation", "PURGE")
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	return m
 }
 
-// refresh brings what another server wrote under key into the view, after a conflict.
-func (c *catalog) refresh(ctx context.Context, key string) error {
+// Refresh brings what another server wrote under key into the view, after a conflict.
+func (c *Catalog) Refresh(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	e, err := c.kv.Get(ctx, key)
 	if err == nil || errors.Is(err, jetstream.ErrKeyNotFound) {
-		if err := c.a.proven(); err != nil {
+		if err := c.store.Proven(); err != nil {
 			return protocol.Wrap(protocol.CodeStorage, err, "the store has failed")
 		}
 	}
@@ -343,9 +377,9 @@ func (c *catalog) refresh(ctx context.Context, key string) error {
 	return c.apply(entryOf(e))
 }
 
-// change runs step, which looks at the view and writes under key, alone for that key in this process, and again while
+// Change runs step, which looks at the view and writes under key, alone for that key in this process, and again while
 // other servers get in between.
-func (c *catalog) change(ctx context.Context, key string, step func() error) error {
+func (c *Catalog) Change(ctx context.Context, key string, step func() error) error {
 	unlock, err := c.keys.lock(ctx, key)
 	if err != nil {
 		return err
@@ -356,7 +390,7 @@ func (c *catalog) change(ctx context.Context, key string, step func() error) err
 		if !errors.Is(err, error(errConflict)) {
 			return err
 		}
-		if err := c.refresh(ctx, key); err != nil {
+		if err := c.Refresh(ctx, key); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package adapter
+package catalog
 
 import (
 	"crypto/sha256"
@@ -20,8 +20,8 @@ func testID(name string) (id layout.StreamID) {
 	return id
 }
 
-func viewEntry(basin protocol.BasinName, name string, revision uint64) *streamEntry {
-	return newStreamEntry(basin, &streamRecord{Name: protocol.StreamName(name), ID: testID(fmt.Sprint(name, revision))}, revision, &checkTime{})
+func viewEntry(basin protocol.BasinName, name string, revision uint64) *Entry {
+	return NewEntry(basin, &StreamRecord{Name: protocol.StreamName(name), ID: testID(fmt.Sprint(name, revision))}, revision, &CheckTime{})
 }
 
 // naivePage is control plane 1.4 on a sorted list.
@@ -37,10 +37,12 @@ func naivePage(names []string, req protocol.ListRequest) (page []string, more bo
 	return page, false
 }
 
+func oneOf[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }
+
 func randomName(rng *rand.Rand) string {
 	var b strings.Builder
 	for range 1 + rng.IntN(4) {
-		b.WriteString(pick(rng, "a", "b", "/", "ab", "é", "\x00", "\xff", "z"))
+		b.WriteString(oneOf(rng, "a", "b", "/", "ab", "é", "\x00", "\xff", "z"))
 	}
 	return b.String()
 }
@@ -48,13 +50,13 @@ func randomName(rng *rand.Rand) string {
 func TestListingsAgreeWithANaiveModel(t *testing.T) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 9))
-		var v view
+		var v View
 		basin := protocol.BasinName("test-basin")
-		v.putBasin(&basinRecord{Name: basin}, 1)
+		v.PutBasin(&BasinRecord{Name: basin}, 1)
 		var names []string
 		for i := range 200 {
 			name := randomName(rng)
-			v.putStream(viewEntry(basin, name, uint64(i+2)))
+			v.PutStream(viewEntry(basin, name, uint64(i+2)))
 			names = append(names, name)
 		}
 		slices.Sort(names)
@@ -65,9 +67,9 @@ func TestListingsAgreeWithANaiveModel(t *testing.T) {
 				req.Prefix = randomName(rng)
 			}
 			if rng.IntN(2) == 0 {
-				req.StartAfter = pick(rng, randomName(rng), pick(rng, names...))
+				req.StartAfter = oneOf(rng, randomName(rng), oneOf(rng, names...))
 			}
-			page, ok := v.listStreams(basin, req)
+			page, ok := v.ListStreams(basin, req)
 			var got []string
 			for _, s := range page.Streams {
 				got = append(got, string(s.Name))
@@ -80,10 +82,10 @@ func TestListingsAgreeWithANaiveModel(t *testing.T) {
 		var walked []string
 		var at protocol.StreamRef
 		for done := false; !done; {
-			var entries []*streamEntry
-			entries, done = v.some(at, 1+rng.IntN(20))
+			var entries []*Entry
+			entries, done = v.Some(at, 1+rng.IntN(20))
 			for _, e := range entries {
-				walked, at = append(walked, string(e.Name)), e.ref()
+				walked, at = append(walked, string(e.Name)), e.Ref()
 			}
 		}
 		if !slices.Equal(walked, names) {
@@ -93,40 +95,40 @@ func TestListingsAgreeWithANaiveModel(t *testing.T) {
 }
 
 func TestViewKeepsTheNewest(t *testing.T) {
-	var v view
+	var v View
 	b := protocol.BasinName("test-basin")
-	v.putStream(viewEntry(b, "s", 9)) // no such basin yet
-	v.putBasin(&basinRecord{Name: b, DedicatedLogs: 2}, 5)
-	v.putBasin(&basinRecord{Name: b, DedicatedLogs: 1}, 4)
-	if rec, revision, ok := v.basin(b); !ok || rec.DedicatedLogs != 2 || revision != 5 {
+	v.PutStream(viewEntry(b, "s", 9)) // no such basin yet
+	v.PutBasin(&BasinRecord{Name: b, DedicatedLogs: 2}, 5)
+	v.PutBasin(&BasinRecord{Name: b, DedicatedLogs: 1}, 4)
+	if rec, revision, ok := v.Basin(b); !ok || rec.DedicatedLogs != 2 || revision != 5 {
 		t.Fatalf("%+v at %d", rec, revision)
 	}
 	ref := protocol.StreamRef{Basin: b, Stream: "s"}
-	v.putStream(viewEntry(b, "s", 8))
-	v.putStream(viewEntry(b, "s", 7))
-	if e, _, _ := v.stream(ref); e == nil || e.revision != 8 {
+	v.PutStream(viewEntry(b, "s", 8))
+	v.PutStream(viewEntry(b, "s", 7))
+	if e, _, _ := v.Stream(ref); e == nil || e.Revision != 8 {
 		t.Fatalf("%+v", e)
 	}
-	v.removeStream(ref, testID("another incarnation"))
-	if e, _, _ := v.stream(ref); e == nil {
+	v.RemoveStream(ref, testID("another incarnation"))
+	if e, _, _ := v.Stream(ref); e == nil {
 		t.Fatal("removed by another incarnation's id")
 	}
-	v.removeBasin(b, 4)
-	if _, _, ok := v.basin(b); !ok {
+	v.RemoveBasin(b, 4)
+	if _, _, ok := v.Basin(b); !ok {
 		t.Fatal("a successor was removed")
 	}
-	rec := basinRecord{Name: b, DeletedAt: time.Now()}
-	v.putBasin(&rec, 10)
+	rec := BasinRecord{Name: b, DeletedAt: time.Now()}
+	v.PutBasin(&rec, 10)
 	var deleting []protocol.BasinName
-	v.eachDeleting(func(n protocol.BasinName) { deleting = append(deleting, n) }, func(*streamEntry) { t.Error("a stream") })
+	v.EachDeleting(func(n protocol.BasinName) { deleting = append(deleting, n) }, func(*Entry) { t.Error("a stream") })
 	if len(deleting) != 1 {
 		t.Fatal(deleting)
 	}
-	if entries := v.markPurging(b); len(entries) != 1 {
+	if entries := v.MarkPurging(b); len(entries) != 1 {
 		t.Fatalf("%d streams", len(entries))
 	}
-	v.removeBasin(b, 10)
-	if _, _, ok := v.basin(b); ok {
+	v.RemoveBasin(b, 10)
+	if _, _, ok := v.Basin(b); ok {
 		t.Fatal("still there")
 	}
 }
@@ -137,14 +139,14 @@ func FuzzStreamKeyRoundTrip(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		ref := protocol.StreamRef{Basin: "test-basin", Stream: protocol.StreamName(name)}
-		key := streamKey(ref)
-		if got, ok := refOfKey(key); !ok || got != ref {
+		key := StreamKey(ref)
+		if got, ok := RefOfKey(key); !ok || got != ref {
 			t.Fatalf("%q is %q and back %q, %v", name, key, got.Stream, ok)
 		}
 		if strings.Count(key, ".") != 2 || strings.ContainsAny(key, " *>\t\r\n") {
 			t.Fatalf("%q has key %q", name, key)
 		}
-		refOfKey(name)
-		refOfKey("s.test-basin." + name)
+		RefOfKey(name)
+		RefOfKey("s.test-basin." + name)
 	})
 }

@@ -1,0 +1,71 @@
+package adapter
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/adapter/internal/catalog"
+	"github.com/weirstream/weir/adapter/internal/durable"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// openCatalog opens the catalog, and follows what other servers write to a shared one until the adapter closes.
+func (a *Adapter) openCatalog(ctx context.Context) (err error) {
+	a.catalog, err = catalog.Open(ctx, catalog.Config{
+		Prefix: a.opts.Prefix, Conn: a.manage, Getters: a.gets, Logger: a.logger, Shared: a.opts.Shared, Memory: a.opts.Memory,
+		Replicas: a.opts.Replicas, Location: a.opts.Locations[0], Duplicates: leastDuplicates,
+	}, catalogStore{a}, catalogListener{a})
+	if err != nil || !a.opts.Shared {
+		return err
+	}
+	follow, err := a.catalog.Follow(a.ctx)
+	if err == nil {
+		a.tasks.Go(follow)
+	}
+	return err
+}
+
+// catalogStore is the store as the catalog sees it.
+type catalogStore struct{ a *Adapter }
+
+func (s catalogStore) JetStream() jetstream.JetStream                { return s.a.js }
+func (s catalogStore) Committer() *durable.Committer                 { return s.a.commit }
+func (s catalogStore) Made(ctx context.Context, stream string) error { return s.a.made(ctx, stream) }
+func (s catalogStore) Proven() error                                 { return s.a.proven() }
+
+// catalogListener hands the changes of the catalog on to what depends on them.
+type catalogListener struct{ a *Adapter }
+
+func (l catalogListener) StreamShown(e *catalog.Entry) {
+	l.a.reaper.watch(e)
+	if !l.a.opts.Shared {
+		return
+	}
+	if log := l.a.openedLog(e.Basin(), e.Log()); log != nil {
+		log.configure(e)
+	}
+}
+
+func (l catalogListener) StreamForgotten(e *catalog.Entry) {
+	if log := l.a.openedLog(e.Basin(), e.Log()); log != nil {
+		log.end(e.ID)
+		log.drop(e.ID, errStreamDeleted)
+	}
+}
+
+func (l catalogListener) BasinForgotten(name protocol.BasinName) {
+	for _, log := range l.a.logs.all() {
+		log.endLoaded(name)
+		log.forgetBasin(name)
+	}
+}
+
+// restBetweenSteps waits between the steps in which a catalog's entries are removed, so that the purges of a removed basin keep
+// their share of the time.
+func restBetweenSteps(ctx context.Context, worked time.Duration) { sleep(ctx, (purgeShare-1)*worked/2) }
+
+// CatalogJSON returns the value of a key of the catalog in JSON, for people and for tools that read a store.
+func CatalogJSON(key string, value []byte) ([]byte, error) { return catalog.JSON(key, value) }

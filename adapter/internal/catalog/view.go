@@ -1,0 +1,367 @@
+package catalog
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
+)
+
+// View is the catalog in memory, ordered by name, for lookups and listings. What stands in it is durable.
+type View struct {
+	mu     sync.RWMutex
+	basins btree.Map[string, *basinView]
+	// location is the default location that was set, locationRevision that of its key.
+	location         protocol.LocationName
+	locationRevision uint64
+}
+
+// basinView is a basin in the view. Its fields are guarded by View.mu.
+type basinView struct {
+	BasinRecord
+	revision uint64
+	name     protocol.BasinName
+	streams  streamTree
+	shared   [2]*entryCommon // that streams put in last have in common
+	bytes    uint64          // stored in the streams, as of their last measurements
+	created  uint64          // where the count of streams ever created goes on, see nextBucket
+	// purging is set when the basin's logs are being removed: nothing in it can be opened any more.
+	purging bool
+	// provisioning is held for reading while a stream is created and for writing while the basin is marked as deleted,
+	// so that no stream appears in a basin after that.
+	provisioning sync.RWMutex
+}
+
+// Basin returns the basin's record, and whether it is being purged.
+func (v *View) Basin(name protocol.BasinName) (rec BasinRecord, revision uint64, ok bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(name))
+	if !ok {
+		return BasinRecord{}, 0, false
+	}
+	return b.BasinRecord, b.revision, true
+}
+
+// Stream returns the stream's entry, or nil. basinOK tells whether the basin exists, purging whether it is going away.
+func (v *View) Stream(ref protocol.StreamRef) (e *Entry, basinOK, purging bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(ref.Basin))
+	if !ok || b.Hidden() {
+		return nil, false, false
+	}
+	e = b.streams.get(string(ref.Stream))
+	return e, true, b.purging
+}
+
+// PutBasin stores a basin, unless the view has a newer one.
+func (v *View) PutBasin(rec *BasinRecord, revision uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b := v.basinLocked(rec.Name)
+	if revision >= b.revision {
+		b.BasinRecord, b.revision = *rec, revision
+	}
+}
+
+// PutStream stores an entry, unless the view has a newer one.
+func (v *View) PutStream(e *Entry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, ok := v.basins.Get(string(e.Basin()))
+	if !ok {
+		return
+	}
+	b.putLocked(e)
+}
+
+// putLocked is putStream for a basin that is there. The entry must not have been shown to anybody.
+func (b *basinView) putLocked(e *Entry) {
+	b.share(e)
+	b.created = max(b.created, uint64(e.ID.Bucket())*layout.BucketStreams)
+	switch old := b.streams.set(e); {
+	case old == nil:
+	case old.Revision > e.Revision:
+		b.streams.set(old)
+	case old.ID != e.ID:
+		b.forgetSizeLocked(old)
+	}
+}
+
+// share lets an entry share what it has in common with those that were put in before.
+func (b *basinView) share(e *Entry) {
+	if !e.common.plain() {
+		return
+	}
+	for i, c := range b.shared {
+		if c != nil && c.like(e.common) {
+			e.common = c
+			b.shared[0], b.shared[i] = b.shared[i], b.shared[0]
+			return
+		}
+	}
+	b.shared[1], b.shared[0] = b.shared[0], e.common
+}
+
+// RemoveStream takes a stream out, if it still is the incarnation with that id.
+func (v *View) RemoveStream(ref protocol.StreamRef, id layout.StreamID) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if b, ok := v.basins.Get(string(ref.Basin)); ok {
+		if e := b.streams.get(string(ref.Stream)); e != nil && e.ID == id {
+			b.streams.remove(string(ref.Stream))
+			b.forgetSizeLocked(e)
+		}
+	}
+}
+
+// NextBucket is the bucket of a new stream of a basin. Those that follow one another share it. After a start the count goes
+// on at the beginning of the last bucket.
+func (v *View) NextBucket(basin protocol.BasinName) uint32 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, ok := v.basins.Get(string(basin))
+	if !ok {
+		return 0
+	}
+	n := b.created / layout.BucketStreams
+	b.created++
+	return uint32(n)
+}
+
+// AnyStreamIn reports whether a stream that is not being deleted lives in a log.
+func (v *View) AnyStreamIn(id layout.Log) (found bool) {
+	v.eachStreamIn(id, func(*Entry) bool {
+		found = true
+		return false
+	})
+	return found
+}
+
+// StreamsIn returns the streams in a log that are not being deleted.
+func (v *View) StreamsIn(id layout.Log) (entries []*Entry) {
+	v.eachStreamIn(id, func(e *Entry) bool {
+		entries = append(entries, e)
+		return true
+	})
+	return entries
+}
+
+func (v *View) eachStreamIn(id layout.Log, yield func(*Entry) (more bool)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	number := id.Number()
+	v.basins.Scan(func(name string, b *basinView) bool {
+		if b.Deleting() || b.Hidden() || id.Owner != "" && string(id.Owner) != name {
+			return true
+		}
+		more := true
+		b.streams.Scan(func(_ string, e *Entry) bool {
+			if e.Log() == number && !e.Deleting() {
+				more = yield(e)
+			}
+			return more
+		})
+		return more
+	})
+}
+
+// RemoveBasin takes out a basin that was removed at revision, unless it has a successor already.
+func (v *View) RemoveBasin(name protocol.BasinName, revision uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if b, ok := v.basins.Get(string(name)); ok && b.revision <= revision {
+		v.basins.Delete(string(name))
+	}
+}
+
+// MarkPurging closes a basin for good and returns its streams.
+func (v *View) MarkPurging(name protocol.BasinName) []*Entry {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, ok := v.basins.Get(string(name))
+	if !ok {
+		return nil
+	}
+	b.purging = true
+	return b.streams.all()
+}
+
+// Provisioning returns the basin's lock between creating streams and deleting it; a new one if there is no basin.
+func (v *View) Provisioning(name protocol.BasinName) *sync.RWMutex {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if b, ok := v.basins.Get(string(name)); ok {
+		return &b.provisioning
+	}
+	return new(sync.RWMutex)
+}
+
+// ListBasins returns a page of the basins that show.
+func (v *View) ListBasins(req protocol.ListRequest) protocol.BasinPage {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	page := protocol.BasinPage{Basins: []protocol.BasinInfo{}}
+	list(&v.basins, req, func(b *basinView) bool {
+		if b.Hidden() {
+			return true
+		}
+		if len(page.Basins) == req.PageSize() {
+			page.HasMore = true
+			return false
+		}
+		page.Basins = append(page.Basins, b.Info())
+		return true
+	})
+	return page
+}
+
+// ListStreams returns a page of a basin's streams; ok tells whether there is such a basin.
+func (v *View) ListStreams(basin protocol.BasinName, req protocol.ListRequest) (page protocol.StreamPage, ok bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(basin))
+	if !ok || b.Hidden() {
+		return page, false
+	}
+	page.Streams = []protocol.StreamInfo{}
+	list(&b.streams, req, func(e *Entry) bool {
+		if len(page.Streams) == req.PageSize() {
+			page.HasMore = true
+			return false
+		}
+		page.Streams = append(page.Streams, e.Info())
+		return true
+	})
+	return page, true
+}
+
+// ordered is a map that can be walked in the order of its names, from the first that is not below pivot.
+type ordered[T any] interface {
+	Ascend(pivot string, visit func(name string, v T) bool)
+}
+
+// list walks the names that begin with the prefix and are greater than start_after (control plane 1.4). It looks at them
+// and at one name behind them, nothing else.
+func list[T any](m ordered[T], req protocol.ListRequest, yield func(T) bool) {
+	from := req.Prefix
+	if req.StartAfter != "" {
+		from = max(from, req.StartAfter+"\x00") // the least name that is greater
+	}
+	m.Ascend(from, func(name string, v T) bool {
+		return strings.HasPrefix(name, req.Prefix) && yield(v)
+	})
+}
+
+// Some returns up to n entries behind the given place, for the janitor's walk; done tells that the end was reached.
+func (v *View) Some(after protocol.StreamRef, n int) (entries []*Entry, done bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.basins.Ascend(string(after.Basin), func(name string, b *basinView) bool {
+		if b.Hidden() {
+			return true // what is there is not complete
+		}
+		from := ""
+		if name == string(after.Basin) {
+			from = string(after.Stream)
+		}
+		b.streams.Ascend(from, func(stream string, e *Entry) bool {
+			if name == string(after.Basin) && stream == string(after.Stream) {
+				return true
+			}
+			entries = append(entries, e)
+			return len(entries) < n
+		})
+		return len(entries) < n
+	})
+	return entries, len(entries) < n
+}
+
+// EachDeleting yields the basins and streams whose deletion was accepted and is not complete.
+func (v *View) EachDeleting(basin func(protocol.BasinName), stream func(*Entry)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.basins.Scan(func(_ string, b *basinView) bool {
+		if b.Deleting() {
+			basin(b.Name)
+			return true
+		}
+		b.streams.Scan(func(_ string, e *Entry) bool {
+			if e.Deleting() {
+				stream(e)
+			}
+			return true
+		})
+		return true
+	})
+}
+
+// StreamsAfter returns up to n streams of a basin behind a name, in order; ok tells whether the basin is there.
+func (v *View) StreamsAfter(after protocol.StreamRef, n int) (entries []*Entry, ok bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(after.Basin))
+	if !ok {
+		return nil, false
+	}
+	b.streams.Ascend(string(after.Stream), func(name string, e *Entry) bool {
+		if name != string(after.Stream) {
+			entries = append(entries, e)
+		}
+		return len(entries) < n
+	})
+	return entries, true
+}
+
+// CountStreams is the number of a basin's streams, seen or not.
+func (v *View) CountStreams(basin protocol.BasinName) int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if b, ok := v.basins.Get(string(basin)); ok {
+		return b.streams.len()
+	}
+	return 0
+}
+
+// loadStreams stores entries while the catalog is loaded. Their basins may come later.
+func (v *View) loadStreams(entries []*Entry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var b *basinView
+	for _, e := range entries {
+		if b == nil || b.name != e.Basin() {
+			b = v.basinLocked(e.Basin())
+		}
+		b.putLocked(e)
+	}
+}
+
+// basinLocked returns a basin, and makes one that is not known yet.
+func (v *View) basinLocked(name protocol.BasinName) *basinView {
+	b, ok := v.basins.Get(string(name))
+	if !ok {
+		b = &basinView{name: name}
+		v.basins.Set(string(name), b)
+	}
+	return b
+}
+
+// dropUnknown takes out basins that have streams and no entry of their own.
+func (v *View) dropUnknown() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var unknown []string
+	v.basins.Scan(func(name string, b *basinView) bool {
+		if b.revision == 0 {
+			unknown = append(unknown, name)
+		}
+		return true
+	})
+	for _, name := range unknown {
+		v.basins.Delete(name)
+	}
+}
