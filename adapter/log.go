@@ -148,6 +148,9 @@ func (l *log) open(ctx context.Context, e *catalog.Entry, fresh bool) (*stream, 
 	if !ok {
 		st = &stream{log: l, ref: e.Ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.Checks, ready: make(chan struct{}),
 			live: live{stats: &l.a.live}}
+		if tap := l.a.opts.Tap; tap != nil && st.cipher == protocol.CipherNone {
+			st.tap = tap(st.ref)
+		}
 		l.streams[e.ID] = st
 		if _, ending := l.ending[e.Basin()]; ending {
 			st.ended.Store(true)

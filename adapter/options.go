@@ -72,6 +72,9 @@ type Options struct {
 	// Fatal is called once, from a goroutine of its own, when the store can no longer be trusted (a failed sync). All
 	// writes fail from then on; the operator must check the disk and restart.
 	Fatal func(error)
+	// Tap, if set, is asked once for each stream that is loaded and not encrypted, and returns what the sequencer tells of
+	// its durable records, chunk by chunk in order. That must return at once, and says whether the records' memory is kept.
+	Tap func(protocol.StreamRef) func(protocol.Records) (kept bool)
 	// Observer is told what happens inside.
 	Observer Observer
 	// Logger gets what an operator should see; default: discarded.

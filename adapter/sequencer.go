@@ -458,6 +458,9 @@ func (s *sequencer) finish(p *pending) {
 	s.upkeep.changed(st)
 	st.index.add(indexEntry{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
 	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
+	if st.tap != nil && p.count > 0 && st.tap(p.records()) {
+		kept = true
+	}
 	if p.after.terminal {
 		st.live.close(errStreamDeleted)
 	}

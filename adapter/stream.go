@@ -32,12 +32,13 @@ type stream struct {
 	ready    chan struct{} // closed when loaded
 	loadErr  error         // read after ready
 
-	pendingState state       // after everything that was accepted
-	durable      state       // after everything that is durable
-	waiting      streamQueue // its requests that are not decided
-	open         *pending    // the chunk that appends join in this turn
-	newest       *pending    // the newest chunk that is not durable yet
-	broken       error       // what is stored cannot be used
+	pendingState state                              // after everything that was accepted
+	durable      state                              // after everything that is durable
+	waiting      streamQueue                        // its requests that are not decided
+	open         *pending                           // the chunk that appends join in this turn
+	newest       *pending                           // the newest chunk that is not durable yet
+	broken       error                              // what is stored cannot be used
+	tap          func(protocol.Records) (kept bool) // see Options.Tap; may be nil
 
 	ended atomic.Bool // the stream is being removed: it takes no append, whatever its state says
 

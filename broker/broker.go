@@ -16,6 +16,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/broker/internal/natsd"
+	"github.com/weirstream/weir/broker/internal/tap"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -34,6 +35,7 @@ type Broker struct {
 	meter   *metering.Meter
 	drainer *drainer
 	shown   *metrics
+	taps    *tap.Hub
 	svc     *service
 	guard   *access.Guard
 	doors   *natsd.Doors
@@ -68,7 +70,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		return nil, err
 	}
 	o := resolve(opts)
-	b := &Broker{cfg: cfg, log: o.logger, drainer: newDrainer(), done: make(chan error, 1)}
+	b := &Broker{cfg: cfg, log: o.logger, drainer: newDrainer(), done: make(chan error, 1), taps: tap.NewHub(cfg.SubjectPrefix, o.logger)}
 	b.life, b.endLife = context.WithCancel(context.Background())
 	if o.ownProcess {
 		b.limitMemory()
@@ -139,11 +141,20 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Failure:       b.st.Failure,
 		SyncInterval:  b.cfg.SyncInterval,
 		Prefix:        b.cfg.SubjectPrefix,
+		Tap:           b.tap(),
 		Fatal:         b.storeFailed,
 		Locations:     b.locations(),
 		Observer:      adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsDeleted: b.meter.StreamsGone},
 		Logger:        b.log,
 	}
+}
+
+// tap is where the storage says what is durable; nil with an external NATS, whose subscriptions cannot be seen.
+func (b *Broker) tap() func(protocol.StreamRef) func(protocol.Records) bool {
+	if b.cfg.External.Enabled() {
+		return nil
+	}
+	return b.taps.Stream
 }
 
 // Service is the whole service, in process: nothing is checked, as if the root token were presented. It refuses every

@@ -25,7 +25,7 @@ func (b *Broker) compose(root, version string) {
 	// The guard turns a secret into a caller, whose service checks its scope before anything else happens.
 	b.guard = access.New(operations, tokens, access.Options{RootSecret: root, Logger: b.log})
 	// Outermost, each door measures what its clients see, failures of access control included.
-	b.doors = natsd.NewDoors(b.st, b.guard, natsapi.Options{
+	b.doors = natsd.NewDoors(b.st, b.guard, b.taps, natsapi.Options{
 		Prefix: b.cfg.SubjectPrefix, Version: version, Logger: b.log, OwnConn: true, DrainConn: b.st.URL() != "",
 		Authenticate: b.authenticate, Measure: doors[metering.NATS].Through, Backup: b.backup})
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{

@@ -46,6 +46,7 @@ var looked = []string{
 	"weir_stored_bytes", "weir_jetstream_up", "weir_jetstream_store_bytes", "weir_jetstream_memory_bytes", "weir_jetstream_streams",
 	"weir_jetstream_api_requests_total", "weir_jetstream_api_errors_total", "weir_store_limit_bytes", "weir_disk_free_bytes",
 	"weir_store_failed", "weir_usage_write_failures_total", "weir_uptime_seconds", "weir_http_connections", "weir_nats_connections",
+	"weir_tap_records_total", "weir_tap_dropped_records_total",
 }
 
 // lookTimeout bounds how long JetStream may take to say how it is.
@@ -61,6 +62,8 @@ func (b *Broker) showMetrics(m *metrics) {
 		show("weir_usage_write_failures_total", float64(b.meter.Failures()))
 		show("weir_uptime_seconds", time.Since(began).Seconds())
 		show("weir_http_connections", float64(b.http.connections()))
+		show("weir_tap_records_total", float64(b.taps.Published()))
+		show("weir_tap_dropped_records_total", float64(b.taps.Dropped()))
 		if n, ok := b.st.Connections(); ok {
 			show("weir_nats_connections", float64(n))
 		}

@@ -204,12 +204,13 @@ func TestAccountsOfTokensAreApart(t *testing.T) {
 		}
 	}
 	flush(t, a)
-	if len(heard) != 0 {
-		m := <-heard
-		t.Errorf("heard %s %q", m.Subject, m.Data)
+	for len(heard) > 0 {
+		if m := <-heard; m.Subject != "s2.live.test-basin.events" { // which it may read
+			t.Errorf("heard %s %q", m.Subject, m.Data)
+		}
 	}
 
-	for _, subject := range []string{"s2.>", "s2.v1.append.>", "s2.v1.session.>", "s2.log.>", "$SRV.>", "$SRV.PING", "$SRV.PING.weir"} {
+	for _, subject := range []string{"s2.v1.append.>", "s2.v1.session.>", "s2.log.>", "$SRV.>", "$SRV.PING", "$SRV.PING.weir"} {
 		for _, queue := range []string{"", "q", "mine"} {
 			if _, err := a.QueueSubscribe(subject, queue, func(*nats.Msg) {}); err != nil {
 				t.Fatal(err)

@@ -27,6 +27,14 @@ const (
 	HeaderAcked           = "S2-Acked"            // in a pong: number of the last answered input
 )
 
+// Headers of the messages of live taps; those of the record stand beside them.
+const (
+	HeaderSeqNum = "S2-Seq-Num" // the record's seq_num
+	// HeaderEscaped is a header of the record that NATS does not take as it is: its name and its value in Base64, with a colon
+	// between them. It may repeat.
+	HeaderEscaped = "S2-Record-Header"
+)
+
 // Headers that NATS services use to say that a request failed.
 const (
 	HeaderServiceError     = "Nats-Service-Error"

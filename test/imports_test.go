@@ -95,6 +95,12 @@ var walls = []wall{
 		why:      "counting wraps the service, and the streams below it, and knows no door",
 	},
 	{
+		pkg:      "broker/internal/tap",
+		never:    []string{"adapter", "sessions", "broker/internal/httpapi", "broker/internal/natsapi", "broker/internal/access", jetStream, natsServer},
+		directly: []string{"net/http"},
+		why:      "it publishes what it is told, and is told who may hear it",
+	},
+	{
 		pkg:   "broker/internal/metric",
 		never: []string{"protocol", "adapter", "sessions", natsClient, natsServer},
 		why:   "the table of metrics holds words and numbers",

@@ -69,5 +69,13 @@ func (p Prefix) Metrics(basin protocol.BasinName, stream protocol.StreamName) st
 	return root + "stream." + string(basin) + "." + Encode(stream)
 }
 
+// Live returns the subject on which the records of a stream are published as they become durable.
+func (p Prefix) Live(ref protocol.StreamRef) string {
+	if p == "" {
+		p = DefaultPrefix
+	}
+	return string(p) + ".live." + string(ref.Basin) + "." + Encode(ref.Stream)
+}
+
 // Backup returns the subject of a verb of backups and restores, such as "backup.chunks".
 func (p Prefix) Backup(verb string) string { return p.Root() + "." + verb }

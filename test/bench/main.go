@@ -72,6 +72,7 @@ var measures = []measure{
 	{"catch-up", catchUp},
 	{"follow latency", followLatency},
 	{"fan-out", fanOut},
+	{"live tap", liveTap},
 	{"seek", seek},
 	{"many streams", manyStreams},
 	{"many basins", manyBasins},

@@ -86,6 +86,14 @@ func (c *Caller) alive() bool {
 // expired it refuses everything with authn.
 func (c *Caller) Service() protocol.Service { return c.svc }
 
+// MayRead reports whether the caller may read a stream, by its full name, whether it is there or not.
+func (c *Caller) MayRead(ref protocol.StreamRef) bool {
+	return c.alive() && c.ops.Has(protocol.OpRead) && c.svc.scope.Basins.Matches(string(ref.Basin)) && c.svc.scope.Streams.Matches(string(ref.Stream))
+}
+
+// StreamPrefix stands before every name of a stream that the caller uses.
+func (c *Caller) StreamPrefix() string { return c.svc.prefix }
+
 // ID is the token's id.
 func (c *Caller) ID() protocol.AccessTokenID { return c.info.ID }
 

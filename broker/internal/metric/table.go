@@ -54,6 +54,9 @@ var Table = []Definition{
 	{"weir_follower_lags_total", Counter, "Times that a reader was too slow for the live batches and went back to read from storage.", nil, nil},
 	{"weir_ring_dropped_batches_total", Counter, "Live batches that made room for newer ones while somebody followed their stream.", nil, nil},
 
+	{"weir_tap_records_total", Counter, "Records published by live taps, once for each NATS account with interest.", nil, nil},
+	{"weir_tap_dropped_records_total", Counter, "Records that live taps dropped: a queue was full, or the record is larger than max_payload.", nil, nil},
+
 	{"weir_sync_seconds", Histogram, "Time of a sync of the store's file system, with durability group.", nil, fastSeconds},
 	{"weir_sync_chunks", Histogram, "Chunks that a sync made durable.", nil, chunkCounts},
 	{"weir_appends_queued", Gauge, "Appends that wait for their log's sequencer.", nil, nil},

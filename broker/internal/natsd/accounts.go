@@ -34,6 +34,9 @@ type keyring map[string]nkeys.KeyPair
 // doorOf is the entry in the keyring with which a door enters the account, which may do less than the others.
 func doorOf(account string) string { return "\x00" + account }
 
+// tapOf is the entry with which live taps enter it, which may publish there and nothing else.
+func tapOf(account string) string { return "\x01" + account }
+
 // forAccount returns the key for an account, and makes it when asked for the first time.
 func (k keyring) forAccount(account string) (kp nkeys.KeyPair, public string, err error) {
 	kp, ok := k[account]
@@ -122,6 +125,9 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accoun
 	}
 	for _, name := range plan.services {
 		if err := addKey(o, keys, doorOf(name), named[name], cr.door); err != nil {
+			return accountPlan{}, err
+		}
+		if err := addKey(o, keys, tapOf(name), named[name], cr.tap); err != nil {
 			return accountPlan{}, err
 		}
 	}

@@ -26,6 +26,7 @@ import (
 type credentials struct {
 	open    bool
 	door    *server.Permissions // of the broker's doors
+	tap     *server.Permissions // of its live taps
 	ticket  string              // with which the broker enters; as long as the process, and never written anywhere
 	refused *refusals
 
@@ -41,11 +42,11 @@ type credentials struct {
 var _ server.Authentication = (*credentials)(nil)
 
 func newCredentials(open bool, prefix string, log *slog.Logger) *credentials {
-	return &credentials{open: open, door: doorPermissions(prefix), ticket: rand.Text(), refused: &refusals{log: log, why: "their access token is missing, unknown, revoked or expired"},
+	return &credentials{open: open, door: doorPermissions(prefix), tap: tapPermissions(prefix), ticket: rand.Text(), refused: &refusals{log: log, why: "their access token is missing, unknown, revoked or expired"},
 		ended: make(chan struct{}), ready: make(chan struct{})}
 }
 
-// login is the client option with which the broker enters an account, or the account of a door by [doorOf].
+// login is the client option with which the broker enters an account, or the account of a door by [doorOf] or of a tap by [tapOf].
 func (cr *credentials) login(account string) nats.Option {
 	return nats.Token(cr.ticket + "." + account)
 }
@@ -67,8 +68,12 @@ func (cr *credentials) Check(c server.ClientAuthentication) bool {
 	if account, ok := cr.own(c, secret); ok {
 		var p *server.Permissions
 		account, isDoor := strings.CutPrefix(account, doorOf(""))
-		if isDoor {
+		account, isTap := strings.CutPrefix(account, tapOf(""))
+		switch {
+		case isDoor:
 			p = cr.door
+		case isTap:
+			p = cr.tap
 		}
 		acc, err := cr.srv.LookupAccount(account)
 		return err == nil && enter(c, acc, p, time.Time{})

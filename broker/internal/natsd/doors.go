@@ -11,6 +11,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/broker/internal/natsapi"
+	"github.com/weirstream/weir/broker/internal/tap"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -22,24 +23,49 @@ type Doors struct {
 	log  *slog.Logger
 	// tokens are the doors of those who connect with an access token; nil if weir does not say who may connect.
 	tokens *tokenDoors
+	// taps is where records are published from, in the accounts of an embedded server whose doors need no token in each
+	// request; nil where it cannot be known which subscriptions there are, or who may read.
+	taps   *tap.Hub
+	caller *access.Caller
 
 	mu   sync.Mutex // guards open
-	open map[string]*natsapi.Door
+	open map[string]accountDoor
+}
+
+// accountDoor is what stands open in an account.
+type accountDoor struct {
+	*natsapi.Door
+	outlet *tap.Outlet // nil: none
+}
+
+// Close drains the door and then the tap, so that what the door has taken is published.
+func (d accountDoor) Close(ctx context.Context) error {
+	err := d.Door.Close(ctx)
+	if d.outlet != nil {
+		d.outlet.Close(ctx)
+	}
+	return err
 }
 
 // NewDoors makes the doors, none of which is open. Where NATS says who its users are, weir cannot know whose token they
 // have, so that each request must carry one, unless nothing is checked at all.
-func NewDoors(st Store, guard *access.Guard, opts natsapi.Options) *Doors {
+// Records are published from taps.
+func NewDoors(st Store, guard *access.Guard, taps *tap.Hub, opts natsapi.Options) *Doors {
 	opts.AssumedPayload = st.AssumedPayload()
 	opts.Outbox = door.NewOutbox(door.OutboxBytes/2, nil)
-	ds := &Doors{st: st, opts: opts, log: opts.Logger, open: map[string]*natsapi.Door{}}
+	ds := &Doors{st: st, opts: opts, log: opts.Logger, open: map[string]accountDoor{}}
 	e, embedded := st.(*Embedded)
 	ours := embedded && !e.ownUsers() // Only this program enters the accounts in which Sync opens doors, or everybody may.
 	if ours || guard.Open() {
 		ds.svc = guard.Root().Service()
+		ds.caller = guard.Root()
+		if embedded {
+			ds.taps = taps
+		}
 	}
 	if ours && !guard.Open() {
 		ds.tokens = newTokenDoors(e.srv, guard, opts, e.Connect, e.cred.refused)
+		ds.tokens.openTap = func(account string, caller *access.Caller) *tap.Outlet { return taps.Open(e.tapOf(account, caller)) }
 	}
 	return ds
 }
@@ -81,17 +107,22 @@ func (ds *Doors) Sync(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (ds *Doors) openDoor(ctx context.Context, account string) (*natsapi.Door, error) {
+func (ds *Doors) openDoor(ctx context.Context, account string) (accountDoor, error) {
 	nc, err := ds.st.Connect(account, "weir-door")
 	if err != nil {
-		return nil, err
+		return accountDoor{}, err
 	}
 	d, err := natsapi.Serve(ctx, nc, ds.svc, ds.opts)
 	if err != nil {
 		nc.Close()
-		return nil, fmt.Errorf("open the NATS door in the account %s: %w", account, err)
+		return accountDoor{}, fmt.Errorf("open the NATS door in the account %s: %w", account, err)
 	}
-	return d, nil
+	open := accountDoor{Door: d}
+	if ds.taps != nil {
+		e := ds.st.(*Embedded) //nolint:forcetypeassert // only an embedded server has taps
+		open.outlet = ds.taps.Open(e.tapOf(account, ds.caller))
+	}
+	return open, nil
 }
 
 // Close drains all doors at once.

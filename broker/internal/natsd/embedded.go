@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/broker/internal/access"
+	"github.com/weirstream/weir/broker/internal/tap"
 	"github.com/weirstream/weir/conf"
 )
 
@@ -340,6 +342,19 @@ func (e *Embedded) Connect(account, name string) (*nats.Conn, error) {
 	return e.dial(doorOf(account), name, doorOptions(name, e.log, nats.ErrPermissionViolation)...)
 }
 
+// tapOf describes an account for live taps; those in it may do what caller may.
+func (e *Embedded) tapOf(account string, caller *access.Caller) tap.Account {
+	return tap.Account{
+		Name: account,
+		Interest: func(subject string) bool {
+			a, err := e.srv.LookupAccount(account) // a reload may have made another
+			return err == nil && a.Interest(subject) > 0
+		},
+		Connect: func() (*nats.Conn, error) { return e.dial(tapOf(account), "weir-tap", nats.NoEcho()) },
+		MayRead: caller.MayRead, StreamPrefix: caller.StreamPrefix(),
+	}
+}
+
 // dial opens an in-process connection with an entry of the keyring.
 func (e *Embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error) {
 	login, err := e.login(as)
@@ -349,7 +364,7 @@ func (e *Embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error
 	opts := append(connOptions(name, e.log), nats.InProcessServer(e.srv), login)
 	nc, err := nats.Connect("", append(opts, more...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect in process to the account %s: %w", strings.TrimPrefix(as, doorOf("")), err)
+		return nil, fmt.Errorf("connect in process to the account %s: %w", strings.TrimLeft(as, doorOf("")+tapOf("")), err)
 	}
 	return nc, nil
 }

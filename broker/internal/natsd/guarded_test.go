@@ -11,6 +11,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/broker/internal/natsapi"
+	"github.com/weirstream/weir/broker/internal/tap"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -77,7 +78,7 @@ func startGuardedLogging(t testing.TB, c conf.Config, log *slog.Logger) *guarded
 		svc, err := g.ServiceFor(token)
 		return door.Caller{Service: svc}, err
 	}}
-	doors := NewDoors(st, g, opts)
+	doors := NewDoors(st, g, tap.NewHub(c.SubjectPrefix, log), opts)
 	if err := doors.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,14 @@ func doorPermissions(prefix string) *server.Permissions {
 	}}
 }
 
+// tapPermissions are what live taps may do: publish records.
+func tapPermissions(prefix string) *server.Permissions {
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{prefix + ".live.>"}},
+		Subscribe: &server.SubjectPermission{Deny: []string{">"}},
+	}
+}
+
 // subjectRule says who may use a subject of the service.
 type subjectRule struct {
 	verb string
@@ -100,9 +108,14 @@ func tokenPermissions(info protocol.AccessTokenInfo, prefix string) *server.Perm
 			allow = append(allow, root+"."+r.verb+tail)
 		}
 	}
+	deny := []string{discovery, prefix + ".>"}
+	if info.Scope.Operations().Has(protocol.OpRead) {
+		// Of live taps only what the token may read is published in its account.
+		deny = []string{discovery, root + ".>", prefix + ".log.>", prefix + ".usage.>"}
+	}
 	return &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: allow},
-		Subscribe: &server.SubjectPermission{Deny: []string{discovery, prefix + ".>"}},
+		Subscribe: &server.SubjectPermission{Deny: deny},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/access"
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/broker/internal/natsapi"
+	"github.com/weirstream/weir/broker/internal/tap"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -43,6 +44,7 @@ type tokenDoors struct {
 	guard   *access.Guard
 	opts    natsapi.Options
 	connect func(account, name string) (*nats.Conn, error)
+	openTap func(account string, caller *access.Caller) *tap.Outlet // nil: there are no live taps
 	refused *refusals
 	crowded *refusals // those that came when there were maxTokenDoors
 	log     *slog.Logger
@@ -72,6 +74,7 @@ type tokenDoor struct {
 	account *server.Account
 	opened  chan struct{}
 	door    *natsapi.Door // nil if the broker was closing already, or err is set
+	outlet  *tap.Outlet   // nil if door is, or there are no live taps
 	err     error
 	idle    chan struct{} // closed when nobody has used it for long
 
@@ -269,6 +272,9 @@ func (t *tokenDoors) openDoor(d *tokenDoor) (*natsapi.Door, error) {
 		nc.Close()
 		return nil, err
 	}
+	if t.openTap != nil {
+		d.outlet = t.openTap(d.account.Name, d.caller)
+	}
 	t.log.Debug("the door of a token is open", slog.String("token", string(d.caller.ID())), slog.String("account", d.account.Name))
 	return door, nil
 }
@@ -314,6 +320,13 @@ func (t *tokenDoors) closeDoor(d *tokenDoor) {
 	defer cancel()
 	if err := d.door.Close(ctx); err != nil {
 		t.log.Warn("closing the door of a token", slog.String("token", string(d.caller.ID())), slog.Any("error", err))
+	}
+	d.closeTap(ctx)
+}
+
+func (d *tokenDoor) closeTap(ctx context.Context) {
+	if d.outlet != nil {
+		d.outlet.Close(ctx)
 	}
 }
 
@@ -395,6 +408,7 @@ func (t *tokenDoors) close(ctx context.Context) error {
 		wg.Go(func() {
 			if <-d.opened; d.door != nil {
 				errs[i] = d.door.Close(ctx)
+				d.closeTap(ctx)
 			}
 		})
 	}
