@@ -108,6 +108,9 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
 		return nil, err
 	}
+	if o.ownProcess {
+		b.workers.Go(func() { returnMemory(b.life) })
+	}
 	b.log.Info("broker started", slog.String("access", accessText(cfg)), slog.String("url", b.st.URL()), slog.String("http", b.http.url), slog.String("durability", string(b.durability())),
 		slog.Duration("took", time.Since(began)))
 	return b, nil

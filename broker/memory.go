@@ -20,6 +20,9 @@ const (
 	// returnFrom is how much must be free in the heap, and at least twice as much as is used, before it is given back at once:
 	// so it is after a peak, and not in the ordinary course of things. The runtime gives back the rest in its own time.
 	returnFrom = 128 << 20
+	// startReturn is how long after the start memory is given back once: when the first look at each stream is over, unless there
+	// are very many.
+	startReturn = 20 * time.Second
 )
 
 // memoryLimit is the limit for the Go runtime, and why; 0 if it stays as it is.
@@ -37,22 +40,26 @@ func memoryLimit(set int64, environment string, there memlimit.Provider) (limit 
 	return int64(n), "control group or machine"
 }
 
-// limitMemory sets the limit of the Go runtime, and gives memory back after a peak until the broker stops.
+// limitMemory sets the limit of the Go runtime.
 func (b *Broker) limitMemory() {
 	limit, from := memoryLimit(b.cfg.MemoryLimit, os.Getenv("GOMEMLIMIT"), memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem))
 	if limit != 0 {
 		debug.SetMemoryLimit(limit)
 	}
 	b.log.Debug("memory limit", slog.Int64("bytes", debug.SetMemoryLimit(-1)), slog.String("from", from))
-	b.workers.Go(func() { returnMemory(b.life) })
 }
 
-// returnMemory gives memory back to the system after a peak, until ctx ends.
+// returnMemory gives memory back to the system, once after the start, and after each peak, until ctx ends. A start reads the
+// whole catalog, and then looks at each stream, which leaves garbage in proportion.
 func returnMemory(ctx context.Context) {
 	tick := time.NewTicker(returnEvery)
 	defer tick.Stop()
+	started := time.NewTimer(startReturn)
+	defer started.Stop()
 	for {
 		select {
+		case <-started.C:
+			debug.FreeOSMemory()
 		case <-tick.C:
 			if free, used := heapFree(); free > returnFrom && free > 2*used {
 				debug.FreeOSMemory()

@@ -344,6 +344,7 @@ func (v *View) loadStreams(entries []*Entry) {
 func (v *View) basinLocked(name protocol.BasinName) *basinView {
 	b, ok := v.basins.Get(string(name))
 	if !ok {
+		name = protocol.BasinName(strings.Clone(string(name))) // the caller's is a part of a whole message
 		b = &basinView{name: name}
 		v.basins.Set(string(name), b)
 	}
