@@ -20,7 +20,21 @@ type request struct {
 	done     func(protocol.AppendAck, error)
 	// restored is the chunk of a restoreRequest.
 	restored *restoredChunk
+	// foreign is the chunk of an adoptRequest.
+	foreign *storedChunk
+	// asked tells how far the question is whether the state that refuses an append is the newest, and unknown why it has
+	// no answer.
+	asked   askedState
+	unknown error
 }
+
+type askedState uint8
+
+const (
+	notAsked askedState = iota
+	asking
+	answered
+)
 
 // restoredChunk is a chunk that is stored as it is.
 type restoredChunk struct {
@@ -37,6 +51,7 @@ const (
 	terminalRequest             // ends the stream: a terminal trim record
 	sealRequest                 // writes a state chunk, so that the chunks before it can be purged
 	restoreRequest              // stores a chunk of a backup
+	adoptRequest                // takes in a chunk that another server has stored
 	retireRequest               // ends the stream as terminalRequest does if nothing was appended since it was looked at
 )
 

@@ -19,6 +19,7 @@ type inbox struct {
 type arrivals struct {
 	requests []*request
 	acks     []pubAck
+	found    []finding
 	durable  uint64 // so many chunks are durable, counted since the sequencer started
 	failed   error  // the store failed for good
 	resumed  bool   // the connection was lost and is back: answers may have been lost with it
@@ -54,6 +55,13 @@ func (m *inbox) post(r *request) error {
 func (m *inbox) postAck(a pubAck) {
 	m.mu.Lock()
 	m.received.acks = append(m.received.acks, a)
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *inbox) postFound(f finding) {
+	m.mu.Lock()
+	m.received.found = append(m.received.found, f)
 	m.mu.Unlock()
 	m.poke()
 }

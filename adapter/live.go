@@ -122,6 +122,13 @@ func (v *live) trimmed() (trim uint64, newest js.Seq) {
 	return v.trim, v.last
 }
 
+// followed reports whether a feed is attached.
+func (v *live) followed() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.followers > 0
+}
+
 // newest is where the stream's newest durable chunk stands; 0: it has none.
 func (v *live) newest() js.Seq {
 	v.mu.Lock()
@@ -133,6 +140,8 @@ func (v *live) newest() js.Seq {
 type Feed struct {
 	v    *live
 	next uint64 // number of the batch to deliver next
+	// release gives back what feeds the feed; may be nil.
+	release func()
 }
 
 // follow attaches a feed exactly at from; it is nil when the durable tail is not from, which is returned.
@@ -147,7 +156,7 @@ func (v *live) follow(from uint64) (*Feed, protocol.Position, error) {
 	}
 	v.followers++
 	v.stats.followers.Add(1)
-	return &Feed{v, v.end}, v.tail, nil
+	return &Feed{v: v, next: v.end}, v.tail, nil
 }
 
 // Poll returns the next batch, or a channel that is closed when there may be one, or an error.
@@ -174,6 +183,9 @@ func (f *Feed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
 
 // Close detaches the feed.
 func (f *Feed) Close() {
+	if f.release != nil {
+		defer f.release()
+	}
 	v := f.v
 	v.mu.Lock()
 	defer v.mu.Unlock()

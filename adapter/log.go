@@ -32,6 +32,7 @@ type log struct {
 	sub         *nats.Subscription
 	seq         *sequencer
 	stop        context.CancelFunc // ends the sequencer at once
+	foreign     foreignFeed        // what other servers write; used when the store is shared
 
 	mu      sync.Mutex
 	streams map[layout.StreamID]*stream // loaded or loading, by id
@@ -65,6 +66,7 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	}
 	l := &log{a: a, id: id, name: name, streams: map[layout.StreamID]*stream{}}
 	l.logger = a.logger.With(slog.String("log", l.name))
+	l.foreign.l = l
 	last, err := l.ensure(ctx)
 	if err != nil {
 		return nil, err

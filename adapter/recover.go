@@ -38,7 +38,7 @@ const (
 //   - somebody else's: another server wrote to this log. The log's last sequence has then passed what our lost
 //     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
 //     are decided again from their conditions;
-//   - purged: another server removed it. The appends get an answer that promises nothing;
+//   - purged, and the stream's other chunks do not tell whether it was ours: the appends get an answer that promises nothing;
 //   - nothing: the chunk may still arrive. It is published again as it is, under the same id and with the same
 //     expected sequence, so that at most one copy can win;
 //   - JetStream refused it for want of room or a failure of its store: the appends get a storage error.
@@ -161,7 +161,11 @@ func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool,
 			c, err := s.log.leaderGet(ctx, js.Wanted{Seq: p.seq})
 			switch {
 			case errors.Is(err, js.ErrNotFound):
-				p.purged = true
+				never, err := s.neverStored(ctx, p)
+				if err != nil {
+					return false, err
+				}
+				p.purged = !never
 			case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 				return false, err
 			case err == nil: // otherwise it is no chunk

@@ -122,6 +122,7 @@ func (s *sequencer) run(ctx context.Context) {
 			s.recover(ctx)
 			answered = time.Now()
 		}
+		s.settleFound(got.found)
 		for _, r := range got.requests {
 			s.queue.push(r)
 		}
@@ -174,13 +175,18 @@ func (s *sequencer) admitAll() {
 }
 
 // mustWait reports whether a request has to wait until its stream's last chunk is stored, because it would need another
-// one. When other servers write to the log, a stream has one chunk in the pipeline: one that is published behind another
+// one, or until it is known whether the state that refuses it is the newest. When other servers write to the log, a stream has one chunk in the pipeline: one that is published behind another
 // of its stream could find the sequence that it expects even though another server's chunk has taken the first one's
 // place.
 func (s *sequencer) mustWait(r *request) bool {
 	p := r.st.newest
-	if !s.shared || p == nil || p.acked || r.kind == sealRequest {
+	switch {
+	case !s.shared || r.kind == sealRequest:
 		return false
+	case r.kind == adoptRequest:
+		return p != nil
+	case p == nil || p.acked:
+		return s.mustAsk(r)
 	}
 	if p == r.st.open && p.fits(max(1, len(r.in.Records)), max(uint64(r.cost), terminalRecord.MeteredSize())) &&
 		p.settings == r.st.settings.Load() {
@@ -214,6 +220,9 @@ func (s *sequencer) admit(r *request, now uint64) {
 	case restoreRequest:
 		s.admitRestored(r)
 		return
+	case adoptRequest:
+		s.admitAdopt(r)
+		return
 	}
 	if r.appender.failed {
 		s.reject(r, 0, errPoisoned)
@@ -221,6 +230,10 @@ func (s *sequencer) admit(r *request, now uint64) {
 	}
 	if err := r.ctx.Err(); err != nil {
 		s.reject(r, 0, err)
+		return
+	}
+	if r.unknown != nil {
+		s.reject(r, 0, r.unknown)
 		return
 	}
 	set := st.settings.Load()

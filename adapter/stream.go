@@ -123,7 +123,10 @@ func (h *Stream) Cipher() protocol.Cipher { return h.st.cipher }
 func (h *Stream) Class() protocol.StorageClass { return h.st.settings.Load().class }
 
 // Tail returns the durable tail.
-func (h *Stream) Tail(context.Context) (protocol.Position, error) {
+func (h *Stream) Tail(ctx context.Context) (protocol.Position, error) {
+	if err := h.st.refresh(ctx); err != nil {
+		return protocol.Position{}, err
+	}
 	tail, trim, closed := h.st.live.position()
 	if closed != nil {
 		return tail, closed
@@ -135,7 +138,10 @@ func (h *Stream) Tail(context.Context) (protocol.Position, error) {
 }
 
 // Follow attaches to the live feed exactly at from.
-func (h *Stream) Follow(_ context.Context, from uint64) (*Feed, protocol.Position, error) {
+func (h *Stream) Follow(ctx context.Context, from uint64) (*Feed, protocol.Position, error) {
+	if h.st.log.a.opts.Shared {
+		return h.st.followShared(ctx, from)
+	}
 	return h.st.live.follow(from)
 }
 

@@ -239,9 +239,16 @@ const (
 // OpenStream returns a handle to a stream. A missing stream is created if its basin's configuration says so for the use
 // (data plane section 6), with config laid over the basin's default.
 func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Use, config protocol.StreamConfig) (*Stream, error) {
-	for {
+	for looked := !a.opts.Shared; ; {
 		e, basinOK, purging := a.catalog.View.Stream(ref)
 		switch {
+		case e == nil && !looked:
+			// Another server may have made it a moment ago.
+			if err := a.catalog.LookUp(ctx, ref); err != nil {
+				return nil, err
+			}
+			looked = true
+			continue
 		case !basinOK:
 			return nil, basinNotFound(ref.Basin)
 		case purging:

@@ -23,6 +23,8 @@ const (
 	loadMessages = 2048
 	// progressEvery is how often a start that takes long says how far it is.
 	progressEvery = 2 * time.Second
+	// behindPause is how long a replica that is behind gets to catch up before it is asked again.
+	behindPause = 20 * time.Millisecond
 )
 
 // keyValue is a key of the catalog with its newest value.
@@ -96,6 +98,17 @@ func (c *Catalog) loadRange(ctx context.Context, get *js.Getter, from, to js.Seq
 			return fmt.Errorf("read the catalog %s: JetStream delivers no more of it behind revision %d: it is damaged, restore the store from a backup", name, from)
 		case err != nil:
 			return fmt.Errorf("read the catalog: %w", err)
+		case none && c.config.Shared:
+			// A replica that is behind does not know of the newest entries; the leader does.
+			next, err := js.LeaderGet(ctx, c.config.Conn, name, js.Wanted{Seq: from, NextFor: subjects + ">"})
+			if err != nil && !errors.Is(err, js.ErrNotFound) {
+				return fmt.Errorf("read the catalog: %w", err)
+			}
+			if err == nil && next.Seq <= to {
+				pause(ctx, behindPause)
+				continue
+			}
+			from = to
 		case none:
 			from = to // nothing is there any more
 		default:
@@ -105,6 +118,14 @@ func (c *Catalog) loadRange(ctx context.Context, get *js.Getter, from, to js.Seq
 		l.flush()
 	}
 	return nil
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // loader takes a part of the catalog in.

@@ -1,0 +1,167 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+
+	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/protocol"
+)
+
+// When other servers write to the log too, what a sequencer knows of a stream may be old. A success does not depend on that:
+// the publication is conditional. A refusal, a tail and a follower do. So before it refuses an append for a condition, before
+// it tells a tail and before a follower attaches, the newest chunk of the stream is asked for; and while somebody follows,
+// the log's chunks come by a consumer (foreignfeed.go). What is found is adopted: it becomes the state of the stream.
+
+// refresh brings what other servers have written to a stream into its state. What they wrote before the call is in it after it.
+func (st *stream) refresh(ctx context.Context) error {
+	if !st.log.a.opts.Shared {
+		return nil
+	}
+	newest, err := st.log.getLast(ctx, st.subject)
+	switch {
+	case errors.Is(err, js.ErrNotFound) && st.live.newest() == 0:
+		return nil
+	case errors.Is(err, js.ErrNotFound):
+		return errStreamDeleted // the newest chunk of a stream goes only with the stream
+	case err != nil:
+		return readFailure(err)
+	}
+	return st.adopt(ctx, &newest)
+}
+
+// adopt makes a chunk that another server wrote the newest of the stream, unless there is a newer one.
+func (st *stream) adopt(ctx context.Context, c *storedChunk) error {
+	if st.live.newest() >= c.seq {
+		return nil
+	}
+	done := make(chan error, 1)
+	err := st.post(&request{ctx: ctx, st: st, kind: adoptRequest, foreign: c, done: func(_ protocol.AppendAck, err error) { done <- err }})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// admitAdopt takes in a chunk of another server. Nothing of the stream is in flight.
+func (s *sequencer) admitAdopt(r *request) {
+	if r.foreign.seq > r.st.live.newest() {
+		s.adopt(r.st, r.foreign)
+	}
+	s.answer(r, protocol.AppendAck{}, nil)
+}
+
+func (s *sequencer) adopt(st *stream, c *storedChunk) {
+	before := st.durable
+	st.durable = stateOf(c)
+	st.pendingState = st.durable
+	if c.FirstSeqNum() == before.next {
+		st.index.add(indexEntryOf(c.seq, &c.Chunk))
+		st.live.advance(c.Tail(), c.Trim, c.seq, func(push func(protocol.Records)) {
+			if c.Records.Len() > 0 {
+				push(c.Records)
+			}
+		})
+	} else { // chunks between are not here: followers read them from the log
+		st.index.reset()
+		st.live.reset(c.Tail(), c.Trim, c.seq)
+	}
+	if st.durable.terminal {
+		st.live.close(errStreamDeleted)
+	}
+	if c.Expiry != 0 {
+		st.checks.At.Before(c.Expiry)
+	}
+	st.checks.MarkWritten()
+	s.upkeep.changed(st)
+	if len(s.unanswered) == 0 && s.storedCount-s.durableCount == uint64(len(s.flight)) {
+		s.last = max(s.last, c.seq)
+	}
+}
+
+// finding is what was found when a stream's newest chunk was asked for on behalf of a request.
+type finding struct {
+	req    *request
+	newest storedChunk
+	err    error
+}
+
+// mustAsk reports whether a request would be refused by a state that may be old. It asks for the stream's newest chunk then.
+func (s *sequencer) mustAsk(r *request) bool {
+	st := r.st
+	if r.asked == answered || r.kind != appendRequest || r.appender.failed || st.broken != nil {
+		return false
+	}
+	if _, err := st.pendingState.check(&r.in, st.settings.Load()); err == nil {
+		return false
+	}
+	if st.newest != nil || r.asked == asking {
+		return true
+	}
+	r.asked = asking
+	a := s.log.a
+	ask := func() {
+		ctx, cancel := context.WithTimeout(a.ctx, js.Timeout)
+		defer cancel()
+		f := finding{req: r}
+		f.newest, f.err = s.log.getLast(ctx, st.subject)
+		if a.ctx.Err() != nil {
+			f.err = errDraining
+		}
+		s.in.postFound(f)
+	}
+	if !a.logs.spawn(ask) {
+		s.in.postFound(finding{req: r, err: errDraining})
+	}
+	return true
+}
+
+// settleFound takes in what was found.
+func (s *sequencer) settleFound(found []finding) {
+	for i := range found {
+		f := &found[i]
+		st := f.req.st
+		f.req.asked = answered
+		switch {
+		case errors.Is(f.err, js.ErrNotFound) && st.live.newest() > 0:
+			f.req.unknown = errStreamDeleted
+		case errors.Is(f.err, js.ErrNotFound):
+		case f.err != nil:
+			f.req.unknown = readFailure(f.err)
+		case f.newest.seq > st.live.newest() && st.newest == nil:
+			s.adopt(st, &f.newest)
+		}
+	}
+}
+
+// neverStored reports whether a chunk whose place in the log is empty was never stored there, because another server's stood
+// there: the seq_nums of a stream have no gap, and its newest chunk stays as long as the stream. It counts only what a server
+// says that knows the log beyond that place: one that no longer leads the log may answer as well, and not know it.
+func (s *sequencer) neverStored(ctx context.Context, p *pending) (bool, error) {
+	if !s.shared || p.restored != nil {
+		return false, nil
+	}
+	next, err := s.log.leaderGet(ctx, js.Wanted{Seq: p.seq, NextFor: p.st.subject})
+	switch {
+	case err == nil:
+		return next.FirstSeqNum() < p.after.next, nil
+	case protocol.CodeOf(err) == protocol.CodeStorage:
+		return false, nil // no chunk
+	case !errors.Is(err, js.ErrNotFound):
+		return false, err
+	}
+	newest, upTo, err := s.log.get.Newest(ctx, s.log.name, p.st.subject)
+	switch {
+	case errors.Is(err, js.ErrNotFound):
+		return false, nil // the stream has no chunk, or none any more
+	case err != nil:
+		return false, readFailure(err)
+	}
+	at, err := js.SeqOf(newest)
+	return at < p.seq && p.seq <= upTo, err
+}

@@ -1,0 +1,35 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
+)
+
+// LookUp brings what other servers have written about a stream that is not known, and about its basin, into the view. Follow
+// would bring it a moment later.
+func (c *Catalog) LookUp(ctx context.Context, ref protocol.StreamRef) error {
+	keys := []string{BasinKey(ref.Basin), StreamKey(ref)}
+	if _, _, known := c.View.Basin(ref.Basin); known {
+		keys = keys[1:]
+	}
+	for _, key := range keys {
+		m, err := js.LeaderGet(ctx, c.config.Conn, layout.Catalog(c.config.Prefix), js.Wanted{LastFor: layout.CatalogSubjects(c.config.Prefix) + key})
+		switch {
+		case errors.Is(err, js.ErrNotFound):
+			return nil
+		case err != nil:
+			return protocol.Wrap(protocol.CodeUnavailable, fmt.Errorf("read catalog entry %s: %w", key, err), "the store does not answer")
+		case len(m.Header["KV-Operation"]) > 0 || len(m.Header["Nats-Marker-Reason"]) > 0:
+			return nil // removed
+		}
+		if err := c.apply(keyValue{key: key, value: m.Data, revision: uint64(m.Seq)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
