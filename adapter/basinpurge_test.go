@@ -56,7 +56,7 @@ func TestDeletedBasinLeavesTheLogsToTheOthers(t *testing.T) {
 		streams, appends int
 	}{{"at once", 20, 2}, {"by buckets", 2500, 1}, {"by windows", 60, 60}} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHarness(t, func(o *Options) { o.Logs = 2; o.Durability = DurabilityInterval })
+			h := newHarness(t, func(o *Options) { o.Logs = 2; o.Durability = protocol.DurabilityInterval })
 			victim, other := h.basin("victim-basin", protocol.BasinConfig{}), h.basin("other-basin", protocol.BasinConfig{})
 			kept := h.many(other, 10, 3)
 			h.many(victim, tc.streams, tc.appends)

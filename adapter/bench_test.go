@@ -10,7 +10,7 @@ import (
 
 // go test -run '^$' -bench Read ./adapter -benchmem -count 10 | benchstat -
 func BenchmarkReadOneRecord(b *testing.B) {
-	h := newHarness(b, func(o *Options) { o.Durability = DurabilityInterval })
+	h := newHarness(b, func(o *Options) { o.Durability = protocol.DurabilityInterval })
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 	for i := range 1000 {
 		h.mustAppend(ref, body("%d", i))
@@ -48,7 +48,7 @@ func BenchmarkReadOneRecord(b *testing.B) {
 
 // go test -run '^$' -bench Append ./adapter -benchmem -count 10 | benchstat -
 func BenchmarkAppend(b *testing.B) {
-	h := newHarness(b, func(o *Options) { o.Durability = DurabilityInterval })
+	h := newHarness(b, func(o *Options) { o.Durability = protocol.DurabilityInterval })
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 	in := protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, 200)}}}
 	b.Run("mode=unary", func(b *testing.B) {

@@ -34,7 +34,7 @@ type Class struct {
 	// Compression is how the logs' files are compressed; "": not at all.
 	Compression Compression
 	// Durability is when an append counts as done; "": Options.Durability.
-	Durability Durability
+	Durability protocol.Durability
 	// Logs is the number of logs that all basins share; 0: Options.Logs.
 	Logs int
 }
@@ -67,9 +67,9 @@ func (a *Adapter) logClass(class protocol.StorageClass) Class {
 
 // groups reports whether any log has durability group.
 func (o *Options) groups() bool {
-	group := o.Durability == DurabilityGroup
+	group := o.Durability == protocol.DurabilityGroup
 	for _, c := range o.Classes {
-		group = group || c.Durability == DurabilityGroup
+		group = group || c.Durability == protocol.DurabilityGroup
 	}
 	return group && !o.Memory
 }

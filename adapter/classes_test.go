@@ -201,12 +201,12 @@ func TestALogFollowsItsClassAtTheNextStart(t *testing.T) {
 
 func TestDurabilityOfAClass(t *testing.T) {
 	for _, c := range []struct {
-		base, class          Durability
+		base, class          protocol.Durability
 		classWaits, restWait bool
 	}{
-		{DurabilityGroup, DurabilityInterval, false, true},
-		{DurabilityInterval, DurabilityGroup, true, false},
-		{DurabilityGroup, "", true, true},
+		{protocol.DurabilityGroup, protocol.DurabilityInterval, false, true},
+		{protocol.DurabilityInterval, protocol.DurabilityGroup, true, false},
+		{protocol.DurabilityGroup, "", true, true},
 	} {
 		t.Run(fmt.Sprintf("base=%s/class=%s", c.base, c.class), func(t *testing.T) {
 			h := newHarness(t, withClass(protocol.StorageStandard, Class{Logs: 1, Durability: c.class}),

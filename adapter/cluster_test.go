@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // testCluster is three NATS servers in this process that form a cluster, without anything of weir.
@@ -115,7 +117,7 @@ func openShared(t testing.TB, urls string, change func(*Options)) *harness {
 	h := &harness{t: t, opts: Options{Connect: func(name string) (*nats.Conn, error) {
 		return nats.Connect(urls, nats.Name(name), nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
 			nats.PingInterval(500*time.Millisecond), nats.IgnoreDiscoveredServers())
-	}, Durability: DurabilityInterval, Shared: true, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}}
+	}, Durability: protocol.DurabilityInterval, Shared: true, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}}
 	if change != nil {
 		change(&h.opts)
 	}

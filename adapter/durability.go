@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -43,7 +44,7 @@ func (a *Adapter) openSync() error {
 	case a.opts.groups():
 		return err
 	}
-	if a.opts.Durability != DurabilityAlways || a.syncs() {
+	if a.opts.Durability != protocol.DurabilityAlways || a.syncs() {
 		return nil
 	}
 	check, closeProbe, err := durable.NewProbe(a.opts.StoreDir)
@@ -58,7 +59,7 @@ func (a *Adapter) openSync() error {
 // syncs reports whether catalog, descriptions and the logs of class group are synced by the committer: always, unless
 // JetStream does it.
 func (a *Adapter) syncs() bool {
-	return a.sync != nil && (a.opts.groups() || a.opts.Durability == DurabilityInterval)
+	return a.sync != nil && (a.opts.groups() || a.opts.Durability == protocol.DurabilityInterval)
 }
 
 // committed is what the committer makes sure with that what JetStream has stored is on disk; nil: it takes its word.
@@ -76,7 +77,7 @@ func (a *Adapter) proven() error {
 	if a.opts.Failure != nil {
 		err = a.opts.Failure()
 	}
-	if err == nil && a.opts.Durability == DurabilityAlways && a.sync != nil {
+	if err == nil && a.opts.Durability == protocol.DurabilityAlways && a.sync != nil {
 		err = a.sync()
 	}
 	if err != nil {

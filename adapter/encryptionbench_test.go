@@ -49,7 +49,7 @@ func BenchmarkEncryptedAppend(b *testing.B) {
 	for i, shape := range []struct{ records, size int }{{1, 200}, {1000, 100}, {100, 10_000}} {
 		b.Run(fmt.Sprintf("records=%d/size=%d", shape.records, shape.size), func(b *testing.B) {
 			eachCipher(b, func(b *testing.B, c protocol.Cipher) {
-				h := newHarness(b, func(o *Options) { o.Durability = DurabilityInterval })
+				h := newHarness(b, func(o *Options) { o.Durability = protocol.DurabilityInterval })
 				appender, _ := benchStream(b, h, c, fmt.Sprintf("append-%d", i))
 				in := batchOf(shape.records, shape.size)
 				window := make(chan struct{}, 64)
@@ -83,7 +83,7 @@ func BenchmarkEncryptedScan(b *testing.B) {
 	for i, shape := range []struct{ records, size int }{{1000, 100}, {100, 10_000}} {
 		b.Run(fmt.Sprintf("records=%d/size=%d", shape.records, shape.size), func(b *testing.B) {
 			eachCipher(b, func(b *testing.B, c protocol.Cipher) {
-				h := newHarness(b, func(o *Options) { o.Durability = DurabilityInterval })
+				h := newHarness(b, func(o *Options) { o.Durability = protocol.DurabilityInterval })
 				appender, scan := benchStream(b, h, c, fmt.Sprintf("scan-%d", i))
 				in := batchOf(shape.records, shape.size)
 				for range batches {

@@ -51,7 +51,7 @@ func newHarness(t testing.TB, change ...func(*Options)) *harness {
 	}
 	h.opts = Options{Connect: func(name string) (*nats.Conn, error) {
 		return nats.Connect("", nats.InProcessServer(h.srv), nats.Name(name))
-	}, Durability: DurabilityGroup, StoreDir: h.dir,
+	}, Durability: protocol.DurabilityGroup, StoreDir: h.dir,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
 	for _, f := range change {
 		f(&h.opts)

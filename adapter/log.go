@@ -77,7 +77,7 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	l.replyPrefix = nats.NewInbox() + "."
 	l.seq = newSequencer(l, last)
 	l.seq.proven = a.proven
-	if a.logClass(id.Class).Durability != DurabilityInterval || !a.syncs() {
+	if a.logClass(id.Class).Durability != protocol.DurabilityInterval || !a.syncs() {
 		l.seq.commit = a.commit
 		a.watermarks.Begin(l.name, last)
 	} else {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server/ats"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 func TestMain(m *testing.M) {
@@ -13,4 +15,4 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func inMemory(o *Options) { o.Durability, o.Memory = DurabilityInterval, true }
+func inMemory(o *Options) { o.Durability, o.Memory = protocol.DurabilityInterval, true }

@@ -9,28 +9,14 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Durability says what an acknowledged write has survived when the caller hears of it (docs/durability.md).
-type Durability string
-
-// The durability classes.
-const (
-	// DurabilityGroup waits for one syncfs of the store directory's file system, which covers every write that
-	// JetStream had done before it began. Linux, embedded server, one replica.
-	DurabilityGroup Durability = "group"
-	// DurabilityAlways relies on JetStream's own sync_always.
-	DurabilityAlways Durability = "always"
-	// DurabilityInterval takes JetStream's acknowledgement as it is: a killed process loses nothing, a power cut can.
-	DurabilityInterval Durability = "interval"
-)
-
 // Options says where and how the adapter stores. Connect is required; the zero value of the rest works.
 type Options struct {
 	// Connect opens a connection to the NATS account that holds the storage; name shows in monitoring. The adapter
 	// closes what it opened.
 	Connect func(name string) (*nats.Conn, error)
 	// Durability is when a write counts as done; default interval.
-	Durability Durability
-	// StoreDir is a directory on the file system that JetStream writes to; needed for DurabilityGroup.
+	Durability protocol.Durability
+	// StoreDir is a directory on the file system that JetStream writes to; needed for protocol.DurabilityGroup.
 	StoreDir string
 	// Open says that nothing is checked: access tokens that are restored want to be confirmed.
 	Open bool

@@ -45,7 +45,7 @@ func TestStreamLoadedDuringAReconfigurationHasTheNewSettings(t *testing.T) {
 
 // A second server changes the configuration of a stream that the first has loaded.
 func TestForeignReconfigurationReachesTheLoadedStream(t *testing.T) {
-	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = DurabilityInterval, true })
+	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = protocol.DurabilityInterval, true })
 	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
 	s := h.handle(ref)
 	defer s.Close()
@@ -63,7 +63,7 @@ func TestForeignReconfigurationReachesTheLoadedStream(t *testing.T) {
 
 // A second server removes a stream: the first one forgets it, and its name is free there as well.
 func TestNameOfAStreamThatAnotherServerDeletedIsFree(t *testing.T) {
-	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = DurabilityInterval, true })
+	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = protocol.DurabilityInterval, true })
 	b := h.basin("test-basin", protocol.BasinConfig{})
 	ref := h.stream(b, "a/b c.%", protocol.StreamConfig{})
 	h.mustAppend(ref, body("x"))

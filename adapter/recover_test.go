@@ -16,7 +16,7 @@ import (
 
 // A second server on the same store: each keeps finding that the other wrote to the log.
 func TestTwoWritersOfOneLogStayDenseAndLoseNothing(t *testing.T) {
-	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = DurabilityInterval, true })
+	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = protocol.DurabilityInterval, true })
 	b := h.basin("test-basin", protocol.BasinConfig{})
 	refs := []protocol.StreamRef{h.stream(b, "a", protocol.StreamConfig{}), h.stream(b, "b", protocol.StreamConfig{})}
 	second, err := Open(t.Context(), h.opts)

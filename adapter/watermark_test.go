@@ -195,12 +195,12 @@ func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
 		t.Fatal("the successor has no mark")
 	}
 	// Where JetStream syncs there is nothing to remember.
-	h.opts.Durability = DurabilityAlways
+	h.opts.Durability = protocol.DurabilityAlways
 	h.reopen()
 	if _, err := os.Stat(filepath.Join(h.dir, durable.FileName)); !os.IsNotExist(err) {
 		t.Fatalf("the watermarks are still there: %v", err)
 	}
-	h.opts.Durability = DurabilityGroup
+	h.opts.Durability = protocol.DurabilityGroup
 	h.reopen()
 }
 

@@ -129,7 +129,7 @@ func (b *Broker) durability() conf.Durability { return b.cfg.DurabilityClass() }
 func (b *Broker) adapterOptions() adapter.Options {
 	return adapter.Options{
 		Connect:       b.st.Storage,
-		Durability:    adapter.Durability(b.durability()),
+		Durability:    b.durability(),
 		StoreDir:      b.st.Dir(),
 		Memory:        b.cfg.Memory,
 		Open:          !b.cfg.Checked(),

@@ -10,7 +10,7 @@ import (
 func (b *Broker) classes() map[protocol.StorageClass]adapter.Class {
 	class := func(c conf.ClassSettings) adapter.Class {
 		return adapter.Class{Replicas: c.Replicas, Compression: adapter.Compression(c.Compression),
-			Durability: adapter.Durability(c.Durability), Logs: c.Logs}
+			Durability: c.Durability, Logs: c.Logs}
 	}
 	return map[protocol.StorageClass]adapter.Class{
 		protocol.StorageStandard: class(b.cfg.StorageStandard),

@@ -4,22 +4,20 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 // Durability says what an acknowledged write has survived (docs/durability.md).
-type Durability string
+type Durability = protocol.Durability
 
 // The durability classes.
 const (
 	// DurabilityAuto is the safest class that the deployment can have: see [Config.DurabilityClass].
-	DurabilityAuto Durability = "auto"
-	// DurabilityGroup acknowledges after one sync of the store's file system that covers all appends written before
-	// it began. Linux, embedded server, one replica.
-	DurabilityGroup Durability = "group"
-	// DurabilityAlways lets JetStream sync every write before it answers.
-	DurabilityAlways Durability = "always"
-	// DurabilityInterval acknowledges what JetStream has written; the disk follows every SyncInterval.
-	DurabilityInterval Durability = "interval"
+	DurabilityAuto     Durability = "auto"
+	DurabilityGroup               = protocol.DurabilityGroup
+	DurabilityAlways              = protocol.DurabilityAlways
+	DurabilityInterval            = protocol.DurabilityInterval // the disk follows every SyncInterval
 )
 
 // The log formats.

@@ -186,16 +186,16 @@ func TestFitFrame(t *testing.T) {
 	b := protocol.ReadBatch{Tail: &tail, Records: protocol.RecordsOf(
 		protocol.SequencedRecord{SeqNum: 0, Headers: headers}, protocol.SequencedRecord{SeqNum: 1, Headers: headers},
 		protocol.SequencedRecord{SeqNum: 2, Body: []byte("x")})}
-	part, rest, err := fitFrame(b)
+	part, rest, err := sessionFrame.Fit(b)
 	if err != nil || part.Records.Len() != 1 || part.Tail != nil || rest.Len() != 2 || rest.First().SeqNum != 1 {
 		t.Fatalf("%d and %d records, tail %v, %v", part.Records.Len(), rest.Len(), part.Tail, err)
 	}
-	part, rest, err = fitFrame(protocol.ReadBatch{Records: rest, Tail: &tail})
+	part, rest, err = sessionFrame.Fit(protocol.ReadBatch{Records: rest, Tail: &tail})
 	if err != nil || part.Records.Len() != 2 || part.Tail != &tail || rest.Len() != 0 {
 		t.Fatalf("%d and %d records, tail %v, %v", part.Records.Len(), rest.Len(), part.Tail, err)
 	}
 	huge := protocol.ReadBatch{Records: protocol.RecordsOf(protocol.SequencedRecord{Headers: slices.Concat(headers, headers, headers)})}
-	if _, _, err := fitFrame(huge); protocol.CodeOf(err) != protocol.CodeInvalid {
+	if _, _, err := sessionFrame.Fit(huge); protocol.CodeOf(err) != protocol.CodeInvalid {
 		t.Errorf("a record that fits in no frame: %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"fmt"
+
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/s2s"
@@ -36,7 +38,7 @@ const copyLimit = 16 << 10
 // do not fit in a frame.
 func (f *frames) batch(b protocol.ReadBatch) error {
 	for {
-		part, rest, err := fitFrame(b)
+		part, rest, err := sessionFrame.Fit(b)
 		if err != nil {
 			return err
 		}
@@ -110,13 +112,9 @@ func (f *frames) reconnect() bool { return f.call.h.drained.Err() != nil }
 // frameRoom is how many bytes of records fit in a frame, beside the tail.
 const frameRoom = s2s.MaxPayload - 32
 
-// fitFrame splits a batch that does not fit in a frame, which takes very many tiny headers; see [door.Cut]. The code of
-// the error is invalid: not even one record fits.
-func fitFrame(b protocol.ReadBatch) (part protocol.ReadBatch, rest protocol.Records, err error) {
-	part, rest, needs := door.Cut(b, frameRoom, func(b *protocol.ReadBatch) int { return len(b.Records.Wire()) })
-	if needs > frameRoom {
-		return part, rest, protocol.Errorf(protocol.CodeInvalid, "the record with seq_num %d does not fit in an s2s frame",
-			b.Records.First().SeqNum)
-	}
-	return part, rest, nil
+// sessionFrame is a frame of a read session. Only very many tiny headers make a batch that does not fit.
+var sessionFrame = door.Container{
+	Room:  frameRoom,
+	Size:  func(b *protocol.ReadBatch) int { return len(b.Records.Wire()) },
+	Limit: func() string { return fmt.Sprintf("an s2s frame may have %d", frameRoom) },
 }

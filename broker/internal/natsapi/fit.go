@@ -1,6 +1,8 @@
 package natsapi
 
 import (
+	"fmt"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/broker/internal/door"
@@ -56,18 +58,18 @@ func (e encoding) batch(b *protocol.ReadBatch) []byte {
 }
 
 // fitBatch encodes as many records from the start of b as room bytes can hold, and returns those left over; see
-// [door.Cut]. JSON may need several times the bytes of the records. The error has code invalid: not even one record fits.
+// [door.Container]. JSON may need several times the bytes of the records. The error has code invalid: not even one record fits.
 func (e encoding) fitBatch(b protocol.ReadBatch, room int) (body []byte, rest protocol.Records, err error) {
-	_, rest, needs := door.Cut(b, room, func(part *protocol.ReadBatch) int {
-		body = e.batch(part)
-		return len(body)
-	})
-	if needs > room {
-		return nil, protocol.Records{}, protocol.Errorf(protocol.CodeInvalid,
-			"the record with seq_num %d takes %d bytes as %s, but a message may have %d: raise max_payload, or ask for %s",
-			b.Records.First().SeqNum, needs, e.contentType(), room, protocol.MediaProtobuf)
-	}
-	return body, rest, nil
+	message := door.Container{Room: room,
+		Size: func(part *protocol.ReadBatch) int {
+			body = e.batch(part)
+			return len(body)
+		},
+		Limit: func() string {
+			return fmt.Sprintf("a message in %s may have %d: raise max_payload, or ask for %s", e.contentType(), room, protocol.MediaProtobuf)
+		}}
+	_, rest, err = message.Fit(b)
+	return body, rest, err
 }
 
 // fitPage encodes a page of n items, or fewer if they do not fit in a message; the client then sees that there are

@@ -61,7 +61,7 @@ func startGuardedLogging(t testing.TB, c conf.Config, log *slog.Logger) *guarded
 			t.Error(err)
 		}
 	})
-	ad, err := adapter.Open(t.Context(), adapter.Options{Connect: st.Storage, Durability: adapter.Durability(c.DurabilityClass()),
+	ad, err := adapter.Open(t.Context(), adapter.Options{Connect: st.Storage, Durability: c.DurabilityClass(),
 		StoreDir: st.Dir(), Memory: c.Memory, Replicas: 1, Logs: 1, Prefix: c.SubjectPrefix, Shared: c.External.Enabled(),
 		Fatal: func(err error) { t.Error(err) }, Logger: log})
 	if err != nil {

@@ -1,0 +1,16 @@
+package protocol
+
+// Durability says what an acknowledged write has survived (docs/durability.md).
+type Durability string
+
+// The durability classes.
+const (
+	// DurabilityGroup acknowledges after one sync of the store's file system that covers all appends written before
+	// it began. Linux, embedded server, one replica.
+	DurabilityGroup Durability = "group"
+	// DurabilityAlways lets JetStream sync every write before it answers.
+	DurabilityAlways Durability = "always"
+	// DurabilityInterval acknowledges what JetStream has written; the disk follows at intervals. A killed process loses
+	// nothing, a power cut can.
+	DurabilityInterval Durability = "interval"
+)
