@@ -23,11 +23,11 @@ func (f RecordFormat) String() string {
 	return "raw"
 }
 
-// ParseRecordFormat reads the value of the s2-format header: "", raw and json select [FormatRaw]; base64 and
+// ParseRecordFormat reads the value of the s2-format header: raw and json select [FormatRaw]; base64 and
 // json-binsafe select [FormatBase64]. White space around it does not count, case does. The error has code bad_header.
 func ParseRecordFormat(s string) (RecordFormat, error) {
 	switch t := strings.TrimSpace(s); t {
-	case "", "raw", "json":
+	case "raw", "json":
 		return FormatRaw, nil
 	case "base64", "json-binsafe":
 		return FormatBase64, nil

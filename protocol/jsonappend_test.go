@@ -115,7 +115,7 @@ func TestRecordFormatA16(t *testing.T) {
 		in   []string
 		want protocol.RecordFormat
 	}{
-		"A.16/313 raw":    {[]string{"", "raw", "json", " raw ", "\tjson"}, protocol.FormatRaw},
+		"A.16/313 raw":    {[]string{"raw", "json", " raw ", "\tjson"}, protocol.FormatRaw},
 		"A.16/313 base64": {[]string{"base64", "json-binsafe", " base64\t"}, protocol.FormatBase64},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestRecordFormatA16(t *testing.T) {
 		})
 	}
 	t.Run("A.16/314 unknown", func(t *testing.T) {
-		for _, s := range []string{"hex", "RAW", "Base64", "raw,raw", strings.Repeat("x", 10_000)} {
+		for _, s := range []string{"", " ", "hex", "RAW", "Base64", "raw,raw", strings.Repeat("x", 10_000)} {
 			_, err := protocol.ParseRecordFormat(s)
 			wantCode(t, err, protocol.CodeBadHeader, "s2-format")
 			if len(err.Error()) > 300 {

@@ -156,3 +156,23 @@ func TestReadersThatDoNotAcknowledge(t *testing.T) {
 	time.Sleep(settle)
 	v.holds(t)
 }
+
+// TestRefusalsThatNobodyTakes: answers that take no slot of a client, such as probes, files and refusals, over connections
+// whose streams have no window.
+func TestRefusalsThatNobodyTakes(t *testing.T) {
+	v := start(t, rootToken)
+	reader := v.issue(t, "reader", protocol.OpRead)
+	for _, ask := range []struct{ path, token string }{
+		{"/health", ""}, {"/metrics", ""}, {"/openapi.json", ""}, {"/dashboard", ""}, {"/nothing", ""},
+		{"/v1/basins", "no-such-token"}, {"/v1/basins", reader}, {"/v1/streams/missing/records?seq_num=0", reader},
+	} {
+		for range scaled(8) {
+			c := v.dial(t, 0)
+			for range 1000 {
+				c.request("GET", ask.path, ask.token, false)
+			}
+		}
+	}
+	time.Sleep(settle)
+	v.holds(t)
+}

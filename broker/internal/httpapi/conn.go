@@ -19,6 +19,7 @@ type conn struct {
 	mu      sync.Mutex // guards the fields below; never held while the connection is read or written
 	serving bool       // a request is being served, as the server of HTTP/1.1 tells
 	unread  bool       // bytes were read since the last write: a request, or the beginning of one
+	lines   requestLines
 	closed  bool
 
 	writing  sync.Mutex // guards the writing of frames, and out
@@ -40,6 +41,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	c.unread = true
+	c.lines.mend(p[:n])
 	return n, err
 }
 
@@ -99,7 +101,9 @@ func (c *conn) isClosed() bool {
 func (c *conn) setState(state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.serving = state == http.StateActive
+	if c.serving = state == http.StateActive; state == http.StateIdle {
+		c.lines.next()
+	}
 }
 
 // closeIfIdle closes a connection on which no request is served and of which no part of a request has been read.

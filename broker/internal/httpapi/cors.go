@@ -32,6 +32,7 @@ func (c *call) cors() (answered bool) {
 	}
 	out["Access-Control-Max-Age"] = []string{"600"}
 	out["Content-Length"] = []string{"0"}
+	c.takeSlotless()
 	c.status = http.StatusOK
 	c.w.WriteHeader(http.StatusOK)
 	return true

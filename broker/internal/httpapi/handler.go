@@ -13,13 +13,14 @@ import (
 
 // Handler serves the API; make one with [New].
 type Handler struct {
-	whole   door.Caller // of all requests when nothing is authenticated; calls use call.caller
-	opts    Options
-	log     *slog.Logger
-	admit   *door.Limiter
-	outbox  *door.Outbox
-	hosts   hosts // see checkOrigin
-	metrics *metrics
+	whole    door.Caller // of all requests when nothing is authenticated; calls use call.caller
+	opts     Options
+	log      *slog.Logger
+	admit    *door.Limiter
+	slotless *slotless
+	outbox   *door.Outbox
+	hosts    hosts // see checkOrigin
+	metrics  *metrics
 
 	// drained ends when the handler begins to drain, and stopped when what is left is cut off.
 	drained context.Context //nolint:containedctx // both live as long as the handler
@@ -34,10 +35,11 @@ func New(svc protocol.Service, opts Options) *Handler {
 	opts = opts.withDefaults()
 	h := &Handler{
 		whole: door.Caller{Service: svc}, opts: opts, log: opts.Logger,
-		admit:   door.New(door.Limits{Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions}),
-		outbox:  door.NewOutbox(door.OutboxBytes, putBuffer),
-		hosts:   hostsOf(opts.CORSOrigins),
-		metrics: newMetrics(opts.Registry),
+		admit:    door.New(door.Limits{Requests: opts.MaxInflight, Bytes: opts.MaxInflightBytes, Sessions: opts.MaxSessions}),
+		slotless: newSlotless(),
+		outbox:   door.NewOutbox(door.OutboxBytes, putBuffer),
+		hosts:    hostsOf(opts.CORSOrigins),
+		metrics:  newMetrics(opts.Registry),
 	}
 	h.drained, h.drain = context.WithCancel(context.Background())
 	h.stopped, h.stop = context.WithCancel(context.Background())
@@ -62,22 +64,24 @@ func (h *Handler) Close(ctx context.Context) error {
 
 // call is one request being served.
 type call struct {
-	h       *Handler
-	svc     protocol.Service // of the caller; set once that is known, as the next two
-	client  door.Client
-	life    context.Context //nolint:containedctx // ends with the caller's token; nil if nothing ends it
-	w       http.ResponseWriter
-	r       *http.Request
-	rc      *http.ResponseController
-	route   *route
-	params  [maxParams]string // raw
-	status  int               // of the head that was written; 0 before
-	sent    int               // bytes of the response's body
-	session bool              // a session was opened
-	place   *door.Place       // among the requests, or the sessions
-	writes  *stallWatch
-	hold    *door.Hold    // what a read holds; nil for other calls
-	failed  protocol.Code // of the failure that was told
+	h        *Handler
+	svc      protocol.Service // of the caller; set once that is known, as the next two
+	client   door.Client
+	life     context.Context //nolint:containedctx // ends with the caller's token; nil if nothing ends it
+	w        http.ResponseWriter
+	r        *http.Request
+	rc       *http.ResponseController
+	route    *route
+	params   [maxParams]string // raw
+	status   int               // of the head that was written; 0 before
+	sent     int               // bytes of the response's body
+	session  bool              // a session was opened
+	place    *door.Place       // among the requests, or the sessions; nil before it has one
+	slotless *slotlessPlace    // of an answer without such a place; nil if it has none
+	writes   *stallWatch
+	unhurry  func() bool   // when the token ends, the client is not hurried any more; nil if it never would be
+	hold     *door.Hold    // what a read holds; nil for other calls
+	failed   protocol.Code // of the failure that was told
 }
 
 // ServeHTTP implements [http.Handler].
@@ -86,6 +90,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, w: w, r: r, rc: http.NewResponseController(w)}
 	c.writes = newStallWatch(c.rc, r.ProtoMajor == 2)
 	defer c.writes.end()
+	defer c.leave()
 	c.sayGoodbye()
 	if e := c.checkOrigin(); e != nil {
 		c.refuseOrigin(e)
@@ -97,6 +102,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.opts.NoCORS && c.cors() {
+		return
+	}
+	if c.hasBrokenEscape() {
+		c.failStatus(http.StatusBadRequest, protocol.Errorf(protocol.CodeBadPath, "the path holds a %% that is not followed by two hexadecimal digits; the character itself is written %%25"))
+		h.metrics.done(unroutedName, c, time.Since(began))
 		return
 	}
 	var allowed []string
@@ -115,7 +125,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	defer c.recover()
-	if err := c.serve(); err != nil {
+	if err := c.serve(); err != nil { // a refusal is written while the call has its place, as every answer is
 		c.fail(err)
 	}
 }
@@ -131,6 +141,7 @@ func (c *call) sayGoodbye() {
 // serve finds out who asks, admits the request and calls its handler.
 func (c *call) serve() error {
 	if c.route.probe {
+		c.takeSlotless()
 		return c.route.serve(c)
 	}
 	if err := c.authenticate(); err != nil {
@@ -142,13 +153,13 @@ func (c *call) serve() error {
 			"content-encoding: only gzip, zstd and identity are supported"))
 		return nil
 	}
-	var err error
-	if c.place, err = c.h.admit.Request(c.client, 0); err != nil { // its bytes are counted as they come
+	place, err := c.h.admit.Request(c.client, 0) // its bytes are counted as they come
+	if err != nil {
 		return err
 	}
-	defer func() { c.place.Leave() }() // which may be another one by then
+	c.place = place
 	if c.life != nil {
-		defer context.AfterFunc(c.life, c.writes.hurry)()
+		c.unhurry = context.AfterFunc(c.life, c.writes.hurry)
 	}
 	return c.route.serve(c)
 }

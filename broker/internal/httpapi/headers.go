@@ -81,9 +81,9 @@ func (c *call) requestToken() (*string, error) {
 
 // recordFormat is how record strings stand in JSON. The error has code bad_header.
 func (c *call) recordFormat() (protocol.RecordFormat, error) {
-	v, _, err := c.header(headerFormat)
-	if err != nil {
-		return 0, err
+	v, present, err := c.header(headerFormat)
+	if err != nil || !present {
+		return protocol.FormatRaw, err
 	}
 	return protocol.ParseRecordFormat(v)
 }

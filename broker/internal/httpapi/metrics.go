@@ -18,10 +18,11 @@ type metrics struct {
 	sessions *prometheus.GaugeVec     // open, by kind
 	sent     prometheus.Counter
 	show     http.Handler
+	making   chan struct{} // has an element for each answer of /metrics that is being made
 }
 
-// maxScrapes bounds the answers of /metrics that are being made or written; more are 503.
-const maxScrapes = 16
+// maxScrapes bounds the answers of /metrics that are made at a time; more wait.
+const maxScrapes = 2
 
 // unroutedName stands in the metrics for requests that no route takes.
 const unroutedName = "none"
@@ -32,9 +33,22 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		latency:  metric.NewHistogram(reg, "weir_http_request_seconds"),
 		sessions: metric.NewGauge(reg, "weir_http_sessions"),
 		sent:     metric.NewCounter(reg, "weir_http_sent_bytes_total").WithLabelValues(),
-		show:     promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true, MaxRequestsInFlight: maxScrapes}),
+		show:     promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true}),
+		making:   make(chan struct{}, maxScrapes),
 	}
 	return m
+}
+
+// make makes an answer of /metrics, unless the request ends before its turn comes.
+func (m *metrics) make(w http.ResponseWriter, r *http.Request) bool {
+	select {
+	case m.making <- struct{}{}:
+	case <-r.Context().Done():
+		return false
+	}
+	defer func() { <-m.making }()
+	m.show.ServeHTTP(w, r)
+	return true
 }
 
 // session counts an open session; call what it returns at its end.

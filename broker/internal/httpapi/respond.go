@@ -69,6 +69,7 @@ func (c *call) respond(status int, contentType []string, body ...[]byte) {
 
 // writeWhole writes a head and a body of size bytes as they are; of HEAD the head alone.
 func (c *call) writeWhole(status, size int, body ...[]byte) {
+	c.takeSlotless()
 	c.w.Header()["Content-Length"] = []string{strconv.Itoa(size)}
 	c.status = status
 	c.sayGoodbye() // the door may drain by now
