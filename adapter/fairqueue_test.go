@@ -153,3 +153,24 @@ func BenchmarkFairQueue(b *testing.B) {
 		})
 	}
 }
+
+// Less may be on its way to the disk while several basins append to a log.
+func TestUndurableBoundOfSharedLogs(t *testing.T) {
+	var s sequencer
+	want := func(now uint64, bytes, requests int) {
+		t.Helper()
+		if b, r := s.undurable(now); b != bytes || r != requests {
+			t.Fatalf("at %d: %d bytes, %d requests; want %d, %d", now, b, r, bytes, requests)
+		}
+	}
+	for now := range uint64(3) {
+		s.noteBasin("busy", now)
+		want(now, maxUndurableBytes, maxUndurableRequests)
+	}
+	s.noteBasin("quiet", 3)
+	want(4, sharedUndurableBytes, sharedUndurableRequests)
+	s.noteBasin("busy", 5)
+	s.noteBasin("busy", 9_000)
+	want(5+sharedFor-1, sharedUndurableBytes, sharedUndurableRequests)
+	want(5+sharedFor, maxUndurableBytes, maxUndurableRequests)
+}

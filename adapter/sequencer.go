@@ -22,6 +22,11 @@ const (
 	// they have to do. So a basin that appends as fast as it can does not keep another one waiting for long.
 	maxUndurableBytes    = 8 << 20
 	maxUndurableRequests = 8192
+	// The same while several basins append to the log, which they do for so long after the last change from one to another. One
+	// basin alone has nobody to wait for, and larger syncs are fewer.
+	sharedUndurableBytes    = 1 << 20
+	sharedUndurableRequests = 1024
+	sharedFor               = 10_000 // milliseconds
 	// publishTimeout is how long a publication to a server in this process may go without an answer before the log is read to
 	// find its fate. One that may get lost on its way has js.Attempt.
 	publishTimeout = 10 * time.Second
@@ -50,6 +55,9 @@ type sequencer struct {
 	flight       []*pending // published and not durable, in order
 	storedCount  uint64     // chunks stored since the start; those at the head of flight are stored
 	durableCount uint64     // chunks durable since the start, taken off flight
+
+	lastBasin   protocol.BasinName // of the last request that was sequenced
+	sharedUntil uint64             // several basins append to the log, as far as is known, until then, in milliseconds
 
 	last           js.Seq              // the log's last sequence once all of flight is stored
 	unanswered     map[uint64]*pending // by publication token
@@ -158,9 +166,10 @@ func (s *sequencer) admitAll() {
 		requests += len(p.replies)
 	}
 	now := catalog.Millis(time.Now())
+	maxBytes, maxRequests := s.undurable(now)
 	s.queue.serve(func(r *request) (cost int, wait, full bool) {
 		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
-			bytes >= maxUndurableBytes || requests >= maxUndurableRequests {
+			bytes >= maxBytes || requests >= maxRequests {
 			return 0, false, true
 		}
 		if s.mustWait(r) {
@@ -169,9 +178,28 @@ func (s *sequencer) admitAll() {
 		room += int(r.cost)
 		bytes += int(r.cost)
 		requests++
+		s.noteBasin(r.st.ref.Basin, now)
 		s.admit(r, now)
 		return int(r.cost), false, false
 	})
+}
+
+// undurable is how many bytes and requests may be on their way to the disk.
+func (s *sequencer) undurable(now uint64) (bytes, requests int) {
+	if now < s.sharedUntil {
+		return sharedUndurableBytes, sharedUndurableRequests
+	}
+	return maxUndurableBytes, maxUndurableRequests
+}
+
+// noteBasin notes which basin's request is sequenced.
+func (s *sequencer) noteBasin(name protocol.BasinName, now uint64) {
+	if name != s.lastBasin {
+		if s.lastBasin != "" {
+			s.sharedUntil = now + sharedFor
+		}
+		s.lastBasin = name
+	}
 }
 
 // mustWait reports whether a request has to wait until its stream's last chunk is stored, because it would need another
