@@ -291,7 +291,7 @@ func TestRowsTrimSweep(t *testing.T) {
 		s := h.handle(ref)
 		defer s.Close()
 		tail, _ := s.Tail(t.Context())
-		if seq, err := s.SeekTimestamp(t.Context(), 0, tail); err != nil || seq != 3 {
+		if seq, err := s.SeekTimestamp(t.Context(), 0, tail.Position); err != nil || seq != 3 {
 			t.Fatalf("the first timestamp is at %d, %v", seq, err)
 		}
 		h.janitor.mu.Lock()

@@ -177,7 +177,7 @@ func TestSeekFindsEveryRecordAndTimestamp(t *testing.T) {
 				t.Fatalf("pass %d scan %d from %d: %v, %v", pass, i, from, r.First(), err)
 			}
 			want := uint64(rng.IntN(int(ts) + 20))
-			got, err := s.SeekTimestamp(t.Context(), want, tail)
+			got, err := s.SeekTimestamp(t.Context(), want, tail.Position)
 			index, _ := slices.BinarySearch(stamps, want)
 			for index > 0 && index < len(stamps) && stamps[index-1] == stamps[index] && stamps[index] >= want {
 				index--

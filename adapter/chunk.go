@@ -60,8 +60,8 @@ type reply struct {
 	req *request
 	ack protocol.AppendAck
 	err error
-	// wireEnd is where the request's records end in the chunk's payload; 0 when it has none there: a rejection, a seal, or
-	// a second end of a stream.
+	// wireEnd is where the request's records end in the chunk's payload; 0 when it has none there: a rejection, a seal, a
+	// closing without records, or what was done before.
 	wireEnd int
 }
 
@@ -122,7 +122,7 @@ func (p *pending) records() protocol.Records {
 // chunk is the stored form.
 func (p *pending) chunk() chunk.Chunk {
 	c := chunk.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
-		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence}
+		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence, Closed: p.after.closed}
 	if p.count == 0 {
 		c.PrevExpiry = p.after.prevExpiry(p.expiry)
 	}

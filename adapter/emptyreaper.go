@@ -279,7 +279,7 @@ func (q *reapQueue) Pop() any {
 // lastWrite is when the stream was last appended to, or else created, in seconds, rounded up.
 func lastWrite(e *catalog.Entry, newest *storedChunk) uint64 {
 	at := newest.lastAppend().At
-	if newest.seq == 0 {
+	if newest.Next == 0 { // nothing was: what may be stored is that it was closed
 		at = catalog.Millis(e.CreatedAt())
 	}
 	return (at + 999) / 1000

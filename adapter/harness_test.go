@@ -192,7 +192,7 @@ func (h *harness) tail(ref protocol.StreamRef) protocol.Position {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return tail
+	return tail.Position
 }
 
 // chunks counts the messages that JetStream holds for the stream.

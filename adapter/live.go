@@ -29,21 +29,22 @@ type live struct {
 	end       uint64
 	changed   chan struct{} // closed and dropped at the next change; nil when nobody waits
 	closed    error         // no batch will follow those in the ring
+	final     bool          // the stream is closed: no batch will follow the tail
 	stats     *liveStats    // of all streams
 }
 
 // begin sets what was stored when the stream was loaded. closed says why no batch will follow; nil: some may.
-func (v *live) begin(tail protocol.Position, trim uint64, last js.Seq, closed error) {
+func (v *live) begin(tail protocol.Position, trim uint64, last js.Seq, final bool, closed error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.tail, v.trim, v.last, v.closed = tail, trim, last, closed
+	v.tail, v.trim, v.last, v.final, v.closed = tail, trim, last, final, closed
 }
 
 // advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
 // argument once for each; it is not called when nobody follows. kept tells whether the batches' memory is kept.
-func (v *live) advance(tail protocol.Position, trim uint64, last js.Seq, batches func(push func(protocol.Records))) (kept bool) {
+func (v *live) advance(tail protocol.Position, trim uint64, last js.Seq, final bool, batches func(push func(protocol.Records))) (kept bool) {
 	v.mu.Lock()
-	v.tail, v.trim, v.last = tail, trim, last
+	v.tail, v.trim, v.last, v.final = tail, trim, last, final
 	if v.followers > 0 {
 		batches(v.pushLocked)
 		kept = true
@@ -84,9 +85,9 @@ func (v *live) waitersLocked() (wake func()) {
 }
 
 // reset forgets the ring after the stream's state was read again from the log: followers lag.
-func (v *live) reset(tail protocol.Position, trim uint64, last js.Seq) {
+func (v *live) reset(tail protocol.Position, trim uint64, last js.Seq, final bool) {
 	v.mu.Lock()
-	v.tail, v.trim, v.last = tail, trim, last
+	v.tail, v.trim, v.last, v.final = tail, trim, last, final
 	v.dropRingLocked()
 	v.end++ // a batch that nobody can find: a follower that expects it has lagged
 	wake := v.waitersLocked()
@@ -109,10 +110,10 @@ func (v *live) close(err error) {
 	wake()
 }
 
-func (v *live) position() (tail protocol.Position, trim uint64, closed error) {
+func (v *live) position() (tail protocol.StreamTail, trim uint64, closed error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.tail, v.trim, v.closed
+	return protocol.StreamTail{Position: v.tail, Closed: v.final}, v.trim, v.closed
 }
 
 // trimmed is the durable trim point, and where the stream's newest durable chunk stands.
@@ -153,6 +154,8 @@ func (v *live) follow(from uint64) (*Feed, protocol.Position, error) {
 		return nil, v.tail, nil
 	case v.closed != nil:
 		return nil, v.tail, v.closed
+	case v.final:
+		return nil, v.tail, protocol.ErrStreamEnd
 	}
 	v.followers++
 	v.stats.followers.Add(1)
@@ -174,6 +177,8 @@ func (f *Feed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
 		return b, nil, nil
 	case v.closed != nil:
 		return protocol.ReadBatch{}, nil, v.closed
+	case v.final:
+		return protocol.ReadBatch{}, nil, protocol.ErrStreamEnd
 	}
 	if v.changed == nil {
 		v.changed = make(chan struct{})

@@ -18,6 +18,7 @@ import (
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // A log is one JetStream stream in use: its sequencer, its connections, and the streams of it that are loaded.
@@ -220,6 +221,41 @@ func (l *log) release(st *stream) {
 	defer l.mu.Unlock()
 	if st.uses.count--; st.uses.count == 0 {
 		st.uses.idleSince = time.Now()
+	}
+}
+
+// closes reports whether a stream is closed, durably, without loading it.
+func (l *log) closes(ctx context.Context, e *catalog.Entry) (bool, error) {
+	if closed, loaded := l.closesLoaded(e.ID); loaded {
+		return closed, nil
+	}
+	newest, err := l.getLast(ctx, l.subjectOf(e))
+	if errors.Is(err, js.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// What is loaded meanwhile may have stored a chunk that is not durable.
+	if closed, loaded := l.closesLoaded(e.ID); loaded {
+		return closed, nil
+	}
+	return newest.Closed != chunk.NotClosed, nil
+}
+
+func (l *log) closesLoaded(id layout.StreamID) (closed, loaded bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.streams[id]
+	if st == nil {
+		return false, false
+	}
+	select {
+	case <-st.ready:
+		tail, _, _ := st.live.position()
+		return tail.Closed, st.loadErr == nil
+	default:
+		return false, false // it can have stored nothing yet
 	}
 }
 

@@ -245,7 +245,7 @@ func (s *sequencer) redecide(ctx context.Context) error {
 		st.pendingState = stateOf(&got.last)
 		st.durable = st.pendingState
 		st.index.reset()
-		st.live.reset(st.pendingState.tail(), st.pendingState.trim, got.last.seq)
+		st.live.reset(st.pendingState.tail(), st.pendingState.trim, got.last.seq, st.pendingState.isClosed())
 		if st.pendingState.terminal {
 			st.live.close(errStreamDeleted)
 		}

@@ -49,7 +49,7 @@ func TestRingAgreesWithANaiveModel(t *testing.T) {
 			case 2:
 				if rng.IntN(40) == 0 {
 					tail += uint64(rng.IntN(3))
-					v.reset(protocol.Position{SeqNum: tail}, 0, 1)
+					v.reset(protocol.Position{SeqNum: tail}, 0, 1, false)
 					for _, f := range all {
 						f.late = true
 					}
@@ -61,7 +61,7 @@ func TestRingAgreesWithANaiveModel(t *testing.T) {
 				if rng.IntN(3) == 0 {
 					size = 200 << 10
 				}
-				v.advance(protocol.Position{SeqNum: tail, Timestamp: tail}, 0, js.Seq(tail), func(push func(protocol.Records)) {
+				v.advance(protocol.Position{SeqNum: tail, Timestamp: tail}, 0, js.Seq(tail), false, func(push func(protocol.Records)) {
 					for i := range n {
 						push(ringBatch(first+i, size))
 					}
@@ -117,7 +117,7 @@ func TestRingWakesFollowersAndEndsAfterItsBatches(t *testing.T) {
 	if changed == nil || changed != again {
 		t.Fatal("nothing to wait for")
 	}
-	v.advance(protocol.Position{SeqNum: 1}, 0, 1, func(push func(protocol.Records)) { push(ringBatch(0, 1)) })
+	v.advance(protocol.Position{SeqNum: 1}, 0, 1, false, func(push func(protocol.Records)) { push(ringBatch(0, 1)) })
 	<-changed
 	end, other := errors.New("the end"), errors.New("too late")
 	v.close(end)

@@ -83,7 +83,7 @@ func TestSeekAgreesWithANaiveList(t *testing.T) {
 				if i := slices.IndexFunc(list, func(p protocol.Position) bool { return p.SeqNum >= trim && p.Timestamp >= ts }); i >= 0 {
 					want = uint64(i)
 				}
-				if got, err := s.SeekTimestamp(t.Context(), ts, tail); err != nil || got != want {
+				if got, err := s.SeekTimestamp(t.Context(), ts, tail.Position); err != nil || got != want {
 					t.Fatalf("seed %d pass %d: timestamp %d is at %d, %v; want %d of %d", seed, pass, ts, got, err, want, tail.SeqNum)
 				}
 				if rng.IntN(2) == 0 {

@@ -264,9 +264,20 @@ func (s *sequencer) admit(r *request, now uint64) {
 		s.reject(r, 0, r.unknown)
 		return
 	}
+	if ack, threshold, err, ok := st.pendingState.repeated(&r.in); ok && err != nil {
+		s.reject(r, threshold, err)
+		return
+	} else if ok {
+		s.settled(r, threshold, ack)
+		return
+	}
 	set := st.settings.Load()
 	if threshold, err := st.pendingState.check(&r.in, set); err != nil {
 		s.reject(r, threshold, err)
+		return
+	}
+	if len(r.in.Records) == 0 {
+		s.admitClose(r, now, set)
 		return
 	}
 	p := s.chunkFor(st, len(r.in.Records), uint64(r.cost), now, set)
@@ -283,6 +294,9 @@ func (s *sequencer) admit(r *request, now uint64) {
 	}
 	p.after.wrote = chunk.LastAppend{At: p.arrived, AgeSecs: set.ageSecs, MinAgeSecs: set.minAge}
 	p.after.total += uint64(r.cost)
+	if r.in.Close && p.after.closed == chunk.NotClosed {
+		p.after.closed = chunk.Closed
+	}
 	st.pendingState = p.after
 	end := st.pendingState.tail()
 	r.appender.end = end.SeqNum
@@ -312,6 +326,19 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	st.open, st.newest = p, p
 	s.open = append(s.open, p)
 	return p
+}
+
+// admitClose closes a stream without records: in the open chunk, or in a state chunk.
+func (s *sequencer) admitClose(r *request, now uint64, set *settings) {
+	st := r.st
+	p := s.chunkFor(st, 0, 0, now, set)
+	if p.count == 0 {
+		p.expiry = 0
+	}
+	p.after.closed = chunk.Closed
+	st.pendingState = p.after
+	tail := st.pendingState.tail()
+	p.replies = append(p.replies, reply{req: r, ack: protocol.AppendAck{Start: tail, End: tail, Tail: tail}})
 }
 
 func (s *sequencer) admitTerminal(r *request, now uint64) {
@@ -376,13 +403,29 @@ func (s *sequencer) admitSeal(r *request, now uint64) {
 func (s *sequencer) reject(r *request, threshold uint64, err error) {
 	if r.appender != nil {
 		r.appender.failed = true
+	}
+	s.hold(r, threshold, protocol.AppendAck{}, err)
+}
+
+// settled answers a request that was done before, and waits as reject does.
+func (s *sequencer) settled(r *request, threshold uint64, ack protocol.AppendAck) {
+	s.hold(r, threshold, ack, nil)
+}
+
+// hold answers a request that stores nothing once the durable tail has reached threshold, and everything that its appender
+// did before is durable.
+func (s *sequencer) hold(r *request, threshold uint64, ack protocol.AppendAck, err error) {
+	if r.appender != nil {
 		threshold = max(threshold, r.appender.end)
 	}
+	if r.st.pendingState.closed != r.st.durable.closed {
+		threshold = everything // no seq_num tells that the closing is durable
+	}
 	if p := r.st.newest; p != nil && (threshold > r.st.durable.next || r.kind != appendRequest) {
-		p.replies = append(p.replies, reply{req: r, err: err})
+		p.replies = append(p.replies, reply{req: r, ack: ack, err: err})
 		return
 	}
-	s.answer(r, protocol.AppendAck{}, err)
+	s.answer(r, ack, err)
 }
 
 func (s *sequencer) answer(r *request, ack protocol.AppendAck, err error) {
@@ -498,7 +541,7 @@ func (s *sequencer) finish(p *pending) {
 	st.durable = p.after
 	s.upkeep.changed(st)
 	st.index.add(indexEntry{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
-	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.batches)
+	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.after.isClosed(), p.batches)
 	if st.tap != nil && p.count > 0 && st.tap(p.records()) {
 		kept = true
 	}

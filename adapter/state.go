@@ -25,6 +25,8 @@ type state struct {
 	fencedAt uint64
 	// terminal is set by the terminal trim: no append follows.
 	terminal bool
+	// closed is set by an append that closes the stream: no other append follows.
+	closed chunk.Closing
 	// wrote is the last append, from which delete-on-empty counts.
 	wrote chunk.LastAppend
 }
@@ -39,10 +41,12 @@ func (s *state) prevExpiry(expiry uint64) uint64 {
 	return s.lastExpiry
 }
 
+func (s *state) isClosed() bool { return s.closed != chunk.NotClosed }
+
 // stateOf is the state after a stored, durable chunk.
 func stateOf(c *storedChunk) state {
 	return state{next: c.Next, last: c.Last, trim: c.Trim, kept: c.Kept, total: c.Total, lastExpiry: c.lastExpiry(), fence: c.Fence, fencedAt: c.Next,
-		terminal: c.Trim == protocol.TerminalTrimPoint, wrote: c.lastAppend()}
+		terminal: c.Trim == protocol.TerminalTrimPoint, closed: c.Closed, wrote: c.lastAppend()}
 }
 
 // settings is the part of a stream's configuration that appends depend on. It is immutable.
@@ -81,12 +85,40 @@ var (
 	errPoisoned = errors.New("an earlier append of the session failed")
 )
 
+// everything is a threshold that is reached when all chunks of the stream are durable.
+const everything = ^uint64(0)
+
+// repeated tells of an append that needs not be stored because what it asks for was done before: it closes a stream that is
+// closed. The conditions are judged as the first time. The answer must wait as long as one of check.
+func (s *state) repeated(in *protocol.AppendInput) (ack protocol.AppendAck, threshold uint64, err error, ok bool) {
+	if s.closed == chunk.NotClosed || s.terminal || !in.OnlyCloses() {
+		return ack, 0, nil, false
+	}
+	tail := s.tail()
+	ack = protocol.AppendAck{Start: tail, End: tail, Tail: tail}
+	if len(in.Records) > 0 {
+		if s.closed != chunk.ClosedByCommand {
+			return ack, 0, nil, false // there is no record that the positions could be of
+		}
+		ack.Start.SeqNum--
+	}
+	switch {
+	case in.FencingToken != nil && *in.FencingToken != s.fence:
+		err = protocol.FencingTokenMismatch(s.fence)
+	case in.MatchSeqNum != nil && *in.MatchSeqNum != ack.Start.SeqNum:
+		err = protocol.SeqNumMismatch(s.next)
+	}
+	return ack, everything, err, true
+}
+
 // check evaluates an append's conditions against the state (data plane 3.1 D). A failure must not be answered before the
 // durable tail's seq_num is at least threshold.
 func (s *state) check(in *protocol.AppendInput, set *settings) (threshold uint64, err error) {
 	switch {
 	case s.terminal:
 		return 0, errDeleting
+	case s.closed != chunk.NotClosed:
+		return everything, protocol.StreamClosed(s.tail())
 	case in.FencingToken != nil && *in.FencingToken != s.fence:
 		return s.fencedAt, protocol.FencingTokenMismatch(s.fence)
 	case in.MatchSeqNum != nil && *in.MatchSeqNum != s.next:
@@ -133,6 +165,8 @@ func (s *state) apply(r *protocol.Record, ts uint64) {
 	case protocol.TrimCommand:
 		// A client's point ends right after its own record, so it can never delete the stream (data plane 3.5).
 		s.trim = max(s.trim, min(r.TrimPoint(), seq+1))
+	case protocol.CloseCommand:
+		s.closed = chunk.ClosedByCommand
 	}
 }
 

@@ -81,7 +81,7 @@ func (st *stream) begin(last *storedChunk) {
 	if st.pendingState.terminal {
 		closed = errStreamDeleted
 	}
-	st.live.begin(last.Tail(), last.Trim, last.seq, closed)
+	st.live.begin(last.Tail(), last.Trim, last.seq, st.durable.isClosed(), closed)
 	if last.seq != 0 {
 		st.index.add(indexEntryOf(last.seq, &last.Chunk))
 	}
@@ -123,9 +123,9 @@ func (h *Stream) Cipher() protocol.Cipher { return h.st.cipher }
 func (h *Stream) Class() protocol.StorageClass { return h.st.settings.Load().class }
 
 // Tail returns the durable tail.
-func (h *Stream) Tail(ctx context.Context) (protocol.Position, error) {
+func (h *Stream) Tail(ctx context.Context) (protocol.StreamTail, error) {
 	if err := h.st.refresh(ctx); err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
 	tail, trim, closed := h.st.live.position()
 	if closed != nil {

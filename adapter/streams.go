@@ -139,7 +139,7 @@ func (a *Adapter) updateStream(ctx context.Context, old *catalog.Entry, rec *cat
 }
 
 // GetStreamConfig returns a stream's resolved configuration (control plane 4.4).
-func (a *Adapter) GetStreamConfig(_ context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
+func (a *Adapter) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
 	e, basinOK, _ := a.catalog.View.Stream(ref)
 	switch {
 	case !basinOK:
@@ -149,7 +149,21 @@ func (a *Adapter) GetStreamConfig(_ context.Context, ref protocol.StreamRef) (pr
 	case e.Deleting():
 		return protocol.ResolvedStreamConfig{}, streamDeleting(ref)
 	}
-	return e.Config(), nil
+	return a.configOf(ctx, e)
+}
+
+// configOf is the configuration of a stream, with what its newest chunk says of it.
+func (a *Adapter) configOf(ctx context.Context, e *catalog.Entry) (config protocol.ResolvedStreamConfig, err error) {
+	config = e.Config()
+	if e.Checks.IsFresh() {
+		return config, nil // nothing was ever stored
+	}
+	l, err := a.logOf(ctx, e.Basin(), e.Log())
+	if err != nil {
+		return config, err
+	}
+	config.Closed, err = l.closes(ctx, e)
+	return config, err
 }
 
 // ReconfigureStream changes a stream's configuration (control plane 4.5).
@@ -167,7 +181,13 @@ func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef,
 			return streamDeleting(ref)
 		}
 		config = change.ApplyResolved(e.Config(), b.Config.DefaultStreamConfig)
-		return a.reconfigure(ctx, e, config)
+		if err := a.reconfigure(ctx, e, config); err != nil {
+			return err
+		}
+		if now, err := a.configOf(ctx, e); err == nil { // it is changed, whatever comes of this
+			config.Closed = now.Closed
+		}
+		return nil
 	})
 	return config, err
 }

@@ -78,7 +78,7 @@ func (f *faulty) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsRe
 	return f.to.Load().PurgedStreams(ctx, req)
 }
 
-func (f *faulty) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (f *faulty) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	return f.to.Load().CheckTail(ctx, ref)
 }
 

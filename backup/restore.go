@@ -27,7 +27,7 @@ type Target interface {
 	EndRestore(ctx context.Context, req protocol.EndRestoreRequest) error
 	AbortRestore(ctx context.Context, basin protocol.BasinName, restore string) error
 	ImportEntry(ctx context.Context, entry protocol.CatalogEntry) error
-	CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error)
+	CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error)
 }
 
 // RestoreOptions say how to restore. The zero value works.
@@ -395,13 +395,13 @@ func (b *basinRestorer) compare(ctx context.Context) error {
 		}
 		group.Go(func() error {
 			ref := protocol.StreamRef{Basin: b.basin, Stream: s.name}
-			var tail protocol.Position
+			var tail protocol.StreamTail
 			err := again(ctx, func(ctx context.Context) (err error) {
 				tail, err = b.dst.CheckTail(ctx, ref)
 				return err
 			})
 			// An append may have come meanwhile: the basin shows.
-			if err == nil && (tail.SeqNum < s.next || tail.SeqNum == s.next && tail != s.tail()) {
+			if err == nil && (tail.SeqNum < s.next || tail.SeqNum == s.next && tail.Position != s.tail()) {
 				err = fmt.Errorf("its tail is %v, in the backup it is %v", tail, s.tail())
 			}
 			if err != nil {

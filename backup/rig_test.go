@@ -123,7 +123,7 @@ func (r *rig) tail(ref protocol.StreamRef) protocol.Position {
 	if err != nil {
 		r.t.Fatal(ref, err)
 	}
-	return tail
+	return tail.Position
 }
 
 // catalog is all entries by key, without what another broker may decide otherwise.

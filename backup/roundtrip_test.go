@@ -51,7 +51,13 @@ func everyState(t *testing.T, r *rig) []protocol.StreamRef {
 	future := r.stream(main, "future", protocol.StreamConfig{Uncapped: &uncapped, RetentionPolicy: &protocol.RetentionPolicy{}})
 	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
 	r.append(future, protocol.Record{Timestamp: &ahead, Body: []byte("later")})
-	refs = append(refs, trimmed, whole, fenced, future)
+	closed := r.stream(main, "closed", protocol.StreamConfig{})
+	r.append(closed, record("a"), protocol.CloseRecord())
+	ended := r.stream(main, "ended", protocol.StreamConfig{})
+	if _, err := r.Append(ctx, ended, protocol.AppendInput{Close: true}); err != nil {
+		t.Fatal(err)
+	}
+	refs = append(refs, trimmed, whole, fenced, future, closed, ended)
 
 	deleted := r.stream(main, "deleted", protocol.StreamConfig{})
 	r.append(deleted, record("no more"))
@@ -156,6 +162,12 @@ func goOn(t *testing.T, r *rig, refs []protocol.StreamRef) {
 			in.FencingToken = &right
 		}
 		ack, err := r.Append(t.Context(), ref, in)
+		if ref.Stream == "closed" || ref.Stream == "ended" {
+			if code(err) != protocol.CodeStreamClosed {
+				t.Errorf("%s: an append gave %v", ref, err)
+			}
+			continue
+		}
 		if err != nil || ack.Start.SeqNum != next {
 			t.Errorf("%s: appended at %v, %v; want %d", ref, ack.Start, err, next)
 		}

@@ -101,11 +101,11 @@ func withStream[T any](ctx context.Context, s *service, ref protocol.StreamRef, 
 	})
 }
 
-func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
-	return do(s, func() (protocol.Position, error) {
+func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
+	return do(s, func() (protocol.StreamTail, error) {
 		st, err := s.st.OpenStream(ctx, ref)
 		if err != nil {
-			return protocol.Position{}, err
+			return protocol.StreamTail{}, err
 		}
 		defer st.Close()
 		return st.Tail(ctx)

@@ -10,16 +10,16 @@ import (
 )
 
 // CheckTail implements [protocol.RecordService].
-func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	ctx, cancel := c.bound(ctx, 0)
 	defer cancel()
 	m, err := c.request(ctx, c.subjects.Records("tail", ref), nil, nil)
 	if err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
 	tail, err := protocol.DecodeTailJSON(m.Data)
 	if err != nil {
-		return protocol.Position{}, badAnswer("tail", err)
+		return protocol.StreamTail{}, badAnswer("tail", err)
 	}
 	return tail, nil
 }

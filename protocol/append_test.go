@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -71,6 +73,9 @@ func sameInput(t *testing.T, what string, got, want protocol.AppendInput) {
 	t.Helper()
 	if !samePtr(got.MatchSeqNum, want.MatchSeqNum) || !samePtr(got.FencingToken, want.FencingToken) {
 		t.Fatalf("%s: conditions differ", what)
+	}
+	if got.Close != want.Close {
+		t.Fatalf("%s: close is %v", what, got.Close)
 	}
 	if len(got.Records) != len(want.Records) {
 		t.Fatalf("%s: %d records, want %d", what, len(got.Records), len(want.Records))
@@ -229,6 +234,50 @@ func TestCommandsA1(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestClosingInput(t *testing.T) {
+	for _, c := range []struct {
+		in           protocol.AppendInput
+		closes, only bool
+		wrong        string
+	}{
+		{protocol.AppendInput{Close: true}, true, true, ""},
+		{protocol.AppendInput{Close: true, MatchSeqNum: ptr(uint64(3)), FencingToken: ptr("t")}, true, true, ""},
+		{protocol.AppendInput{Records: []protocol.Record{rec("x")}, Close: true}, true, false, ""},
+		{protocol.AppendInput{Records: []protocol.Record{protocol.CloseRecord()}}, true, true, ""},
+		{protocol.AppendInput{Records: []protocol.Record{rec("x"), protocol.CloseRecord()}}, true, false, ""},
+		{protocol.AppendInput{Records: []protocol.Record{protocol.CloseRecord(), rec("x")}}, false, false, "records[1]: a record follows the close command"},
+		{protocol.AppendInput{Records: []protocol.Record{{Headers: protocol.CloseRecord().Headers, Body: []byte("x")}}}, true, true, "1 bytes"},
+		{protocol.AppendInput{}, false, false, "empty"},
+		{protocol.AppendInput{Records: []protocol.Record{rec("x")}}, false, false, ""},
+	} {
+		onTheWire(t, c.in)
+		if c.in.Closes() != c.closes || c.in.OnlyCloses() != c.only {
+			t.Errorf("%+v: closes %v, only %v", c.in, c.in.Closes(), c.in.OnlyCloses())
+		}
+		if err := c.in.Validate(); c.wrong != "" {
+			wantCode(t, err, protocol.CodeInvalid, c.wrong)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	in, err := protocol.DecodeAppendInputJSON([]byte(`{"close":true}`), protocol.FormatRaw)
+	if err != nil || !in.OnlyCloses() {
+		t.Errorf("%+v, %v", in, err)
+	}
+	for _, text := range []string{`{"close":false}`, `{"close":null}`, `{"records":[],"close":1}`} {
+		_, err := protocol.DecodeAppendInputJSON([]byte(text), protocol.FormatRaw)
+		wantCode(t, err, protocol.CodeBadJSON)
+	}
+	// Field 1001 is a varint; those that do not know it pass over it.
+	if _, err := protocol.UnmarshalAppendInput(protowire.AppendBytes(protowire.AppendTag(nil, 1001, protowire.BytesType), nil)); protocol.CodeOf(err) != protocol.CodeBadProto {
+		t.Error(err)
+	}
+	e := protocol.StreamClosed(protocol.Position{SeqNum: 7, Timestamp: 9})
+	if again := protocol.ParseError(e.Status(), e.Body()); again.Code != e.Code || *again.Tail != *e.Tail || again.Message != e.Message || again.RemoteStatus != 0 {
+		t.Errorf("%s comes back as %+v", e.Body(), again)
+	}
 }
 
 func TestAppendFencingTokenA1(t *testing.T) {

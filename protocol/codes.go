@@ -3,7 +3,7 @@ package protocol
 // Code is the machine-readable reason of a failure. The set is closed: see codeTable.
 type Code string
 
-// The codes of data plane 8.13. CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry
+// The codes of data plane 8.13, and weir's own: CodeStreamClosed. CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry
 // facts in place of a code (data plane 8.12); they never appear on the wire.
 const (
 	CodeAccessTokenNotFound   Code = "access_token_not_found"
@@ -29,6 +29,7 @@ const (
 	CodeResourceAlreadyExists Code = "resource_already_exists"
 	CodeServerDraining        Code = "server_draining"
 	CodeStorage               Code = "storage"
+	CodeStreamClosed          Code = "stream_closed"
 	CodeStreamDeletionPending Code = "stream_deletion_pending"
 	CodeStreamNotFound        Code = "stream_not_found"
 	CodeTransactionConflict   Code = "transaction_conflict"
@@ -70,6 +71,7 @@ var codeTable = map[Code]codeFacts{
 	CodeResourceAlreadyExists: {409, false, true},
 	CodeServerDraining:        {503, true, true},
 	CodeStorage:               {500, true, false},
+	CodeStreamClosed:          {409, false, true},
 	CodeStreamDeletionPending: {409, false, true},
 	CodeStreamNotFound:        {404, false, true},
 	CodeTransactionConflict:   {409, true, true},

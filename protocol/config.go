@@ -78,6 +78,8 @@ type ResolvedStreamConfig struct {
 	TimestampingMode    TimestampingMode // which timestamp a record gets
 	Uncapped            bool             // timestamps later than the arrival are taken as they are
 	DeleteOnEmptyMinAge uint64           // seconds; 0 disables
+	// Closed says that the stream is closed. It is told with the configuration and no part of it: only an append sets it.
+	Closed bool
 }
 
 // DefaultStreamConfig is what applies where neither the stream nor its basin says anything (control plane 2.2).

@@ -6,8 +6,8 @@ import (
 )
 
 // Body is the JSON that tells a client of the error (data plane 8.12): {"code","message"}, or for the two failures that
-// carry facts {"seq_num_mismatch": u64}, {"fencing_token_mismatch": "token"} or {"tail": {...}}. It never holds the
-// cause.
+// carry facts {"seq_num_mismatch": u64}, {"fencing_token_mismatch": "token"} or {"tail": {...}}. That of stream_closed has its
+// tail beside code and message. It never holds the cause.
 func (e *Error) Body() []byte {
 	switch {
 	case e.Code == CodeConditionFailed && e.SeqNumMismatch != nil:
@@ -15,10 +15,14 @@ func (e *Error) Body() []byte {
 	case e.Code == CodeConditionFailed && e.FencingTokenMismatch != nil:
 		return append(appendJSONText([]byte(`{"fencing_token_mismatch":`), *e.FencingTokenMismatch), '}')
 	case e.Code == CodeUnwritten && e.Tail != nil:
-		return EncodeTailJSON(*e.Tail)
+		return EncodeTailJSON(StreamTail{Position: *e.Tail})
 	}
 	dst := appendJSONText([]byte(`{"code":`), e.Code)
-	return append(appendJSONText(append(dst, `,"message":`...), e.Message), '}')
+	dst = appendJSONText(append(dst, `,"message":`...), e.Message)
+	if e.Code == CodeStreamClosed && e.Tail != nil {
+		dst = e.Tail.appendJSON(append(dst, `,"tail":`...))
+	}
+	return append(dst, '}')
 }
 
 // Retryable reports whether the same request may be tried again. An error with a code that this version does not know
@@ -73,6 +77,9 @@ func parseErrorBody(status int, body []byte) (*Error, error) {
 		e := &Error{Code: Code(*f.code)}
 		if f.message != nil {
 			e.Message = *f.message
+		}
+		if e.Code == CodeStreamClosed {
+			e.Tail = f.tail
 		}
 		return e, nil
 	}

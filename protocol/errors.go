@@ -18,7 +18,8 @@ type Error struct {
 	SeqNumMismatch *uint64
 	// FencingTokenMismatch is the token in force, when FencingToken did not hold ([CodeConditionFailed]).
 	FencingTokenMismatch *string
-	// Tail is the stream's tail, when a read starts where nothing is written yet ([CodeUnwritten]).
+	// Tail is the stream's tail, when a read starts where nothing is written yet ([CodeUnwritten]), or an append meets a closed
+	// stream ([CodeStreamClosed]).
 	Tail *Position
 
 	// RemoteStatus is the status that a server sent with a code that this version does not know or that has another
@@ -55,6 +56,12 @@ func FencingTokenMismatch(current string) *Error {
 func Unwritten(tail Position) *Error {
 	return &Error{Code: CodeUnwritten, Tail: &tail,
 		Message: fmt.Sprintf("the start position is not written yet: the tail is %v", tail)}
+}
+
+// StreamClosed is the failure of an append to a closed stream.
+func StreamClosed(tail Position) *Error {
+	return &Error{Code: CodeStreamClosed, Tail: &tail,
+		Message: fmt.Sprintf("the stream is closed: its tail is %v for good", tail)}
 }
 
 // Clip shortens a text that a client sent, for use in a message to it: to 64 bytes, of valid UTF-8.
@@ -103,6 +110,10 @@ func CodeOf(err error) Code {
 // ErrLagged is what a follower gets that fell too far behind the live feed: it reads on from storage. It never leaves
 // the process.
 var ErrLagged = errors.New("follower lagged behind the live feed")
+
+// ErrStreamEnd is what a follower gets when it has all records of a closed stream. It never leaves the process: sessions end
+// cleanly.
+var ErrStreamEnd = errors.New("the stream is closed, and this is its end")
 
 // AsError turns any failure into an [*Error], at the door and only there. An unknown failure becomes code other with
 // a fixed text: its own text is for the log. It returns nil for nil.

@@ -30,7 +30,7 @@ func typed(t *testing.T, err error, codes ...protocol.Code) {
 func FuzzAppendInputJSON(f *testing.F) {
 	for _, s := range []string{
 		`{"records":[{"timestamp":1,"headers":[["a","b"]],"body":"x"}],"match_seq_num":0,"fencing_token":""}`,
-		`{"records":[{"headers":[["","fence"]],"body":"\ud83d\ude00"},{}]}`, `{"records":[{"body":"/w=="}]}`, `{"records":null}`, ``, `{"records":[[]]}`,
+		`{"records":[{"headers":[["","fence"]],"body":"\ud83d\ude00"},{}]}`, `{"records":[{"body":"/w=="}]}`, `{"records":[{"headers":[["","close"]]}],"close":true}`, `{"records":null}`, ``, `{"records":[[]]}`,
 	} {
 		f.Add([]byte(s), false)
 		f.Add([]byte(s), true)
@@ -63,7 +63,7 @@ func FuzzAppendInputJSON(f *testing.F) {
 
 func FuzzAppendInputProto(f *testing.F) {
 	in := protocol.AppendInput{Records: []protocol.Record{{Timestamp: ptr(uint64(0)), Headers: hdr("a", "b", "", ""), Body: []byte("x")}, {}},
-		MatchSeqNum: ptr(uint64(9)), FencingToken: ptr("tok")}
+		MatchSeqNum: ptr(uint64(9)), FencingToken: ptr("tok"), Close: true}
 	f.Add(protocol.MarshalAppendInput(&in))
 	f.Add([]byte{0x0A, 0x80, 0x00, 0x23, 0x24})
 	f.Fuzz(func(t *testing.T, data []byte) {

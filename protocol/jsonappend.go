@@ -8,9 +8,9 @@ import (
 // DecodeAppendInputJSON decodes the JSON form of an append (data plane 8.5):
 //
 //	{"records": [{"timestamp": u64|null, "headers": [["name", "value"]], "body": "text"}],
-//	 "match_seq_num": u64|null, "fencing_token": "text"|null}
+//	 "match_seq_num": u64|null, "fencing_token": "text"|null, "close": bool|null}
 //
-// Only records is required. The format f applies to header names, header values and bodies. Code bad_json: anything
+// Only records is required, and not even that with close. The format f applies to header names, header values and bodies. Code bad_json: anything
 // that is not JSON of this shape, and a fencing_token of more than 36 bytes. Code invalid: a string that is not Base64
 // when f asks for it. Nothing else is validated; see [AppendInput.Validate]. Records after the 1001st are checked for
 // their shape and dropped: the batch is refused for their number anyway. The result does not share data's memory.
@@ -42,10 +42,12 @@ func (d *appendDecoder) input(r *jsonReader) error {
 			return intoOptional(r, &d.in.MatchSeqNum, (*jsonReader).uint)
 		case "fencing_token":
 			return intoOptional(r, &d.in.FencingToken, readFencingToken)
+		case "close":
+			return intoUnlessNull(r, &d.in.Close, (*jsonReader).bool)
 		}
 		return r.skip()
 	})
-	if err == nil && !found {
+	if err == nil && !found && !d.in.Close {
 		return Errorf(CodeBadJSON, "records: is required")
 	}
 	return err
@@ -114,6 +116,30 @@ func (d *appendDecoder) text(r *jsonReader) (_ []byte, err error) {
 	return d.arena[start:len(d.arena):len(d.arena)], err
 }
 
+// DecodeCloseRequestJSON decodes the body of a request to close a stream, which is an append without records:
+// {"match_seq_num": u64|null, "fencing_token": "text"|null}. All members and the whole text may be left out. Code bad_json.
+func DecodeCloseRequestJSON(data []byte) (AppendInput, error) {
+	in := AppendInput{Close: true}
+	if len(data) == 0 {
+		return in, nil
+	}
+	err := readJSONText(data, func(r *jsonReader) error {
+		return r.object(func(name []byte) error {
+			switch string(name) {
+			case "match_seq_num":
+				return intoOptional(r, &in.MatchSeqNum, (*jsonReader).uint)
+			case "fencing_token":
+				return intoOptional(r, &in.FencingToken, readFencingToken)
+			}
+			return r.skip()
+		})
+	})
+	if err != nil {
+		return AppendInput{}, err
+	}
+	return in, nil
+}
+
 // EncodeAppendInputJSON is the inverse of [DecodeAppendInputJSON]. With [FormatRaw] the error, of code invalid, says
 // which string is not UTF-8 and would not survive; use [FormatBase64] for such records.
 func EncodeAppendInputJSON(in *AppendInput, f RecordFormat) ([]byte, error) {
@@ -133,6 +159,9 @@ func EncodeAppendInputJSON(in *AppendInput, f RecordFormat) ([]byte, error) {
 	}
 	if in.FencingToken != nil {
 		dst = appendJSONText(append(dst, `,"fencing_token":`...), *in.FencingToken)
+	}
+	if in.Close {
+		dst = append(dst, `,"close":true`...)
 	}
 	return append(dst, '}'), nil
 }

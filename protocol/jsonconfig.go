@@ -77,30 +77,32 @@ func (c *StreamConfig) readJSON(r *jsonReader) error {
 	if r.empty() || r.null() {
 		return nil
 	}
-	return r.object(func(name []byte) error {
-		switch string(name) {
-		case "storage_class":
-			return intoOptional(r, &c.StorageClass, readStorageClass)
-		case "retention_policy":
-			return intoOptional(r, &c.RetentionPolicy, value[RetentionPolicy])
-		case "timestamping":
-			if r.null() {
-				return nil
-			}
-			return r.object(func(name []byte) error {
-				switch string(name) {
-				case "mode":
-					return intoOptional(r, &c.TimestampingMode, readTimestampingMode)
-				case "uncapped":
-					return intoOptional(r, &c.Uncapped, (*jsonReader).bool)
-				}
-				return r.skip()
-			})
-		case "delete_on_empty":
-			return intoOptional(r, &c.DeleteOnEmptyMinAge, readDeleteOnEmpty)
+	return r.object(func(name []byte) error { return c.readMember(r, name) })
+}
+
+func (c *StreamConfig) readMember(r *jsonReader, name []byte) error {
+	switch string(name) {
+	case "storage_class":
+		return intoOptional(r, &c.StorageClass, readStorageClass)
+	case "retention_policy":
+		return intoOptional(r, &c.RetentionPolicy, value[RetentionPolicy])
+	case "timestamping":
+		if r.null() {
+			return nil
 		}
-		return r.skip()
-	})
+		return r.object(func(name []byte) error {
+			switch string(name) {
+			case "mode":
+				return intoOptional(r, &c.TimestampingMode, readTimestampingMode)
+			case "uncapped":
+				return intoOptional(r, &c.Uncapped, (*jsonReader).bool)
+			}
+			return r.skip()
+		})
+	case "delete_on_empty":
+		return intoOptional(r, &c.DeleteOnEmptyMinAge, readDeleteOnEmpty)
+	}
+	return r.skip()
 }
 
 // readDeleteOnEmpty reads {"min_age_secs": u64}; {} is an explicit 0.
@@ -159,18 +161,36 @@ func (c StreamConfig) MarshalJSON() ([]byte, error) { return c.appendJSON(nil), 
 // an explicit 0. Codes: bad_json; invalid for a retention age of 0.
 func (c *StreamConfig) UnmarshalJSON(b []byte) error { return readWhole(b, c) }
 
-// MarshalJSON gives every member with its concrete value (control plane 2.7).
-func (c ResolvedStreamConfig) MarshalJSON() ([]byte, error) { return c.Layer().appendJSON(nil), nil }
+// MarshalJSON gives every member with its concrete value (control plane 2.7), and "closed": true if the stream is closed.
+func (c ResolvedStreamConfig) MarshalJSON() ([]byte, error) {
+	dst := c.Layer().appendJSON(nil)
+	if c.Closed {
+		dst = append(dst[:len(dst)-1], `,"closed":true}`...)
+	}
+	return dst, nil
+}
 
 // UnmarshalJSON is the strict inverse of MarshalJSON. What is missing or null gets the system default.
 func (c *ResolvedStreamConfig) UnmarshalJSON(b []byte) error { return readWhole(b, c) }
 
 func (c *ResolvedStreamConfig) readJSON(r *jsonReader) error {
 	var layer StreamConfig
-	if err := layer.readJSON(r); err != nil {
+	closed := false
+	if r.empty() || r.null() {
+		*c = layer.Resolve(StreamConfig{})
+		return nil
+	}
+	err := r.object(func(name []byte) error {
+		if string(name) == "closed" {
+			return intoUnlessNull(r, &closed, (*jsonReader).bool)
+		}
+		return layer.readMember(r, name)
+	})
+	if err != nil {
 		return err
 	}
 	*c = layer.Resolve(StreamConfig{})
+	c.Closed = closed
 	return nil
 }
 

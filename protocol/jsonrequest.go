@@ -40,30 +40,38 @@ func (p Position) MarshalJSON() ([]byte, error) { return p.appendJSON(nil), nil 
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
 func (p *Position) UnmarshalJSON(b []byte) error { return readWhole(b, p) }
 
-// EncodeTailJSON gives the answer of a check-tail, {"tail":{"seq_num":0,"timestamp":0}}. A read at an unwritten
-// position fails with the same body.
-func EncodeTailJSON(p Position) []byte {
-	return append(p.appendJSON([]byte(`{"tail":`)), '}')
+// EncodeTailJSON gives the answer of a check-tail, {"tail":{"seq_num":0,"timestamp":0}}, with "closed":true behind it if the
+// stream is closed. A read at an unwritten position fails with the same body.
+func EncodeTailJSON(t StreamTail) []byte {
+	dst := t.Position.appendJSON([]byte(`{"tail":`))
+	if t.Closed {
+		dst = append(dst, `,"closed":true`...)
+	}
+	return append(dst, '}')
 }
 
 // DecodeTailJSON is the inverse of [EncodeTailJSON]. The error has code bad_json.
-func DecodeTailJSON(data []byte) (Position, error) {
+func DecodeTailJSON(data []byte) (t StreamTail, err error) {
 	var tail *Position
-	err := readJSONText(data, func(r *jsonReader) error {
+	err = readJSONText(data, func(r *jsonReader) error {
 		return r.object(func(name []byte) error {
-			if string(name) == "tail" {
+			switch string(name) {
+			case "tail":
 				return intoOptional(r, &tail, readPosition)
+			case "closed":
+				return intoUnlessNull(r, &t.Closed, (*jsonReader).bool)
 			}
 			return r.skip()
 		})
 	})
 	switch {
 	case err != nil:
-		return Position{}, err
+		return StreamTail{}, err
 	case tail == nil:
-		return Position{}, Errorf(CodeBadJSON, "tail: is required")
+		return StreamTail{}, Errorf(CodeBadJSON, "tail: is required")
 	}
-	return *tail, nil
+	t.Position = *tail
+	return t, nil
 }
 
 func (a *AppendAck) readJSON(r *jsonReader) error {

@@ -109,7 +109,7 @@ func TestListRequestJSON(t *testing.T) {
 }
 
 func TestTailJSON(t *testing.T) {
-	p := protocol.Position{SeqNum: math.MaxUint64, Timestamp: 7}
+	p := protocol.StreamTail{Position: protocol.Position{SeqNum: math.MaxUint64, Timestamp: 7}}
 	if got := protocol.EncodeTailJSON(p); string(got) != `{"tail":{"seq_num":18446744073709551615,"timestamp":7}}` {
 		t.Fatalf("got %s", got)
 	}
@@ -122,5 +122,12 @@ func TestTailJSON(t *testing.T) {
 		_, err := protocol.DecodeTailJSON([]byte(text))
 		wantCode(t, err, protocol.CodeBadJSON, want)
 	}
-	sameJSON(t, p, `{"seq_num":18446744073709551615,"timestamp":7}`)
+	sameJSON(t, p.Position, `{"seq_num":18446744073709551615,"timestamp":7}`)
+	p.Closed = true
+	if got := protocol.EncodeTailJSON(p); string(got) != `{"tail":{"seq_num":18446744073709551615,"timestamp":7},"closed":true}` {
+		t.Fatalf("got %s", got)
+	}
+	if got, err := protocol.DecodeTailJSON(protocol.EncodeTailJSON(p)); err != nil || got != p {
+		t.Fatalf("got %v, %v", got, err)
+	}
 }

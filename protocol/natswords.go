@@ -19,6 +19,7 @@ const (
 	HeaderMaxPayload      = "S2-Max-Payload"      // bytes that the largest answer to the client may have, headers included
 	HeaderMatchSeqNum     = "S2-Match-Seq-Num"    // condition of an append in raw form
 	HeaderFencingToken    = "S2-Fencing-Token"    //nolint:gosec // condition of an append in raw form
+	HeaderClose           = "S2-Close"            // true: an append in raw form closes the stream
 	HeaderTimestamp       = "S2-Timestamp"        // the record's timestamp in an append in raw form, milliseconds
 	HeaderSession         = "S2-Session"          // opens a session: SessionRead or SessionAppend
 	HeaderWindow          = "S2-Window"           // bytes that may be unacknowledged in a session

@@ -12,3 +12,10 @@ type Position struct {
 func (p Position) String() string {
 	return "{" + strconv.FormatUint(p.SeqNum, 10) + ", " + strconv.FormatUint(p.Timestamp, 10) + "}"
 }
+
+// StreamTail is where a stream ends, for now or for good.
+type StreamTail struct {
+	Position
+	// Closed says that no record will follow.
+	Closed bool
+}

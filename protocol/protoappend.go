@@ -12,6 +12,8 @@ const (
 	fieldInputRecords      protowire.Number = 1
 	fieldInputMatchSeqNum  protowire.Number = 2
 	fieldInputFencingToken protowire.Number = 3
+	// Fields of weir's own are far away from S2's.
+	fieldInputClose protowire.Number = 1001
 
 	fieldRecordTimestamp protowire.Number = 1
 	fieldRecordHeaders   protowire.Number = 2
@@ -42,6 +44,10 @@ func MarshalAppendInput(in *AppendInput) []byte {
 	if in.FencingToken != nil {
 		dst = protowire.AppendTag(dst, fieldInputFencingToken, protowire.BytesType)
 		dst = protowire.AppendString(dst, *in.FencingToken)
+	}
+	if in.Close {
+		dst = protowire.AppendTag(dst, fieldInputClose, protowire.VarintType)
+		dst = protowire.AppendVarint(dst, 1)
 	}
 	return dst
 }
@@ -96,6 +102,10 @@ func UnmarshalAppendInput(b []byte) (AppendInput, error) {
 		case fieldInputFencingToken:
 			s, err := f.text()
 			in.FencingToken = &s
+			return err
+		case fieldInputClose:
+			n, err := f.varint()
+			in.Close = n != 0
 			return err
 		}
 		return nil

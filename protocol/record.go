@@ -52,11 +52,14 @@ const (
 	FenceCommand
 	// TrimCommand asks that records below the body, a big-endian uint64 seq_num, be deleted.
 	TrimCommand
+	// CloseCommand closes the stream: no record follows it, ever.
+	CloseCommand
 )
 
 const (
 	fenceName = "fence"
 	trimName  = "trim"
+	closeName = "close"
 )
 
 // TerminalTrimPoint is the trim point of the internal command that ends a deleted stream (data plane 3.5).
@@ -70,6 +73,11 @@ func FenceRecord(token string) Record {
 // TrimRecord makes the command record that requests deletion of all records with a seq_num below point.
 func TrimRecord(point uint64) Record {
 	return Record{Headers: []Header{{Value: []byte(trimName)}}, Body: binary.BigEndian.AppendUint64(nil, point)}
+}
+
+// CloseRecord makes the command record that closes the stream; the last of its batch.
+func CloseRecord() Record {
+	return Record{Headers: []Header{{Value: []byte(closeName)}}}
 }
 
 // IsCommand reports whether the record has exactly one header and that header's name is empty, which is how clients
@@ -91,6 +99,8 @@ func commandKind(headers []Header) CommandKind {
 		return FenceCommand
 	case trimName:
 		return TrimCommand
+	case closeName:
+		return CloseCommand
 	}
 	return NoCommand
 }
@@ -129,6 +139,10 @@ func (r *Record) checkCommand(i int) *Error {
 	case TrimCommand:
 		if len(r.Body) != 8 {
 			return Errorf(CodeInvalid, "records[%d]: trim command body has %d bytes, exactly 8 are needed", i, len(r.Body))
+		}
+	case CloseCommand:
+		if len(r.Body) != 0 {
+			return Errorf(CodeInvalid, "records[%d]: close command body has %d bytes, it must be empty", i, len(r.Body))
 		}
 	default:
 		return Errorf(CodeInvalid, "records[%d]: unknown command %q", i, truncate(r.Headers[0].Value, 32))

@@ -61,9 +61,9 @@ type StreamService interface {
 // options are [WithEncryptionKey], which an encrypted stream needs, and [WithNewStream]. Their codes, of every method that
 // takes options: bad_header for a key that is missing or malformed; invalid for a configuration that no stream can have.
 type RecordService interface {
-	// CheckTail returns the durable tail. It is never behind an ack already delivered. Codes: basin_not_found,
+	// CheckTail returns the durable tail, and whether the stream is closed. It is never behind an ack already delivered. Codes: basin_not_found,
 	// stream_not_found, basin_deletion_pending, stream_deletion_pending.
-	CheckTail(ctx context.Context, ref StreamRef) (Position, error)
+	CheckTail(ctx context.Context, ref StreamRef) (StreamTail, error)
 	// Append stores a batch and returns once it is as durable as the broker promises. The caller must not change the
 	// input's bytes until then. Codes: as CheckTail; invalid; condition_failed (nothing stored, for sure); storage,
 	// other, request_timeout, client_hangup (unknown).

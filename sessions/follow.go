@@ -20,6 +20,9 @@ func (r *Read) attach(ctx context.Context) (out protocol.ReadBatch, ok bool, err
 	defer unbind()
 	feed, tail, err := r.stream.Follow(bound, r.next)
 	switch {
+	case errors.Is(err, protocol.ErrStreamEnd):
+		r.finish(io.EOF)
+		return out, false, nil
 	case err != nil:
 		return out, false, err
 	case feed != nil:
@@ -50,6 +53,9 @@ func (r *Read) follow(ctx context.Context) (out protocol.ReadBatch, ok bool, err
 		case errors.Is(err, protocol.ErrLagged):
 			// Back to the known tail, which attach finds outdated. The wait window stays as it is.
 			r.closeFeed()
+			return out, false, nil
+		case errors.Is(err, protocol.ErrStreamEnd):
+			r.finish(io.EOF)
 			return out, false, nil
 		case err != nil:
 			return out, false, err

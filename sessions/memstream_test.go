@@ -36,6 +36,7 @@ type memStream struct {
 	queue    []*memAppend // sequenced or refused, not answered
 	gone     error        // once the owner has stopped
 	deleting bool
+	final    bool // the stream is closed
 
 	ring    [ringSize]protocol.ReadBatch
 	batches uint64        // that ever became durable; the last ringSize of them are in ring
@@ -102,6 +103,15 @@ func (m *memStream) stop(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.gone = err
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// closeStream closes the stream.
+func (m *memStream) closeStream() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.final = true
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
@@ -195,13 +205,13 @@ func (h *memHandle) Close() {
 	h.handles--
 }
 
-func (h *memHandle) Tail(ctx context.Context) (protocol.Position, error) {
+func (h *memHandle) Tail(ctx context.Context) (protocol.StreamTail, error) {
 	if err := h.call(ctx, "tail"); err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.tail, nil
+	return protocol.StreamTail{Position: h.tail, Closed: h.final}, nil
 }
 
 func (h *memHandle) SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Position) (uint64, error) {
@@ -276,6 +286,9 @@ func (h *memHandle) Follow(ctx context.Context, from uint64) (sessions.Feed, pro
 	if h.tail.SeqNum != from {
 		return nil, h.tail, nil
 	}
+	if h.final {
+		return nil, h.tail, protocol.ErrStreamEnd
+	}
 	h.feeds++
 	h.follows++
 	return &memFeed{h: h, next: h.batches}, h.tail, nil
@@ -302,6 +315,8 @@ func (f *memFeed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
 		return h.ring[(f.next-1)%ringSize], nil, nil
 	case h.gone != nil:
 		return protocol.ReadBatch{}, nil, h.gone
+	case h.final:
+		return protocol.ReadBatch{}, nil, protocol.ErrStreamEnd
 	}
 	return protocol.ReadBatch{}, h.changed, nil
 }

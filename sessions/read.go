@@ -101,7 +101,7 @@ func newRead(ctx context.Context, s Stream, req protocol.ReadRequest, opts ReadO
 	next := tail.SeqNum
 	// A limit of zero admits no record: the read ends at once, whatever its start (data plane 4.3).
 	if !req.Limit().Exhausted() {
-		if next, err = resolveStart(ctx, s, &req, tail); err != nil {
+		if next, err = resolveStart(ctx, s, &req, tail.Position); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func newRead(ctx context.Context, s Stream, req protocol.ReadRequest, opts ReadO
 		stream:    s,
 		opts:      opts,
 		next:      next,
-		tail:      tail,
+		tail:      tail.Position,
 		limit:     req.Limit(),
 		mayFollow: req.MayFollow(),
 	}

@@ -15,7 +15,7 @@ import (
 // Failures are [*protocol.Error] or the context's.
 type Stream interface {
 	// Tail returns the durable tail. It is never behind an ack already delivered.
-	Tail(ctx context.Context) (protocol.Position, error)
+	Tail(ctx context.Context) (protocol.StreamTail, error)
 	// SeekTimestamp returns the seq_num of the first surviving record below tail with a timestamp of at least ts,
 	// and tail.SeqNum if there is none.
 	SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Position) (uint64, error)
@@ -23,7 +23,8 @@ type Stream interface {
 	// caller closes the cursor.
 	Scan(from, to uint64) Cursor
 	// Follow attaches to the live feed exactly at the durable tail, if that is from; otherwise the feed is nil and
-	// the returned tail is the newer one. Check and attachment are one atomic step.
+	// the returned tail is the newer one. Check and attachment are one atomic step. At the tail of a closed stream the error is
+	// [protocol.ErrStreamEnd].
 	Follow(ctx context.Context, from uint64) (Feed, protocol.Position, error)
 	// Appender opens an ordered sequence of appends.
 	Appender() Appender
@@ -44,7 +45,8 @@ type Cursor interface {
 type Feed interface {
 	// Poll returns the next append batch with the tail right after it, if there is one; otherwise a channel that is
 	// closed when there may be one, or an error. [protocol.ErrLagged] means that batches were dropped for this follower: it
-	// must close the feed, read on from storage and attach again. Any other error is final. A batch has records, from
+	// must close the feed, read on from storage and attach again. [protocol.ErrStreamEnd] comes after the last batch of a stream
+	// that was closed. Any other error is final. A batch has records, from
 	// where the feed was attached on and in order, and a tail; all followers share it, so neither is written.
 	Poll() (batch protocol.ReadBatch, changed <-chan struct{}, err error)
 	Close()

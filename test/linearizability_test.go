@@ -55,6 +55,7 @@ type streamOp struct {
 	match *uint64
 	token *string // fencing token to hold
 	fence *string // token to set with the last record
+	close bool
 }
 
 type opKind uint8
@@ -71,20 +72,23 @@ type streamAnswer struct {
 	next       *uint64 // append: seq_num mismatch
 	current    *string // append: fencing token mismatch
 	n, chain   uint64  // tail: n; read: n records, chained
+	closed     bool    // tail
+	final      *uint64 // append: the tail of a closed stream
 }
 
 // streamState is a stream as far as the operations can tell: the number of its records, a hash over them in order,
-// and the fencing token.
+// the fencing token, and whether it is closed.
 type streamState struct {
 	n, chain uint64
 	token    string
+	closed   bool
 }
 
 func (s streamState) push(body []byte) streamState {
 	h := fnv.New64a()
 	h.Write(binary.BigEndian.AppendUint64(nil, s.chain))
 	h.Write(body)
-	return streamState{s.n + 1, h.Sum64(), s.token}
+	return streamState{s.n + 1, h.Sum64(), s.token, s.closed}
 }
 
 // records are the records that the operation appends.
@@ -106,14 +110,16 @@ var streamModel = porcupine.Model{
 		s, op, got := state.(streamState), input.(streamOp), output.(streamAnswer)
 		switch {
 		case op.kind == opTail:
-			return got.n == s.n, s
+			return got.n == s.n && got.closed == s.closed, s
 		case op.kind == opRead:
 			return got.n == s.n && got.chain == s.chain, s
+		case s.closed && (len(op.ids) > 0 || op.fence != nil):
+			return got.final != nil && *got.final == s.n, s
 		case op.token != nil && *op.token != s.token:
 			return got.current != nil && *got.current == s.token, s
 		case op.match != nil && *op.match != s.n:
 			return got.next != nil && *got.next == s.n, s
-		case got.current != nil || got.next != nil || got.start != s.n:
+		case got.current != nil || got.next != nil || got.final != nil || got.start != s.n:
 			return false, s
 		}
 		for _, rec := range op.records() {
@@ -122,6 +128,7 @@ var streamModel = porcupine.Model{
 		if op.fence != nil {
 			s.token = *op.fence
 		}
+		s.closed = s.closed || op.close
 		return got.end == s.n, s
 	},
 	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %+v", input, output) },
@@ -199,6 +206,12 @@ func (c *histClient) choose(serial uint64) streamOp {
 	if c.rng.IntN(6) == 0 {
 		op.fence = new([]string{"", "a", "b", fmt.Sprintf("token-%d", c.id)}[c.rng.IntN(4)])
 	}
+	if serial > histOps*2/3 && c.rng.IntN(histOps) == 0 {
+		op.close = true
+		if c.rng.IntN(2) == 0 {
+			op.ids, op.fence = nil, nil
+		}
+	}
 	return op
 }
 
@@ -208,13 +221,13 @@ func (c *histClient) do(op streamOp) (streamAnswer, error) {
 	case opTail:
 		tail, err := c.svc.CheckTail(c.ctx, c.ref)
 		c.n = tail.SeqNum
-		return streamAnswer{n: tail.SeqNum}, err
+		return streamAnswer{n: tail.SeqNum, closed: tail.Closed}, err
 	case opRead:
 		return c.read()
 	case opAppend:
 	}
 	ack, err := c.svc.Append(c.ctx, c.ref, protocol.AppendInput{
-		Records: op.records(), MatchSeqNum: op.match, FencingToken: op.token})
+		Records: op.records(), MatchSeqNum: op.match, FencingToken: op.token, Close: op.close})
 	var failure *protocol.Error
 	switch {
 	case err == nil:
@@ -223,7 +236,9 @@ func (c *histClient) do(op streamOp) (streamAnswer, error) {
 			c.token = *op.fence
 		}
 		return streamAnswer{start: ack.Start.SeqNum, end: ack.End.SeqNum}, nil
-	case !errors.As(err, &failure) || failure.Code != protocol.CodeConditionFailed:
+	case errors.As(err, &failure) && failure.Code == protocol.CodeStreamClosed:
+		return streamAnswer{final: &failure.Tail.SeqNum}, nil
+	case failure == nil || failure.Code != protocol.CodeConditionFailed:
 		return streamAnswer{}, err
 	case failure.SeqNumMismatch != nil:
 		c.n = *failure.SeqNumMismatch
@@ -265,6 +280,14 @@ func TestModelRefusesWrongHistories(t *testing.T) {
 		return porcupine.Operation{ClientId: 1, Input: streamOp{kind: opRead},
 			Output: streamAnswer{n: s.n, chain: s.chain}, Call: call, Return: ret}
 	}
+	closing := func(call, ret int64, at uint64) porcupine.Operation {
+		return porcupine.Operation{Input: streamOp{kind: opAppend, close: true}, Output: streamAnswer{start: at, end: at}, Call: call, Return: ret}
+	}
+	closedTail := func(call, ret int64, n uint64) porcupine.Operation {
+		op := tail(call, ret, n)
+		op.Output = streamAnswer{n: n, closed: true}
+		return op
+	}
 	body := func(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
 	for _, c := range []struct {
 		name    string
@@ -277,6 +300,10 @@ func TestModelRefusesWrongHistories(t *testing.T) {
 		{"two appends at one seq_num", []porcupine.Operation{append1(0, 1, 0), append1(0, 1, 0)}, false},
 		{"right read", []porcupine.Operation{append1(0, 1, 0), read(2, 3, streamState{}.push(body(0)))}, true},
 		{"another body", []porcupine.Operation{append1(0, 1, 0), read(2, 3, streamState{}.push(body(9)))}, false},
+		{"tail of a closed stream", []porcupine.Operation{closing(0, 1, 0), closedTail(2, 3, 0)}, true},
+		{"tail that forgets the end", []porcupine.Operation{closing(0, 1, 0), tail(2, 3, 0)}, false},
+		{"append behind the end", []porcupine.Operation{closing(0, 1, 0), append1(2, 3, 0)}, false},
+		{"the end taken back", []porcupine.Operation{closedTail(0, 1, 0), closing(2, 3, 0)}, false},
 	} {
 		if got := porcupine.CheckOperations(streamModel, c.history); got != c.ok {
 			t.Errorf("%s: linearizable: %v, want %v", c.name, got, c.ok)

@@ -150,6 +150,9 @@ func (r *memRead) Next(ctx context.Context) (protocol.ReadBatch, error) {
 			if r.s.deleted {
 				return protocol.ReadBatch{}, protocol.Errorf(protocol.CodeUnavailable, "stream is deleted")
 			}
+			if r.s.closed {
+				return r.end()
+			}
 			if r.deadline.IsZero() && r.req.Wait != nil {
 				r.deadline = time.Now().Add(*r.req.Wait)
 			}
@@ -214,6 +217,10 @@ func (r *memRead) follow(ctx context.Context) (protocol.ReadBatch, bool, error) 
 		}
 		if r.s.deleted {
 			return protocol.ReadBatch{}, true, protocol.Errorf(protocol.CodeUnavailable, "stream is deleted")
+		}
+		if r.s.closed {
+			batch, err := r.end()
+			return batch, true, err
 		}
 		now := time.Now()
 		if !r.deadline.IsZero() && !now.Before(r.deadline) {

@@ -257,7 +257,14 @@ func (m *memService) GetStreamConfig(_ context.Context, ref protocol.StreamRef) 
 	if err != nil {
 		return protocol.ResolvedStreamConfig{}, err
 	}
-	return s.config, nil
+	return s.told(), nil
+}
+
+// told is the configuration with what goes with it in answers.
+func (s *memStream) told() protocol.ResolvedStreamConfig {
+	config := s.config
+	config.Closed = s.closed
+	return config
 }
 
 func (m *memService) ReconfigureStream(_ context.Context, ref protocol.StreamRef, change protocol.StreamReconfiguration) (protocol.ResolvedStreamConfig, error) {
@@ -268,7 +275,7 @@ func (m *memService) ReconfigureStream(_ context.Context, ref protocol.StreamRef
 		return protocol.ResolvedStreamConfig{}, err
 	}
 	s.reconfigureLocked(change.ApplyResolved(s.config, b.config.DefaultStreamConfig))
-	return s.config, nil
+	return s.told(), nil
 }
 
 func (m *memService) DeleteStream(_ context.Context, ref protocol.StreamRef) error {

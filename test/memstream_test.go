@@ -17,6 +17,8 @@ type memStream struct {
 	deleted bool
 
 	tail    protocol.Position
+	closed  bool // no record follows
+	byWord  bool // it was closed by its last record
 	token   string
 	trim    uint64
 	batches []memBatch // every append batch ever, for followers and catch-up alike
@@ -80,11 +82,22 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 	if s.deleted {
 		return protocol.AppendAck{}, protocol.Errorf(protocol.CodeStreamDeletionPending, "stream is deleted")
 	}
+	start := s.tail
+	if s.closed {
+		if !in.OnlyCloses() || len(in.Records) > 0 && !s.byWord {
+			return protocol.AppendAck{}, protocol.StreamClosed(s.tail)
+		}
+		start.SeqNum -= uint64(len(in.Records)) // asked for the second time
+	}
 	if in.FencingToken != nil && *in.FencingToken != s.token {
 		return protocol.AppendAck{}, protocol.FencingTokenMismatch(s.token)
 	}
-	if in.MatchSeqNum != nil && *in.MatchSeqNum != s.tail.SeqNum {
+	if in.MatchSeqNum != nil && *in.MatchSeqNum != start.SeqNum {
 		return protocol.AppendAck{}, protocol.SeqNumMismatch(s.tail.SeqNum)
+	}
+	if s.closed || len(in.Records) == 0 {
+		s.closed = true
+		return protocol.AppendAck{Start: start, End: s.tail, Tail: s.tail}, nil
 	}
 	now := uint64(time.Now().UnixMilli())
 	batch, tail := memBatch{key: key}, s.tail
@@ -111,8 +124,11 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 			s.token = string(rec.Body)
 		case protocol.TrimCommand:
 			s.trim = max(s.trim, min(rec.TrimPoint(), batch.records[i].SeqNum+1))
+		case protocol.CloseCommand:
+			s.closed, s.byWord = true, true
 		}
 	}
+	s.closed = s.closed || in.Close
 	if p := s.config.RetentionPolicy; !p.Infinite() {
 		batch.expires = time.Now().Add(time.Duration(min(p.AgeSecs, 1e9)) * time.Second)
 	}
@@ -124,14 +140,14 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 		Start: protocol.Position{SeqNum: first.SeqNum, Timestamp: first.Timestamp}, End: tail, Tail: tail}, nil
 }
 
-func (m *memService) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (m *memService) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s, err := m.openLocked(ref, onRead, nil)
 	if err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
-	return s.tail, nil
+	return protocol.StreamTail{Position: s.tail, Closed: s.closed}, nil
 }
 
 func (m *memService) Append(_ context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {

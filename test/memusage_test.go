@@ -147,7 +147,7 @@ func (m *memMetered) DeleteStream(ctx context.Context, ref protocol.StreamRef) e
 	return err
 }
 
-func (m *memMetered) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (m *memMetered) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	tail, err := m.memService.CheckTail(ctx, ref)
 	m.basinOp(ref.Basin, "check-tail", err)
 	return tail, err

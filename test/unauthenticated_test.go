@@ -59,8 +59,8 @@ func (s unauthenticated) DeleteStream(context.Context, protocol.StreamRef) error
 	return s.err
 }
 
-func (s unauthenticated) CheckTail(context.Context, protocol.StreamRef) (protocol.Position, error) {
-	return protocol.Position{}, s.err
+func (s unauthenticated) CheckTail(context.Context, protocol.StreamRef) (protocol.StreamTail, error) {
+	return protocol.StreamTail{}, s.err
 }
 
 func (s unauthenticated) Append(context.Context, protocol.StreamRef, protocol.AppendInput, ...protocol.RecordOption) (protocol.AppendAck, error) {

@@ -36,9 +36,9 @@ func (e *VersionError) Error() string {
 // Stored form: the payload is Records.Wire(); the header [Header] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> prev=<ms> fence=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> prev=<ms> fence=<base64url> closed=<1|2> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
 //
-// total, exp, trim, kept, prev, fence, idle and enc are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
+// total, exp, trim, kept, prev, fence, closed, idle and enc are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
 // followed by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
@@ -65,6 +65,8 @@ type Chunk struct {
 	PrevExpiry uint64
 	// Fence is the fencing token; "" when the stream is not fenced.
 	Fence string
+	// Closed says whether the stream is closed, and by what.
+	Closed Closing
 	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is told in
 	// the chunks of streams that have it enabled, and in every state chunk; the zero value otherwise.
 	LastAppend LastAppend
@@ -74,6 +76,17 @@ type Chunk struct {
 
 // NeverExpires is a [Chunk.PrevExpiry].
 const NeverExpires = ^uint64(0)
+
+// Closing says whether a stream is closed, and by what. Nothing follows the chunk of a closed stream but state and the end of a
+// deleted stream.
+type Closing uint8
+
+// The states of a stream.
+const (
+	NotClosed       Closing = 0
+	Closed          Closing = 1 // by the flag of an append
+	ClosedByCommand Closing = 2 // by a command record, which is the last record
+)
 
 // LastAppend is the latest append of a stream: what deadlines of delete-on-empty follow from (control plane 4.9).
 type LastAppend struct {
@@ -136,6 +149,10 @@ func (c *Chunk) EncodeHeader() string {
 	if c.Fence != "" {
 		b = append(b, " fence="...)
 		b = base64.RawURLEncoding.AppendEncode(b, []byte(c.Fence))
+	}
+	if c.Closed != NotClosed {
+		b = append(b, " closed="...)
+		b = strconv.AppendUint(b, uint64(c.Closed), 10)
 	}
 	if c.LastAppend.At != 0 {
 		b = append(b, " idle="...)
@@ -225,6 +242,15 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			var token []byte
 			token, err = base64.RawURLEncoding.DecodeString(value)
 			c.Fence = string(token)
+		case "closed":
+			switch value {
+			case "1":
+				c.Closed = Closed
+			case "2":
+				c.Closed = ClosedByCommand
+			default:
+				return c, 0, 0, 0, &VersionError{header}
+			}
 		case "idle":
 			c.LastAppend, err = parseLastAppend(value)
 		case "enc":

@@ -14,12 +14,12 @@ func sampleChunk() chunk.Chunk {
 		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
 		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
 	)
-	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, PrevExpiry: 4700, Fence: "tök en",
+	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, PrevExpiry: 4700, Fence: "tök en", Closed: chunk.Closed,
 		LastAppend: chunk.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
 }
 
 func TestChunkRoundTrip(t *testing.T) {
-	state := chunk.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9, LastAppend: chunk.LastAppend{At: 1}}
+	state := chunk.Chunk{ID: "x-2", Next: 9, Last: 120, Trim: 9, Closed: chunk.ClosedByCommand, LastAppend: chunk.LastAppend{At: 1}}
 	chunks := map[string]chunk.Chunk{"records": sampleChunk(), "state": state, "empty stream": {ID: "y-0"}}
 	for name, prev := range map[string]uint64{"prev later": 5500, "prev never": chunk.NeverExpires, "prev far": 1 << 63} {
 		c := sampleChunk()
@@ -33,7 +33,7 @@ func TestChunkRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.EncodeHeader() != c.EncodeHeader() || got.Tail() != c.Tail() || got.Fence != c.Fence || got.Trim != c.Trim || got.PrevExpiry != c.PrevExpiry {
+			if got.EncodeHeader() != c.EncodeHeader() || got.Tail() != c.Tail() || got.Fence != c.Fence || got.Trim != c.Trim || got.PrevExpiry != c.PrevExpiry || got.Closed != c.Closed {
 				t.Fatalf("got %+v, want %+v", got, c)
 			}
 			if got.Records.First() != c.Records.First() || got.Records.Last() != c.Records.Last() || got.Records.Len() != c.Records.Len() {
@@ -88,7 +88,7 @@ func TestLaterVersionsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	var later *chunk.VersionError
-	for _, header := range []string{strings.Replace(good, "1 ", "2 ", 1), strings.Replace(good, " id=", " epoch=4 id=", 1)} {
+	for _, header := range []string{strings.Replace(good, "1 ", "2 ", 1), strings.Replace(good, " id=", " epoch=4 id=", 1), strings.Replace(good, " id=", " closed=3 id=", 1)} {
 		if _, err := chunk.Decode(header, nil); !errors.As(err, &later) {
 			t.Errorf("%q: %v", header, err)
 		}

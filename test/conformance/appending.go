@@ -161,7 +161,16 @@ func (s *Stream) Tail() protocol.Position {
 	s.e.t.Helper()
 	tail, err := s.e.Service.CheckTail(s.e.ctx, s.StreamRef)
 	s.e.must(err, "check tail")
-	return tail
+	return tail.Position
+}
+
+// closedAt checks that the stream is closed, and the seq_num of its tail.
+func (s *Stream) closedAt(seq uint64) {
+	s.e.t.Helper()
+	tail, err := s.e.Service.CheckTail(s.e.ctx, s.StreamRef)
+	s.e.must(err, "check tail")
+	equal(s.e.t, "closed", tail.Closed, true)
+	equal(s.e.t, "seq_num of the tail", tail.SeqNum, seq)
 }
 
 // At checks the seq_num of the stream's tail.

@@ -4,7 +4,7 @@
 //
 // A case names the row of the specification that it checks: "A.8/131" is row 131 in section A.8 of the data plane's
 // appendix, "cp A.5/103" a row of the control plane's, and "cp 4.10" a section of the control plane without a row of
-// its own. The file rows.go says for every row of the data plane where it is checked, if not here; a test holds the two
+// its own. "weir" is the row of what S2 does not have. The file rows.go says for every row of the data plane where it is checked, if not here; a test holds the two
 // together.
 //
 // What shows only in HTTP (statuses, headers, bodies, events, frames) is a [WebCase], asked by raw requests through a

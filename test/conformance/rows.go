@@ -263,8 +263,14 @@ type ref struct {
 	number  int // 0 for a section without rows of its own
 }
 
+// beyondS2 is the Row of a rule that S2 does not have.
+const beyondS2 = "weir"
+
 // refs reads a case's Row.
 func refs(row string) ([]ref, error) {
+	if row == beyondS2 {
+		return nil, nil
+	}
 	rest, control := strings.CutPrefix(row, "cp ")
 	section, numbers, ok := strings.Cut(rest, "/")
 	if !ok {

@@ -192,7 +192,7 @@ var eventCases = []WebCase{
 	}},
 	{Row: "A.17/338", Name: "failures before the start", Run: func(t *testing.T, e *WebEnv) {
 		s := e.full()
-		e.get(s.records("?tail_offset=0&count=1"), s.in(), wantSSE).is(416).media("application/json").says(string(protocol.EncodeTailJSON(s.Tail())))
+		e.get(s.records("?tail_offset=0&count=1"), s.in(), wantSSE).is(416).media("application/json").says(string(protocol.EncodeTailJSON(protocol.StreamTail{Position: s.Tail()})))
 		e.get(s.records("?seq_num=6"), s.in(), wantSSE).is(416)
 		missing := e.Basin().Missing("stream")
 		e.get(missing.records("?seq_num=0"), missing.in(), wantSSE).fails(protocol.CodeStreamNotFound)
@@ -251,7 +251,7 @@ var resumeCases = []WebCase{
 		e.get(s.records("?seq_num=0&count=10"), s.in(), wantSSE, "last-event-id: 9,10,130").is(200).says("data: [DONE]\n\n")
 		e.get(s.records("?seq_num=0&count=10"), s.in(), wantSSE, "last-event-id: 18446744073709551615,10,130").is(200).says("data: [DONE]\n\n")
 		e.get(s.records("?seq_num=0&count=11"), s.in(), wantSSE, "last-event-id: 9,10,130").is(416).
-			says(string(protocol.EncodeTailJSON(s.Tail())))
+			says(string(protocol.EncodeTailJSON(protocol.StreamTail{Position: s.Tail()})))
 		e.get(s.records("?seq_num=0"), s.in(), wantSSE, "last-event-id: 18446744073709551615,0,0").is(416)
 		v := e.events(s.records("?seq_num=0"), s.in(), "last-event-id: 9,10,130") // it follows
 		v.ping(s.Tail())

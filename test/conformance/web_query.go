@@ -96,7 +96,7 @@ var queryCases = []WebCase{
 	}},
 	{Row: "A.8/159", Name: "without a start a read begins at the tail", Run: func(t *testing.T, e *WebEnv) {
 		s := e.full()
-		want := string(protocol.EncodeTailJSON(s.Tail()))
+		want := string(protocol.EncodeTailJSON(protocol.StreamTail{Position: s.Tail()}))
 		e.get(s.records(""), s.in()).is(416).media("application/json").says(want)
 		e.get(s.records("?count=3"), s.in()).is(416).says(want)
 		e.get(s.records("?count=3"), s.in(), s2sBody).is(416).says(want)

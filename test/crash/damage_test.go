@@ -186,7 +186,7 @@ func (s *sample) checkStream(t *testing.T, svc protocol.Service, m *model, story
 	}
 	var recs []protocol.SequencedRecord
 	if tail.SeqNum > 0 {
-		recs, err = readTo(t.Context(), svc, m.ref, tail)
+		recs, err = readTo(t.Context(), svc, m.ref, tail.Position)
 	}
 	if err != nil && (!damaged || protocol.CodeOf(err) != protocol.CodeStorage) {
 		fail("expected its records%s, found: %v", map[bool]string{true: " or code storage"}[damaged], err)

@@ -101,7 +101,7 @@ func (n *name) create(r *round, svc protocol.Service, rnd *rand.Rand) bool {
 		r.mayFail(err, "check-tail of "+n.String())
 		return false
 	}
-	if tail != (protocol.Position{}) {
+	if tail != (protocol.StreamTail{}) {
 		r.report(fmt.Errorf("%s: expected a new stream to begin at 0, found the tail %v", n, tail))
 	}
 	return !r.over()

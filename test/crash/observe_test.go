@@ -21,10 +21,11 @@ func observe(ctx context.Context, svc protocol.Service, ref protocol.StreamRef) 
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	o := &observed{}
-	var err error
-	if o.tail, err = svc.CheckTail(ctx, ref); err != nil {
+	tail, err := svc.CheckTail(ctx, ref)
+	if err != nil {
 		return nil, fmt.Errorf("check-tail: %w", err)
 	}
+	o.tail = tail.Position
 	if o.token, err = currentToken(ctx, svc, ref); err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (l *ledger) verify(t testing.TB, svc protocol.RecordService) protocol.Posit
 		t.Fatalf("tail of %v: %v", l.ref, err)
 	}
 	l.check(t, readTo(t, svc, l.ref, l.trimmed, tail.SeqNum), tail.SeqNum)
-	return tail
+	return tail.Position
 }
 
 // readTo reads the records of [from, to) with unary reads.

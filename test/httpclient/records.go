@@ -13,11 +13,11 @@ import (
 func recordsPath(ref protocol.StreamRef) string { return streamPath(ref.Stream) + "/records" }
 
 // CheckTail implements [protocol.RecordService].
-func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	_, _, body, err := c.do(ctx, call{method: http.MethodGet, path: recordsPath(ref) + "/tail", head: inBasin(ref.Basin),
 		statuses: []int{http.StatusOK}, media: protocol.MediaJSON})
 	if err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
 	tail, err := protocol.DecodeTailJSON(body)
 	if err != nil {

@@ -142,8 +142,8 @@ func (c *core) Read(ctx context.Context, _ protocol.StreamRef, _ protocol.ReadRe
 	return protocol.ReadBatch{}, context.Cause(ctx)
 }
 
-func (c *core) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.Position, error) {
-	return protocol.Position{}, protocol.Errorf(protocol.CodeStreamNotFound, "stream %q does not exist in basin %q", ref.Stream, ref.Basin)
+func (c *core) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
+	return protocol.StreamTail{}, protocol.Errorf(protocol.CodeStreamNotFound, "stream %q does not exist in basin %q", ref.Stream, ref.Basin)
 }
 
 func (c *core) DeleteStream(_ context.Context, ref protocol.StreamRef) error {

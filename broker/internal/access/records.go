@@ -8,10 +8,10 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (s *service) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	ref, err := s.stream(ref, protocol.OpCheckTail)
 	if err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
 	tail, err := s.inner.CheckTail(ctx, ref)
 	return tail, s.hide(err, ref)
@@ -35,8 +35,8 @@ func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protoco
 // appendOps are what a batch may need; a session can be opened with any of them.
 var appendOps = protocol.Operations(protocol.OpAppend, protocol.OpFence, protocol.OpTrim)
 
-// batch checks the operations that a batch needs by the kinds of its records (control plane 5.5); one without records,
-// which is invalid, needs that of data. The code is permission_denied.
+// batch checks the operations that a batch needs by the kinds of its records (control plane 5.5); to close the stream needs
+// that of data. The code is permission_denied.
 func (s *service) batch(in protocol.AppendInput) error {
 	if s.c.ops.Contains(appendOps) {
 		return nil
@@ -48,12 +48,12 @@ func (s *service) batch(in protocol.AppendInput) error {
 			need |= protocol.Operations(protocol.OpFence)
 		case protocol.TrimCommand:
 			need |= protocol.Operations(protocol.OpTrim)
-		case protocol.NoCommand:
+		case protocol.NoCommand, protocol.CloseCommand:
 			need |= protocol.Operations(protocol.OpAppend)
 		}
 	}
-	if need == 0 {
-		need = protocol.Operations(protocol.OpAppend)
+	if need == 0 || in.Close {
+		need |= protocol.Operations(protocol.OpAppend)
 	}
 	for op := range (need &^ s.c.ops).All() {
 		return errMissing(op)

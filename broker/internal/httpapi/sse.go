@@ -80,7 +80,7 @@ func appendPing(dst []byte, now time.Time, tail protocol.Position) []byte {
 	dst = append(dst, "event: ping\ndata: {\"timestamp\":"...)
 	dst = strconv.AppendInt(dst, now.UnixMilli(), 10)
 	dst = append(dst, ',')
-	dst = append(dst, protocol.EncodeTailJSON(tail)[1:]...) // "tail":{...}}
+	dst = append(dst, protocol.EncodeTailJSON(protocol.StreamTail{Position: tail})[1:]...) // "tail":{...}}
 	return append(dst, "\n\n"...)
 }
 

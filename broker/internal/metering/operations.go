@@ -109,7 +109,7 @@ func (c Operations) DeleteStream(ctx context.Context, ref protocol.StreamRef) er
 	return err
 }
 
-func (c Operations) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (c Operations) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	tail, err := c.Core.CheckTail(ctx, ref)
 	c.done(ref.Basin, protocol.OpCheckTail, err)
 	return tail, err

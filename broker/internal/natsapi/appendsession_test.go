@@ -133,7 +133,7 @@ func TestAppendSessionFailures(t *testing.T) {
 				} else {
 					equal(t, "end", failure(m).Code, c.want)
 				}
-				tail := must[protocol.Position](t)(e.svc.CheckTail(t.Context(), greetings))
+				tail := must[protocol.StreamTail](t)(e.svc.CheckTail(t.Context(), greetings))
 				equal(t, "stored", tail.SeqNum, uint64(c.acks))
 			})
 		})
@@ -157,7 +157,7 @@ func TestVanishedAppender(t *testing.T) {
 		equal(t, "at once", codeOf(t, err), protocol.CodeRateLimited)
 		time.Sleep(46 * time.Second)
 		must[protocol.AppendSession](t)(e.client().OpenAppendSession(t.Context(), greetings)).Close()
-		tail := must[protocol.Position](t)(e.svc.CheckTail(t.Context(), greetings))
+		tail := must[protocol.StreamTail](t)(e.svc.CheckTail(t.Context(), greetings))
 		equal(t, "stored", tail.SeqNum, 3)
 	})
 }
@@ -227,7 +227,7 @@ func TestClientAppendSessionPoisoned(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	tail := must[protocol.Position](t)(e.svc.CheckTail(t.Context(), greetings))
+	tail := must[protocol.StreamTail](t)(e.svc.CheckTail(t.Context(), greetings))
 	equal(t, "stored", tail.SeqNum, 1)
 }
 

@@ -22,6 +22,7 @@ type controls struct {
 	matchSeqNum  *uint64
 	fencingToken *string
 	timestamp    *uint64
+	closes       *bool
 	maxPayload   *uint64
 	session      string // "", SessionRead, SessionAppend
 	window       *uint64
@@ -94,6 +95,10 @@ var setControl = map[string]func(c *controls, value string) error{
 	},
 	strings.ToLower(protocol.HeaderTimestamp): func(c *controls, v string) (err error) {
 		c.timestamp, err = parseUint(protocol.HeaderTimestamp, v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderClose): func(c *controls, v string) (err error) {
+		c.closes, err = parseBool(protocol.HeaderClose, v)
 		return err
 	},
 	strings.ToLower(protocol.HeaderSession): func(c *controls, v string) error {
@@ -189,6 +194,16 @@ func parseUint(header, v string) (*uint64, error) {
 			header, protocol.Clip(v), uint64(math.MaxUint64))
 	}
 	return &n, nil
+}
+
+func parseBool(header, v string) (*bool, error) {
+	switch strings.ToLower(strings.TrimSpace(v)) {
+	case "true":
+		return new(true), nil
+	case "false":
+		return new(false), nil
+	}
+	return nil, protocol.Errorf(protocol.CodeBadHeader, "%s is %q, it may be true or false", header, protocol.Clip(v))
 }
 
 func sortedNames(head nats.Header) []string {

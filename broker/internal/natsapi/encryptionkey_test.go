@@ -28,7 +28,7 @@ func (k *keyed) note(method string, opts ...protocol.RecordOption) {
 	k.keys = append(k.keys, method+" "+text)
 }
 
-func (k *keyed) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (k *keyed) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	k.note("tail")
 	return k.memory.CheckTail(ctx, ref)
 }
@@ -108,7 +108,7 @@ func TestSessionInputsHaveNoKeyOfTheirOwn(t *testing.T) {
 		a := e.appender(t)
 		a.send("", 1, "a", "S2-Encryption-Key", "key")
 		a.expectEnd(1, protocol.CodeBadFrame)
-		equal(t, "tail", must[protocol.Position](t)(e.client().CheckTail(t.Context(), greetings)).SeqNum, 0)
+		equal(t, "tail", must[protocol.StreamTail](t)(e.client().CheckTail(t.Context(), greetings)).SeqNum, 0)
 	})
 }
 
@@ -127,7 +127,7 @@ func TestClientSendsTheKey(t *testing.T) {
 		ctx, with := t.Context(), protocol.WithEncryptionKey(key)
 		must[protocol.AppendAck](t)(c.Append(ctx, greetings, body("a"), with))
 		must[protocol.ReadBatch](t)(c.Read(ctx, greetings, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, with))
-		must[protocol.Position](t)(c.CheckTail(ctx, greetings))
+		must[protocol.StreamTail](t)(c.CheckTail(ctx, greetings))
 		w := must[protocol.AppendSession](t)(c.OpenAppendSession(ctx, greetings, with))
 		if err := w.Submit(ctx, body("b")); err != nil {
 			t.Fatal(err)

@@ -50,6 +50,7 @@ func endpoints() []endpoint {
 
 		{"append", "append.>", "append.<basin>.<stream>", "Append records, or open an append session", true, appendRecords},
 		{"read", "read.>", "read.<basin>.<stream>", "Read records, or open a read session", false, readRecords},
+		{"close", "close.>", "close.<basin>.<stream>", "Close a stream: no record follows", true, closeStream},
 		{"tail", "tail.>", "tail.<basin>.<stream>", "Check a stream's tail", false, checkTail},
 	}
 }

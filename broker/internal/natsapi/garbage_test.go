@@ -98,6 +98,6 @@ func TestGarbageFlood(t *testing.T) {
 	if !strings.Contains(string(m.Data), "unharmed") {
 		t.Errorf("batch: %s", m.Data)
 	}
-	tail := must[protocol.Position](t)(e.client().CheckTail(t.Context(), greetings))
+	tail := must[protocol.StreamTail](t)(e.client().CheckTail(t.Context(), greetings))
 	equal(t, "tail", tail.SeqNum, 1)
 }

@@ -203,9 +203,9 @@ func (m *memory) DeleteStream(_ context.Context, ref protocol.StreamRef) error {
 	return nil
 }
 
-func (m *memory) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (m *memory) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	if err := m.check("CheckTail"); err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
 	return m.stream(ref).Tail(ctx)
 }
@@ -247,13 +247,14 @@ type memStream struct {
 	batches []protocol.ReadBatch
 	tail    protocol.Position
 	token   string
+	closed  bool
 	changed chan struct{} // closed and replaced by every append
 }
 
-func (s *memStream) Tail(context.Context) (protocol.Position, error) {
+func (s *memStream) Tail(context.Context) (protocol.StreamTail, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tail, nil
+	return protocol.StreamTail{Position: s.tail, Closed: s.closed}, nil
 }
 
 func (s *memStream) SeekTimestamp(_ context.Context, ts uint64, tail protocol.Position) (uint64, error) {
@@ -274,6 +275,9 @@ func (s *memStream) Follow(_ context.Context, from uint64) (sessions.Feed, proto
 	defer s.mu.Unlock()
 	if from != s.tail.SeqNum {
 		return nil, s.tail, nil
+	}
+	if s.closed {
+		return nil, s.tail, protocol.ErrStreamEnd
 	}
 	return &memFeed{s, len(s.batches)}, s.tail, nil
 }
@@ -296,6 +300,15 @@ func (s *memStream) append(in protocol.AppendInput) (protocol.AppendAck, error) 
 		return protocol.AppendAck{}, protocol.SeqNumMismatch(s.tail.SeqNum)
 	}
 	start := s.tail
+	if s.closed && !in.OnlyCloses() {
+		return protocol.AppendAck{}, protocol.StreamClosed(s.tail)
+	}
+	s.closed = s.closed || in.Closes()
+	if len(in.Records) == 0 {
+		close(s.changed)
+		s.changed = make(chan struct{})
+		return protocol.AppendAck{Start: start, End: start, Tail: start}, nil
+	}
 	var recs []protocol.SequencedRecord
 	for _, r := range in.Records {
 		if r.Timestamp != nil {
@@ -350,6 +363,9 @@ func (f *memFeed) Poll() (protocol.ReadBatch, <-chan struct{}, error) {
 	if f.next < len(f.s.batches) {
 		f.next++
 		return f.s.batches[f.next-1], nil, nil
+	}
+	if f.s.closed {
+		return protocol.ReadBatch{}, nil, protocol.ErrStreamEnd
 	}
 	return protocol.ReadBatch{}, f.s.changed, nil
 }

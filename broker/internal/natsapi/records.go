@@ -50,6 +50,34 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	return reply{head: contentType(enc.contentType()), body: enc.ack(ack)}, nil
 }
 
+// closeStream closes a stream without records. The conditions stand in the body, as those of an append in JSON, or in headers.
+func closeStream(ctx context.Context, c *call) (reply, error) {
+	ref, err := c.stream()
+	if err != nil {
+		return reply{}, err
+	}
+	in, err := decodeBody(c, protocol.DecodeCloseRequestJSON)
+	if err != nil {
+		return reply{}, err
+	}
+	if c.ctl.matchSeqNum != nil {
+		in.MatchSeqNum = c.ctl.matchSeqNum
+	}
+	if c.ctl.fencingToken != nil {
+		in.FencingToken = c.ctl.fencingToken
+	}
+	opts, err := c.recordOptions()
+	if err != nil {
+		return reply{}, err
+	}
+	ack, err := c.svc.Append(ctx, ref, in, opts...)
+	if err != nil {
+		return reply{}, err
+	}
+	enc := c.encoding()
+	return reply{head: contentType(enc.contentType()), body: enc.ack(ack)}, nil
+}
+
 // recordOptions returns the options of a call that moves records. The code of the error is bad_header.
 func (c *call) recordOptions() (opts []protocol.RecordOption, err error) {
 	if text := c.ctl.encryptionKey; text != nil {
@@ -101,6 +129,7 @@ func decodeInput(ctl *controls, head nats.Header, body []byte) (in protocol.Appe
 		Records:      []protocol.Record{{Timestamp: ctl.timestamp, Headers: recordHeaders(head), Body: body}},
 		MatchSeqNum:  ctl.matchSeqNum,
 		FencingToken: ctl.fencingToken,
+		Close:        ctl.closes != nil && *ctl.closes,
 	}, nil
 }
 
@@ -128,6 +157,8 @@ func (c *controls) rawOnly() string {
 		return protocol.HeaderFencingToken
 	case c.timestamp != nil:
 		return protocol.HeaderTimestamp
+	case c.closes != nil:
+		return protocol.HeaderClose
 	}
 	return ""
 }

@@ -124,7 +124,7 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
-	tail := must[protocol.Position](t)(e.svc.CheckTail(t.Context(), greetings))
+	tail := must[protocol.StreamTail](t)(e.svc.CheckTail(t.Context(), greetings))
 	equal(t, "records stored", tail.SeqNum, 0)
 }
 
@@ -191,7 +191,7 @@ func TestClientUnary(t *testing.T) {
 	equal(t, "end", ack.End.SeqNum, 1)
 	batch := must[protocol.ReadBatch](t)(c.Read(ctx, ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}))
 	equal(t, "header", string(batch.Records.Slice()[0].Headers[0].Value), "\xff")
-	equal(t, "tail", must[protocol.Position](t)(c.CheckTail(ctx, ref)).SeqNum, 1)
+	equal(t, "tail", must[protocol.StreamTail](t)(c.CheckTail(ctx, ref)).SeqNum, 1)
 
 	_, err = c.Append(ctx, ref, protocol.AppendInput{Records: []protocol.Record{{}}, MatchSeqNum: ptr(uint64(9))})
 	var e412 *protocol.Error
@@ -290,7 +290,7 @@ func TestWithoutReply(t *testing.T) {
 	if n, _, _ := sub.Pending(); n != 0 {
 		t.Error("answered to a reserved subject")
 	}
-	tail := must[protocol.Position](t)(e.client().CheckTail(t.Context(), protocol.StreamRef{Basin: basin, Stream: "stolen"}))
+	tail := must[protocol.StreamTail](t)(e.client().CheckTail(t.Context(), protocol.StreamRef{Basin: basin, Stream: "stolen"}))
 	equal(t, "stolen", tail.SeqNum, 0)
 }
 

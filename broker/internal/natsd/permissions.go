@@ -75,6 +75,7 @@ var subjectRules = []subjectRule{
 	{"stream.delete", streamForm, protocol.Operations(protocol.OpDeleteStream), false},
 
 	{"append", streamForm, protocol.Operations(protocol.OpAppend, protocol.OpTrim, protocol.OpFence), false},
+	{"close", streamForm, protocol.Operations(protocol.OpAppend), false},
 	{"read", streamForm, protocol.Operations(protocol.OpRead), false},
 	{"tail", streamForm, protocol.Operations(protocol.OpCheckTail), false},
 

@@ -53,6 +53,7 @@ const hints: Record<string, string> = {
 	basin_not_found: "It may have been deleted meanwhile. Look for it in the list of basins.",
 	stream_not_found: "It may have been deleted meanwhile, or have another name: names are taken byte by byte.",
 	basin_deletion_pending: "The basin is being deleted. Its name is free again when that is over.",
+	stream_closed: "The stream is closed: it takes no record any more.",
 	stream_deletion_pending: "The stream is being deleted. Its name is free again when that is over.",
 	resource_already_exists: "Choose another name, or edit the one that exists.",
 	transaction_conflict: "Somebody changed it at the same time. Try again.",

@@ -142,9 +142,13 @@ moves forward; a lower one is ignored. The records go away shortly after.`,
 		if err != nil {
 			return nil, usagef("POINT %q %w", args[1], err)
 		}
-		return a.command(args[0], protocol.TrimRecord(point), conditions, key, fmt.Sprintf("trim to %d", point))
+		return a.command(args[0], commandInput(protocol.TrimRecord(point)), conditions, key, fmt.Sprintf("trim to %d", point))
 	})
 	return c
+}
+
+func commandInput(rec protocol.Record) protocol.AppendInput {
+	return protocol.AppendInput{Records: []protocol.Record{rec}}
 }
 
 func (a *app) fence() *cobra.Command {
@@ -163,13 +167,30 @@ appends that give a different token with --fencing-token fail. Appends that give
 		if err != nil {
 			return nil, usagef("NEW_TOKEN: %w", err)
 		}
-		return a.command(args[0], protocol.FenceRecord(token), conditions, key, fmt.Sprintf("new fencing token %q", token))
+		return a.command(args[0], commandInput(protocol.FenceRecord(token)), conditions, key, fmt.Sprintf("new fencing token %q", token))
 	})
 	return c
 }
 
-// command appends a command record.
-func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlags, key *keyFlags, what string) (call, error) {
+func (a *app) close() *cobra.Command {
+	c := a.client(&cobra.Command{
+		Use:   "close URI",
+		Short: "Close a stream: no record follows",
+		Long: `Close a stream for good: appends to it fail from then on with stream_closed, and reads that follow it end at
+its tail. The records stay and can be read; the stream can be deleted. To close a closed stream once more succeeds.`,
+		Example: `  weir close s2://demo-basin/chat/7
+  weir close s2://demo-basin/chat/7 --match-seq-num 42`,
+		Args: need("URI"),
+	})
+	conditions, key := addConditionFlags(c.Flags()), a.addKeyFlags(c)
+	c.RunE = a.verb(func(args []string) (call, error) {
+		return a.command(args[0], protocol.AppendInput{Close: true}, conditions, key, "")
+	})
+	return c
+}
+
+// command appends a command record, or closes the stream.
+func (a *app) command(uri string, in protocol.AppendInput, conditions *conditionFlags, key *keyFlags, what string) (call, error) {
 	ref, err := streamArg(uri)
 	if err != nil {
 		return nil, err
@@ -181,14 +202,17 @@ func (a *app) command(uri string, rec protocol.Record, conditions *conditionFlag
 	return func(ctx context.Context, svc protocol.Service) error {
 		ctx, cancel := a.bounded(ctx)
 		defer cancel()
-		ack, err := svc.Append(ctx, ref, protocol.AppendInput{
-			Records: []protocol.Record{rec}, FencingToken: conditions.token.value, MatchSeqNum: conditions.match.value,
-		}, opts...)
+		in.FencingToken, in.MatchSeqNum = conditions.token.value, conditions.match.value
+		ack, err := svc.Append(ctx, ref, in, opts...)
 		if err != nil {
 			return err
 		}
 		if a.json {
 			return a.printJSON(ack)
+		}
+		if in.Close {
+			a.note("closed // tail: %s", records.Position(ack.Tail))
+			return nil
 		}
 		a.note("appended %s at %s // tail: %s", what, records.Position(ack.Start), records.Position(ack.Tail))
 		return nil
@@ -199,7 +223,8 @@ func (a *app) checkTail() *cobra.Command {
 	c := a.client(&cobra.Command{
 		Use:   "check-tail URI",
 		Short: "Show a stream's tail",
-		Long:  "Show the seq_num that the next record will get and the timestamp of the last record: seq_num @ timestamp.",
+		Long: "Show the seq_num that the next record will get and the timestamp of the last record: seq_num @ timestamp. Behind that of a\n" +
+			"closed stream stands (closed).",
 		Example: `  weir check-tail s2://demo-basin/greetings
   weir check-tail s2://demo-basin/greetings --json`,
 		Args: need("URI"),
@@ -219,7 +244,11 @@ func (a *app) checkTail() *cobra.Command {
 			if a.json {
 				return a.printf("%s\n", protocol.EncodeTailJSON(tail))
 			}
-			return a.printf("%s\n", records.Position(tail))
+			closed := ""
+			if tail.Closed {
+				closed = " (closed)"
+			}
+			return a.printf("%s%s\n", records.Position(tail.Position), closed)
 		}, nil
 	})
 	return c

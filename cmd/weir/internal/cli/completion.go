@@ -21,7 +21,7 @@ const (
 var (
 	basinVerbs  = []string{"list-streams", "get-basin-config", "reconfigure-basin", "delete-basin", "bench", "get-basin-metrics"}
 	streamVerbs = []string{
-		"ls", "create-stream", "get-stream-config", "reconfigure-stream", "delete-stream", "append", "read", "tail", "check-tail", "trim", "fence",
+		"ls", "create-stream", "get-stream-config", "reconfigure-stream", "delete-stream", "append", "read", "tail", "check-tail", "trim", "fence", "close",
 		"get-stream-metrics", "diff",
 	}
 )

@@ -38,6 +38,7 @@ type fakeStream struct {
 	info    protocol.StreamInfo
 	config  protocol.ResolvedStreamConfig
 	records []protocol.SequencedRecord
+	closed  bool
 	trimmed uint64
 	token   string
 }
@@ -246,14 +247,14 @@ func (s *fakeStream) tail() protocol.Position {
 	return protocol.Position{SeqNum: uint64(n), Timestamp: s.records[n-1].Timestamp}
 }
 
-func (f *fakeService) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.Position, error) {
+func (f *fakeService) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, err := f.streamLocked(ref, false)
 	if err != nil {
-		return protocol.Position{}, err
+		return protocol.StreamTail{}, err
 	}
-	return s.tail(), nil
+	return protocol.StreamTail{Position: s.tail(), Closed: s.closed}, nil
 }
 
 func (f *fakeService) Append(_ context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
@@ -275,7 +276,10 @@ func (f *fakeService) Append(_ context.Context, ref protocol.StreamRef, in proto
 		return protocol.AppendAck{}, protocol.FencingTokenMismatch(s.token)
 	case in.MatchSeqNum != nil && *in.MatchSeqNum != next:
 		return protocol.AppendAck{}, protocol.SeqNumMismatch(next)
+	case s.closed && !in.OnlyCloses():
+		return protocol.AppendAck{}, protocol.StreamClosed(s.tail())
 	}
+	s.closed = s.closed || in.Closes()
 	f.appends = append(f.appends, in)
 	for _, r := range in.Records {
 		ts := uint64(f.now.UnixMilli()) + uint64(len(s.records))
@@ -292,6 +296,9 @@ func (f *fakeService) Append(_ context.Context, ref protocol.StreamRef, in proto
 	}
 	close(f.changed)
 	f.changed = make(chan struct{})
+	if len(in.Records) == 0 {
+		return protocol.AppendAck{Start: s.tail(), End: s.tail(), Tail: s.tail()}, nil
+	}
 	first := s.records[next]
 	return protocol.AppendAck{Start: protocol.Position{SeqNum: next, Timestamp: first.Timestamp}, End: s.tail(), Tail: s.tail()}, nil
 }

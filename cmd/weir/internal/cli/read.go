@@ -106,7 +106,7 @@ Without one it follows the stream until it is interrupted. --wait makes a limite
 tail for new records, and ends a read without a limit when none came for that long.
 
 Records go to standard output, one a line. In the text format that is the body; command records
-(fence, trim) are described on standard error. A start beyond the tail is an error unless --clamp
+(fence, trim, close) are described on standard error. A start beyond the tail is an error unless --clamp
 moves it to the tail.`
 
 func (a *app) read() *cobra.Command {

@@ -127,5 +127,9 @@ func (a *app) printStreamConfig(c protocol.ResolvedStreamConfig) error {
 	if a.json {
 		return a.printJSON(c)
 	}
-	return a.printRows(configRows("", c.Layer()))
+	rows := configRows("", c.Layer())
+	if c.Closed {
+		rows = append(rows, row{"closed", "true"})
+	}
+	return a.printRows(rows)
 }

@@ -59,6 +59,8 @@ func describe(rec *protocol.SequencedRecord) string {
 		return fmt.Sprintf("new fencing token %q", rec.Body)
 	case kind == protocol.TrimCommand && len(rec.Body) == 8:
 		return fmt.Sprintf("trim to %d", binary.BigEndian.Uint64(rec.Body))
+	case kind == protocol.CloseCommand:
+		return "close"
 	}
 	return fmt.Sprintf("unknown command %q", rec.Headers[0].Value)
 }
