@@ -105,7 +105,7 @@ func TestClosedIsDurable(t *testing.T) {
 // Answers that tell of a closing wait until it is durable, and keep the order of their session.
 func TestClosedIsNotToldEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t, inMemory, func(o *Options) { o.Durability = DurabilityGroup })
+		h := newHarness(t, inMemory, func(o *Options) { o.Durability = protocol.DurabilityGroup })
 		ref := newStream(h)
 		h.mustAppend(ref, body("x"))
 		s := h.handle(ref)

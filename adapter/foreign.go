@@ -62,14 +62,14 @@ func (s *sequencer) adopt(st *stream, c *storedChunk) {
 	st.pendingState = st.durable
 	if c.FirstSeqNum() == before.next {
 		st.index.add(indexEntryOf(c.seq, &c.Chunk))
-		st.live.advance(c.Tail(), c.Trim, c.seq, func(push func(protocol.Records)) {
+		st.live.advance(c.Tail(), c.Trim, c.seq, st.durable.isClosed(), func(push func(protocol.Records)) {
 			if c.Records.Len() > 0 {
 				push(c.Records)
 			}
 		})
 	} else { // chunks between are not here: followers read them from the log
 		st.index.reset()
-		st.live.reset(c.Tail(), c.Trim, c.seq)
+		st.live.reset(c.Tail(), c.Trim, c.seq, st.durable.isClosed())
 	}
 	if st.durable.terminal {
 		st.live.close(errStreamDeleted)
