@@ -138,3 +138,40 @@ func TestClosedIsNotToldEarly(t *testing.T) {
 		}
 	})
 }
+
+// A closing by one broker is known to another on the same NATS.
+func TestClosedByAnotherBroker(t *testing.T) {
+	a, b := two(t)
+	ref := a.stream(a.basin("demo-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	a.mustAppend(ref, body("x"))
+	b.mustAppend(ref, body("y"))
+	s := b.handle(ref)
+	defer s.Close()
+	feed, _, err := s.Follow(t.Context(), 2)
+	if err != nil || feed == nil {
+		t.Fatal(feed, err)
+	}
+	defer feed.Close()
+	if _, err := a.append(ref, closing()); err != nil {
+		t.Fatal(err)
+	}
+	if tail := b.streamTail(ref); !tail.Closed || tail.SeqNum != 2 {
+		t.Fatalf("the other broker says %+v", tail)
+	}
+	for {
+		_, changed, err := feed.Poll()
+		if errors.Is(err, protocol.ErrStreamEnd) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-changed
+	}
+	if _, err := b.append(ref, protocol.AppendInput{Records: []protocol.Record{body("z")}}); protocol.CodeOf(err) != protocol.CodeStreamClosed {
+		t.Fatal(err)
+	}
+	if ack, err := b.append(ref, closing()); err != nil || ack.End.SeqNum != 2 {
+		t.Fatal(ack, err)
+	}
+}

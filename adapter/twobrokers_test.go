@@ -62,7 +62,7 @@ func TestTailOfAnotherBrokersAppends(t *testing.T) {
 			}
 			ack := from.mustAppend(ref, body("%d", i))
 			tail, err := to.Tail(t.Context())
-			if err != nil || tail != ack.Tail {
+			if err != nil || tail.Position != ack.Tail {
 				t.Fatalf("the tail after append %d is %v, %v; acknowledged %v", i, tail, err, ack.Tail)
 			}
 			if recs := reader.read(ref, 0); len(recs) != i+1 || string(recs[i].Body) != fmt.Sprint(i) {
@@ -227,7 +227,7 @@ func follow(t *testing.T, s *Stream, records int) (got []protocol.SequencedRecor
 			t.Fatal(err)
 		}
 		var feed *Feed
-		feed, tail, err = s.Follow(ctx, uint64(len(got)))
+		feed, tail.Position, err = s.Follow(ctx, uint64(len(got)))
 		if feed == nil {
 			continue
 		}
