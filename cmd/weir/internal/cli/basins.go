@@ -24,14 +24,9 @@ digits and hyphens. The stream settings are the defaults of the streams created 
 	onAppend := c.Flags().Bool("create-stream-on-append", false, "create a missing stream when it is appended to")
 	onRead := c.Flags().Bool("create-stream-on-read", false, "create a missing stream when it is read")
 	streams := addStreamFlags(c.Flags())
-	c.RunE = a.verb(func(args []string) (call, error) {
-		basin, err := basinArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
+	c.RunE = question[protocol.BasinName, protocol.BasinInfo]{
+		parse: first(basinArg),
+		ask: func(ctx context.Context, svc protocol.Service, basin protocol.BasinName) (protocol.BasinInfo, error) {
 			req := protocol.CreateBasinRequest{Basin: basin, DedicatedLogs: *logs, Config: protocol.BasinConfig{
 				DefaultStreamConfig: streams.layer(), CreateStreamOnAppend: *onAppend, CreateStreamOnRead: *onRead,
 			}}
@@ -42,15 +37,12 @@ digits and hyphens. The stream settings are the defaults of the streams created 
 				req.Location = *location.value
 			}
 			info, _, err := svc.CreateBasin(ctx, req)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(info)
-			}
-			return a.printf("created s2://%s\n", info.Name)
-		}, nil
-	})
+			return info, err
+		},
+		show: func(_ protocol.BasinName, info protocol.BasinInfo) error {
+			return a.show(info, "created s2://%s\n", info.Name)
+		},
+	}.verb(a)
 	return c
 }
 
@@ -62,21 +54,13 @@ func (a *app) getBasinConfig() *cobra.Command {
 		Example: "  weir get-basin-config demo-basin --json",
 		Args:    need("BASIN"),
 	})
-	c.RunE = a.verb(func(args []string) (call, error) {
-		basin, err := basinArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			config, err := svc.GetBasinConfig(ctx, basin)
-			if err != nil {
-				return err
-			}
-			return a.printBasinConfig(config)
-		}, nil
-	})
+	c.RunE = question[protocol.BasinName, protocol.BasinConfig]{
+		parse: first(basinArg),
+		ask: func(ctx context.Context, svc protocol.Service, basin protocol.BasinName) (protocol.BasinConfig, error) {
+			return svc.GetBasinConfig(ctx, basin)
+		},
+		show: func(_ protocol.BasinName, config protocol.BasinConfig) error { return a.printBasinConfig(config) },
+	}.verb(a)
 	return c
 }
 
@@ -95,14 +79,17 @@ Streams that exist already keep their configuration.`,
 	onRead := boolFlag(c.Flags(), "create-stream-on-read", "create a missing stream when it is read")
 	streams := addStreamFlags(c.Flags())
 	unset := addUnsetFlag(c.Flags())
-	c.RunE = a.verb(func(args []string) (call, error) {
-		basin, err := basinArg(args[0])
-		if err != nil {
-			return nil, err
+	type request struct {
+		basin  protocol.BasinName
+		change protocol.BasinReconfiguration
+	}
+	parse := func(args []string) (req request, err error) {
+		if req.basin, err = basinArg(args[0]); err != nil {
+			return req, err
 		}
 		defaults, changed, err := streams.change(c.Flags(), *unset)
 		if err != nil {
-			return nil, err
+			return req, err
 		}
 		change := protocol.BasinReconfiguration{CreateStreamOnAppend: onAppend.value, CreateStreamOnRead: onRead.value}
 		if changed {
@@ -114,16 +101,16 @@ Streams that exist already keep their configuration.`,
 				change.StreamCipher = protocol.Unset[protocol.Cipher]()
 			}
 		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			config, err := svc.ReconfigureBasin(ctx, basin, change)
-			if err != nil {
-				return err
-			}
-			return a.printBasinConfig(config)
-		}, nil
-	})
+		req.change = change
+		return req, nil
+	}
+	c.RunE = question[request, protocol.BasinConfig]{
+		parse: parse,
+		ask: func(ctx context.Context, svc protocol.Service, req request) (protocol.BasinConfig, error) {
+			return svc.ReconfigureBasin(ctx, req.basin, req.change)
+		},
+		show: func(_ request, config protocol.BasinConfig) error { return a.printBasinConfig(config) },
+	}.verb(a)
 	return c
 }
 
@@ -135,20 +122,13 @@ func (a *app) deleteBasin() *cobra.Command {
 		Example: "  weir delete-basin demo-basin",
 		Args:    need("BASIN"),
 	})
-	c.RunE = a.verb(func(args []string) (call, error) {
-		basin, err := basinArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			if err := svc.DeleteBasin(ctx, basin); err != nil || a.json {
-				return err
-			}
-			return a.printf("deleting s2://%s\n", basin)
-		}, nil
-	})
+	c.RunE = question[protocol.BasinName, none]{
+		parse: first(basinArg),
+		ask: noAnswer(func(ctx context.Context, svc protocol.Service, basin protocol.BasinName) error {
+			return svc.DeleteBasin(ctx, basin)
+		}),
+		show: func(basin protocol.BasinName, _ none) error { return a.done("deleting s2://%s\n", basin) },
+	}.verb(a)
 	return c
 }
 

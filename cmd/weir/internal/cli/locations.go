@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,25 +27,19 @@ func (a *app) listLocations() *cobra.Command {
 		Example: "  weir list-locations --json",
 		Args:    atMost(0),
 	})
-	c.RunE = a.verb(func([]string) (call, error) {
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			all, err := svc.ListLocations(ctx)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(protocol.Locations(all))
-			}
+	c.RunE = question[none, protocol.Locations]{
+		parse: noArgs,
+		ask: func(ctx context.Context, svc protocol.Service, _ none) (protocol.Locations, error) {
+			return svc.ListLocations(ctx)
+		},
+		show: func(_ none, all protocol.Locations) error {
+			var lines strings.Builder
 			for _, l := range all {
-				if err := a.printf("%s\n", locationText(l)); err != nil {
-					return err
-				}
+				lines.WriteString(locationText(l) + "\n")
 			}
-			return nil
-		}, nil
-	})
+			return a.show(all, "%s", lines.String())
+		},
+	}.verb(a)
 	return c
 }
 
@@ -63,11 +58,13 @@ func (a *app) getDefaultLocation() *cobra.Command {
 		Example: "  weir get-default-location",
 		Args:    atMost(0),
 	})
-	c.RunE = a.verb(func([]string) (call, error) {
-		return a.showLocation(func(ctx context.Context, svc protocol.Service) (protocol.LocationInfo, error) {
+	c.RunE = question[none, protocol.LocationInfo]{
+		parse: noArgs,
+		ask: func(ctx context.Context, svc protocol.Service, _ none) (protocol.LocationInfo, error) {
 			return svc.DefaultLocation(ctx)
-		}), nil
-	})
+		},
+		show: func(_ none, info protocol.LocationInfo) error { return a.show(info, "%s\n", locationText(info)) },
+	}.verb(a)
 	return c
 }
 
@@ -79,30 +76,22 @@ func (a *app) setDefaultLocation() *cobra.Command {
 		Example: "  weir set-default-location local",
 		Args:    need("NAME"),
 	})
-	c.RunE = a.verb(func(args []string) (call, error) {
-		name, err := protocol.ParseLocationName(args[0])
-		if err != nil {
-			return nil, &usageError{err}
-		}
-		return a.showLocation(func(ctx context.Context, svc protocol.Service) (protocol.LocationInfo, error) {
+	c.RunE = question[protocol.LocationName, protocol.LocationInfo]{
+		parse: first(locationArg),
+		ask: func(ctx context.Context, svc protocol.Service, name protocol.LocationName) (protocol.LocationInfo, error) {
 			return svc.SetDefaultLocation(ctx, name)
-		}), nil
-	})
+		},
+		show: func(_ protocol.LocationName, info protocol.LocationInfo) error {
+			return a.show(info, "%s\n", locationText(info))
+		},
+	}.verb(a)
 	return c
 }
 
-// showLocation makes a call that asks for a location and prints it.
-func (a *app) showLocation(ask func(context.Context, protocol.Service) (protocol.LocationInfo, error)) call {
-	return func(ctx context.Context, svc protocol.Service) error {
-		ctx, cancel := a.bounded(ctx)
-		defer cancel()
-		info, err := ask(ctx, svc)
-		if err != nil {
-			return err
-		}
-		if a.json {
-			return a.printJSON(info)
-		}
-		return a.printf("%s\n", locationText(info))
+func locationArg(s string) (protocol.LocationName, error) {
+	name, err := protocol.ParseLocationName(s)
+	if err != nil {
+		return "", &usageError{err}
 	}
+	return name, nil
 }

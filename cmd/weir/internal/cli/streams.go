@@ -19,24 +19,14 @@ func (a *app) createStream() *cobra.Command {
 		Args: need("URI"),
 	})
 	settings := addStreamFlags(c.Flags())
-	c.RunE = a.verb(func(args []string) (call, error) {
-		ref, err := streamArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
+	c.RunE = question[protocol.StreamRef, protocol.StreamInfo]{
+		parse: first(streamArg),
+		ask: func(ctx context.Context, svc protocol.Service, ref protocol.StreamRef) (protocol.StreamInfo, error) {
 			info, _, err := svc.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream, Config: settings.layer()})
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(info)
-			}
-			return a.printf("created %s\n", ref)
-		}, nil
-	})
+			return info, err
+		},
+		show: func(ref protocol.StreamRef, info protocol.StreamInfo) error { return a.show(info, "created %s\n", ref) },
+	}.verb(a)
 	return c
 }
 
@@ -47,21 +37,15 @@ func (a *app) getStreamConfig() *cobra.Command {
 		Example: "  weir get-stream-config s2://demo-basin/orders",
 		Args:    need("URI"),
 	})
-	c.RunE = a.verb(func(args []string) (call, error) {
-		ref, err := streamArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			config, err := svc.GetStreamConfig(ctx, ref)
-			if err != nil {
-				return err
-			}
+	c.RunE = question[protocol.StreamRef, protocol.ResolvedStreamConfig]{
+		parse: first(streamArg),
+		ask: func(ctx context.Context, svc protocol.Service, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
+			return svc.GetStreamConfig(ctx, ref)
+		},
+		show: func(_ protocol.StreamRef, config protocol.ResolvedStreamConfig) error {
 			return a.printStreamConfig(config)
-		}, nil
-	})
+		},
+	}.verb(a)
 	return c
 }
 
@@ -77,25 +61,22 @@ setting that is unset takes the basin's default of this moment.`,
 	})
 	settings := addStreamFlags(c.Flags())
 	unset := addUnsetFlag(c.Flags())
-	c.RunE = a.verb(func(args []string) (call, error) {
-		ref, err := streamArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		change, _, err := settings.change(c.Flags(), *unset)
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			config, err := svc.ReconfigureStream(ctx, ref, change)
-			if err != nil {
-				return err
+	type request struct {
+		ref    protocol.StreamRef
+		change protocol.StreamReconfiguration
+	}
+	c.RunE = question[request, protocol.ResolvedStreamConfig]{
+		parse: func(args []string) (req request, err error) {
+			if req.ref, err = streamArg(args[0]); err == nil {
+				req.change, _, err = settings.change(c.Flags(), *unset)
 			}
-			return a.printStreamConfig(config)
-		}, nil
-	})
+			return req, err
+		},
+		ask: func(ctx context.Context, svc protocol.Service, req request) (protocol.ResolvedStreamConfig, error) {
+			return svc.ReconfigureStream(ctx, req.ref, req.change)
+		},
+		show: func(_ request, config protocol.ResolvedStreamConfig) error { return a.printStreamConfig(config) },
+	}.verb(a)
 	return c
 }
 
@@ -106,20 +87,13 @@ func (a *app) deleteStream() *cobra.Command {
 		Example: "  weir delete-stream s2://demo-basin/orders",
 		Args:    need("URI"),
 	})
-	c.RunE = a.verb(func(args []string) (call, error) {
-		ref, err := streamArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			if err := svc.DeleteStream(ctx, ref); err != nil || a.json {
-				return err
-			}
-			return a.printf("deleted %s\n", ref)
-		}, nil
-	})
+	c.RunE = question[protocol.StreamRef, none]{
+		parse: first(streamArg),
+		ask: noAnswer(func(ctx context.Context, svc protocol.Service, ref protocol.StreamRef) error {
+			return svc.DeleteStream(ctx, ref)
+		}),
+		show: func(ref protocol.StreamRef, _ none) error { return a.done("deleted %s\n", ref) },
+	}.verb(a)
 	return c
 }
 

@@ -115,24 +115,16 @@ basin-metrics, stream-metrics, list-locations, get-default-location, set-default
 		Args: need("ID"),
 	})
 	f := addTokenFlags(c.Flags())
-	c.RunE = a.verb(func(args []string) (call, error) {
-		req, err := f.request(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			secret, err := svc.IssueAccessToken(ctx, req)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(protocol.IssuedAccessToken{Secret: secret})
-			}
-			return a.printf("%s\n", secret)
-		}, nil
-	})
+	c.RunE = question[protocol.IssueAccessTokenRequest, protocol.IssuedAccessToken]{
+		parse: first(f.request),
+		ask: func(ctx context.Context, svc protocol.Service, req protocol.IssueAccessTokenRequest) (issued protocol.IssuedAccessToken, err error) {
+			issued.Secret, err = svc.IssueAccessToken(ctx, req)
+			return issued, err
+		},
+		show: func(_ protocol.IssueAccessTokenRequest, issued protocol.IssuedAccessToken) error {
+			return a.show(issued, "%s\n", issued.Secret)
+		},
+	}.verb(a)
 	return c
 }
 
@@ -214,20 +206,13 @@ with it stay.`,
 		Example: "  weir revoke-access-token ci",
 		Args:    need("ID"),
 	})
-	c.RunE = a.verb(func(args []string) (call, error) {
-		id, err := tokenIDArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			if err := svc.RevokeAccessToken(ctx, id); err != nil || a.json {
-				return err
-			}
-			return a.printf("revoked %s\n", idText(id))
-		}, nil
-	})
+	c.RunE = question[protocol.AccessTokenID, none]{
+		parse: first(tokenIDArg),
+		ask: noAnswer(func(ctx context.Context, svc protocol.Service, id protocol.AccessTokenID) error {
+			return svc.RevokeAccessToken(ctx, id)
+		}),
+		show: func(id protocol.AccessTokenID, _ none) error { return a.done("revoked %s\n", idText(id)) },
+	}.verb(a)
 	return c
 }
 
