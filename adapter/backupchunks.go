@@ -138,7 +138,7 @@ func (l *restoredLog) turn(ctx context.Context, before uint64) error {
 		if !known {
 			have, err := l.count(ctx, l.basin)
 			if err == nil {
-				l.set(have, true)
+				l.noteCount(have)
 			}
 			<-l.busy
 			if err != nil {
@@ -174,14 +174,27 @@ func (l *restoredLog) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	close(l.moved)
-	l.moved = make(chan struct{})
+	l.movedLocked()
 }
 
-func (l *restoredLog) set(have uint64, known bool) {
+// noteCount notes how many chunks the log holds.
+func (l *restoredLog) noteCount(have uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.have, l.known = have, known
+	l.have, l.known = have, true
+	l.movedLocked()
+}
+
+// forgetCount lets the next turn count the chunks.
+func (l *restoredLog) forgetCount() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known = false
+	l.movedLocked()
+}
+
+// movedLocked wakes those that wait for their turn.
+func (l *restoredLog) movedLocked() {
 	close(l.moved)
 	l.moved = make(chan struct{})
 }
@@ -195,7 +208,7 @@ func (l *restoredLog) fill(ctx context.Context, before uint64, chunks []restored
 	} else {
 		return l.a.commit.Wait(ctx) // an earlier call may not have waited for it
 	}
-	l.set(have, false) // until it is known what is stored
+	l.forgetCount() // until it is known what is stored
 	// Once begun it is not given up: a chunk on its way must be settled before the chunks are counted again.
 	appender := &Appender{st: l.stream}
 	outcomes := make(chan error, len(chunks))
@@ -222,6 +235,6 @@ func (l *restoredLog) fill(ctx context.Context, before uint64, chunks []restored
 	if failed != nil {
 		return errNotImported(failed)
 	}
-	l.set(have+uint64(len(chunks)), true)
+	l.noteCount(have + uint64(len(chunks)))
 	return nil
 }

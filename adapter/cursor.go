@@ -182,7 +182,7 @@ func (c *Cursor) nextChunk(ctx context.Context) (*storedChunk, error) {
 		}
 		c.have, c.head = c.have[:0], 0
 		if c.inflight == nil {
-			if err := c.request(ctx, c.at, true); err != nil {
+			if err := c.request(ctx, c.at); err != nil {
 				return nil, err
 			}
 		}
@@ -207,7 +207,7 @@ func (c *Cursor) collect(ctx context.Context) (again bool, err error) {
 	case errors.Is(err, io.EOF):
 		c.finishFetch()
 		if len(c.have) > 0 {
-			c.prefetch(ctx)
+			c.prefetch()
 		}
 		return true, nil
 	case errors.Is(err, js.ErrNotFound):
@@ -224,25 +224,33 @@ func (c *Cursor) collect(ctx context.Context) (again bool, err error) {
 }
 
 // prefetch asks for the batch behind what is at hand, unless that reaches the end of the range.
-func (c *Cursor) prefetch(ctx context.Context) {
+func (c *Cursor) prefetch() {
 	seq, err := js.SeqOf(c.have[len(c.have)-1])
 	if err != nil || c.to-c.from <= uint64(len(c.have)) {
 		return
 	}
 	if seq < c.st.live.newest() {
-		_ = c.request(ctx, seq+1, false) // if it fails now, it is made again, and fails, when it is needed
+		_ = c.tryRequest(seq + 1) // if it fails now, it is made again, and fails, when it is needed
 	}
 }
 
-// request starts a batched get at seq. Without must it does nothing when the budget is used up.
-func (c *Cursor) request(ctx context.Context, seq js.Seq, must bool) (err error) {
-	l := c.st.log
-	r := js.Request{Subject: c.st.subject, Seq: seq, Count: c.count, MaxBytes: c.size}
-	if must {
-		c.inflight, err = l.get.Batch(ctx, l.name, r)
-	} else {
-		c.inflight, err = l.get.TryBatch(l.name, r)
-	}
+// request starts a batched get at seq.
+func (c *Cursor) request(ctx context.Context, seq js.Seq) error {
+	return c.started(c.st.log.get.Batch(ctx, c.st.log.name, c.batchAt(seq)))
+}
+
+// tryRequest is request that does nothing when the budget is used up.
+func (c *Cursor) tryRequest(seq js.Seq) error {
+	return c.started(c.st.log.get.TryBatch(c.st.log.name, c.batchAt(seq)))
+}
+
+func (c *Cursor) batchAt(seq js.Seq) js.Request {
+	return js.Request{Subject: c.st.subject, Seq: seq, Count: c.count, MaxBytes: c.size}
+}
+
+// started takes in a batched get. The next one is larger.
+func (c *Cursor) started(b *js.Batch, err error) error {
+	c.inflight = b
 	if err != nil || c.inflight == nil {
 		return err
 	}

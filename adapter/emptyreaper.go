@@ -16,7 +16,6 @@ import (
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/protocol/chunk"
 )
 
 const (
@@ -63,7 +62,7 @@ func (m *emptyReaper) watch(e *catalog.Entry) {
 	}
 	at := uint64(1)
 	if e.Checks.IsFresh() { // nothing is stored, so the record tells all deadlines
-		at = max(at, catalog.Earliest(e.Deadlines(chunk.LastAppend{}, false)))
+		at = max(at, catalog.Earliest(e.RecordDeadlines()))
 	}
 	m.schedule(waiting{at, e.Ref(), e.ID, e.Checks})
 }
@@ -214,7 +213,7 @@ func (m *emptyReaper) retire(ctx context.Context, l *log, e *catalog.Entry, newe
 	if empty, err := l.empty(ctx, l.subjectOf(e), newest, catalog.Millis(time.Now())); !empty || err != nil {
 		return false, err
 	}
-	st, err := l.open(ctx, e, e.Checks.IsFresh())
+	st, err := l.open(ctx, e)
 	if err != nil {
 		return false, err
 	}

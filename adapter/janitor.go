@@ -357,7 +357,7 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 
 // seal writes a state chunk behind a stream's records, so that the newest of them can go, and returns its place.
 func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry) (js.Seq, error) {
-	st, err := l.open(ctx, e, false)
+	st, err := l.open(ctx, e)
 	if err != nil {
 		return 0, err
 	}

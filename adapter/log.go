@@ -139,9 +139,8 @@ func (l *log) ensure(ctx context.Context) (js.Seq, error) {
 	return last, err
 }
 
-// open returns a handle to a stream of the log, loading its state if needed. fresh tells that the stream was never
-// written, so there is nothing to read.
-func (l *log) open(ctx context.Context, e *catalog.Entry, fresh bool) (*stream, error) {
+// open returns a handle to a stream of the log, loading its state if needed. Of a fresh stream there is nothing to read.
+func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
@@ -163,7 +162,7 @@ func (l *log) open(ctx context.Context, e *catalog.Entry, fresh bool) (*stream, 
 	st.uses.count++
 	reloads := l.reloads
 	l.mu.Unlock()
-	if !ok && !(fresh && l.finishLoad(st, storedChunk{}, nil, reloads)) {
+	if !ok && !(e.Checks.IsFresh() && l.finishLoad(st, storedChunk{}, nil, reloads)) {
 		// The load outlives a caller that goes away: others may wait for it.
 		if !l.a.logs.spawn(func() { st.load(l.a.ctx) }) {
 			l.finishLoad(st, storedChunk{}, errDraining, reloads)

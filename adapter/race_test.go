@@ -33,7 +33,7 @@ func TestStreamLoadedDuringAReconfigurationHasTheNewSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := l.open(t.Context(), old, false)
+	st, err := l.open(t.Context(), old)
 	if err != nil {
 		t.Fatal(err)
 	}

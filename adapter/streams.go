@@ -237,7 +237,7 @@ func (a *Adapter) endStream(ctx context.Context, e *catalog.Entry) error {
 	if err != nil {
 		return err
 	}
-	st, err := l.open(ctx, e, e.Checks.IsFresh())
+	st, err := l.open(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -285,7 +285,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 		if err != nil {
 			return nil, err
 		}
-		st, err := l.open(ctx, e, e.Checks.IsFresh())
+		st, err := l.open(ctx, e)
 		if err != nil {
 			return nil, err
 		}

@@ -27,8 +27,16 @@ type writer struct {
 	bytes     int64
 }
 
-func create(dir, name string, compress bool) (*writer, error) {
-	if compress {
+// compression is how a file of a backup is written.
+type compression bool
+
+const (
+	uncompressed compression = false
+	compressed   compression = true
+)
+
+func create(dir, name string, as compression) (*writer, error) {
+	if as == compressed {
 		name += zstdSuffix
 	}
 	path := filepath.Join(dir, filepath.FromSlash(name))
@@ -38,7 +46,7 @@ func create(dir, name string, compress bool) (*writer, error) {
 	}
 	w := &writer{dir: dir, name: name, file: f, sum: sha256.New()}
 	var to io.Writer = counted{w}
-	if compress {
+	if as == compressed {
 		if w.zip, err = zstd.NewWriter(to, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1)); err != nil {
 			f.Close()
 			return nil, err

@@ -93,7 +93,7 @@ func (m *Manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	w, err := create(dir, manifestName, false)
+	w, err := create(dir, manifestName, uncompressed)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func contents(dir string) (names []string, err error) {
 
 // copyAll writes the catalog and the logs.
 func (s *saver) copyAll(ctx context.Context) (err error) {
-	if s.catalog, err = create(s.dir, catalogName, s.opts.Compress); err != nil {
+	if s.catalog, err = create(s.dir, catalogName, compression(s.opts.Compress)); err != nil {
 		return err
 	}
 	defer func() {

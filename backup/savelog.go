@@ -204,7 +204,7 @@ func (l *logSaver) chunk(k *protocol.StoredChunk, now uint64) error {
 
 func (l *logSaver) put(f *chunk.Frame) (err error) {
 	if l.w == nil {
-		if l.w, err = create(l.dir, logName(l.basin, l.n), l.opts.Compress); err != nil {
+		if l.w, err = create(l.dir, logName(l.basin, l.n), compression(l.opts.Compress)); err != nil {
 			return err
 		}
 	}

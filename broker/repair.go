@@ -10,9 +10,20 @@ type RepairReport struct {
 	Lost []string
 }
 
-// Repair looks through the files of a store directory on which no broker runs, and with mend does what is safe. prefix is the
-// subject prefix of the broker, "s2" by default. It reads every record.
-func Repair(dir, prefix string, mend bool) (RepairReport, error) {
-	safe, lost, err := natsd.Repair(dir, prefix, mend)
+// RepairMode is what [Repair] does with what it finds.
+type RepairMode uint8
+
+// The modes of a repair.
+const (
+	// RepairLook changes nothing.
+	RepairLook RepairMode = iota
+	// RepairMend does what is safe.
+	RepairMend
+)
+
+// Repair looks through the files of a store directory on which no broker runs. prefix is the subject prefix of the broker, "s2"
+// by default. It reads every record.
+func Repair(dir, prefix string, mode RepairMode) (RepairReport, error) {
+	safe, lost, err := natsd.Repair(dir, prefix, mode == RepairMend)
 	return RepairReport{Safe: safe, Lost: lost}, err
 }

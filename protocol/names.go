@@ -34,7 +34,7 @@ func (e *NameError) Error() string { return "invalid " + e.Field + ": " + e.Reas
 
 // ParseBasinName checks s against the rules of control plane 1.1, in their order. The error is a [*NameError].
 func ParseBasinName(s string) (BasinName, error) {
-	if err := checkBasin("basin name", s, true); err != nil {
+	if err := checkBasin("basin name", s, wholeName); err != nil {
 		return "", err
 	}
 	return BasinName(s), nil
@@ -42,19 +42,27 @@ func ParseBasinName(s string) (BasinName, error) {
 
 // CheckBasinPrefix checks a basin prefix or start_after: 0 to 48 bytes, which need not end in a letter or digit.
 // The error is a [*NameError] that names field.
-func CheckBasinPrefix(field, s string) error { return checkBasin(field, s, false) }
+func CheckBasinPrefix(field, s string) error { return checkBasin(field, s, namePrefix) }
 
-func checkBasin(field, s string, whole bool) error {
+// nameForm is what a text is of a name: all of it, or a prefix, which may be empty.
+type nameForm uint8
+
+const (
+	wholeName nameForm = iota
+	namePrefix
+)
+
+func checkBasin(field, s string, form nameForm) error {
 	switch {
 	case len(s) > MaxBasinNameBytes:
 		return &NameError{field, fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), MaxBasinNameBytes)}
-	case whole && len(s) < MinBasinNameBytes:
+	case form == wholeName && len(s) < MinBasinNameBytes:
 		return &NameError{field, fmt.Sprintf("has %d bytes, at least %d are needed", len(s), MinBasinNameBytes)}
 	case s == "":
 		return nil
 	case !isBasinAlnum(s[0]):
 		return &NameError{field, "must begin with a lowercase letter or a digit"}
-	case whole && !isBasinAlnum(s[len(s)-1]):
+	case form == wholeName && !isBasinAlnum(s[len(s)-1]):
 		return &NameError{field, "must end with a lowercase letter or a digit"}
 	}
 	for i := 1; i < len(s); i++ {

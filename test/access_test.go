@@ -23,8 +23,8 @@ func withRoot(c *conf.Config) { c.RootToken = rootToken }
 
 // tokenDoors are all ways to a service that checks access tokens.
 var tokenDoors = []conformance.TokenDoor{
-	{Name: "in process", Open: func(t testing.TB, bubble bool) conformance.Checked {
-		b := startBroker(t, bubble, withRoot)
+	{Name: "in process", Open: func(t testing.TB, clock conformance.Clock) conformance.Checked {
+		b := startBroker(t, clock, withRoot)
 		return conformance.Checked{Root: b.Service(), As: func(token string) protocol.Service {
 			svc, err := b.Authenticate(token)
 			if err != nil {
@@ -33,8 +33,8 @@ var tokenDoors = []conformance.TokenDoor{
 			return svc
 		}}
 	}},
-	{Name: "nats", Open: func(t testing.TB, bubble bool) conformance.Checked {
-		nc, err := startBroker(t, bubble, withRoot).Connect()
+	{Name: "nats", Open: func(t testing.TB, clock conformance.Clock) conformance.Checked {
+		nc, err := startBroker(t, clock, withRoot).Connect()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,14 +49,14 @@ var tokenDoors = []conformance.TokenDoor{
 }
 
 // openConnections gives each token a connection of its own. In a bubble nothing listens: there the token is in a header.
-func openConnections(t testing.TB, bubble bool) conformance.Checked {
-	b := startBroker(t, bubble, withRoot, func(c *conf.Config) {
-		if !bubble {
+func openConnections(t testing.TB, clock conformance.Clock) conformance.Checked {
+	b := startBroker(t, clock, withRoot, func(c *conf.Config) {
+		if clock == conformance.RealClock {
 			c.NATS.Listen = "127.0.0.1:0"
 		}
 	})
 	as := func(token string) protocol.Service {
-		if bubble {
+		if clock == conformance.BubbleClock {
 			nc, err := b.Connect()
 			if err != nil {
 				t.Fatal(err)
@@ -75,8 +75,8 @@ func openConnections(t testing.TB, bubble bool) conformance.Checked {
 }
 
 func httpTokenDoor(wire httpVersion, opts ...httpclient.Option) conformance.TokenDoor {
-	return conformance.TokenDoor{Name: wire.name, Open: func(t testing.TB, bubble bool) conformance.Checked {
-		_, web := startCheckedWeb(t, bubble, wire)
+	return conformance.TokenDoor{Name: wire.name, Open: func(t testing.TB, clock conformance.Clock) conformance.Checked {
+		_, web := startCheckedWeb(t, clock, wire)
 		as := func(token string) protocol.Service {
 			return httpclient.New(web.Base, web.Client, append(slices.Clip(opts), httpclient.Token(token))...)
 		}
@@ -85,15 +85,15 @@ func httpTokenDoor(wire httpVersion, opts ...httpclient.Option) conformance.Toke
 }
 
 // startCheckedWeb is startWeb with a root token.
-func startCheckedWeb(t testing.TB, bubble bool, wire httpVersion) (*broker.Broker, conformance.Web) {
+func startCheckedWeb(t testing.TB, clock conformance.Clock, wire httpVersion) (*broker.Broker, conformance.Web) {
 	t.Helper()
-	if bubble {
-		b := startBroker(t, true, withRoot)
+	if clock == conformance.BubbleClock {
+		b := startBroker(t, conformance.BubbleClock, withRoot)
 		ln := memnet.Listen()
 		serveWeb(t, b.NewHTTPServer(), ln)
 		return b, webOf(t, "http://127.0.0.1", wire, ln.Dial)
 	}
-	b := startBroker(t, false, withRoot, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
+	b := startBroker(t, conformance.RealClock, withRoot, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
 	return b, webOf(t, b.HTTPURL(), wire, (&net.Dialer{}).DialContext)
 }
 

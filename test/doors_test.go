@@ -16,13 +16,13 @@ import (
 // doors are all ways to the service that the suites go through.
 var doors = []conformance.Door{
 	// The model comes first: a case that fails on it is wrong itself.
-	{Name: "model", Lag: memLag, Open: func(t testing.TB, _ bool) protocol.Service { return newMetered(newMemService(t)) }},
+	{Name: "model", Lag: memLag, Open: func(t testing.TB, _ conformance.Clock) protocol.Service { return newMetered(newMemService(t)) }},
 	// 64 is the length of the adapter's ring of live batches.
-	{Name: "in process", Lag: 64, Open: func(t testing.TB, bubble bool) protocol.Service {
-		return startBroker(t, bubble).Service()
+	{Name: "in process", Lag: 64, Open: func(t testing.TB, clock conformance.Clock) protocol.Service {
+		return startBroker(t, clock).Service()
 	}},
-	{Name: "nats", Open: func(t testing.TB, bubble bool) protocol.Service {
-		nc, err := startBroker(t, bubble).Connect()
+	{Name: "nats", Open: func(t testing.TB, clock conformance.Clock) protocol.Service {
+		nc, err := startBroker(t, clock).Connect()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,14 +35,14 @@ var doors = []conformance.Door{
 }
 
 // startBroker starts a broker that does not listen unless a setting says so, in memory if it is for a bubble.
-func startBroker(t testing.TB, bubble bool, settings ...func(*conf.Config)) *broker.Broker {
+func startBroker(t testing.TB, clock conformance.Clock, settings ...func(*conf.Config)) *broker.Broker {
 	t.Helper()
 	cfg := conf.Default()
 	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = conf.ListenNone
 	cfg.LameDuck = 0
 	cfg.Locations = "local, test:Other.1" // memLocations
-	if bubble {
+	if clock == conformance.BubbleClock {
 		cfg.Memory = true
 	} else {
 		cfg = cfg.WithStoreDir(t.TempDir())

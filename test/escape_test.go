@@ -32,7 +32,7 @@ type prison struct {
 
 func newPrison(t *testing.T) *prison {
 	t.Helper()
-	p := &prison{b: startBroker(t, false, withRoot, func(c *conf.Config) {
+	p := &prison{b: startBroker(t, conformance.RealClock, withRoot, func(c *conf.Config) {
 		c.HTTP.Listen, c.NATS.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	})}
 	p.root = p.b.Service()

@@ -20,7 +20,7 @@ import (
 
 // TestGarbageOnTheHTTPPort: what is not HTTP, or not S2, is refused; the port goes on serving and nothing stays behind.
 func TestGarbageOnTheHTTPPort(t *testing.T) {
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	before := settled()
 	rng := rand.New(rand.NewPCG(1, 2))
 	noise := make([]byte, 4096)
@@ -60,7 +60,7 @@ func TestGarbageOnTheHTTPPort(t *testing.T) {
 
 // TestSmuggledRequests: a body that a refusal left unread is not taken for the next request.
 func TestSmuggledRequests(t *testing.T) {
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	const inner = "DELETE /v1/streams/stream HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n\r\n"
 	body := inner + strings.Repeat("x", 600<<10)
 	for _, head := range []string{
@@ -87,7 +87,7 @@ func TestSmuggledRequests(t *testing.T) {
 // TestBombsBesideOthers: many bodies and frames that expand without end, at once, cost no more memory than honest ones
 // may, and others are served.
 func TestBombsBesideOthers(t *testing.T) {
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	before := settled()
 	frame, err := httpclient.EncodeMessage(make([]byte, 512<<20), httpclient.Zstd)
 	if err != nil {
@@ -135,7 +135,7 @@ func TestBombsBesideOthers(t *testing.T) {
 
 // TestVanishingClients: readers and writers that are gone free everything within seconds.
 func TestVanishingClients(t *testing.T) {
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	before := settled()
 	for i := range 100 {
 		conn := dialWeb(t, web)
@@ -162,7 +162,7 @@ func TestVanishingClients(t *testing.T) {
 
 // TestReaderThatNeverReads: the memory that a reader who takes nothing costs is bounded, and nobody waits for it.
 func TestReaderThatNeverReads(t *testing.T) {
-	b, web := hostile(t, false, http1)
+	b, web := hostile(t, conformance.RealClock, http1)
 	before := settled()
 	conn := dialWeb(t, web)
 	_, _ = io.WriteString(conn, "GET /v1/streams/stream/records?seq_num=0 HTTP/1.1\r\nhost: localhost\r\ns2-basin: hostile-basin\r\n"+hostileS2S+"\r\n\r\n")

@@ -5,11 +5,13 @@ import (
 	"io"
 	"testing"
 	"time"
+
+	"github.com/weirstream/weir/test/conformance"
 )
 
 // TestClientsThatShutTheirSide: a request over HTTP/1.1 that has come whole is answered, although its client sends nothing more.
 func TestClientsThatShutTheirSide(t *testing.T) {
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	const body = `{"records":[{"body":"x"}]}`
 	for range 20 {
 		conn := dialWeb(t, web)

@@ -23,9 +23,9 @@ const hostileBound = 3 * time.Minute
 var hostileRef = protocol.StreamRef{Basin: "hostile-basin", Stream: "stream"}
 
 // hostile starts a broker with one stream of one record, and its HTTP side.
-func hostile(t *testing.T, bubble bool, wire httpVersion) (*broker.Broker, conformance.Web) {
+func hostile(t *testing.T, clock conformance.Clock, wire httpVersion) (*broker.Broker, conformance.Web) {
 	t.Helper()
-	b, web := startWeb(t, bubble, wire)
+	b, web := startWeb(t, clock, wire)
 	svc := b.Service()
 	if _, _, err := svc.EnsureBasin(t.Context(), hostileRef.Basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{}}); err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestStalledClients(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, web := hostile(t, true, http1)
+				_, web := hostile(t, conformance.BubbleClock, http1)
 				conn := dialWeb(t, web)
 				start := time.Now()
 				_, _ = io.WriteString(conn, c.sent)
@@ -137,7 +137,7 @@ func TestTricklingClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, web := hostile(t, true, http1)
+				_, web := hostile(t, conformance.BubbleClock, http1)
 				conn := dialWeb(t, web)
 				start := time.Now()
 				_, err := io.WriteString(conn, head)
@@ -160,7 +160,7 @@ func TestHalfFrames(t *testing.T) {
 	for _, wire := range []httpVersion{http2, http1} {
 		t.Run(wire.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, web := hostile(t, true, wire)
+				_, web := hostile(t, conformance.BubbleClock, wire)
 				pr, pw := io.Pipe()
 				defer pw.Close()
 				req, err := http.NewRequestWithContext(t.Context(), "POST", web.Base+"/v1/streams/stream/records", pr)

@@ -20,8 +20,8 @@ func TestHTTP(t *testing.T) {
 	for _, wire := range []httpVersion{http2, http1} {
 		t.Run(wire.name, func(t *testing.T) {
 			conformance.RunWeb(t, conformance.WebDoor{Name: wire.name,
-				Open: func(t testing.TB, bubble bool) (protocol.Service, conformance.Web) {
-					b, web := startWeb(t, bubble, wire)
+				Open: func(t testing.TB, clock conformance.Clock) (protocol.Service, conformance.Web) {
+					b, web := startWeb(t, clock, wire)
 					return b.Service(), web
 				}})
 		})
@@ -41,23 +41,23 @@ var (
 
 // httpDoor makes a door that goes through HTTP with the service's client on top.
 func httpDoor(wire httpVersion, opts ...httpclient.Option) conformance.Door {
-	return conformance.Door{Name: wire.name, Open: func(t testing.TB, bubble bool) protocol.Service {
-		_, web := startWeb(t, bubble, wire)
+	return conformance.Door{Name: wire.name, Open: func(t testing.TB, clock conformance.Clock) protocol.Service {
+		_, web := startWeb(t, clock, wire)
 		return httpclient.New(web.Base, web.Client, opts...)
 	}}
 }
 
 // startWeb starts a broker and a client of its HTTP API: over a real port, or within a bubble over connections in
 // memory to the same server.
-func startWeb(t testing.TB, bubble bool, wire httpVersion) (*broker.Broker, conformance.Web) {
+func startWeb(t testing.TB, clock conformance.Clock, wire httpVersion) (*broker.Broker, conformance.Web) {
 	t.Helper()
-	if bubble {
-		b := startBroker(t, true)
+	if clock == conformance.BubbleClock {
+		b := startBroker(t, conformance.BubbleClock)
 		ln := memnet.Listen()
 		serveWeb(t, b.NewHTTPServer(), ln)
 		return b, webOf(t, "http://127.0.0.1", wire, ln.Dial)
 	}
-	b := startBroker(t, false, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
+	b := startBroker(t, conformance.RealClock, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
 	return b, webOf(t, b.HTTPURL(), wire, (&net.Dialer{}).DialContext)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/conformance"
 )
 
 var seed = flag.Uint64("seed", 0, "seed of the random histories; 0 picks one")
@@ -35,7 +36,7 @@ func TestLinearizability(t *testing.T) {
 	}
 	for _, door := range doors {
 		t.Run(door.Name, func(t *testing.T) {
-			svc := door.Open(t, false)
+			svc := door.Open(t, conformance.RealClock)
 			for round := range uint64(histRounds) {
 				t.Logf("round %d: repeat with -seed %d", round, start+round)
 				history := record(t, svc, start+round, fmt.Sprintf("history-%d", round))

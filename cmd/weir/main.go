@@ -34,7 +34,11 @@ func dial(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error
 }
 
 func repair(dir, prefix string, mend bool) (cli.Repaired, error) {
-	r, err := broker.Repair(dir, prefix, mend)
+	mode := broker.RepairLook
+	if mend {
+		mode = broker.RepairMend
+	}
+	r, err := broker.Repair(dir, prefix, mode)
 	return cli.Repaired{Safe: r.Safe, Lost: r.Lost}, err
 }
 

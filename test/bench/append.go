@@ -80,7 +80,7 @@ func sessionRate(ctx context.Context, svc protocol.Service, recs []protocol.Reco
 }
 
 func (e *env) rawRate(ctx context.Context, size, messages int) (float64, error) {
-	r, err := e.raw(false)
+	r, err := e.raw(syncLater)
 	if err != nil {
 		return 0, err
 	}
@@ -124,7 +124,7 @@ func appendManyStreams(ctx context.Context, e *env) ([]figure, error) {
 		})
 	}
 	base := func() (float64, error) {
-		r, err := e.raw(true)
+		r, err := e.raw(syncAlways)
 		if err != nil {
 			return 0, err
 		}

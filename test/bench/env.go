@@ -78,12 +78,20 @@ type raw struct {
 	js    jetstream.JetStream
 }
 
-func (e *env) raw(syncAlways bool) (*raw, error) {
+// syncs is how JetStream syncs.
+type syncs bool
+
+const (
+	syncAlways syncs = true
+	syncLater  syncs = false
+)
+
+func (e *env) raw(when syncs) (*raw, error) {
 	dir, err := e.newDir("raw")
 	if err != nil {
 		return nil, err
 	}
-	return startRaw(&server.Options{StoreDir: dir, SyncAlways: syncAlways})
+	return startRaw(&server.Options{StoreDir: dir, SyncAlways: when == syncAlways})
 }
 
 // rawOver opens the store of a broker that was stopped, in the account that it is in.

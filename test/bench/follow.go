@@ -54,7 +54,7 @@ func followLatency(ctx context.Context, e *env) ([]figure, error) {
 		return quantile(took, 0.5), nil
 	}
 	base := func() (float64, error) {
-		r, err := e.raw(false)
+		r, err := e.raw(syncLater)
 		if err != nil {
 			return 0, err
 		}

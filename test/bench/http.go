@@ -29,12 +29,20 @@ type web struct {
 	client *http.Client
 }
 
+// httpVersion is a version of HTTP.
+type httpVersion uint8
+
+const (
+	http1 httpVersion = iota
+	http2
+)
+
 // newWeb makes a client with connections of its own. Its HTTP/2 has prior knowledge, and frames and windows for
 // messages of 1 MiB, as a client has that reads much.
-func newWeb(b *broker.Broker, http2 bool) *web {
+func newWeb(b *broker.Broker, version httpVersion) *web {
 	var protocols http.Protocols
-	protocols.SetHTTP1(!http2)
-	protocols.SetUnencryptedHTTP2(http2)
+	protocols.SetHTTP1(version == http1)
+	protocols.SetUnencryptedHTTP2(version == http2)
 	return &web{b.HTTPURL(), &http.Client{Transport: &http.Transport{Protocols: &protocols, DisableCompression: true,
 		HTTP2: &http.HTTP2Config{MaxReadFrameSize: 1 << 20, MaxReceiveBufferPerStream: 4 << 20, MaxReceiveBufferPerConnection: 16 << 20}}}}
 }
@@ -97,7 +105,7 @@ func httpLatency(ctx context.Context, e *env) ([]figure, error) {
 		return nil, err
 	}
 	defer stop()
-	w := newWeb(b, false)
+	w := newWeb(b, http1)
 	defer w.close()
 	ref := protocol.StreamRef{Basin: basin, Stream: "latency"}
 	in := protocol.AppendInput{Records: batch(1, 200)}

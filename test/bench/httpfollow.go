@@ -138,7 +138,7 @@ func followStreams(ctx context.Context, b *broker.Broker, ref protocol.StreamRef
 	)
 	for i := range followerCount {
 		if i%streamsPerConn == 0 {
-			w = newWeb(b, true)
+			w = newWeb(b, http2)
 			context.AfterFunc(ctx, w.close)
 		}
 		resp, err := w.open(ctx, http.MethodGet, ref.Stream, "?seq_num=0", nil, "Accept", protocol.MediaEventStream)

@@ -36,8 +36,8 @@ func httpCatchUp(ctx context.Context, e *env) ([]figure, error) {
 			read  func() error
 		}{
 			{&direct, func() error { return readWhole(ctx, b.Service(), batches*len(recs)) }},
-			{&over, func() error { return readFrames(ctx, b, true, batches*len(recs)) }},
-			{&over1, func() error { return readFrames(ctx, b, false, batches*len(recs)) }},
+			{&over, func() error { return readFrames(ctx, b, http2, batches*len(recs)) }},
+			{&over1, func() error { return readFrames(ctx, b, http1, batches*len(recs)) }},
 		} {
 			began := time.Now()
 			if err := way.read(); err != nil {
@@ -54,8 +54,8 @@ func httpCatchUp(ctx context.Context, e *env) ([]figure, error) {
 }
 
 // readFrames reads the stream to its tail and checks the number of records.
-func readFrames(ctx context.Context, b *broker.Broker, http2 bool, want int) error {
-	w := newWeb(b, http2)
+func readFrames(ctx context.Context, b *broker.Broker, version httpVersion, want int) error {
+	w := newWeb(b, version)
 	defer w.close()
 	resp, err := w.open(ctx, http.MethodGet, "one", fmt.Sprintf("?seq_num=0&count=%d", uint64(math.MaxUint64)), nil,
 		"Content-Type", protocol.MediaS2S)
@@ -115,7 +115,7 @@ func httpAppend(ctx context.Context, e *env) ([]figure, error) {
 
 // frameRate is sessionRate over s2s.
 func frameRate(ctx context.Context, b *broker.Broker, recs []protocol.Record, batches, size int) (float64, error) {
-	w := newWeb(b, true)
+	w := newWeb(b, http2)
 	defer w.close()
 	began := time.Now()
 	r, body := io.Pipe()

@@ -9,13 +9,21 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
+// Clock is the time that a broker under test runs in.
+type Clock uint8
+
+// The clocks.
+const (
+	RealClock   Clock = iota
+	BubbleClock       // of a testing/synctest bubble, in which the broker keeps to memory and to connections in process
+)
+
 // Door is one way to reach a broker.
 type Door struct {
 	Name string
-	// Open starts a broker that holds nothing yet, reaches it and undoes both in t's cleanup. In a bubble it must keep
-	// to memory and to in-process connections. It is called once for all cases that are not timed and once for each
+	// Open starts a broker that holds nothing yet, reaches it and undoes both in t's cleanup. It is called once for all cases that are not timed and once for each
 	// that is.
-	Open func(t testing.TB, bubble bool) protocol.Service
+	Open func(t testing.TB, clock Clock) protocol.Service
 	// Lag is the number of append batches behind which a follower that does not call Next has been cut off from the
 	// live feed for sure; 0 if the door reads ahead on the follower's behalf, so that no number is enough.
 	Lag int
@@ -73,7 +81,7 @@ func (c Case) run(t *testing.T, e *Env) {
 
 // Run puts every case to the door, each as a subtest.
 func Run(t *testing.T, door Door) {
-	svc := door.Open(t, false)
+	svc := door.Open(t, RealClock)
 	for _, c := range Cases() {
 		t.Run(c.Title(), func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +92,7 @@ func Run(t *testing.T, door Door) {
 				return
 			}
 			synctest.Test(t, func(t *testing.T) {
-				svc := door.Open(t, true)
+				svc := door.Open(t, BubbleClock)
 				ctx, cancel := context.WithTimeout(t.Context(), timedCaseTimeout)
 				defer cancel()
 				c.run(t, newEnv(ctx, t, svc, door))

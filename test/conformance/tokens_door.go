@@ -27,7 +27,7 @@ type Checked struct {
 type TokenDoor struct {
 	Name string
 	// Open starts a broker that holds nothing yet. See [Door].Open for bubbles and for how often it is called.
-	Open func(t testing.TB, bubble bool) Checked
+	Open func(t testing.TB, clock Clock) Checked
 }
 
 // TokenCase is a rule of access tokens.
@@ -52,7 +52,7 @@ func TokenCases() []TokenCase {
 
 // RunTokens puts every case of access tokens to the door, each as a subtest.
 func RunTokens(t *testing.T, door TokenDoor) {
-	checked := door.Open(t, false)
+	checked := door.Open(t, RealClock)
 	for _, c := range TokenCases() {
 		t.Run(c.Title(), func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +63,7 @@ func RunTokens(t *testing.T, door TokenDoor) {
 				return
 			}
 			synctest.Test(t, func(t *testing.T) {
-				checked := door.Open(t, true)
+				checked := door.Open(t, BubbleClock)
 				ctx, cancel := context.WithTimeout(t.Context(), timedCaseTimeout)
 				defer cancel()
 				c.Run(t, newTokenEnv(ctx, t, checked, door))

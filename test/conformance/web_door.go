@@ -25,7 +25,7 @@ type WebDoor struct {
 	Name string
 	// Open starts a broker that holds nothing yet and returns its service, to prepare cases with and to look behind
 	// the answers, and its HTTP side. See [Door].Open for bubbles and for how often it is called.
-	Open func(t testing.TB, bubble bool) (protocol.Service, Web)
+	Open func(t testing.TB, clock Clock) (protocol.Service, Web)
 }
 
 // WebCase is a rule that shows only in HTTP: in a status, a header, a body or a frame.
@@ -60,7 +60,7 @@ type WebEnv struct {
 
 // RunWeb puts every case that needs HTTP to the door, each as a subtest.
 func RunWeb(t *testing.T, door WebDoor) {
-	svc, web := door.Open(t, false)
+	svc, web := door.Open(t, RealClock)
 	for _, c := range WebCases() {
 		t.Run(c.Title(), func(t *testing.T) {
 			t.Parallel()
@@ -74,7 +74,7 @@ func RunWeb(t *testing.T, door WebDoor) {
 				return
 			}
 			synctest.Test(t, func(t *testing.T) {
-				svc, web := door.Open(t, true)
+				svc, web := door.Open(t, BubbleClock)
 				ctx, cancel := context.WithTimeout(t.Context(), timedCaseTimeout)
 				defer cancel()
 				run(t, svc, web, ctx)

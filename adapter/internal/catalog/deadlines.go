@@ -91,22 +91,32 @@ func (r *IdleRecord) DoneBy(now uint64) IdleRecord {
 // Deadlines returns all that are armed and not dealt with. wrote and emptied come from the stream's newest chunk: its
 // last append, and whether a trim has left no record.
 func (e *Entry) Deadlines(wrote chunk.LastAppend, emptied bool) []Deadline {
-	var done uint64
-	var all []Deadline
-	if e.common.idle != nil {
-		done = e.common.idle.Done
-		all = append(all, e.common.idle.Deadlines...)
+	left := e.RecordDeadlines()
+	if at := AppendDeadline(wrote, emptied); at != 0 && at > e.common.idle.doneAt() {
+		left = append(left, Deadline{at, wrote.MinAgeSecs})
 	}
-	if at := AppendDeadline(wrote, emptied); at != 0 {
-		all = append(all, Deadline{at, wrote.MinAgeSecs})
+	return left
+}
+
+// RecordDeadlines returns those of Deadlines that stand in the stream's record: all, if nothing was ever appended.
+func (e *Entry) RecordDeadlines() (left []Deadline) {
+	if e.common.idle == nil {
+		return nil
 	}
-	left := all[:0]
-	for _, d := range all {
-		if d.At > done {
+	for _, d := range e.common.idle.Deadlines {
+		if d.At > e.common.idle.Done {
 			left = append(left, d)
 		}
 	}
 	return left
+}
+
+// doneAt is up to when, in seconds, deadlines were dealt with; 0: nothing was.
+func (r *IdleRecord) doneAt() uint64 {
+	if r == nil {
+		return 0
+	}
+	return r.Done
 }
 
 // AppendDeadline is the time of the deadline that follows from the last append: A4 if it was a trim that left no record,

@@ -18,7 +18,8 @@ type frameReader struct {
 	in       *bufio.Reader
 	deadline *readDeadline
 	progress time.Duration
-	grow     func(bytes int, first bool) error // see [inputs.grow]; the caller of next gives it back
+	// charge charges memory of the input that is being received, see [inputs.charge]; the caller of next gives it back.
+	charge func(bytes int, patience time.Duration) error
 }
 
 // readerSize is small, because every session has such a buffer, idle ones too; what is larger is read past it.
@@ -32,10 +33,10 @@ const inputOverhead = 1 << 10
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
 
-func newFrameReader(body io.Reader, deadline *readDeadline, progress time.Duration, grow func(int, bool) error) *frameReader {
+func newFrameReader(body io.Reader, deadline *readDeadline, progress time.Duration, charge func(bytes int, patience time.Duration) error) *frameReader {
 	in := readers.Get().(*bufio.Reader) //nolint:forcetypeassert // the pool holds nothing else
 	in.Reset(body)
-	return &frameReader{in: in, deadline: deadline, progress: progress, grow: grow}
+	return &frameReader{in: in, deadline: deadline, progress: progress, charge: charge}
 }
 
 func (f *frameReader) free() {
@@ -57,7 +58,7 @@ func (f *frameReader) next() (msg []byte, buf *[]byte, charged int, err error) {
 	// Of a large frame only the memory that is there is charged: a head alone cannot claim 2 MiB.
 	buf = getBuffer(head.Payload)
 	charged = cap(*buf) + inputOverhead
-	if err = f.grow(charged, true); err == nil {
+	if err = f.charge(charged, roomWait); err == nil {
 		err = f.payload(buf, head.Payload, &charged)
 	}
 	if err == nil {
@@ -65,7 +66,7 @@ func (f *frameReader) next() (msg []byte, buf *[]byte, charged int, err error) {
 	}
 	if more := cap(msg) - head.Payload; err == nil && head.Compression != s2s.NoCompression && more > 0 {
 		charged += more
-		err = f.grow(more, false)
+		err = f.charge(more, noPatience)
 	}
 	if err != nil {
 		putBuffer(buf)
@@ -109,7 +110,7 @@ func (f *frameReader) payload(buf *[]byte, n int, charged *int) error {
 		if len(b) == cap(b) {
 			size := min(max(4*cap(b), largeBuffer), n)
 			*charged += size - cap(b)
-			if err := f.grow(size-cap(b), false); err != nil {
+			if err := f.charge(size-cap(b), noPatience); err != nil {
 				return err
 			}
 			bigger := make([]byte, len(b), size)

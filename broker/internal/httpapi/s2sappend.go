@@ -114,8 +114,8 @@ func (s *appendSession) run() error {
 func (s *appendSession) feed(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.dst.CloseSend()) }()
 	defer s.call.recoverInto(&err)
-	in := newFrameReader(s.call.r.Body, s.deadline, s.call.h.opts.BodyTimeout, func(bytes int, first bool) error {
-		return s.inputs.grow(ctx, bytes, first)
+	in := newFrameReader(s.call.r.Body, s.deadline, s.call.h.opts.BodyTimeout, func(bytes int, patience time.Duration) error {
+		return s.inputs.charge(ctx, bytes, patience)
 	})
 	defer in.free()
 	for {
@@ -190,18 +190,20 @@ type pendingInput struct {
 const (
 	// roomWait is how long an input waits for room before it is begun.
 	roomWait = 10 * time.Second
+	// noPatience is for an input that was begun.
+	noPatience = time.Duration(0)
 	// roomStep is how often it looks.
 	roomStep = 20 * time.Millisecond
 )
 
-// grow charges the memory of an input that is being received, the first time before any of it is read. Where there is no room
-// it waits for inputs of the session itself to settle, and the first time, when the session holds nothing that others
-// wait for, for roomWait; then the code of the error is rate_limited.
-func (q *inputs) grow(ctx context.Context, bytes int, first bool) error {
+// charge charges the memory of an input that is being received. Where there is no room it waits for inputs of the session itself
+// to settle, and as long as patience when there are none; then the code of the error is rate_limited. An input that was not begun can
+// wait for roomWait: the session holds nothing then that others wait for.
+func (q *inputs) charge(ctx context.Context, bytes int, patience time.Duration) error {
 	var tick <-chan time.Time
 	for waited := time.Duration(0); ; waited += roomStep {
 		err := q.place.Grow(bytes)
-		if err == nil || q.pending() == 0 && (!first || waited >= roomWait) {
+		if err == nil || q.pending() == 0 && waited >= patience {
 			return err
 		}
 		if tick == nil {
@@ -242,7 +244,10 @@ func (q *inputs) settled(failure error) {
 	q.done++
 	in := q.takeLocked()
 	q.mu.Unlock()
-	q.giveBack(in, failure == nil)
+	if failure == nil {
+		q.reuse(in)
+	}
+	q.giveBack(in)
 }
 
 // answered gives back the memory of an input whose ack has come, if the service has not told that it is settled.
@@ -255,7 +260,8 @@ func (q *inputs) answered() {
 		in = q.takeLocked()
 	}
 	q.mu.Unlock()
-	q.giveBack(in, true)
+	q.reuse(in)
+	q.giveBack(in)
 }
 
 func (q *inputs) takeLocked() (in pendingInput) {
@@ -266,12 +272,17 @@ func (q *inputs) takeLocked() (in pendingInput) {
 	return in
 }
 
-func (q *inputs) giveBack(in pendingInput, free bool) {
+// reuse keeps the memory of an input for another one.
+func (*inputs) reuse(in pendingInput) {
+	if in.buf != nil {
+		putBuffer(in.buf)
+	}
+}
+
+// giveBack makes the room of an input free.
+func (q *inputs) giveBack(in pendingInput) {
 	if in.buf == nil {
 		return
-	}
-	if free {
-		putBuffer(in.buf)
 	}
 	q.place.Shrink(in.charged)
 	select {

@@ -139,23 +139,26 @@ func (m *Meter) accumulations(ctx context.Context, scope string, q query) ([]pro
 		return nil, err
 	}
 	out := []protocol.Metric{}
-	add := func(name string, c counter, always bool) {
+	pointsOf := func(c counter) map[uint32]float64 {
 		points := map[uint32]float64{}
 		for at, v := range sums {
 			if v[c] != 0 {
 				points[at] = float64(v[c])
 			}
 		}
-		if always || len(points) > 0 {
-			out = append(out, protocol.Metric{Kind: protocol.MetricAccumulation, Name: name, Unit: q.unit, Interval: q.interval,
-				Points: q.points(points)})
-		}
+		return points
+	}
+	add := func(name string, points map[uint32]float64) {
+		out = append(out, protocol.Metric{Kind: protocol.MetricAccumulation, Name: name, Unit: q.unit, Interval: q.interval,
+			Points: q.points(points)})
 	}
 	for _, s := range q.series {
-		add(s.name, s.counter, true)
+		add(s.name, pointsOf(s.counter))
 	}
 	for _, op := range q.operations {
-		add(op.String(), operationCounter(op), false)
+		if points := pointsOf(operationCounter(op)); len(points) > 0 {
+			add(op.String(), points)
+		}
 	}
 	return out, nil
 }

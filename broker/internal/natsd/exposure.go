@@ -30,8 +30,8 @@ func checkExposure(cfg conf.Config, o *server.Options) error {
 // checkLoopback goes through the ports.
 func checkLoopback(cfg conf.Config, o *server.Options) error {
 	var errs []error
-	check := func(key, host string, port int, guarded bool) {
-		if port == 0 || guarded {
+	check := func(key, host string, port int) {
+		if port == 0 {
 			return
 		}
 		if host == "" {
@@ -45,13 +45,15 @@ func checkLoopback(cfg conf.Config, o *server.Options) error {
 		}
 	}
 	if !o.DontListen {
-		check("clients", o.Host, o.Port, false)
+		check("clients", o.Host, o.Port)
 	}
-	check("monitoring", o.HTTPHost, o.HTTPPort, false)
-	check("monitoring (https)", o.HTTPHost, o.HTTPSPort, false)
-	check("websocket", o.Websocket.Host, o.Websocket.Port, false)
-	check("mqtt", o.MQTT.Host, o.MQTT.Port, false)
-	check("leafnodes", o.LeafNode.Host, o.LeafNode.Port, leafUsers(&o.LeafNode) || verifies(o.LeafNode.TLSConfig))
+	check("monitoring", o.HTTPHost, o.HTTPPort)
+	check("monitoring (https)", o.HTTPHost, o.HTTPSPort)
+	check("websocket", o.Websocket.Host, o.Websocket.Port)
+	check("mqtt", o.MQTT.Host, o.MQTT.Port)
+	if !leafUsers(&o.LeafNode) && !verifies(o.LeafNode.TLSConfig) {
+		check("leafnodes", o.LeafNode.Host, o.LeafNode.Port)
+	}
 	return errors.Join(errs...)
 }
 

@@ -136,7 +136,7 @@ func (r subjectRule) tails(info protocol.AccessTokenInfo) (tails []string) {
 	}
 	switch r.form {
 	case bareForm:
-		add(true, "")
+		tails = []string{""}
 	case basinForm:
 		add(anyBasin, "."+basin)
 	case streamForm:

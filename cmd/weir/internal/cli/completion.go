@@ -32,7 +32,7 @@ func (a *app) completeFromBroker(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		for _, name := range basinVerbs {
 			if c.Name() == name {
-				c.ValidArgsFunction = a.complete(1, false)
+				c.ValidArgsFunction = a.complete(1, basinNames)
 			}
 		}
 		for _, name := range streamVerbs {
@@ -41,14 +41,22 @@ func (a *app) completeFromBroker(root *cobra.Command) {
 				if name == "diff" {
 					n = 2
 				}
-				c.ValidArgsFunction = a.complete(n, true)
+				c.ValidArgsFunction = a.complete(n, streamURIs)
 			}
 		}
 	}
 }
 
+// argumentKind is what an argument names.
+type argumentKind uint8
+
+const (
+	basinNames argumentKind = iota
+	streamURIs
+)
+
 // complete offers names for the first n arguments.
-func (a *app) complete(n int, streams bool) cobra.CompletionFunc {
+func (a *app) complete(n int, kind argumentKind) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) >= n || a.dial.ReadTimeout(cmd.Flags(), a.getenv) != nil || a.dial.ReadAccessToken(a.getenv) != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -62,14 +70,14 @@ func (a *app) complete(n int, streams bool) cobra.CompletionFunc {
 		}
 		defer closeService()
 		uri, isURI := strings.CutPrefix(typed, "s2://")
-		if basin, stream, inBasin := strings.Cut(uri, "/"); streams && isURI && inBasin {
+		if basin, stream, inBasin := strings.Cut(uri, "/"); kind == streamURIs && isURI && inBasin {
 			return streamNames(ctx, svc, protocol.BasinName(basin), stream), cobra.ShellCompDirectiveNoFileComp
 		}
 		scheme, after, directive := "", "", cobra.ShellCompDirectiveNoFileComp
-		if streams || isURI {
+		if kind == streamURIs || isURI {
 			scheme = "s2://"
 		}
-		if streams {
+		if kind == streamURIs {
 			after, directive = "/", directive|cobra.ShellCompDirectiveNoSpace
 		}
 		page, err := svc.ListBasins(ctx, protocol.ListRequest{Prefix: uri, Limit: completeAtMost})

@@ -75,9 +75,9 @@ func (a *app) ls() *cobra.Command {
 	f := addListFlags(c.Flags())
 	c.RunE = a.verb(func(args []string) (call, error) {
 		if len(args) == 0 {
-			return a.showBasins(f, false)
+			return a.showBasins(f, urisOnly)
 		}
-		return a.showStreams(args[0], f, false)
+		return a.showStreams(args[0], f, urisOnly)
 	})
 	return c
 }
@@ -91,7 +91,7 @@ func (a *app) listBasins() *cobra.Command {
 		Args:    atMost(0),
 	})
 	f := addListFlags(c.Flags())
-	c.RunE = a.verb(func([]string) (call, error) { return a.showBasins(f, true) })
+	c.RunE = a.verb(func([]string) (call, error) { return a.showBasins(f, withTimes) })
 	return c
 }
 
@@ -106,11 +106,19 @@ func (a *app) listStreams() *cobra.Command {
 		Args: need("BASIN or URI"),
 	})
 	f := addListFlags(c.Flags())
-	c.RunE = a.verb(func(args []string) (call, error) { return a.showStreams(args[0], f, true) })
+	c.RunE = a.verb(func(args []string) (call, error) { return a.showStreams(args[0], f, withTimes) })
 	return c
 }
 
-func (a *app) showBasins(f *listFlags, times bool) (call, error) {
+// listing is what a line of a listing shows: the URI alone, or the name with the time of the creation. A stream's name is its URI.
+type listing uint8
+
+const (
+	urisOnly listing = iota
+	withTimes
+)
+
+func (a *app) showBasins(f *listFlags, form listing) (call, error) {
 	if err := f.check(protocol.CheckBasinPrefix); err != nil {
 		return nil, err
 	}
@@ -129,10 +137,10 @@ func (a *app) showBasins(f *listFlags, times bool) (call, error) {
 		}
 		for _, b := range basins {
 			name := string(b.Name)
-			if !times {
+			if form == urisOnly {
 				name = "s2://" + name
 			}
-			if err := a.printListed(name, times, b.CreatedAt, !b.DeletedAt.IsZero()); err != nil {
+			if err := a.printListed(name, form, b.CreatedAt, !b.DeletedAt.IsZero()); err != nil {
 				return err
 			}
 		}
@@ -140,7 +148,7 @@ func (a *app) showBasins(f *listFlags, times bool) (call, error) {
 	}, nil
 }
 
-func (a *app) showStreams(where string, f *listFlags, times bool) (call, error) {
+func (a *app) showStreams(where string, f *listFlags, form listing) (call, error) {
 	basin, path, err := protocol.ParseBasinURI(where)
 	switch {
 	case err != nil:
@@ -168,7 +176,7 @@ func (a *app) showStreams(where string, f *listFlags, times bool) (call, error) 
 		}
 		for _, s := range streams {
 			uri := protocol.StreamRef{Basin: basin, Stream: s.Name}.String()
-			if err := a.printListed(uri, times, s.CreatedAt, !s.DeletedAt.IsZero()); err != nil {
+			if err := a.printListed(uri, form, s.CreatedAt, !s.DeletedAt.IsZero()); err != nil {
 				return err
 			}
 		}
@@ -176,8 +184,8 @@ func (a *app) showStreams(where string, f *listFlags, times bool) (call, error) 
 	}, nil
 }
 
-func (a *app) printListed(name string, times bool, created time.Time, deleting bool) error {
-	if times {
+func (a *app) printListed(name string, form listing, created time.Time, deleting bool) error {
+	if form == withTimes {
 		name += " " + created.UTC().Format(time.RFC3339)
 	}
 	if deleting {

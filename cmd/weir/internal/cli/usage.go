@@ -26,7 +26,8 @@ type usageFlags struct {
 	interval         *optional[protocol.MetricInterval] // nil if the sets have none
 }
 
-func addUsageFlags(c *cobra.Command, intervals bool) *usageFlags {
+// addUsageFlags adds the flags of a query whose sets have no intervals.
+func addUsageFlags(c *cobra.Command) *usageFlags {
 	fs := c.Flags()
 	f := &usageFlags{
 		startAt:  uintFlag(fs, "start-timestamp", "", "start of the time, in seconds since the epoch"),
@@ -36,9 +37,12 @@ func addUsageFlags(c *cobra.Command, intervals bool) *usageFlags {
 	}
 	c.MarkFlagsMutuallyExclusive("start-timestamp", "start-ago")
 	c.MarkFlagsMutuallyExclusive("end-timestamp", "end-ago")
-	if intervals {
-		f.interval = enumFlag(fs, "interval", "", "width of the buckets", protocol.IntervalMinute, protocol.IntervalHour, protocol.IntervalDay)
-	}
+	return f
+}
+
+// withInterval adds the flag of the interval.
+func (f *usageFlags) withInterval(c *cobra.Command) *usageFlags {
+	f.interval = enumFlag(c.Flags(), "interval", "", "width of the buckets", protocol.IntervalMinute, protocol.IntervalHour, protocol.IntervalDay)
 	return f
 }
 
@@ -102,7 +106,7 @@ func (a *app) getAccountMetrics() *cobra.Command {
   weir get-account-metrics active-basins --start-ago 7d --end-ago 0s --json`,
 		Args: need("SET"),
 	})
-	f := addUsageFlags(c, true)
+	f := addUsageFlags(c).withInterval(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		q, err := f.query(args[0], accountMetricSets, protocol.MetricActiveBasins, time.Now())
 		if err != nil {
@@ -124,7 +128,7 @@ func (a *app) getBasinMetrics() *cobra.Command {
   weir get-basin-metrics demo-basin storage --start-ago 7d --end-ago 0s`,
 		Args: need("BASIN", "SET"),
 	})
-	f := addUsageFlags(c, true)
+	f := addUsageFlags(c).withInterval(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		basin, err := basinArg(args[0])
 		if err != nil {
@@ -149,7 +153,7 @@ func (a *app) getStreamMetrics() *cobra.Command {
 		Example: "  weir get-stream-metrics s2://demo-basin/greetings storage --start-ago 1h --end-ago 0s",
 		Args:    need("URI", "SET"),
 	})
-	f := addUsageFlags(c, false)
+	f := addUsageFlags(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		ref, err := streamArg(args[0])
 		if err != nil {
