@@ -3,6 +3,7 @@ package s2s
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -59,6 +60,9 @@ func ParseContentEncoding(v string) (c Compression, ok bool) {
 // ErrDecompressedTooLarge is the failure to decompress something that is larger than allowed.
 var ErrDecompressedTooLarge = errors.New("larger than allowed after decompression")
 
+// ErrWindowTooLarge is the failure to decompress a zstd frame for which a decoder would need more memory than allowed, whatever is in it.
+var ErrWindowTooLarge = fmt.Errorf("the zstd frame announces a window of more than %d bytes: compress with a smaller window", maxZstdWindow)
+
 const (
 	// maxDecompressed bounds every decompression, whatever the caller's limit.
 	maxDecompressed = protocol.MaxRequestBytes
@@ -108,18 +112,24 @@ func (c Compression) Append(dst, src []byte) []byte {
 }
 
 // Decode returns what src stands for, at most limit bytes (and never more than 2 MiB); without compression that is
-// src itself. The error is [ErrDecompressedTooLarge], or says how src is damaged.
+// src itself. The error is [ErrDecompressedTooLarge] or [ErrWindowTooLarge], or says how src is damaged.
 func (c Compression) Decode(src []byte, limit int) (out []byte, err error) {
 	limit = min(limit, maxDecompressed)
 	switch c {
 	case Zstd:
 		var head zstd.Header
-		if head.Decode(src) == nil && head.HasFCS && head.FrameContentSize > uint64(limit) {
+		switch known := head.Decode(src) == nil; {
+		case known && head.HasFCS && head.FrameContentSize > uint64(limit):
 			return nil, ErrDecompressedTooLarge // before that much is allocated
+		case known && head.WindowSize > maxZstdWindow:
+			return nil, ErrWindowTooLarge
 		}
 		out, err = zstdDecoder.DecodeAll(src, nil)
-		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		switch {
+		case errors.Is(err, zstd.ErrDecoderSizeExceeded):
 			return nil, ErrDecompressedTooLarge
+		case errors.Is(err, zstd.ErrWindowSizeExceeded): // of a later frame
+			return nil, ErrWindowTooLarge
 		}
 	case Gzip:
 		out, err = gunzip(src, limit)

@@ -93,6 +93,8 @@ func (h Head) Message(payload []byte) ([]byte, error) {
 	switch {
 	case errors.Is(err, ErrDecompressedTooLarge):
 		return nil, protocol.Errorf(protocol.CodeBadFrame, "a frame's message has more than %d bytes", MaxPayload)
+	case errors.Is(err, ErrWindowTooLarge):
+		return nil, protocol.Errorf(protocol.CodeBadFrame, "a frame's message: %v", err)
 	case err != nil:
 		return nil, protocol.Wrap(protocol.CodeBadFrame, err, "a frame does not decompress as "+h.Compression.String())
 	}

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -71,6 +72,7 @@ func TestFaultStoreIsFull(t *testing.T) {
 			t.Errorf("the refusal does not name the cause: %q", msg)
 		}
 	}
+	refusedForWantOfRoom(t, b, l)
 	l.verify(t, b.Service())
 	other.verify(t, b.Service())
 	select {
@@ -104,6 +106,31 @@ func TestFaultStoreIsFull(t *testing.T) {
 	l.verify(t, b.Service())
 	other.verify(t, b.Service())
 	l.mustAppend(t, b.Service(), 1, 10)
+}
+
+// refusedForWantOfRoom fills the rest of the store, and makes streams until one is refused: that is definite, and says so.
+func refusedForWantOfRoom(t *testing.T, b *instance, l *ledger) {
+	t.Helper()
+	for size := 32 << 10; size >= 128; size /= 2 {
+		for l.append(t.Context(), b.Service(), 1, size) == nil { //nolint:revive // until it is refused
+		}
+	}
+	for i := range 200 {
+		stream := protocol.StreamName(fmt.Sprintf("late-%d", i))
+		_, _, err := b.Service().CreateStream(t.Context(), l.ref.Basin, protocol.CreateStreamRequest{Stream: stream})
+		if err == nil {
+			continue
+		}
+		if e := protocol.AsError(err); e.Code != protocol.CodeStorage || e.Message != "the storage is full: nothing was changed" {
+			t.Errorf("a creation in a full store: %s %q", e.Code, e.Message)
+		}
+		_, err = b.Service().GetStreamConfig(t.Context(), protocol.StreamRef{Basin: l.ref.Basin, Stream: stream})
+		if protocol.CodeOf(err) != protocol.CodeStreamNotFound {
+			t.Errorf("the stream whose creation was refused: %v", err)
+		}
+		return
+	}
+	t.Error("200 streams were created in a full store")
 }
 
 // TestFaultDiskIsFull lets something else fill the file system to the brim: JetStream gives up, the broker says so, no

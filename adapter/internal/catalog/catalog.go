@@ -274,10 +274,18 @@ func (c *Catalog) Write(ctx context.Context, key string, record any, revision ui
 		err = c.store.Committer().Wait(ctx)
 	}
 	if err != nil {
-		return 0, protocol.Wrap(protocol.CodeStorage, fmt.Errorf("write catalog entry %s: %w", key, err),
-			"the change could not be confirmed; it may have been made")
+		return 0, notWritten(fmt.Errorf("write catalog entry %s: %w", key, err))
 	}
 	return next, nil
+}
+
+// notWritten is the failure of a change. JetStream refuses for want of room before it stores anything; what else fails may have been
+// made.
+func notWritten(err error) error {
+	if js.NoRoom(err) {
+		return protocol.Wrap(protocol.CodeStorage, err, "the storage is full: nothing was changed")
+	}
+	return protocol.Wrap(protocol.CodeStorage, err, "the change could not be confirmed; it may have been made")
 }
 
 // Remove is purge for a name that may have a successor: it is no error if the key is not at that revision, because another

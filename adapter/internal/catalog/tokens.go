@@ -270,7 +270,7 @@ func (c *Catalog) RemoveToken(ctx context.Context, id protocol.AccessTokenID) er
 			if errors.Is(err, error(errConflict)) {
 				return err
 			}
-			return protocol.Wrap(protocol.CodeStorage, err, "the removal could not be confirmed; it may have been made")
+			return notWritten(err)
 		}
 		c.forgetToken(id, e.revision+1)
 		return nil

@@ -53,6 +53,8 @@ func (c *call) body(tooLarge protocol.Code) (*received, error) {
 	switch {
 	case errors.Is(err, s2s.ErrDecompressedTooLarge):
 		return nil, protocol.Errorf(tooLarge, "the body has more than %d bytes", protocol.MaxRequestBytes)
+	case errors.Is(err, s2s.ErrWindowTooLarge):
+		return nil, protocol.Errorf(tooLarge, "the body: %v", err)
 	case errors.As(err, &known):
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +17,10 @@ import (
 type conn struct {
 	net.Conn
 	from *Listener
+
+	// gone ends when the connection is of no use any more. A client that has shut its sending side may still read.
+	gone  context.Context //nolint:containedctx // lives as long as the connection
+	leave context.CancelFunc
 
 	mu      sync.Mutex // guards the fields below; never held while the connection is read or written
 	serving bool       // a request is being served, as the server of HTTP/1.1 tells
@@ -31,6 +37,9 @@ type conn struct {
 // Read implements [net.Conn]. Bytes that arrive when the connection was closed as idle are not handed to the server.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.leave()
+	}
 	if n == 0 {
 		c.explain(err)
 		return n, err
@@ -67,6 +76,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		c.http2.Store(true)
 	}
 	c.writing.Unlock()
+	if err != nil {
+		c.leave()
+	}
 	if err == nil && c.wantAway.Load() {
 		c.tryGoAway()
 	}
@@ -78,6 +90,7 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
+	c.leave()
 	c.from.remove(c)
 	return c.Conn.Close()
 }
@@ -159,4 +172,15 @@ func (c *stallConn) Write(p []byte) (written int, err error) {
 			return written, err
 		}
 	}
+}
+
+// connKey is the key of the [conn] in the context of its requests.
+type connKey struct{}
+
+// withConn puts a connection into the context of its requests.
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	if c, ok := nc.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return ctx
 }

@@ -79,9 +79,11 @@ type call struct {
 	place    *door.Place       // among the requests, or the sessions; nil before it has one
 	slotless *slotlessPlace    // of an answer without such a place; nil if it has none
 	writes   *stallWatch
-	unhurry  func() bool   // when the token ends, the client is not hurried any more; nil if it never would be
-	hold     *door.Hold    // what a read holds; nil for other calls
-	failed   protocol.Code // of the failure that was told
+	lasting  context.Context //nolint:containedctx // see context; nil until it is asked for
+	forget   func()          // frees lasting; nil if there is nothing to free
+	unhurry  func() bool     // when the token ends, the client is not hurried any more; nil if it never would be
+	hold     *door.Hold      // what a read holds; nil for other calls
+	failed   protocol.Code   // of the failure that was told
 }
 
 // ServeHTTP implements [http.Handler].
@@ -253,14 +255,29 @@ func (c *call) log() *slog.Logger { return c.h.log.With(slog.String("route", c.n
 // noWait is the wait of a request that does not wait for something new to happen.
 const noWait time.Duration = 0
 
-// served is the context of what is done for a unary request. Over HTTP/1.1 net/http ends the request's own when the client shuts
-// its sending side: a request that has come whole is answered all the same. One that waits for something to happen ends,
-// since a client that is gone looks the same.
+// served is the context of what is done for a unary request: over HTTP/1.1 one that does not wait for anything is done and answered
+// in any case.
 func (c *call) served(wait time.Duration) context.Context {
 	if c.r.ProtoMajor == 1 && wait <= 0 {
 		return context.WithoutCancel(c.r.Context())
 	}
-	return c.r.Context()
+	return c.context()
+}
+
+// context ends when the client is gone. Over HTTP/1.1 net/http ends the request's own when the client shuts its sending side, although
+// it may still wait for its answer; the connection of a [Listener] knows better. A client that has closed its socket looks the same
+// at first: it is gone when something is written to it. In another server it is the request's own.
+func (c *call) context() context.Context {
+	if c.lasting != nil {
+		return c.lasting
+	}
+	c.lasting = c.r.Context()
+	if nc, ok := c.lasting.Value(connKey{}).(*conn); ok && c.r.ProtoMajor == 1 {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(c.lasting))
+		unhook := context.AfterFunc(nc.gone, cancel)
+		c.lasting, c.forget = ctx, func() { unhook(); cancel() }
+	}
+	return c.lasting
 }
 
 // unary returns the context of a unary request: it ends with the request, when the door stops, and after the request

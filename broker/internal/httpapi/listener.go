@@ -45,6 +45,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &conn{Conn: &stallConn{Conn: raw}, from: l}
+	c.gone, c.leave = context.WithCancel(context.Background())
 	if l.tls != nil {
 		c.Conn = tls.Server(c.Conn, l.tls)
 	}

@@ -48,7 +48,7 @@ func (c *call) openAppend(ref protocol.StreamRef, opts []protocol.RecordOption) 
 	if err := c.becomeSession(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), c.h.opts.RequestTimeout)
+	ctx, cancel := context.WithTimeout(c.context(), c.h.opts.RequestTimeout)
 	defer cancel()
 	dst, err := c.svc.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
@@ -84,10 +84,10 @@ type appendSession struct {
 
 // run serves the session until its end; nil is a clean one.
 func (s *appendSession) run() error {
-	ctx, stop := context.WithCancel(context.WithoutCancel(s.call.r.Context()))
+	ctx, stop := context.WithCancel(context.WithoutCancel(s.call.context()))
 	defer stop()
 	// The request's context also ends when the deadline ends a read: then the acks and the reason are still to be told.
-	forget := context.AfterFunc(s.call.r.Context(), func() {
+	forget := context.AfterFunc(s.call.context(), func() {
 		if !s.deadline.ended() {
 			stop()
 		}

@@ -10,7 +10,7 @@ import (
 
 // s2sRead follows a stream in s2s frames (data plane 8.9).
 func (c *call) s2sRead(ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) error {
-	src, err := c.openRead(c.r.Context(), ref, req, opts)
+	src, err := c.openRead(c.context(), ref, req, opts)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (c *call) readLoop(src protocol.ReadSession, kind string, deliver func(prot
 	defer c.h.metrics.session(kind)()
 	defer func() { err = errors.Join(err, src.Close()) }()
 	defer c.recoverInto(&err)
-	ctx, cancel := c.bind(c.r.Context())
+	ctx, cancel := c.bind(c.context())
 	defer cancel()
 	// Two batches at most: one that is delivered, and the one behind it.
 	c.hold = c.h.outbox.Hold(c.client, c.writes.cut)

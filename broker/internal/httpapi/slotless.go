@@ -87,6 +87,9 @@ func (c *call) leave() {
 	if c.unhurry != nil {
 		c.unhurry()
 	}
+	if c.forget != nil {
+		c.forget()
+	}
 	if c.place != nil {
 		c.place.Leave()
 	}

@@ -10,7 +10,7 @@ import (
 
 // sseRead follows a stream as server-sent events (data plane 8.8).
 func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat, after *eventID, opts []protocol.RecordOption) error {
-	src, err := c.openRead(c.r.Context(), ref, req, opts)
+	src, err := c.openRead(c.context(), ref, req, opts)
 	if after != nil && protocol.CodeOf(err) == protocol.CodeUnwritten && exhausted(req) {
 		// What was asked for was delivered before: there is nothing to wait for, and nothing wrong.
 		if err := c.openSession(contentEventStream); err != nil {
@@ -61,7 +61,7 @@ func (e *events) deliver(batch protocol.ReadBatch) error {
 	b = strconv.AppendUint(append(b, ','), e.bytes, 10)
 	b = append(b, "\ndata: "...)
 	*buf = b
-	data, err := e.call.hold.JSON(e.call.r.Context(), &batch, e.format, func() *[]byte { return getBuffer(len(batch.Records.Wire())) })
+	data, err := e.call.hold.JSON(e.call.context(), &batch, e.format, func() *[]byte { return getBuffer(len(batch.Records.Wire())) })
 	if err != nil {
 		return clientGone(err)
 	}
