@@ -2,8 +2,10 @@ package adapter
 
 import (
 	"context"
+	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -26,6 +28,8 @@ type request struct {
 	// no answer.
 	asked   askedState
 	unknown error
+	// times are noted for who traces the append; nil if nobody does.
+	times *phases.Times
 }
 
 type askedState uint8
@@ -84,11 +88,28 @@ type pending struct {
 	header string
 	seq    js.Seq // where it is, or will be, stored
 	acked  bool
+	traced bool // one of the requests has times
 	purged bool // what stood at seq was purged: whether it was stored is not known
 	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.
 	before *pending
 	// restored is the chunk itself if it comes from a backup; then the state after it and the records are not known here.
 	restored *restoredChunk
+}
+
+// ended notes the end of a phase for those of the appends in the chunk that are traced.
+func (p *pending) ended(phase phases.Phase) {
+	if !p.traced {
+		return
+	}
+	now := time.Now()
+	for i := range p.replies {
+		if t := p.replies[i].req.times; t != nil && p.replies[i].wireEnd > 0 {
+			t.Ended(phase, now)
+			if phase == phases.Publish {
+				t.Placed(p.st.log.name, uint64(p.seq))
+			}
+		}
+	}
 }
 
 // fits reports whether an append of n records and so many metered bytes can join the chunk.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -185,6 +186,7 @@ func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool,
 	}
 	for _, p := range ours {
 		p.acked = true
+		p.ended(phases.Store)
 		found++
 	}
 	slices.SortStableFunc(lost, func(a, b *pending) int {

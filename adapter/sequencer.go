@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
 )
@@ -227,6 +228,9 @@ func (s *sequencer) mustWait(r *request) bool {
 // admit decides one request: into a chunk, or a rejection.
 func (s *sequencer) admit(r *request, now uint64) {
 	st := r.st
+	if r.times != nil {
+		r.times.Ended(phases.Queue, time.Now())
+	}
 	if st.broken != nil {
 		s.reject(r, 0, st.broken)
 		return
@@ -301,6 +305,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 	end := st.pendingState.tail()
 	r.appender.end = end.SeqNum
 	p.metered += uint64(r.cost)
+	p.traced = p.traced || r.times != nil
 	p.replies = append(p.replies, reply{req: r, wireEnd: len(p.wire),
 		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: first}, End: end, Tail: end}})
 }
@@ -471,6 +476,7 @@ func (s *sequencer) publish(p *pending) {
 	s.last++
 	p.seq = s.last
 	s.out.send(pub)
+	p.ended(phases.Publish)
 }
 
 // settleAcks takes in JetStream's answers and passes on how much of the log is stored.
@@ -491,6 +497,7 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 			s.broken = errForeignSequence
 		default:
 			p.acked, s.contradictions = true, 0
+			p.ended(phases.Store)
 		}
 	}
 	s.countStored()
@@ -539,6 +546,7 @@ func (s *sequencer) finish(p *pending) {
 	p.before = nil // or they would all hang together
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
+	p.ended(phases.Sync)
 	s.upkeep.changed(st)
 	st.index.add(indexEntry{p.seq, p.after.next - uint64(p.count), p.after.next, p.first.Timestamp, p.after.last})
 	kept := st.live.advance(p.after.tail(), p.after.trim, p.seq, p.after.isClosed(), p.batches)

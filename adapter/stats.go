@@ -13,6 +13,9 @@ import (
 type Observer struct {
 	// Synced reports a sync of the store's file system: how many chunks became durable by it, and how long it took.
 	Synced func(chunks int, took time.Duration)
+	// WritesCatalog reports that an entry of the catalog is about to be written or removed, and what it returns is called once
+	// that is durable or has failed. ctx is that of the request.
+	WritesCatalog func(ctx context.Context, key string) (done func(error))
 	// StreamSized reports the metered bytes stored in a stream that has changed, about once a minute.
 	StreamSized func(ref protocol.StreamRef, bytes uint64, at time.Time)
 	// StreamsDeleted reports that streams of a basin were deleted, the oldest of which was created at since.

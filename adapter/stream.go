@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -180,7 +181,11 @@ func (l *Appender) submit(ctx context.Context, in protocol.AppendInput, transfor
 			return err
 		}
 	}
-	err = l.st.post(&request{ctx: ctx, st: l.st, appender: l, in: in, cost: cost, done: done})
+	times := phases.From(ctx)
+	if times != nil {
+		times.Begin(time.Now())
+	}
+	err = l.st.post(&request{ctx: ctx, st: l.st, appender: l, in: in, cost: cost, done: done, times: times})
 	if err != nil {
 		l.st.log.a.budget.release(l.st.ref.Basin, cost)
 	}

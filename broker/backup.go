@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 
-	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -17,7 +16,7 @@ var _ protocol.BackupService = backup{}
 
 // backup is for the holder of the root token, or anybody when nothing is checked; nil for others.
 func (b *Broker) backup(svc protocol.Service) protocol.BackupService {
-	if svc = metering.Behind(svc); svc == nil || svc != b.guard.Root().Service() {
+	if svc = unseen(svc); svc == nil || svc != b.guard.Root().Service() {
 		return nil
 	}
 	return backup{b.svc, b.ad}

@@ -17,6 +17,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/broker/internal/natsd"
 	"github.com/weirstream/weir/broker/internal/tap"
+	"github.com/weirstream/weir/broker/internal/tracing"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -36,6 +37,7 @@ type Broker struct {
 	drainer *drainer
 	shown   *metrics
 	taps    *tap.Hub
+	tracer  *tracing.Tracer
 	svc     *service
 	guard   *access.Guard
 	doors   *natsd.Doors
@@ -70,7 +72,8 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		return nil, err
 	}
 	o := resolve(opts)
-	b := &Broker{cfg: cfg, log: o.logger, drainer: newDrainer(), done: make(chan error, 1), taps: tap.NewHub(cfg.SubjectPrefix, o.logger)}
+	b := &Broker{cfg: cfg, log: o.logger, drainer: newDrainer(), done: make(chan error, 1), taps: tap.NewHub(cfg.SubjectPrefix, o.logger),
+		tracer: tracing.New(o.tracer, o.version)}
 	b.life, b.endLife = context.WithCancel(context.Background())
 	if o.ownProcess {
 		b.limitMemory()
@@ -127,6 +130,10 @@ func accessText(cfg conf.Config) string {
 func (b *Broker) durability() conf.Durability { return b.cfg.DurabilityClass() }
 
 func (b *Broker) adapterOptions() adapter.Options {
+	observer := adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsDeleted: b.meter.StreamsGone}
+	if b.tracer != nil {
+		observer.WritesCatalog = b.tracer.WritesCatalog
+	}
 	return adapter.Options{
 		Connect:       b.st.Storage,
 		Durability:    b.durability(),
@@ -147,7 +154,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Tap:           b.tap(),
 		Fatal:         b.storeFailed,
 		Locations:     b.locations(),
-		Observer:      adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsDeleted: b.meter.StreamsGone},
+		Observer:      observer,
 		Logger:        b.log,
 	}
 }
@@ -163,14 +170,14 @@ func (b *Broker) tap() func(protocol.StreamRef) func(protocol.Records) bool {
 // Service is the whole service, in process: nothing is checked, as if the root token were presented. It refuses every
 // call with server_draining once Close has begun.
 func (b *Broker) Service() protocol.Service {
-	return b.shown.doors[metering.InProcess].Through(b.guard.Root().Service())
+	return b.inProcess(b.guard.Root().Service())
 }
 
 // Authenticate returns the service of whoever presents an access token, as the doors do; without a root token the whole
 // service. The error has code authn.
 func (b *Broker) Authenticate(token string) (protocol.Service, error) {
 	svc, err := b.guard.ServiceFor(token)
-	return b.shown.doors[metering.InProcess].Through(svc), err
+	return b.inProcess(svc), err
 }
 
 // Connect opens a NATS connection: in process to the embedded server, or to the external one. It enters the

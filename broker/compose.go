@@ -7,15 +7,15 @@ import (
 	"github.com/weirstream/weir/broker/internal/metering"
 	"github.com/weirstream/weir/broker/internal/natsapi"
 	"github.com/weirstream/weir/broker/internal/natsd"
+	"github.com/weirstream/weir/broker/internal/tracing"
+	"github.com/weirstream/weir/protocol"
 )
 
 // compose puts the layers of the service on the opened storage, from the inside out, and makes the doors, closed.
 // docs/architecture.md draws the chain.
 func (b *Broker) compose(root, version string) {
-	doors := b.shown.doors
-
 	// Innermost, appends are counted, because only there a stream's storage class is known, and when an append was let in.
-	storage := adapterStorage{b.ad, metering.NewAppends(b.shown.reg, b.meter)}
+	storage := adapterStorage{b.ad, metering.NewAppends(b.shown.reg, b.meter), b.tracer}
 	// The service gives failures their codes, runs sessions, and refuses all calls once the broker drains: every door below.
 	b.svc = &service{st: storage, meter: b.meter, drainer: b.drainer, log: b.log}
 	// Operations are counted behind access control, so that a refused one does not count, and by their full names.
@@ -27,16 +27,30 @@ func (b *Broker) compose(root, version string) {
 	// Outermost, each door measures what its clients see, failures of access control included.
 	b.doors = natsd.NewDoors(b.st, b.guard, b.taps, natsapi.Options{
 		Prefix: b.cfg.SubjectPrefix, Version: version, Logger: b.log, OwnConn: true, DrainConn: b.st.URL() != "",
-		Authenticate: b.authenticate, Measure: doors[metering.NATS].Through, Backup: b.backup})
+		Authenticate: b.authenticate, Measure: func(svc protocol.Service) protocol.Service { return b.seen(metering.NATS, svc) },
+		Backup: b.backup, Tracer: b.tracer})
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
 		Authenticate: func(token string) (door.Caller, error) {
 			caller, err := b.authenticate(token)
-			caller.Service = doors[metering.HTTP].Through(caller.Service)
+			caller.Service = b.seen(metering.HTTP, caller.Service)
 			return caller, err
 		},
 		Logger: b.log, NoCORS: !b.cfg.HTTP.CORS, CORSOrigins: b.cfg.HTTP.Origins(), Open: b.guard.Open(),
-		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version)})}
+		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version), Tracer: b.tracer})}
 }
+
+// seen is a service as the clients of a door see it: what they ask for is measured, and told to the door's spans.
+func (b *Broker) seen(door string, svc protocol.Service) protocol.Service {
+	return b.tracer.Door(b.shown.doors[door].Through(svc))
+}
+
+// inProcess is a service for callers in this process, who come through no door that makes spans.
+func (b *Broker) inProcess(svc protocol.Service) protocol.Service {
+	return b.tracer.InProcess(b.shown.doors[metering.InProcess].Through(svc))
+}
+
+// unseen undoes seen and inProcess.
+func unseen(svc protocol.Service) protocol.Service { return metering.Behind(tracing.Behind(svc)) }
 
 // authenticate finds the caller of a token for a door. Where nothing is checked there is only one, whose clients the doors
 // tell apart by their addresses.

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Option changes how [Start] runs.
@@ -11,6 +13,7 @@ type options struct {
 	ownProcess bool
 	logger     *slog.Logger
 	version    string
+	tracer     trace.TracerProvider
 }
 
 // WithLogger sets where the broker and its NATS server log; the default discards.
@@ -22,6 +25,10 @@ func WithOwnProcess() Option { return func(o *options) { o.ownProcess = true } }
 
 // WithVersion sets the version that the NATS service announces, a semantic version.
 func WithVersion(v string) Option { return func(o *options) { o.version = v } }
+
+// WithTracerProvider has the broker trace its requests with a provider of OpenTelemetry; docs/tracing.md lists the spans. The
+// provider stays the caller's, who shuts it down after the broker. Without it nothing is traced.
+func WithTracerProvider(p trace.TracerProvider) Option { return func(o *options) { o.tracer = p } }
 
 func resolve(opts []Option) options {
 	o := options{logger: slog.New(slog.DiscardHandler)}

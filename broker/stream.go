@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/broker/internal/metering"
+	"github.com/weirstream/weir/broker/internal/tracing"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/sessions"
 )
@@ -25,10 +26,11 @@ var (
 	_ sessions.Appender = (*adapter.EncryptingAppender)(nil)
 )
 
-// adapterStorage is the adapter as the service needs it, with all appends counted.
+// adapterStorage is the adapter as the service needs it, with all appends counted, and reads traced.
 type adapterStorage struct {
 	*adapter.Adapter
 	appends *metering.Appends
+	tracer  *tracing.Tracer
 }
 
 func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef) (sessions.Stream, error) {
@@ -59,6 +61,9 @@ func (a adapterStorage) OpenRecords(ctx context.Context, ref protocol.StreamRef,
 	case forAppendSession:
 		records = a.appends.Stream(records, ref, metering.OwnConnection, st.Class)
 	case forRead:
+		if a.tracer != nil {
+			records = tracedStream{records, a.tracer}
+		}
 	}
 	return records, nil
 }

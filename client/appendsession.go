@@ -111,7 +111,7 @@ func (s *appendSession) Submit(ctx context.Context, in protocol.AppendInput) err
 			}
 			continue
 		case s.attempt != nil && (s.bytes == 0 || s.bytes+size <= s.attempt.window) && len(s.acks) < maxUnreceived:
-			return s.sendLocked(body, size)
+			return s.sendLocked(ctx, body, size)
 		}
 		if err := s.waitLocked(ctx); err != nil {
 			return err
@@ -143,13 +143,15 @@ func (s *appendSession) reopenLocked(ctx context.Context) error {
 	return nil
 }
 
-func (s *appendSession) sendLocked(body []byte, size int) error {
+func (s *appendSession) sendLocked(ctx context.Context, body []byte, size int) error {
 	l := s.attempt
-	err := l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Data: body, Header: nats.Header{
+	head := nats.Header{
 		protocol.HeaderContentType: {protocol.MediaProtobuf},
 		protocol.HeaderAccept:      {protocol.MediaProtobuf},
 		protocol.HeaderSeq:         {strconv.FormatUint(l.sent+1, 10)},
-	}})
+	}
+	addTrace(ctx, head)
+	err := l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Data: body, Header: head})
 	if err != nil {
 		// Not sent for sure. What was sent before is still answered; the reason follows.
 		s.failed = s.c.failure(l.subject, len(body), err)

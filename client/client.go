@@ -77,6 +77,7 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 		head[protocol.HeaderMaxPayload] = []string{strconv.FormatInt(most, 10)}
 	}
 	c.authorize(head)
+	addTrace(ctx, head)
 	ctx, done := c.opts.Refusals.bind(ctx, subject)
 	defer done()
 	m, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: head, Data: body})

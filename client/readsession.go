@@ -114,6 +114,7 @@ func (s *readSession) open(ctx context.Context) error {
 	head[protocol.HeaderSession] = []string{protocol.SessionRead}
 	head[protocol.HeaderWindow] = []string{strconv.Itoa(window)}
 	s.c.authorize(head)
+	addTrace(ctx, head)
 	addOptions(head, s.opts)
 	subject := s.c.subjects.Records("read", s.ref)
 	body := protocol.EncodeReadRequestJSON(&req)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -167,7 +168,7 @@ func (a *Append) handOver(ctx context.Context, in protocol.AppendInput, size uin
 		bound, release = context.WithCancel(a.life)
 		unhook = context.AfterFunc(ctx, release)
 	}
-	err := a.appender.Submit(bound, in, func(ack protocol.AppendAck, err error) {
+	err := a.appender.Submit(phases.Carry(bound, ctx), in, func(ack protocol.AppendAck, err error) {
 		release()
 		if a.opts.Settled != nil {
 			a.opts.Settled(err)

@@ -20,6 +20,9 @@ const (
 	natsServer = "github.com/nats-io/nats-server/v2/server"
 	cobra      = "github.com/spf13/cobra"
 	prometheus = "github.com/prometheus/client_golang"
+	otel       = "go.opentelemetry.io/otel"
+	otelSDK    = "go.opentelemetry.io/otel/sdk"
+	otlp       = "go.opentelemetry.io/otel/exporters"
 )
 
 // wall is one line of the table: pkg and everything below it may not import what the line names, for the reason that it
@@ -35,25 +38,25 @@ type wall struct {
 var walls = []wall{
 	{
 		pkg:      "protocol",
-		never:    []string{"adapter", "backup", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, prometheus, cobra},
+		never:    []string{"adapter", "backup", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, prometheus, cobra, otel},
 		directly: []string{"os"},
 		why:      "it holds the nouns and contracts: everything else imports it, and it has no I/O",
 	},
 	{
 		pkg:      "sessions",
-		never:    []string{"adapter", "backup", "broker", "client", "cmd", "conf", "test", natsClient, natsServer},
+		never:    []string{"adapter", "backup", "broker", "client", "cmd", "conf", "test", natsClient, natsServer, otel},
 		directly: []string{"net/http"},
 		why:      "it states in an interface what it reads and appends through, and knows no wire and no storage",
 	},
 	{
 		pkg:      "adapter",
-		never:    []string{"sessions", "backup", "broker", "client", "cmd", "conf", "test", natsServer, prometheus},
+		never:    []string{"sessions", "backup", "broker", "client", "cmd", "conf", "test", natsServer, prometheus, otel},
 		directly: []string{"net/http"},
 		why:      "it gives JetStream the semantics through a connection alone; what configures, runs and serves it stands above",
 	},
 	{
 		pkg:   "client",
-		never: []string{"adapter", "backup", "broker", "cmd", "conf", "sessions", "test", natsServer, jetStream, prometheus},
+		never: []string{"adapter", "backup", "broker", "cmd", "conf", "sessions", "test", natsServer, jetStream, prometheus, otelSDK, otlp},
 		why:   "a program that only talks to a broker links no broker",
 	},
 	{
@@ -63,8 +66,8 @@ var walls = []wall{
 	},
 	{
 		pkg:   "broker",
-		never: []string{"backup", "client", "cmd", "test", cobra},
-		why:   "an embedding program gets no command line and no client",
+		never: []string{"backup", "client", "cmd", "test", cobra, otelSDK, otlp},
+		why:   "an embedding program gets no command line, no client, and exports traces itself",
 	},
 	{
 		pkg:      "broker/internal/access",
@@ -101,6 +104,11 @@ var walls = []wall{
 		why:      "it publishes what it is told, and is told who may hear it",
 	},
 	{
+		pkg:   "broker/internal/tracing",
+		never: []string{"adapter", "sessions", "broker/internal/httpapi", "broker/internal/natsapi", natsClient, natsServer},
+		why:   "tracing wraps any service, and knows no door and no storage",
+	},
+	{
 		pkg:   "broker/internal/metric",
 		never: []string{"protocol", "adapter", "sessions", natsClient, natsServer},
 		why:   "the table of metrics holds words and numbers",
@@ -115,6 +123,11 @@ var walls = []wall{
 		pkg:   "backup",
 		never: []string{"adapter", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, cobra},
 		why:   "it copies through protocol.BackupService, whatever serves that",
+	},
+	{
+		pkg:   "internal/phases",
+		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "protocol", "sessions", "test"},
+		why:   "the storage and the sessions share it with tracing, which neither knows",
 	},
 	{
 		pkg:   "internal/declare",

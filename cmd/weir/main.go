@@ -10,6 +10,7 @@ import (
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/cmd/weir/internal/cli"
 	"github.com/weirstream/weir/cmd/weir/internal/natsconn"
+	"github.com/weirstream/weir/cmd/weir/internal/telemetry"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 )
@@ -43,9 +44,29 @@ func repair(dir, prefix string, mend bool) (cli.Repaired, error) {
 }
 
 func start(ctx context.Context, cfg conf.Config, log *slog.Logger, version string) (cli.Broker, error) {
-	b, err := broker.Start(ctx, cfg, broker.WithLogger(log), broker.WithVersion(version), broker.WithOwnProcess())
+	opts := []broker.Option{broker.WithLogger(log), broker.WithVersion(version), broker.WithOwnProcess()}
+	traces, err := telemetry.Start(ctx, version, log, os.Getenv)
 	if err != nil {
-		return nil, err // not a nil *Broker in an interface
+		return nil, err
 	}
-	return b, nil
+	if traces != nil {
+		opts = append(opts, broker.WithTracerProvider(traces))
+	}
+	b, err := broker.Start(ctx, cfg, opts...)
+	if err != nil {
+		traces.Close(ctx)
+		return nil, err
+	}
+	return traced{b, traces}, nil
+}
+
+// traced is a broker with what exports its spans, which ends after it.
+type traced struct {
+	*broker.Broker
+	traces *telemetry.Provider
+}
+
+func (t traced) Close(ctx context.Context) error {
+	defer t.traces.Close(ctx)
+	return t.Broker.Close(ctx)
 }

@@ -33,7 +33,7 @@ type Catalog struct {
 	Tokens Tokens
 }
 
-// Config is what a catalog needs. All fields but Shared and Memory are required.
+// Config is what a catalog needs. All fields but Shared, Memory and Writes are required.
 type Config struct {
 	Prefix   string
 	Conn     *nats.Conn   // for single requests
@@ -46,6 +46,8 @@ type Config struct {
 	Location protocol.LocationName
 	// Duplicates is the bucket's window of duplicates.
 	Duplicates time.Duration
+	// Writes is told that an entry is about to be written or removed, and what it returns of the outcome.
+	Writes func(ctx context.Context, key string) (done func(error))
 }
 
 // Store is where the bucket is kept.
@@ -253,14 +255,17 @@ func encodeEntry(record any) ([]byte, error) {
 
 // Write stores a record under key if the key is still at revision (0: absent), durably, and returns the new revision.
 // errConflict means that it is not. Once begun it is not given up when ctx ends, so that the view stays true.
-func (c *Catalog) Write(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
+func (c *Catalog) Write(ctx context.Context, key string, record any, revision uint64) (next uint64, err error) {
 	value, err := encodeEntry(record)
 	if err != nil {
 		return 0, fmt.Errorf("encode catalog entry %s: %w", key, err)
 	}
+	if begin := c.config.Writes; begin != nil {
+		done := begin(ctx, key)
+		defer func() { done(err) }()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), js.Timeout)
 	defer cancel()
-	var next uint64
 	if revision == 0 {
 		next, err = c.kv.Create(ctx, key, value)
 	} else {
@@ -299,7 +304,11 @@ func (c *Catalog) Remove(ctx context.Context, key string, revision uint64) error
 }
 
 // purge deletes a key that is at revision, durably. errConflict means that it is not.
-func (c *Catalog) purge(ctx context.Context, key string, revision uint64) error {
+func (c *Catalog) purge(ctx context.Context, key string, revision uint64) (err error) {
+	if begin := c.config.Writes; begin != nil {
+		done := begin(ctx, key)
+		defer func() { done(err) }()
+	}
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	ack, err := c.store.JetStream().PublishMsg(ctx, c.deleteMarker(key), jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))

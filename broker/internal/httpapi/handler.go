@@ -118,6 +118,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.metrics.done(unroutedName, c, time.Since(began))
 		return
 	}
+	if !c.route.probe {
+		var end func(int, protocol.Code)
+		c.r, end = h.opts.Tracer.HTTP(r, c.route.pattern)
+		defer func() { end(c.status, c.failed) }()
+	}
 	defer func() {
 		h.metrics.done(c.route.name, c, time.Since(began))
 		if h.log.Enabled(r.Context(), slog.LevelDebug) {

@@ -33,7 +33,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		latency:  metric.NewHistogram(reg, "weir_http_request_seconds"),
 		sessions: metric.NewGauge(reg, "weir_http_sessions"),
 		sent:     metric.NewCounter(reg, "weir_http_sent_bytes_total").WithLabelValues(),
-		show:     promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true}),
+		show:     promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true, EnableOpenMetrics: true}),
 		making:   make(chan struct{}, maxScrapes),
 	}
 	return m
@@ -63,6 +63,6 @@ func (m *metrics) done(route string, c *call, took time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(c.status)).Inc()
 	m.sent.Add(float64(c.sent))
 	if !c.session {
-		m.latency.WithLabelValues(route).Observe(took.Seconds())
+		metric.Observe(c.r.Context(), m.latency.WithLabelValues(route), took.Seconds())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/broker/internal/tracing"
 )
 
 // Options configure a handler. The zero value works.
@@ -32,6 +33,8 @@ type Options struct {
 	Dashboard func(token string) (DashboardSession, error)
 	// Registry takes the door's metrics, and is what /metrics shows; nil makes one.
 	Registry *prometheus.Registry
+	// Tracer makes spans of requests; nil makes none.
+	Tracer *tracing.Tracer
 
 	// MaxInflight bounds the unary requests being served; 0 means 4096.
 	MaxInflight int

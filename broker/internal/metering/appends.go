@@ -81,7 +81,7 @@ func (c *countedAppender) Submit(ctx context.Context, in protocol.AppendInput, d
 	err := c.Appender.Submit(ctx, in, func(ack protocol.AppendAck, err error) {
 		if err == nil {
 			now := time.Now()
-			a.ack.Observe((now.Sub(began) - time.Duration(admitted.Load())).Seconds())
+			metric.Observe(ctx, a.ack, (now.Sub(began) - time.Duration(admitted.Load())).Seconds())
 			c.s.scope.Appended(c.minute(), c.s.class(), bytes, now)
 		}
 		done(ack, err)
@@ -89,7 +89,7 @@ func (c *countedAppender) Submit(ctx context.Context, in protocol.AppendInput, d
 	if err == nil {
 		waited := time.Since(began)
 		admitted.Store(int64(waited))
-		a.permit.Observe(waited.Seconds())
+		metric.Observe(ctx, a.permit, waited.Seconds())
 		a.records.Observe(records)
 		a.bytes.Observe(float64(bytes))
 	}

@@ -58,8 +58,8 @@ func (d *Door) failed(operation string, err error) {
 	d.failures.WithLabelValues(operation, string(code)).Inc()
 }
 
-func (d *Door) appended(ack protocol.AppendAck, bytes uint64, began time.Time) {
-	d.appendTime.Observe(time.Since(began).Seconds())
+func (d *Door) appended(ack protocol.AppendAck, bytes uint64, began time.Time, exemplar prometheus.Labels) {
+	metric.ObserveWith(d.appendTime, time.Since(began).Seconds(), exemplar)
 	d.appendRecords.Add(float64(ack.End.SeqNum - ack.Start.SeqNum))
 	d.appendBytes.Add(float64(bytes))
 }
@@ -97,7 +97,7 @@ func (s doorService) Append(ctx context.Context, ref protocol.StreamRef, in prot
 	if err != nil {
 		s.d.failed("append", err)
 	} else {
-		s.d.appended(ack, bytes, began)
+		s.d.appended(ack, bytes, began, metric.Exemplar(ctx))
 	}
 	return ack, err
 }
@@ -108,7 +108,7 @@ func (s doorService) Read(ctx context.Context, ref protocol.StreamRef, req proto
 	if err != nil {
 		s.d.failed("read", err)
 	} else {
-		s.d.readTime.Observe(time.Since(began).Seconds())
+		metric.Observe(ctx, s.d.readTime, time.Since(began).Seconds())
 		s.d.delivered(batch.Records)
 	}
 	return batch, err
@@ -146,12 +146,13 @@ type doorAppends struct {
 }
 
 type submitted struct {
-	began time.Time
-	bytes uint64
+	began    time.Time
+	bytes    uint64
+	exemplar prometheus.Labels
 }
 
 func (a *doorAppends) Submit(ctx context.Context, in protocol.AppendInput) error {
-	s := &submitted{time.Now(), in.MeteredSize()}
+	s := &submitted{time.Now(), in.MeteredSize(), metric.Exemplar(ctx)}
 	a.mu.Lock() // the ack may come before Submit returns
 	a.waiting = append(a.waiting, s)
 	a.mu.Unlock()
@@ -180,7 +181,7 @@ func (a *doorAppends) Recv(ctx context.Context) (protocol.AppendAck, error) {
 	switch {
 	case err == nil:
 		if in, ok := a.answered(); ok {
-			a.d.appended(ack, in.bytes, in.began)
+			a.d.appended(ack, in.bytes, in.began, in.exemplar)
 		}
 	case !errors.Is(err, io.EOF) && ctx.Err() == nil:
 		a.fail.Do(func() { a.d.failed("append_session", err) }) // the failure is told for ever

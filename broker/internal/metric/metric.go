@@ -62,6 +62,14 @@ func (h *LateHistogram) Observe(v float64) {
 	}
 }
 
+// ObserveWithExemplar implements [prometheus.ExemplarObserver].
+func (h *LateHistogram) ObserveWithExemplar(v float64, exemplar prometheus.Labels) {
+	ObserveWith(h.Histogram, v, exemplar)
+	if !h.seen.Load() {
+		h.seen.Store(true)
+	}
+}
+
 // Collect implements [prometheus.Collector].
 func (h *LateHistogram) Collect(ch chan<- prometheus.Metric) {
 	if h.seen.Load() {

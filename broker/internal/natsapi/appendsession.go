@@ -258,7 +258,7 @@ func (s *appendSession) feed() (err error) {
 		if err != nil {
 			return inSession(err)
 		}
-		if err := s.dst.Submit(s.ctx, batch); err != nil {
+		if err := s.dst.Submit(s.door.opts.Tracer.Received(s.ctx, in.m.Header), batch); err != nil {
 			return door.CauseOf(s.ctx, err)
 		}
 	}

@@ -15,16 +15,17 @@ import (
 
 // call is one request being served.
 type call struct {
-	door   *Door
-	svc    protocol.Service // of the caller; set once that is known, as the next one
-	client door.Client
-	place  *door.Place
-	ep     *endpoint
-	rest   string // what follows the endpoint's subject, without the dot
-	inbox  string // where the answer goes; "" when nobody waits
-	ctl    controls
-	head   nats.Header
-	body   []byte
+	door    *Door
+	svc     protocol.Service // of the caller; set once that is known, as the next one
+	client  door.Client
+	place   *door.Place
+	ep      *endpoint
+	subject string
+	rest    string // what follows the endpoint's subject, without the dot
+	inbox   string // where the answer goes; "" when nobody waits
+	ctl     controls
+	head    nats.Header
+	body    []byte
 }
 
 // reply is the answer to a call. The zero value is an empty body.
@@ -46,7 +47,7 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 		return // nobody to tell
 	}
 	stats := d.stats[ep.name]
-	c := &call{door: d, ep: ep, inbox: inbox, head: nats.Header(req.Headers()), body: body}
+	c := &call{door: d, ep: ep, subject: req.Subject(), inbox: inbox, head: nats.Header(req.Headers()), body: body}
 	var err error
 	if m := messageOf(req); m == nil || unreadable(m) {
 		err = errUnreadable()
@@ -73,7 +74,9 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 // run serves the call and answers it, counted before the answer so that its receiver finds it in the stats.
 func (c *call) run(stats *endpointStats) {
 	start := time.Now()
-	r, err := c.serve()
+	ctx, end := c.door.opts.Tracer.NATS(c.door.base, c.ep.name, c.subject, c.head)
+	r, err := c.serve(ctx)
+	end(err)
 	if err != nil {
 		e := door.ClientError(c.door.log, err, "endpoint", c.ep.name, "target", c.rest)
 		stats.done(time.Since(start), e)
@@ -87,12 +90,12 @@ func (c *call) run(stats *endpointStats) {
 }
 
 // serve calls the endpoint's handler within the request's time.
-func (c *call) serve() (r reply, err error) {
+func (c *call) serve(ctx context.Context) (r reply, err error) {
 	defer door.Recover(c.door.log, &err)
 	if c.ctl, err = parseControls(c.head); err != nil {
 		return reply{}, err
 	}
-	ctx, cancel := context.WithTimeout(c.door.base, c.timeout())
+	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 	r, err = c.ep.serve(ctx, c)
 	return r, door.CauseOf(ctx, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/broker/internal/tracing"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/subject"
 )
@@ -37,6 +38,9 @@ type Options struct {
 	// Backup returns what backs up and restores for the owner of a service that the door was opened with or that
 	// Authenticate returned; nil if that may not. Without the function the verbs are not served.
 	Backup func(svc protocol.Service) protocol.BackupService
+
+	// Tracer makes spans of requests; nil makes none.
+	Tracer *tracing.Tracer
 
 	// MaxInflight bounds the unary requests being served; 0 means 4096.
 	MaxInflight int
