@@ -45,10 +45,12 @@ func onDisk(dir string) conf.Config {
 	return c
 }
 
+var ensureRequest = protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}}
+
 // ensureBasin makes a basin whose streams are created by appends.
 func ensureBasin(t *testing.T, svc protocol.Service) {
 	t.Helper()
-	if _, _, err := svc.EnsureBasin(t.Context(), events.Basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}}); err != nil {
+	if _, _, err := svc.EnsureBasin(t.Context(), events.Basin, ensureRequest); err != nil {
 		t.Fatal(err)
 	}
 }

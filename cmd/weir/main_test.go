@@ -45,6 +45,13 @@ func command(t *testing.T, home, natsURL string, args ...string) *exec.Cmd {
 func startServe(t *testing.T, home string, args ...string) (url string, c *exec.Cmd, stop func() error) {
 	t.Helper()
 	c = command(t, home, "", append([]string{"serve", "--http-listen", "none"}, args...)...)
+	url, stop = serve(t, c)
+	return url, c, stop
+}
+
+// serve starts c, which runs weir serve, and returns the address that it prints.
+func serve(t *testing.T, c *exec.Cmd) (url string, stop func() error) {
+	t.Helper()
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +72,7 @@ func startServe(t *testing.T, home string, args ...string) (url string, c *exec.
 			t.Errorf("serve: %v\n%s", err, log.String())
 		}
 	})
-	return readURL(t, out), c, stop
+	return readURL(t, out), stop
 }
 
 // readURL reads what serve prints up to its end and gives the address in it.

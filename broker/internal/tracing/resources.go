@@ -13,67 +13,67 @@ func (s service) ListBasins(ctx context.Context, req protocol.ListRequest) (page
 }
 
 func (s service) CreateBasin(ctx context.Context, req protocol.CreateBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
-	ctx, span := s.begin(ctx, "create_basin", ofBasin(req.Basin))
+	ctx, span := s.basin(ctx, "create_basin", req.Basin)
 	defer func() { s.end(span, err) }()
 	return s.Service.CreateBasin(ctx, req)
 }
 
 func (s service) EnsureBasin(ctx context.Context, basin protocol.BasinName, req protocol.EnsureBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
-	ctx, span := s.begin(ctx, "ensure_basin", ofBasin(basin))
+	ctx, span := s.basin(ctx, "ensure_basin", basin)
 	defer func() { s.end(span, err) }()
 	return s.Service.EnsureBasin(ctx, basin, req)
 }
 
 func (s service) GetBasinConfig(ctx context.Context, basin protocol.BasinName) (config protocol.BasinConfig, err error) {
-	ctx, span := s.begin(ctx, "get_basin_config", ofBasin(basin))
+	ctx, span := s.basin(ctx, "get_basin_config", basin)
 	defer func() { s.end(span, err) }()
 	return s.Service.GetBasinConfig(ctx, basin)
 }
 
 func (s service) ReconfigureBasin(ctx context.Context, basin protocol.BasinName, change protocol.BasinReconfiguration) (config protocol.BasinConfig, err error) {
-	ctx, span := s.begin(ctx, "reconfigure_basin", ofBasin(basin))
+	ctx, span := s.basin(ctx, "reconfigure_basin", basin)
 	defer func() { s.end(span, err) }()
 	return s.Service.ReconfigureBasin(ctx, basin, change)
 }
 
 func (s service) DeleteBasin(ctx context.Context, basin protocol.BasinName) (err error) {
-	ctx, span := s.begin(ctx, "delete_basin", ofBasin(basin))
+	ctx, span := s.basin(ctx, "delete_basin", basin)
 	defer func() { s.end(span, err) }()
 	return s.Service.DeleteBasin(ctx, basin)
 }
 
 func (s service) ListStreams(ctx context.Context, basin protocol.BasinName, req protocol.ListRequest) (page protocol.StreamPage, err error) {
-	ctx, span := s.begin(ctx, "list_streams", ofBasin(basin))
+	ctx, span := s.basin(ctx, "list_streams", basin)
 	defer func() { s.end(span, err) }()
 	return s.Service.ListStreams(ctx, basin, req)
 }
 
 func (s service) CreateStream(ctx context.Context, basin protocol.BasinName, req protocol.CreateStreamRequest) (info protocol.StreamInfo, result protocol.ProvisionResult, err error) {
-	ctx, span := s.begin(ctx, "create_stream", of(protocol.StreamRef{Basin: basin, Stream: req.Stream})...)
+	ctx, span := s.stream(ctx, "create_stream", protocol.StreamRef{Basin: basin, Stream: req.Stream})
 	defer func() { s.end(span, err) }()
 	return s.Service.CreateStream(ctx, basin, req)
 }
 
 func (s service) EnsureStream(ctx context.Context, ref protocol.StreamRef, config protocol.StreamConfig) (info protocol.StreamInfo, result protocol.ProvisionResult, err error) {
-	ctx, span := s.begin(ctx, "ensure_stream", of(ref)...)
+	ctx, span := s.stream(ctx, "ensure_stream", ref)
 	defer func() { s.end(span, err) }()
 	return s.Service.EnsureStream(ctx, ref, config)
 }
 
 func (s service) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (config protocol.ResolvedStreamConfig, err error) {
-	ctx, span := s.begin(ctx, "get_stream_config", of(ref)...)
+	ctx, span := s.stream(ctx, "get_stream_config", ref)
 	defer func() { s.end(span, err) }()
 	return s.Service.GetStreamConfig(ctx, ref)
 }
 
 func (s service) ReconfigureStream(ctx context.Context, ref protocol.StreamRef, change protocol.StreamReconfiguration) (config protocol.ResolvedStreamConfig, err error) {
-	ctx, span := s.begin(ctx, "reconfigure_stream", of(ref)...)
+	ctx, span := s.stream(ctx, "reconfigure_stream", ref)
 	defer func() { s.end(span, err) }()
 	return s.Service.ReconfigureStream(ctx, ref, change)
 }
 
 func (s service) DeleteStream(ctx context.Context, ref protocol.StreamRef) (err error) {
-	ctx, span := s.begin(ctx, "delete_stream", of(ref)...)
+	ctx, span := s.stream(ctx, "delete_stream", ref)
 	defer func() { s.end(span, err) }()
 	return s.Service.DeleteStream(ctx, ref)
 }
@@ -109,13 +109,13 @@ func (s service) AccountMetrics(ctx context.Context, query protocol.MetricsQuery
 }
 
 func (s service) BasinMetrics(ctx context.Context, basin protocol.BasinName, query protocol.MetricsQuery) (metrics []protocol.Metric, err error) {
-	ctx, span := s.begin(ctx, "basin_metrics", ofBasin(basin))
+	ctx, span := s.basin(ctx, "basin_metrics", basin)
 	defer func() { s.end(span, err) }()
 	return s.Service.BasinMetrics(ctx, basin, query)
 }
 
 func (s service) StreamMetrics(ctx context.Context, ref protocol.StreamRef, query protocol.MetricsQuery) (metrics []protocol.Metric, err error) {
-	ctx, span := s.begin(ctx, "stream_metrics", of(ref)...)
+	ctx, span := s.stream(ctx, "stream_metrics", ref)
 	defer func() { s.end(span, err) }()
 	return s.Service.StreamMetrics(ctx, ref, query)
 }

@@ -40,13 +40,26 @@ type service struct {
 }
 
 // begin returns the span of a call, which is the one that the door has made or one of its own.
-func (s service) begin(ctx context.Context, name string, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
+func (s service) begin(ctx context.Context, name string) (context.Context, trace.Span) {
 	if s.own {
-		return s.t.tracer.Start(ctx, name, trace.WithAttributes(append(attrs, attrDoor.String("in_process"))...))
+		return s.t.start(ctx, name, attrDoor.String("in_process"))
 	}
-	span := trace.SpanFromContext(ctx)
+	return ctx, trace.SpanFromContext(ctx)
+}
+
+// stream and basin begin a call that is about one.
+func (s service) stream(ctx context.Context, name string, ref protocol.StreamRef) (context.Context, trace.Span) {
+	ctx, span := s.begin(ctx, name)
 	if span.IsRecording() {
-		span.SetAttributes(attrs...)
+		span.SetAttributes(attrBasin.String(string(ref.Basin)), attrStream.String(string(ref.Stream)))
+	}
+	return ctx, span
+}
+
+func (s service) basin(ctx context.Context, name string, basin protocol.BasinName) (context.Context, trace.Span) {
+	ctx, span := s.begin(ctx, name)
+	if span.IsRecording() {
+		span.SetAttributes(attrBasin.String(string(basin)))
 	}
 	return ctx, span
 }
@@ -58,14 +71,8 @@ func (s service) end(span trace.Span, err error) {
 	}
 }
 
-func of(ref protocol.StreamRef) []attribute.KeyValue {
-	return []attribute.KeyValue{attrBasin.String(string(ref.Basin)), attrStream.String(string(ref.Stream))}
-}
-
-func ofBasin(name protocol.BasinName) attribute.KeyValue { return attrBasin.String(string(name)) }
-
 func (s service) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (ack protocol.AppendAck, err error) {
-	ctx, span := s.begin(ctx, "append", of(ref)...)
+	ctx, span := s.stream(ctx, "append", ref)
 	defer func() { s.end(span, err) }()
 	if !span.IsRecording() {
 		return s.Service.Append(ctx, ref, in, opts...)
@@ -106,7 +113,7 @@ func (t *Tracer) phases(ctx context.Context, at phases.At) {
 }
 
 func (s service) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (batch protocol.ReadBatch, err error) {
-	ctx, span := s.begin(ctx, "read", of(ref)...)
+	ctx, span := s.stream(ctx, "read", ref)
 	defer func() { s.end(span, err) }()
 	batch, err = s.Service.Read(ctx, ref, req, opts...)
 	if err == nil && span.IsRecording() {
@@ -123,8 +130,8 @@ func recordsSize(r protocol.Records) []attribute.KeyValue {
 	return attrs
 }
 
-func (s service) CheckTail(ctx context.Context, ref protocol.StreamRef) (tail protocol.Position, err error) {
-	ctx, span := s.begin(ctx, "check_tail", of(ref)...)
+func (s service) CheckTail(ctx context.Context, ref protocol.StreamRef) (tail protocol.StreamTail, err error) {
+	ctx, span := s.stream(ctx, "check_tail", ref)
 	defer func() { s.end(span, err) }()
 	return s.Service.CheckTail(ctx, ref)
 }

@@ -18,9 +18,14 @@ import (
 // The span of a session lasts as long as the session. It is exported at its end, so inputs of append sessions have traces
 // of their own, with a link to the session: they show while it goes on, and the sampler decides on each of them.
 
+// session begins the span of a session.
+func (t *Tracer) session(ctx context.Context, name string, ref protocol.StreamRef) (context.Context, trace.Span) {
+	return t.start(ctx, name, attrBasin.String(string(ref.Basin)), attrStream.String(string(ref.Stream)))
+}
+
 func (s service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	opener := trace.SpanContextFromContext(ctx)
-	ctx, span := s.t.tracer.Start(ctx, "append_session", trace.WithAttributes(of(ref)...))
+	ctx, span := s.t.session(ctx, "append_session", ref)
 	inner, err := s.Service.OpenAppendSession(ctx, ref, opts...)
 	if err != nil {
 		finish(span, err)
@@ -60,7 +65,8 @@ func (a *appendSession) begin(ctx context.Context, in *protocol.AppendInput) *in
 	i.ctx, i.span = a.t.tracer.Start(ctx, "append", opts...)
 	if i.span.IsRecording() {
 		i.times = &phases.Times{}
-		i.span.SetAttributes(append(of(a.ref), inputSize(in)...)...)
+		i.span.SetAttributes(attrBasin.String(string(a.ref.Basin)), attrStream.String(string(a.ref.Stream)))
+		i.span.SetAttributes(inputSize(in)...)
 	}
 	return i
 }
@@ -143,7 +149,7 @@ func (a *appendSession) finish(err error) {
 }
 
 func (s service) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
-	ctx, span := s.t.tracer.Start(ctx, "read_session", trace.WithAttributes(of(ref)...))
+	ctx, span := s.t.session(ctx, "read_session", ref)
 	inner, err := s.Service.OpenReadSession(ctx, ref, req, opts...)
 	if err != nil {
 		finish(span, err)

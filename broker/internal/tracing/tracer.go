@@ -47,8 +47,20 @@ func New(provider trace.TracerProvider, version string) *Tracer {
 	return &Tracer{provider.Tracer(scope, trace.WithInstrumentationVersion(version))}
 }
 
+// server is the kind of the spans of requests.
+var server = trace.WithSpanKind(trace.SpanKindServer)
+
 // w3c reads and writes trace contexts (W3C Trace Context, level 1): traceparent and tracestate.
 var w3c propagation.TraceContext
+
+// start begins a span. Attributes are added only to one that is recorded: most are dropped by the sampler, and should cost little.
+func (t *Tracer) start(ctx context.Context, name string, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
+	ctx, span := t.tracer.Start(ctx, name)
+	if span.IsRecording() {
+		span.SetAttributes(attrs...)
+	}
+	return ctx, span
+}
 
 // HTTP begins the span of a request. The request that it returns carries it; end it with the status of the answer, and the code
 // of the failure that was told, if one was.
@@ -57,8 +69,11 @@ func (t *Tracer) HTTP(r *http.Request, route string) (_ *http.Request, end func(
 		return r, func(int, protocol.Code) {}
 	}
 	ctx := w3c.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := t.tracer.Start(ctx, r.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attrDoor.String("http"), attrMethod.String(r.Method), attrRoute.String(route)))
+	ctx, span := t.tracer.Start(ctx, r.Method+" "+route, server)
+	if !span.IsRecording() {
+		return r.WithContext(ctx), func(int, protocol.Code) { span.End() }
+	}
+	span.SetAttributes(attrDoor.String("http"), attrMethod.String(r.Method), attrRoute.String(route))
 	return r.WithContext(ctx), func(status int, failed protocol.Code) {
 		span.SetAttributes(attrStatus.Int(status))
 		if failed != "" {
@@ -76,8 +91,10 @@ func (t *Tracer) NATS(ctx context.Context, endpoint, subject string, head map[st
 	if t == nil {
 		return ctx, func(error) {}
 	}
-	ctx, span := t.tracer.Start(t.Received(ctx, head), endpoint, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attrDoor.String("nats"), attrMessaging.String("nats"), attrSubject.String(subject)))
+	ctx, span := t.tracer.Start(t.Received(ctx, head), endpoint, server)
+	if span.IsRecording() {
+		span.SetAttributes(attrDoor.String("nats"), attrMessaging.String("nats"), attrSubject.String(subject))
+	}
 	return ctx, func(err error) { finish(span, err) }
 }
 
@@ -97,7 +114,12 @@ func (h headers) Get(name string) string {
 	if v := h[name]; len(v) > 0 {
 		return v[0]
 	}
-	if v := h[http.CanonicalHeaderKey(name)]; len(v) > 0 {
+	if name == "traceparent" {
+		name = "Traceparent"
+	} else if name == "tracestate" {
+		name = "Tracestate"
+	}
+	if v := h[name]; len(v) > 0 {
 		return v[0]
 	}
 	return ""
