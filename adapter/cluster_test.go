@@ -125,7 +125,7 @@ func openShared(t testing.TB, urls string, change func(*Options)) *harness {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		h.Adapter.Close(ctx) //nolint:errcheck // the test is over
+		h.Adapter.Close(ctx)
 	})
 	return h
 }

@@ -90,7 +90,7 @@ func (p *phase) run(ctx context.Context) (r phaseResult, b *broker.Broker, err e
 
 // fill creates basins with streams, and appends one record to each stream.
 func fill(ctx context.Context, svc protocol.Service, basins, streams int) error {
-	const workers = 256
+	const workers = 512
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	fail := func(err error) { failed.CompareAndSwap(nil, &err) }

@@ -51,7 +51,7 @@ func (r *BasinRecord) Deleting() bool { return !r.DeletedAt.IsZero() }
 // Hidden reports whether the basin does not show: it is being restored, or what a restore left behind.
 func (r *BasinRecord) Hidden() bool { return r.Restoring != "" }
 
-// Keys of the catalog: b.<basin>, and s.<basin>.<stream name> with every byte that a key may not hold, the dot among
+// BasinKey of the catalog: b.<basin>, and s.<basin>.<stream name> with every byte that a key may not hold, the dot among
 // them, as =XX.
 func BasinKey(name protocol.BasinName) string { return "b." + string(name) }
 

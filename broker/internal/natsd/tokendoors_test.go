@@ -272,9 +272,11 @@ func TestReloadKeepsEarlyConnections(t *testing.T) {
 			if _, err := fmt.Fprintf(nc, "CONNECT %s\r\nPING\r\n", tt.connect); err != nil {
 				t.Fatal(err)
 			}
-			for lines.Scan() && strings.HasPrefix(lines.Text(), "INFO ") {
+			got := "INFO "
+			for strings.HasPrefix(got, "INFO ") && lines.Scan() {
+				got = strings.TrimSpace(lines.Text())
 			}
-			if got := strings.TrimSpace(lines.Text()); got != tt.want {
+			if got != tt.want {
 				t.Errorf("%q, want %q (%v)", got, tt.want, lines.Err())
 			}
 		})
