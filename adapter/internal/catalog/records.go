@@ -51,8 +51,8 @@ func (r *BasinRecord) Deleting() bool { return !r.DeletedAt.IsZero() }
 // Hidden reports whether the basin does not show: it is being restored, or what a restore left behind.
 func (r *BasinRecord) Hidden() bool { return r.Restoring != "" }
 
-// BasinKey of the catalog: b.<basin>, and s.<basin>.<stream name> with every byte that a key may not hold, the dot among
-// them, as =XX.
+// BasinKey is the key of a basin in the catalog, b.<basin>. That of a stream is s.<basin>.<stream name>, where every byte that a
+// key may not hold, the dot among them, is written as =XX.
 func BasinKey(name protocol.BasinName) string { return "b." + string(name) }
 
 // StreamKey is the key of a stream, see [BasinKey].
