@@ -37,7 +37,7 @@ func TestClientsThatShutTheirSide(t *testing.T) {
 // TestWaitersThatShutTheirSide: a read that waits, and an SSE session, go on although the client has shut its sending side, and end
 // when it is gone.
 func TestWaitersThatShutTheirSide(t *testing.T) {
-	b, web := hostile(t, false, http1)
+	b, web := hostile(t, conformance.RealClock, http1)
 	shut := func(t *testing.T, query, accept string) (net.Conn, *bufio.Reader) {
 		t.Helper()
 		conn := dialWeb(t, web)

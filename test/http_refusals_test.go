@@ -48,7 +48,7 @@ func exactly(t *testing.T, web conformance.Web, method, path string, body io.Rea
 // every request of a connection.
 func TestBrokenEscapes(t *testing.T) {
 	const page = "http://localhost:3000"
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	for range 20 { // one connection
 		got := exactly(t, web, "POST", "/v1/streams/a%zz/records", strings.NewReader(`{"records":[{"body":"/%zz"}]}`), "origin: "+page, hostileJSON)
 		if got.status != 400 || !strings.Contains(got.body, `"code":"bad_path"`) || got.head.Get("Content-Type") != "application/json" ||
@@ -73,7 +73,7 @@ func TestBrokenEscapes(t *testing.T) {
 // TestUnescapedSlash: the refusal says how a / in a name is written.
 func TestUnescapedSlash(t *testing.T) {
 	for _, wire := range []httpVersion{http1, http2} {
-		_, web := hostile(t, false, wire)
+		_, web := hostile(t, conformance.RealClock, wire)
 		for _, path := range []string{"/v1/streams/a/b", "/v1/streams/a/b/records", "/v1/streams/a/records/tail/x"} {
 			if got := exactly(t, web, "GET", path, nil); got.status != 404 || !strings.Contains(got.body, "%2F") {
 				t.Errorf("%s: %d %q", path, got.status, got.body)
@@ -84,7 +84,7 @@ func TestUnescapedSlash(t *testing.T) {
 
 // TestHead: HEAD is answered as GET without a body, but for reads.
 func TestHead(t *testing.T) {
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	for _, path := range []string{"/v1/basins", "/v1/basins/hostile-basin", "/v1/streams", "/v1/streams/stream", "/v1/streams/stream/records/tail", "/v1/locations",
 		"/v1/access-tokens", "/health", "/metrics", "/openapi.json", "/dashboard", "/v1/streams/missing", "/nothing"} {
 		get, head := exactly(t, web, "GET", path, nil), exactly(t, web, "HEAD", path, nil)
@@ -99,7 +99,7 @@ func TestHead(t *testing.T) {
 
 // TestZstdWindow: a window over the limit is told as such, and not as a body that is too large.
 func TestZstdWindow(t *testing.T) {
-	_, web := hostile(t, false, http1)
+	_, web := hostile(t, conformance.RealClock, http1)
 	compressed := func(window int) io.Reader {
 		var out bytes.Buffer
 		w, err := zstd.NewWriter(&out, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
