@@ -19,7 +19,7 @@ acknowledged before it began. Streams made or deleted meanwhile are left out.
 
 Everything is read again and checked before the backup counts as complete; the file manifest.json, written
 last, says so. DIR must be empty or not exist. The records of encrypted streams stay encrypted; everything
-else can be read by whoever can read DIR.
+else can be read by everybody who can read DIR.
 
 It requires the root token if the broker checks access tokens.`
 

@@ -54,32 +54,19 @@ func TestEveryVerbHasExamples(t *testing.T) {
 	}
 }
 
-// TestDocsNameEverything: docs/cli.md knows each verb and each flag, docs/configuration.md each flag of serve.
-func TestDocsNameEverything(t *testing.T) {
-	read := func(name string) string {
-		b, err := os.ReadFile("../../../../docs/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
+// TestDocsNameEverySetting: docs/configuration.md knows each flag of serve. The verbs and the other flags are in docs/cli.md because
+// TestReference writes them there.
+func TestDocsNameEverySetting(t *testing.T) {
+	b, err := os.ReadFile("../../../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	docs, settings := read("cli.md"), read("configuration.md")
-	flag := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`)
-	for _, verb := range verbs(t) {
-		if verb == "help" || verb == "completion" {
-			continue
-		}
-		if !strings.Contains(docs, "`"+verb) {
-			t.Errorf("docs/cli.md does not name %s", verb)
-		}
-		for _, m := range flag.FindAllStringSubmatch(help(t, verb), -1) {
-			name := m[1]
-			switch {
-			case name == "help" || name == "version":
-			case strings.Contains(docs, "--"+name):
-			case (verb == "serve" || verb == "doctor") && settingNamed(settings, name):
-			default:
-				t.Errorf("the docs do not name --%s of %s", name, verb)
+	for _, m := range regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).FindAllStringSubmatch(help(t, "serve"), -1) {
+		switch name := m[1]; name {
+		case "help", "version", "json", "config", "print-config":
+		default:
+			if !settingNamed(string(b), name) {
+				t.Errorf("docs/configuration.md does not name --%s", name)
 			}
 		}
 	}

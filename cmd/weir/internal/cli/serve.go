@@ -205,7 +205,7 @@ func accessText(cfg conf.Config) string {
 	if cfg.Checked() {
 		return "checked: every request needs an access token"
 	}
-	return "open: nothing is checked, whoever reaches these addresses may do everything (--root-token-file changes that)"
+	return "open: nothing is checked, everybody who reaches these addresses may do everything (--root-token-file changes that)"
 }
 
 // tokenText is how a shell gets the root token. It never is the token.
