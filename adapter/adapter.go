@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirstream/weir/adapter/internal/catalog"
 
@@ -31,6 +32,7 @@ type Adapter struct {
 	tasks       sync.WaitGroup // goroutines that end with ctx
 	senders     sync.WaitGroup // the logs' publishers, which end when their connection does
 	incarnation string         // prefix of chunk ids
+	began       uint64         // when it was opened, in milliseconds since the epoch
 
 	manage   *nats.Conn
 	js       jetstream.JetStream
@@ -79,7 +81,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	opts.Fatal = once(opts.Fatal)
-	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-",
+	a := &Adapter{opts: opts, logger: opts.Logger, incarnation: nuid.New().Next() + "-", began: catalog.Millis(time.Now()),
 		budget: newAppendBudget(opts.InflightBytes), closeSync: func() {}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.logs = logs{ctx: a.ctx, tasks: &a.tasks, slots: map[string]*logSlot{}, removing: map[protocol.BasinName]struct{}{}}

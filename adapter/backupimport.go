@@ -247,6 +247,9 @@ func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsR
 		if recs[i], err = streamOfEntry(req.Basin, e); err != nil {
 			return nil, err
 		}
+		if recs[i].Config.Expiry.IdleSecs > 0 {
+			recs[i].Used = catalog.Millis(time.Now()) // nobody could use it while there was only the backup
+		}
 		recs[i].Log = a.place(b, recs[i].Config.StorageClass, recs[i].ID).Number()
 	}
 	revisions, err := a.putStreams(ctx, req.Basin, recs)

@@ -33,6 +33,9 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 	if req.Location != "" && !a.knowsLocation(req.Location) {
 		return info, "", unknownLocation(req.Location)
 	}
+	if err := req.Config.DefaultStreamConfig.CheckDefault(); err != nil {
+		return info, "", err
+	}
 	if req.DedicatedLogs < 0 || req.DedicatedLogs > layout.MaxLogs {
 		return info, "", protocol.Errorf(protocol.CodeInvalid, "dedicated_logs: is %d; allowed is from 0 to %d", req.DedicatedLogs, layout.MaxLogs)
 	}
@@ -75,6 +78,9 @@ func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config 
 
 // EnsureBasin makes a basin or replaces its configuration (control plane 3.4).
 func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req protocol.EnsureBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
+	if err := req.Config.DefaultStreamConfig.CheckDefault(); err != nil {
+		return info, "", err
+	}
 	err = a.catalog.Change(ctx, catalog.BasinKey(name), func() error {
 		rec, revision, ok := a.catalog.View.Basin(name)
 		switch {
@@ -136,6 +142,9 @@ func (a *Adapter) ReconfigureBasin(ctx context.Context, name protocol.BasinName,
 			return err
 		}
 		rec.Config = change.Apply(rec.Config)
+		if err := rec.Config.DefaultStreamConfig.CheckDefault(); err != nil {
+			return err
+		}
 		config = rec.Config
 		return a.updateBasin(ctx, &rec, revision)
 	})

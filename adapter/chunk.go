@@ -57,6 +57,7 @@ const (
 	restoreRequest              // stores a chunk of a backup
 	adoptRequest                // takes in a chunk that another server has stored
 	retireRequest               // ends the stream as terminalRequest does if nothing was appended since it was looked at
+	expireRequest               // the same, for a stream whose expiry has come
 )
 
 // reply is the answer to a request, held until the chunk that it hangs on is durable.
@@ -176,7 +177,7 @@ func (p *pending) batches(push func(protocol.Records)) {
 }
 
 func (r *reply) metered() uint64 {
-	if r.req.kind == terminalRequest || r.req.kind == retireRequest {
+	if r.req.kind == terminalRequest || r.req.kind == retireRequest || r.req.kind == expireRequest {
 		return terminalRecord.MeteredSize()
 	}
 	return uint64(r.req.cost)

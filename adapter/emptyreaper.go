@@ -35,7 +35,7 @@ const (
 var errInUse = errors.New("the stream was written to, or delete-on-empty was disabled, meanwhile")
 
 // emptyReaper deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream
-// that has delete-on-empty enabled once or so, at a time no later than its earliest deadline; what the deadlines are is
+// that has delete-on-empty enabled or an expiry once or so, at a time no later than its earliest deadline; what the deadlines are is
 // read when that time comes, so an append costs the queue nothing. The queue is in memory only: at the start every such
 // stream is looked at.
 type emptyReaper struct {
@@ -57,14 +57,27 @@ type waiting struct {
 
 // watch queues a stream whose catalog entry is new or has changed, to be looked at in the next pass.
 func (m *emptyReaper) watch(e *catalog.Entry) {
-	if e.Config().DeleteOnEmptyMinAge == 0 || e.Deleting() {
+	if e.Deleting() {
 		return
 	}
-	at := uint64(1)
-	if e.Checks.IsFresh() { // nothing is stored, so the record tells all deadlines
-		at = max(at, catalog.Earliest(e.RecordDeadlines()))
+	at := uint64(0)
+	if e.Config().DeleteOnEmptyMinAge > 0 {
+		at = 1
+		if e.Checks.IsFresh() { // nothing is stored, so the record tells all deadlines
+			at = max(at, catalog.Earliest(e.RecordDeadlines()))
+		}
 	}
-	m.schedule(waiting{at, e.Ref(), e.ID, e.Checks})
+	if at = sooner(at, m.a.expires(e)); at != 0 {
+		m.schedule(waiting{at, e.Ref(), e.ID, e.Checks})
+	}
+}
+
+// sooner is the earlier of two times, of which 0 is none.
+func sooner(a, b uint64) uint64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // appended queues a stream after a durable append with delete-on-empty enabled; s is its state then. It is called by the
@@ -136,7 +149,7 @@ func (m *emptyReaper) look(ctx context.Context, w waiting) {
 	next, err := m.settle(ctx, w)
 	if err != nil {
 		if ctx.Err() == nil {
-			m.a.logger.Warn("a stream could not be checked for delete-on-empty; it is tried again",
+			m.a.logger.Warn("a stream could not be checked for delete-on-empty and expiry; it is tried again",
 				slog.String("basin", string(w.ref.Basin)), slog.String("stream", string(w.ref.Stream)), slog.Any("error", err))
 		}
 		next = catalog.Seconds(time.Now()) + reapRetry
@@ -171,22 +184,32 @@ func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err e
 	if newest.Trim == protocol.TerminalTrimPoint {
 		return 0, m.a.deleteStream(ctx, e.Ref(), e.ID)
 	}
+	deleted, ends, err := m.expire(ctx, l, e, &newest)
+	if deleted || err != nil {
+		return 0, err
+	}
+	next, err = m.settleEmpty(ctx, l, e, &newest)
+	return sooner(next, ends), err
+}
+
+// settleEmpty is settle for delete-on-empty.
+func (m *emptyReaper) settleEmpty(ctx context.Context, l *log, e *catalog.Entry, newest *storedChunk) (next uint64, err error) {
 	wrote, emptied := newest.lastAppend(), newest.emptied()
 	all := e.Deadlines(wrote, emptied)
 	now := catalog.Seconds(time.Now())
 	due, cutoff, ok := catalog.Verdict(all, now)
 	if due == 0 {
-		return m.next(all), nil
+		return m.next(e, all), nil
 	}
-	if ok && e.Config().DeleteOnEmptyMinAge > 0 && lastWrite(e, &newest) <= cutoff {
-		if deleted, err := m.retire(ctx, l, e, &newest); deleted || err != nil {
+	if ok && e.Config().DeleteOnEmptyMinAge > 0 && lastWrite(e, newest) <= cutoff {
+		if deleted, err := m.retire(ctx, l, e, newest); deleted || err != nil {
 			return 0, err
 		}
 	}
 	if e, err = m.done(ctx, e, now); err != nil || e == nil {
 		return 0, err
 	}
-	return m.next(e.Deadlines(wrote, emptied)), nil
+	return m.next(e, e.Deadlines(wrote, emptied)), nil
 }
 
 // current is the entry of a queued stream; nil when the stream is deleted or being deleted.
@@ -199,9 +222,9 @@ func (m *emptyReaper) current(w waiting) *catalog.Entry {
 }
 
 // next is when a stream with these deadlines is to be looked at again.
-func (m *emptyReaper) next(ds []catalog.Deadline) uint64 {
+func (m *emptyReaper) next(e *catalog.Entry, ds []catalog.Deadline) uint64 {
 	at := catalog.Earliest(ds)
-	if other := catalog.Seconds(time.Now()) + reapSharedEvery; m.a.opts.Shared && (at == 0 || other < at) {
+	if other := catalog.Seconds(time.Now()) + reapSharedEvery; m.a.opts.Shared && e.Config().DeleteOnEmptyMinAge > 0 && (at == 0 || other < at) {
 		return other
 	}
 	return at
@@ -213,15 +236,23 @@ func (m *emptyReaper) retire(ctx context.Context, l *log, e *catalog.Entry, newe
 	if empty, err := l.empty(ctx, l.subjectOf(e), newest, catalog.Millis(time.Now())); !empty || err != nil {
 		return false, err
 	}
+	if ended, err := m.end(ctx, l, e, request{kind: retireRequest, next: newest.Next}); !ended || err != nil {
+		return false, err
+	}
+	m.tell(e, "deleting a stream that has been empty for long enough")
+	return true, m.a.deleteStream(ctx, e.Ref(), e.ID)
+}
+
+// end asks the stream's sequencer to end it, which refuses if it is in use again.
+func (m *emptyReaper) end(ctx context.Context, l *log, e *catalog.Entry, r request) (ended bool, err error) {
 	st, err := l.open(ctx, e)
 	if err != nil {
 		return false, err
 	}
 	defer st.release()
 	done := make(chan error, 1)
-	err = st.post(&request{ctx: ctx, st: st, kind: retireRequest, next: newest.Next,
-		done: func(_ protocol.AppendAck, err error) { done <- err }})
-	if err != nil {
+	r.ctx, r.st, r.done = ctx, st, func(_ protocol.AppendAck, err error) { done <- err }
+	if err := st.post(&r); err != nil {
 		return false, err
 	}
 	select {
@@ -232,12 +263,7 @@ func (m *emptyReaper) retire(ctx context.Context, l *log, e *catalog.Entry, newe
 	if errors.Is(err, errInUse) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	m.a.logger.Info("deleting a stream that has been empty for long enough",
-		slog.String("basin", string(e.Basin())), slog.String("stream", string(e.Name)))
-	return true, m.a.deleteStream(ctx, e.Ref(), e.ID)
+	return err == nil, err
 }
 
 // done notes in the catalog that the deadlines up to now were dealt with, and returns the stream's new entry; nil when

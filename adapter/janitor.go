@@ -102,7 +102,7 @@ func (j *janitor) run(ctx context.Context) {
 		case <-sweep.C:
 			j.work(ctx)
 			j.sweep(ctx)
-			j.unload()
+			j.unload(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -369,13 +369,14 @@ func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry) (js.Seq, e
 }
 
 // unload drops streams that nobody uses from memory.
-func (j *janitor) unload() {
+func (j *janitor) unload(ctx context.Context) {
 	now := time.Now()
 	if now.Sub(j.unloaded) < unloadAfter/6 {
 		return
 	}
 	j.unloaded = now
 	for _, l := range j.a.logs.all() {
+		j.a.noteUses(ctx, l, now.Add(-unloadAfter))
 		l.unloadIdle(now.Add(-unloadAfter))
 	}
 }

@@ -157,7 +157,10 @@ func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 		if _, ending := l.ending[e.Basin()]; ending {
 			st.ended.Store(true)
 		}
-		st.settings.Store(settingsOf(l.a.catalog.Current(e))) // a change that comes later finds st here
+		current := l.a.catalog.Current(e)
+		st.settings.Store(settingsOf(current)) // a change that comes later finds st here
+		st.reads.noted = current.Used()
+		st.reads.raise(current.Used())
 	}
 	st.uses.count++
 	reloads := l.reloads
@@ -306,7 +309,8 @@ func (l *log) unloadIdle(before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, st := range l.streams {
-		if st.uses.count == 0 && st.uses.idleSince.Before(before) {
+		unnoted := st.settings.Load().idleSecs > 0 && st.reads.last.Load() > st.reads.noted
+		if st.uses.count == 0 && st.uses.idleSince.Before(before) && !unnoted {
 			delete(l.streams, id)
 		}
 	}

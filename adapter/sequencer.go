@@ -246,7 +246,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 	case sealRequest:
 		s.admitSeal(r, now)
 		return
-	case retireRequest:
+	case retireRequest, expireRequest:
 		s.admitRetire(r, now)
 		return
 	case restoreRequest:
@@ -369,11 +369,13 @@ func (s *sequencer) admitTerminal(r *request, now uint64) {
 		ack: protocol.AppendAck{Start: protocol.Position{SeqNum: start, Timestamp: ts}, End: end, Tail: end}})
 }
 
-// admitRetire ends a stream that delete-on-empty found empty, unless it is in use again: the last word before records
-// could be lost.
+// admitRetire ends a stream that delete-on-empty found empty, or whose idle time is over, unless it is in use again: the last
+// word before records could be lost.
 func (s *sequencer) admitRetire(r *request, now uint64) {
 	st := r.st
-	if st.newest != nil || st.pendingState.next != r.next || st.pendingState.terminal || st.settings.Load().minAge == 0 {
+	set := st.settings.Load()
+	wanted := r.kind == retireRequest && set.minAge > 0 || r.kind == expireRequest && set.idleSecs > 0 && st.reads.open.Load() == 0
+	if st.newest != nil || st.pendingState.next != r.next || st.pendingState.terminal || !wanted {
 		s.reject(r, 0, errInUse)
 		return
 	}

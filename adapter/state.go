@@ -55,13 +55,14 @@ type settings struct {
 	uncapped bool
 	ageSecs  uint64 // 0: infinite
 	minAge   uint64 // of delete-on-empty, in seconds; 0: disabled
+	idleSecs uint64 // of the expiry, in seconds; 0: none
 	gcm      bool   // the stream is encrypted with AES-256-GCM; never changes
 	class    protocol.StorageClass
 }
 
 func settingsOf(e *catalog.Entry) *settings {
 	c := e.Config()
-	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge,
+	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge, c.Expiry.IdleSecs,
 		e.Cipher() == protocol.CipherAES256GCM, c.StorageClass}
 }
 

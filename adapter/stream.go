@@ -46,7 +46,8 @@ type stream struct {
 	live  live
 	index index
 
-	uses uses // guarded by log.mu: only the methods of log touch it
+	reads reads
+	uses  uses // guarded by log.mu: only the methods of log touch it
 }
 
 // uses is how many handles and requests use a loaded stream.
@@ -76,6 +77,7 @@ func (st *stream) load(ctx context.Context) {
 
 // begin sets the state that the stream's newest chunk tells, before the stream is ready.
 func (st *stream) begin(last *storedChunk) {
+	st.reads.raise(last.lastAppend().At)
 	st.pendingState = stateOf(last)
 	st.durable = st.pendingState
 	var closed error
@@ -112,6 +114,7 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 type Stream struct {
 	st     *stream
 	closed atomic.Bool
+	endUse func() // see stream.use; nil if it is no use
 	// found is the chunk that the last SeekTimestamp ended at: the scan that follows begins with it.
 	found atomic.Pointer[storedChunk]
 }
@@ -149,6 +152,9 @@ func (h *Stream) Follow(ctx context.Context, from uint64) (*Feed, protocol.Posit
 // Close gives the handle back.
 func (h *Stream) Close() {
 	if h.closed.CompareAndSwap(false, true) {
+		if h.endUse != nil {
+			h.endUse()
+		}
 		h.st.release()
 	}
 }

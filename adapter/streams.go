@@ -84,7 +84,7 @@ func (a *Adapter) provision(ctx context.Context, ref protocol.StreamRef, step fu
 			return err
 		}
 		old, _, _ := a.catalog.View.Stream(ref)
-		if old != nil && old.Deleting() {
+		if old != nil && (old.Deleting() || old.Over(time.Now())) {
 			return streamDeleting(ref)
 		}
 		return step(ref, &b, old)
@@ -98,6 +98,9 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *cata
 		Cipher:    b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
 	}
 	rec.Log = a.place(b, rec.Config.StorageClass, rec.ID).Number()
+	if err := rec.Config.Expiry.Check(rec.CreatedAt); err != nil {
+		return nil, err
+	}
 	rec.ArmIdle(rec.CreatedAt)
 	revision, err := a.catalog.Write(ctx, catalog.StreamKey(ref), rec, 0)
 	if err != nil {
@@ -116,10 +119,16 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *cata
 
 // reconfigure stores a new configuration and lets the appends sequenced from now on see it.
 func (a *Adapter) reconfigure(ctx context.Context, old *catalog.Entry, config protocol.ResolvedStreamConfig) error {
-	rec := old.Record()
+	rec, now := old.Record(), time.Now()
 	rec.Config = config
+	if config.Expiry != old.Config().Expiry {
+		if err := config.Expiry.Check(now); err != nil {
+			return err
+		}
+		rec.Used = catalog.Millis(now) // idle time counts from now on
+	}
 	if old.Config().DeleteOnEmptyMinAge == 0 {
-		rec.ArmIdle(time.Now())
+		rec.ArmIdle(now)
 	}
 	return a.updateStream(ctx, old, rec)
 }
@@ -146,7 +155,7 @@ func (a *Adapter) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (
 		return protocol.ResolvedStreamConfig{}, basinNotFound(ref.Basin)
 	case e == nil:
 		return protocol.ResolvedStreamConfig{}, streamNotFound(ref)
-	case e.Deleting():
+	case e.Deleting(), e.Over(time.Now()):
 		return protocol.ResolvedStreamConfig{}, streamDeleting(ref)
 	}
 	return a.configOf(ctx, e)
@@ -177,7 +186,7 @@ func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef,
 		switch {
 		case e == nil:
 			return streamNotFound(ref)
-		case e.Deleting():
+		case e.Deleting(), e.Over(time.Now()):
 			return streamDeleting(ref)
 		}
 		config = change.ApplyResolved(e.Config(), b.Config.DefaultStreamConfig)
@@ -250,8 +259,10 @@ type Use uint8
 
 // The uses of a stream.
 const (
-	// ForRead is reading and checking the tail: create_stream_on_read.
+	// ForRead is reading: create_stream_on_read.
 	ForRead Use = iota
+	// ForTail is checking the tail: create_stream_on_read. For the expiry of a stream it is no use.
+	ForTail
 	// ForAppend is appending: create_stream_on_append.
 	ForAppend
 )
@@ -294,7 +305,18 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 			st.release()
 			continue
 		}
-		return &Stream{st: st}, nil
+		if a.over(st, e) {
+			st.release()
+			if err := a.deleteStream(ctx, ref, e.ID); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		h := &Stream{st: st}
+		if use != ForTail {
+			h.endUse = st.use()
+		}
+		return h, nil
 	}
 }
 
@@ -303,7 +325,7 @@ func (a *Adapter) autoCreate(ctx context.Context, ref protocol.StreamRef, use Us
 	switch {
 	case !ok:
 		return basinNotFound(ref.Basin)
-	case use == ForAppend && !b.Config.CreateStreamOnAppend, use == ForRead && !b.Config.CreateStreamOnRead:
+	case use == ForAppend && !b.Config.CreateStreamOnAppend, use != ForAppend && !b.Config.CreateStreamOnRead:
 		return streamNotFound(ref)
 	}
 	_, _, err := a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream, Config: config})

@@ -34,7 +34,7 @@ type adapterStorage struct {
 }
 
 func (a adapterStorage) OpenStream(ctx context.Context, ref protocol.StreamRef) (sessions.Stream, error) {
-	st, err := a.Adapter.OpenStream(ctx, ref, adapter.ForRead, protocol.StreamConfig{})
+	st, err := a.Adapter.OpenStream(ctx, ref, adapter.ForTail, protocol.StreamConfig{})
 	if err != nil {
 		return nil, err
 	}

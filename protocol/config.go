@@ -69,6 +69,7 @@ type StreamConfig struct {
 	TimestampingMode    *TimestampingMode // which timestamp a record gets
 	Uncapped            *bool             // timestamps later than the arrival are taken as they are
 	DeleteOnEmptyMinAge *uint64           // seconds; 0 disables
+	Expiry              *Expiry           // when the stream is deleted; the zero value: never. A basin's default has no Expiry.At
 }
 
 // ResolvedStreamConfig is what a stream runs with: every field concrete. Values are comparable.
@@ -78,6 +79,7 @@ type ResolvedStreamConfig struct {
 	TimestampingMode    TimestampingMode // which timestamp a record gets
 	Uncapped            bool             // timestamps later than the arrival are taken as they are
 	DeleteOnEmptyMinAge uint64           // seconds; 0 disables
+	Expiry              Expiry           // when the stream is deleted
 	// Closed says that the stream is closed. It is told with the configuration and no part of it: only an append sets it.
 	Closed bool
 }
@@ -99,6 +101,7 @@ func (c StreamConfig) Resolve(basin StreamConfig) ResolvedStreamConfig {
 		TimestampingMode:    firstSet(d.TimestampingMode, c.TimestampingMode, basin.TimestampingMode),
 		Uncapped:            firstSet(d.Uncapped, c.Uncapped, basin.Uncapped),
 		DeleteOnEmptyMinAge: firstSet(d.DeleteOnEmptyMinAge, c.DeleteOnEmptyMinAge, basin.DeleteOnEmptyMinAge),
+		Expiry:              firstSet(d.Expiry, c.Expiry, basin.Expiry),
 	}
 }
 
@@ -115,7 +118,7 @@ func firstSet[T any](otherwise T, layers ...*T) T {
 func (c StreamConfig) Equal(o StreamConfig) bool {
 	return eq(c.StorageClass, o.StorageClass) && eq(c.RetentionPolicy, o.RetentionPolicy) &&
 		eq(c.TimestampingMode, o.TimestampingMode) && eq(c.Uncapped, o.Uncapped) &&
-		eq(c.DeleteOnEmptyMinAge, o.DeleteOnEmptyMinAge)
+		eq(c.DeleteOnEmptyMinAge, o.DeleteOnEmptyMinAge) && eq(c.Expiry, o.Expiry)
 }
 
 func eq[T comparable](a, b *T) bool {
@@ -164,6 +167,7 @@ type StreamReconfiguration struct {
 	TimestampingMode    Patch[TimestampingMode] // for appends that are sequenced afterwards
 	Uncapped            Patch[bool]             // for appends that are sequenced afterwards
 	DeleteOnEmptyMinAge Patch[uint64]           // seconds; 0 disables
+	Expiry              Patch[Expiry]           // both limits together; idle time counts from now on
 }
 
 // Apply changes the layer c.
@@ -173,6 +177,7 @@ func (r StreamReconfiguration) Apply(c StreamConfig) StreamConfig {
 	r.TimestampingMode.apply(&c.TimestampingMode)
 	r.Uncapped.apply(&c.Uncapped)
 	r.DeleteOnEmptyMinAge.apply(&c.DeleteOnEmptyMinAge)
+	r.Expiry.apply(&c.Expiry)
 	return c
 }
 
@@ -184,7 +189,7 @@ func (r StreamReconfiguration) ApplyResolved(c ResolvedStreamConfig, basin Strea
 
 // Layer returns the configuration as a layer with every field set.
 func (c ResolvedStreamConfig) Layer() StreamConfig {
-	return StreamConfig{&c.StorageClass, &c.RetentionPolicy, &c.TimestampingMode, &c.Uncapped, &c.DeleteOnEmptyMinAge}
+	return StreamConfig{&c.StorageClass, &c.RetentionPolicy, &c.TimestampingMode, &c.Uncapped, &c.DeleteOnEmptyMinAge, &c.Expiry}
 }
 
 // BasinReconfiguration changes a basin's configuration. For the two flags, null means keep (decision D-7).

@@ -101,6 +101,8 @@ func (c *StreamConfig) readMember(r *jsonReader, name []byte) error {
 		})
 	case "delete_on_empty":
 		return intoOptional(r, &c.DeleteOnEmptyMinAge, readDeleteOnEmpty)
+	case "expiry":
+		return intoOptional(r, &c.Expiry, value[Expiry])
 	}
 	return r.skip()
 }
@@ -116,7 +118,8 @@ func readDeleteOnEmpty(r *jsonReader) (age uint64, err error) {
 	return age, err
 }
 
-// appendJSON writes every member, null when unset; timestamping is null when both of its members are unset.
+// appendJSON writes every member, null when unset; timestamping is null when both of its members are unset. The expiry, which
+// S2 does not have, is left out when it is unset.
 func (c StreamConfig) appendJSON(dst []byte) []byte {
 	dst = appendOptionalText(append(dst, `{"storage_class":`...), c.StorageClass)
 	dst = append(dst, `,"retention_policy":`...)
@@ -144,6 +147,9 @@ func (c StreamConfig) appendJSON(dst []byte) []byte {
 	} else {
 		dst = append(dst, "null"...)
 	}
+	if c.Expiry != nil {
+		dst = c.Expiry.appendJSON(append(dst, `,"expiry":`...))
+	}
 	return append(dst, '}')
 }
 
@@ -154,16 +160,21 @@ func appendOptionalText[T ~string](dst []byte, s *T) []byte {
 	return appendJSONText(dst, *s)
 }
 
-// MarshalJSON gives every member, null when unset.
+// MarshalJSON gives every member, null when unset; the expiry only when it is set.
 func (c StreamConfig) MarshalJSON() ([]byte, error) { return c.appendJSON(nil), nil }
 
 // UnmarshalJSON is the strict inverse of MarshalJSON; null and absent members are the same, {"delete_on_empty": {}} is
 // an explicit 0. Codes: bad_json; invalid for a retention age of 0.
 func (c *StreamConfig) UnmarshalJSON(b []byte) error { return readWhole(b, c) }
 
-// MarshalJSON gives every member with its concrete value (control plane 2.7), and "closed": true if the stream is closed.
+// MarshalJSON gives every member with its concrete value (control plane 2.7), the expiry if there is one, and "closed": true if
+// the stream is closed.
 func (c ResolvedStreamConfig) MarshalJSON() ([]byte, error) {
-	dst := c.Layer().appendJSON(nil)
+	layer := c.Layer()
+	if c.Expiry.Never() {
+		layer.Expiry = nil
+	}
+	dst := layer.appendJSON(nil)
 	if c.Closed {
 		dst = append(dst[:len(dst)-1], `,"closed":true}`...)
 	}

@@ -24,6 +24,8 @@ func (c *StreamReconfiguration) readJSON(r *jsonReader) error {
 			return c.readTimestamping(r)
 		case "delete_on_empty":
 			return c.readDeleteOnEmpty(r)
+		case "expiry":
+			return readPatch(r, &c.Expiry, value[Expiry])
 		}
 		return r.skip()
 	})
@@ -93,6 +95,7 @@ func (c StreamReconfiguration) appendJSON(dst []byte) []byte {
 		dst = append(appendMember(dst, start, "delete_on_empty"), '{')
 		dst = append(appendPatch(dst, len(dst), "min_age_secs", c.DeleteOnEmptyMinAge, appendDecimal), '}')
 	}
+	dst = appendPatch(dst, start, "expiry", c.Expiry, func(dst []byte, x Expiry) []byte { return x.appendJSON(dst) })
 	return append(dst, '}')
 }
 

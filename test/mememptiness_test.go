@@ -24,6 +24,9 @@ func (s *memStream) armLocked(withAge bool) {
 
 // reconfigureLocked stores a configuration, and arms when delete-on-empty is switched on.
 func (s *memStream) reconfigureLocked(config protocol.ResolvedStreamConfig) {
+	if config.Expiry != s.config.Expiry {
+		s.used = time.Now()
+	}
 	was := s.config.DeleteOnEmptyMinAge
 	s.config = config
 	if was == 0 {
@@ -42,7 +45,7 @@ func (s *memStream) wroteLocked() {
 	}
 }
 
-// emptyLocked deletes the basin's streams that delete-on-empty is due for. Every call does this first, so it is as if a
+// emptyLocked deletes the basin's streams that delete-on-empty is due for, and those that have expired. Every call does this first, so it is as if a
 // task did it all the time.
 func (m *memService) emptyLocked(b *memBasin) {
 	now := time.Now().Unix()
@@ -57,7 +60,7 @@ func (m *memService) emptyLocked(b *memBasin) {
 			}
 		}
 		s.deadlines = left
-		if s.config.DeleteOnEmptyMinAge > 0 && s.wrote.Unix() <= cutoff && len(s.surviving(0, protocol.TerminalTrimPoint)) == 0 {
+		if s.expiredLocked(time.Now()) || s.config.DeleteOnEmptyMinAge > 0 && s.wrote.Unix() <= cutoff && len(s.surviving(0, protocol.TerminalTrimPoint)) == 0 {
 			s.deleted = true
 			delete(b.streams, name)
 			m.notifyLocked()

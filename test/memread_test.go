@@ -30,6 +30,7 @@ type memRead struct {
 
 	closeOnce sync.Once
 	closed    chan struct{}
+	endUse    func()
 }
 
 func (m *memService) OpenReadSession(_ context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
@@ -41,7 +42,7 @@ func (m *memService) OpenReadSession(_ context.Context, ref protocol.StreamRef, 
 	return r, nil
 }
 
-func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (*memRead, error) {
+func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (opened *memRead, err error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
@@ -55,7 +56,12 @@ func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, 
 	if err != nil {
 		return nil, err
 	}
-	r := &memRead{m: m, s: s, req: req, key: key, tail: s.tail, limit: req.Limit(), closed: make(chan struct{})}
+	r := &memRead{m: m, s: s, req: req, key: key, tail: s.tail, limit: req.Limit(), closed: make(chan struct{}), endUse: s.useLocked()}
+	defer func() {
+		if opened == nil {
+			r.endUse()
+		}
+	}()
 	if r.limit.Exhausted() {
 		r.over = true
 		return r, nil
@@ -89,7 +95,12 @@ func (m *memService) openRead(ref protocol.StreamRef, req protocol.ReadRequest, 
 }
 
 func (r *memRead) Close() error {
-	r.closeOnce.Do(func() { close(r.closed) })
+	r.closeOnce.Do(func() {
+		close(r.closed)
+		r.m.mu.Lock()
+		defer r.m.mu.Unlock()
+		r.endUse()
+	})
 	return nil
 }
 
@@ -278,6 +289,7 @@ func (m *memService) Read(ctx context.Context, ref protocol.StreamRef, req proto
 	if err != nil {
 		return protocol.ReadBatch{}, err
 	}
+	defer r.Close()
 	var out protocol.ReadBatch
 	for {
 		batch, err := r.Next(ctx)

@@ -116,6 +116,9 @@ func (m *memService) CreateBasin(_ context.Context, req protocol.CreateBasinRequ
 		}
 		return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin exists")
 	}
+	if err := req.Config.DefaultStreamConfig.CheckDefault(); err != nil {
+		return protocol.BasinInfo{}, "", err
+	}
 	b := m.addBasinLocked(req.Basin, req.Config, req.Location)
 	if req.RequestToken != nil {
 		b.key = &memKey{token: *req.RequestToken, basin: req.Config, location: req.Location}
@@ -166,7 +169,11 @@ func (m *memService) ReconfigureBasin(_ context.Context, name protocol.BasinName
 	if err != nil {
 		return protocol.BasinConfig{}, err
 	}
-	b.config = change.Apply(b.config)
+	config := change.Apply(b.config)
+	if err := config.DefaultStreamConfig.CheckDefault(); err != nil {
+		return protocol.BasinConfig{}, err
+	}
+	b.config = config
 	return b.config, nil
 }
 
@@ -213,6 +220,9 @@ func (m *memService) CreateStream(_ context.Context, basin protocol.BasinName, r
 		}
 		return protocol.StreamInfo{}, "", protocol.Errorf(protocol.CodeResourceAlreadyExists, "stream exists")
 	}
+	if err := memExpiry(req.Config.Resolve(b.config.DefaultStreamConfig)); err != nil {
+		return protocol.StreamInfo{}, "", err
+	}
 	s := b.addStreamLocked(req.Stream, req.Config)
 	if req.RequestToken != nil {
 		s.key = &memKey{token: *req.RequestToken, stream: req.Config}
@@ -225,7 +235,7 @@ func (b *memBasin) addStreamLocked(name protocol.StreamName, config protocol.Str
 		info:   protocol.StreamInfo{Name: name, CreatedAt: time.Now().UTC(), Cipher: b.config.StreamCipher},
 		config: config.Resolve(b.config.DefaultStreamConfig),
 	}
-	s.wrote = s.info.CreatedAt
+	s.wrote, s.used = s.info.CreatedAt, s.info.CreatedAt
 	s.armLocked(true)
 	b.streams[name] = s
 	return s
@@ -274,7 +284,11 @@ func (m *memService) ReconfigureStream(_ context.Context, ref protocol.StreamRef
 	if err != nil {
 		return protocol.ResolvedStreamConfig{}, err
 	}
-	s.reconfigureLocked(change.ApplyResolved(s.config, b.config.DefaultStreamConfig))
+	config := change.ApplyResolved(s.config, b.config.DefaultStreamConfig)
+	if err := memExpiry(config); config.Expiry != s.config.Expiry && err != nil {
+		return protocol.ResolvedStreamConfig{}, err
+	}
+	s.reconfigureLocked(config)
 	return s.told(), nil
 }
 

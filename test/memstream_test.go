@@ -25,6 +25,8 @@ type memStream struct {
 
 	wrote     time.Time // the last append, or the creation
 	deadlines []memDeadline
+	used      time.Time // last, for the expiry
+	using     int       // open sessions
 }
 
 // memBatch is one append batch as it was stored.
@@ -165,6 +167,7 @@ func (m *memService) Append(_ context.Context, ref protocol.StreamRef, in protoc
 		return protocol.AppendAck{}, err
 	}
 	defer m.notifyLocked()
+	s.used = time.Now()
 	return s.append(in, key)
 }
 
@@ -178,6 +181,7 @@ type memAppend struct {
 	acks    []protocol.AppendAck
 	failure error
 	sent    chan struct{} // closed and replaced when there is something to receive
+	endUse  func()
 }
 
 func (m *memService) OpenAppendSession(_ context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
@@ -191,7 +195,7 @@ func (m *memService) OpenAppendSession(_ context.Context, ref protocol.StreamRef
 	if err != nil {
 		return nil, err
 	}
-	return &memAppend{m: m, s: s, key: key, sent: make(chan struct{})}, nil
+	return &memAppend{m: m, s: s, key: key, sent: make(chan struct{}), endUse: s.useLocked()}, nil
 }
 
 func (a *memAppend) Submit(_ context.Context, in protocol.AppendInput) error {
@@ -261,4 +265,10 @@ func (a *memAppend) CloseSend() error {
 	return nil
 }
 
-func (a *memAppend) Close() error { return a.CloseSend() }
+func (a *memAppend) Close() error {
+	a.m.mu.Lock()
+	a.endUse()
+	a.endUse = func() {}
+	a.m.mu.Unlock()
+	return a.CloseSend()
+}

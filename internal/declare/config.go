@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/weirstream/weir/protocol"
 )
@@ -44,6 +45,8 @@ func (p *parser) streamConfig(l *layer) error {
 			return p.orNull(func() error { return p.timestamping(&l.config) })
 		case "delete_on_empty":
 			return p.orNull(func() error { return p.deleteOnEmpty(&l.config) })
+		case "expiry":
+			return p.orNull(func() error { return p.expiry(&l.config) })
 		}
 		return errUnknown
 	})
@@ -83,6 +86,38 @@ func (p *parser) deleteOnEmpty(c *protocol.StreamConfig) error {
 				return err
 			})
 		})
+	})
+}
+
+// expiry reads {"idle": duration, "at": time}; {} is an explicit never, as in the API.
+func (p *parser) expiry(c *protocol.StreamConfig) error {
+	c.Expiry = &protocol.Expiry{}
+	return p.object(true, func(field string) error {
+		switch field {
+		case "idle":
+			return p.orNull(func() error {
+				return p.text(func(s string) error {
+					d, err := ParseDuration(s)
+					if err == nil && d.Secs == 0 {
+						err = errors.New("must be at least 1 second")
+					}
+					c.Expiry.IdleSecs = d.Secs
+					return err
+				})
+			})
+		case "at":
+			return p.orNull(func() error {
+				return p.text(func(s string) error {
+					at, err := time.Parse(time.RFC3339, s)
+					if err != nil {
+						return fmt.Errorf("%q is not an RFC 3339 time", protocol.Clip(s))
+					}
+					c.Expiry.At = protocol.ExpiryAt(at).At
+					return nil
+				})
+			})
+		}
+		return errUnknown
 	})
 }
 

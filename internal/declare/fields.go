@@ -1,6 +1,10 @@
 package declare
 
-import "github.com/weirstream/weir/protocol"
+import (
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+)
 
 // Field is one setting of a resource. Value is a string, a bool, or nil where nothing is set; durations are written for
 // people.
@@ -24,6 +28,18 @@ func StreamFields(c protocol.StreamConfig) []Field {
 		{"timestamping.mode", text(c.TimestampingMode)},
 		{"timestamping.uncapped", boolean(c.Uncapped)},
 		{"delete_on_empty.min_age", optionalText(c.DeleteOnEmptyMinAge, FormatSeconds)},
+		{"expiry.idle", optionalText(c.Expiry, func(x protocol.Expiry) string {
+			if x.IdleSecs == 0 {
+				return "never"
+			}
+			return FormatSeconds(x.IdleSecs)
+		})},
+		{"expiry.at", optionalText(c.Expiry, func(x protocol.Expiry) string {
+			if x.At == 0 {
+				return "never"
+			}
+			return x.AtTime().Format(time.RFC3339Nano)
+		})},
 	}
 }
 

@@ -42,6 +42,15 @@ func TestGoodFiles(t *testing.T) {
 			{Name: "my-basin-03"},
 			{Name: "my-basin-04"},
 		},
+		"expiry": {{
+			Name:   "my-basin",
+			Config: protocol.BasinConfig{DefaultStreamConfig: protocol.StreamConfig{Expiry: &protocol.Expiry{IdleSecs: 604800}}},
+			Streams: []declare.Stream{
+				{Name: "a", Config: protocol.StreamConfig{Expiry: &protocol.Expiry{IdleSecs: 3600, At: 4073544000000}}},
+				{Name: "b", Config: protocol.StreamConfig{Expiry: &protocol.Expiry{}}},
+				{Name: "c"},
+			},
+		}},
 		"full": {
 			{
 				Name: "my-basin-01",
@@ -141,8 +150,13 @@ var badFiles = map[string][]string{
 	"zero_in_stream":         {`stream "events" in basin "my-basin": ` + age},
 	"under_a_second":         {`stream "events" in basin "my-basin": ` + age},
 	"min_age_under_a_second": {"basins[0].streams[0].config.delete_on_empty.min_age: must be 0s, which disables it, or at least 1 second"},
-	"duplicate_basin":        {`duplicate basin name "my-basin"`},
-	"duplicate_stream":       {`duplicate stream name "s" in basin "my-basin"`},
+	"expiry_of_nothing": {
+		"basins[0].streams[0].config.expiry.idle: must be at least 1 second",
+		`basins[0].streams[1].config.expiry.at: "soon" is not an RFC 3339 time`,
+		"basins[0].streams[2].config.expiry.idle_secs: there is no such field",
+	},
+	"duplicate_basin":  {`duplicate basin name "my-basin"`},
+	"duplicate_stream": {`duplicate stream name "s" in basin "my-basin"`},
 	"many": {
 		"basins[0].config.create_stream_on_apend: there is no such field",
 		`basins[0].streams[0].config.retention_policy: "soon" is not a duration like 7days, 1week or 2h 30m: it has no whole number where one is needed; or infinite`,

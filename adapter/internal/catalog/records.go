@@ -38,6 +38,9 @@ type StreamRecord struct {
 	Config    protocol.ResolvedStreamConfig `json:"config"`
 	Key       string                        `json:"key,omitempty"`
 	Idle      *IdleRecord                   `json:"idle,omitempty"`
+	// Used is when the stream was read last, or its expiry changed, as far as an idle limit has to know, in milliseconds since
+	// the epoch; 0: not noted.
+	Used uint64 `json:"used,omitempty"`
 }
 
 // Info is what a listing shows of the basin.

@@ -20,11 +20,13 @@ import (
 //	2  varint  number of the log
 //	3  varint  created, in milliseconds since the epoch
 //	4  bytes   configuration and cipher, a message: 1 storage class, 2 timestamping mode, 6 cipher (texts), 3 age in seconds,
-//	           4 uncapped, 5 min_age_secs of delete-on-empty (varints)
+//	           4 uncapped, 5 min_age_secs of delete-on-empty, 7 idle_secs of the expiry, 8 its time in milliseconds since the
+//	           epoch (varints)
 //	5  varint  deleted, in milliseconds since the epoch
 //	6  bytes   idempotency key of its creation
 //	7  bytes   a deadline of delete-on-empty, a message: 1 time, 2 min_age_secs (varints); repeated
 //	8  varint  time up to which deadlines were dealt with
+//	9  varint  when the stream was last used, see StreamRecord.Used
 //
 // What is unset is left out. A reader refuses another version, and a field that it does not know: what it says may matter.
 const streamVersion = 1
@@ -62,6 +64,8 @@ func appendStream(b []byte, r *StreamRecord) []byte {
 	}
 	c = varint(c, 5, r.Config.DeleteOnEmptyMinAge)
 	c = text(c, 6, string(r.Cipher))
+	c = varint(c, 7, r.Config.Expiry.IdleSecs)
+	c = varint(c, 8, r.Config.Expiry.At)
 	b = message(b, 4, c)
 	if !r.DeletedAt.IsZero() {
 		b = varint(b, 5, max(1, Millis(r.DeletedAt)))
@@ -73,6 +77,7 @@ func appendStream(b []byte, r *StreamRecord) []byte {
 		}
 		b = varint(b, 8, r.Idle.Done)
 	}
+	b = varint(b, 9, r.Used)
 	return b
 }
 
@@ -120,6 +125,8 @@ func (d *Decoder) decode(ref protocol.StreamRef, value []byte) (*StreamRecord, e
 			r.Key = string(bytes)
 		case 7, 8:
 			return r.decodeIdle(field, n, bytes)
+		case 9:
+			r.Used = n
 		default:
 			known = false
 			return false
@@ -175,8 +182,12 @@ func (d *Decoder) config(encoded []byte) (c cipheredConfig, ok bool) {
 			c.config.DeleteOnEmptyMinAge = n
 		case 6:
 			c.cipher = protocol.Cipher(bytes)
+		case 7:
+			c.config.Expiry.IdleSecs = n
+		case 8:
+			c.config.Expiry.At = n
 		}
-		return field <= 6
+		return field <= 8
 	})
 	if err != nil {
 		return c, false

@@ -18,7 +18,7 @@ func sampleRecords() []*StreamRecord {
 		{ID: layout.NewStreamID(7), Log: 3, CreatedAt: at, Config: protocol.DefaultStreamConfig},
 		{ID: layout.NewStreamID(1 << 30), Log: 255, CreatedAt: at, DeletedAt: at.Add(time.Hour), Cipher: protocol.CipherAEGIS256, Key: "key",
 			Config: protocol.ResolvedStreamConfig{StorageClass: protocol.StorageStandard, TimestampingMode: protocol.TimestampArrival, Uncapped: true,
-				DeleteOnEmptyMinAge: 60},
+				DeleteOnEmptyMinAge: 60, Expiry: protocol.Expiry{IdleSecs: 7, At: 1_790_000_000_999}}, Used: 1_790_000_000_500,
 			Idle: &IdleRecord{Deadlines: []Deadline{{5, 6}, {1 << 40, 0}}, Done: 9}},
 	}
 }
@@ -46,7 +46,7 @@ func TestLaterStreamRecordsAreRefused(t *testing.T) {
 	good := appendStream(nil, sampleRecords()[0])
 	for name, value := range map[string][]byte{
 		"empty": {}, "JSON": []byte(`{"name":"s"}`), "a later version": append([]byte{2}, good[1:]...),
-		"a field of a later version": append(append([]byte{}, good...), 9<<3, 1), "cut short": good[:len(good)-1],
+		"a field of a later version": append(append([]byte{}, good...), 14<<3, 1), "cut short": good[:len(good)-1],
 		"no id": {streamVersion},
 	} {
 		if r, err := d.decode(protocol.StreamRef{}, value); err == nil {

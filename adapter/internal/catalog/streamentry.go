@@ -29,10 +29,13 @@ type entryCommon struct {
 	key       string
 	deletedAt time.Time
 	idle      *IdleRecord // nil: nothing was ever armed
+	used      uint64      // see StreamRecord.Used
 }
 
 // plain reports whether nothing is set that is a stream's own.
-func (c *entryCommon) plain() bool { return c.key == "" && c.deletedAt.IsZero() && c.idle == nil }
+func (c *entryCommon) plain() bool {
+	return c.key == "" && c.deletedAt.IsZero() && c.idle == nil && c.used == 0
+}
 
 // like reports whether two plain values are equal.
 func (c *entryCommon) like(other *entryCommon) bool {
@@ -43,7 +46,7 @@ func (c *entryCommon) like(other *entryCommon) bool {
 func NewEntry(basin protocol.BasinName, r *StreamRecord, revision uint64, checks *CheckTime) *Entry {
 	return &Entry{Name: r.Name, ID: r.ID, Revision: revision, Checks: checks,
 		placed: Millis(r.CreatedAt)<<16 | uint64(uint16(r.Log)),
-		common: &entryCommon{basin: basin, cipher: r.Cipher, config: r.Config, key: r.Key, deletedAt: r.DeletedAt, idle: r.Idle}}
+		common: &entryCommon{basin: basin, cipher: r.Cipher, config: r.Config, key: r.Key, deletedAt: r.DeletedAt, idle: r.Idle, used: r.Used}}
 }
 
 // Basin is the stream's basin.
@@ -64,6 +67,15 @@ func (e *Entry) Key() string { return e.common.key }
 // Idle is what it says of delete-on-empty; nil: nothing was ever armed.
 func (e *Entry) Idle() *IdleRecord { return e.common.idle }
 
+// Used is when the stream was used last as far as its record knows, in milliseconds since the epoch.
+func (e *Entry) Used() uint64 { return max(e.common.used, e.placed>>16) }
+
+// Over reports whether the time at which the stream ends in any case has come.
+func (e *Entry) Over(now time.Time) bool {
+	at := e.common.config.Expiry.At
+	return at != 0 && at <= Millis(now)
+}
+
 // CreatedAt is when the stream was created, in whole milliseconds.
 func (e *Entry) CreatedAt() time.Time { return time.UnixMilli(int64(e.placed >> 16)).UTC() }
 
@@ -75,7 +87,7 @@ func (e *Entry) Ref() protocol.StreamRef {
 // Record is the stored form of the entry.
 func (e *Entry) Record() *StreamRecord {
 	return &StreamRecord{Name: e.Name, ID: e.ID, Log: e.Log(), CreatedAt: e.CreatedAt(), DeletedAt: e.common.deletedAt,
-		Cipher: e.Cipher(), Config: e.Config(), Key: e.Key(), Idle: e.common.idle}
+		Cipher: e.Cipher(), Config: e.Config(), Key: e.Key(), Idle: e.common.idle, Used: e.common.used}
 }
 
 // Deleting reports whether the stream's deletion was accepted.

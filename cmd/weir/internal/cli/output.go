@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirstream/weir/conf"
@@ -48,13 +49,31 @@ func (a *app) printRows(rows []row) error {
 
 // configRows writes a layer of configuration; what it leaves open says so.
 func configRows(indent string, c protocol.StreamConfig) []row {
-	return []row{
+	rows := []row{
 		{indent + "storage class", orUnset(c.StorageClass, func(v protocol.StorageClass) string { return string(v) })},
 		{indent + "retention policy", orUnset(c.RetentionPolicy, retentionText)},
 		{indent + "timestamping mode", orUnset(c.TimestampingMode, func(v protocol.TimestampingMode) string { return string(v) })},
 		{indent + "timestamping uncapped", orUnset(c.Uncapped, strconv.FormatBool)},
 		{indent + "delete on empty min age", orUnset(c.DeleteOnEmptyMinAge, minAgeText)},
 	}
+	if c.Expiry == nil || indent == "" && c.Expiry.Never() {
+		return rows
+	}
+	return append(rows, row{indent + "expires", streamExpiryText(*c.Expiry)})
+}
+
+func streamExpiryText(x protocol.Expiry) string {
+	var parts []string
+	if x.IdleSecs > 0 {
+		parts = append(parts, "when not used for "+secondsText(x.IdleSecs))
+	}
+	if x.At > 0 {
+		parts = append(parts, "at "+x.AtTime().Format(time.RFC3339Nano))
+	}
+	if len(parts) == 0 {
+		return "never"
+	}
+	return strings.Join(parts, ", ")
 }
 
 func orUnset[T any](v *T, text func(T) string) string {

@@ -18,6 +18,8 @@ type streamFlags struct {
 	timestampingMode *optional[protocol.TimestampingMode]
 	uncapped         *optional[bool]
 	minAge           *optional[uint64]
+	idle             *optional[uint64]
+	expiresAt        *optional[time.Time]
 }
 
 func addStreamFlags(fs *pflag.FlagSet) *streamFlags {
@@ -28,11 +30,19 @@ func addStreamFlags(fs *pflag.FlagSet) *streamFlags {
 		uncapped: boolFlag(fs, "timestamping-uncapped", "take timestamps later than the arrival as they are"),
 		retention: &optional[protocol.RetentionPolicy]{kind: "duration|infinite", parse: parseRetention,
 			show: retentionText},
-		minAge: &optional[uint64]{kind: "duration", parse: parseSeconds, show: minAgeText},
+		minAge:    &optional[uint64]{kind: "duration", parse: parseSeconds, show: minAgeText},
+		idle:      &optional[uint64]{kind: "duration", parse: parseSeconds, show: minAgeText},
+		expiresAt: &optional[time.Time]{kind: "time", parse: func(s string) (time.Time, error) { return time.Parse(time.RFC3339, s) }, show: func(t time.Time) string { return t.Format(time.RFC3339) }},
 	}
 	fs.Var(f.retention, "retention-policy", "how long records are kept, like 7d, or infinite")
 	fs.Var(f.minAge, "delete-on-empty-min-age", "delete the stream when it has been empty for this long; 0 disables")
+	fs.Var(f.idle, "expire-idle", "delete the stream when it was neither appended to nor read for this long; 0 disables")
 	return f
+}
+
+// addExpireAt adds the flag that is for a single stream.
+func (f *streamFlags) addExpireAt(fs *pflag.FlagSet) {
+	fs.Var(f.expiresAt, "expire-at", "delete the stream at this time, like 2030-01-31T12:00:00Z; what this flag and --expire-idle say is the whole expiry")
 }
 
 func parseRetention(s string) (protocol.RetentionPolicy, error) {
@@ -55,11 +65,26 @@ func parseSeconds(s string) (uint64, error) {
 	return uint64(d / time.Second), err
 }
 
+// expiry is what the flags say of it; nil if they say nothing.
+func (f *streamFlags) expiry() *protocol.Expiry {
+	if f.idle.value == nil && f.expiresAt.value == nil {
+		return nil
+	}
+	x := &protocol.Expiry{}
+	if f.expiresAt.value != nil {
+		*x = protocol.ExpiryAt(*f.expiresAt.value)
+	}
+	if f.idle.value != nil {
+		x.IdleSecs = *f.idle.value
+	}
+	return x
+}
+
 // layer is the settings as a configuration: what was not said stays open.
 func (f *streamFlags) layer() protocol.StreamConfig {
 	return protocol.StreamConfig{
 		StorageClass: f.storageClass.value, RetentionPolicy: f.retention.value, TimestampingMode: f.timestampingMode.value,
-		Uncapped: f.uncapped.value, DeleteOnEmptyMinAge: f.minAge.value,
+		Uncapped: f.uncapped.value, DeleteOnEmptyMinAge: f.minAge.value, Expiry: f.expiry(),
 	}
 }
 
@@ -74,6 +99,7 @@ var streamUnsets = map[string]func(*protocol.StreamReconfiguration){
 	},
 	"timestamping-uncapped":   func(r *protocol.StreamReconfiguration) { r.Uncapped = protocol.Unset[bool]() },
 	"delete-on-empty-min-age": func(r *protocol.StreamReconfiguration) { r.DeleteOnEmptyMinAge = protocol.Unset[uint64]() },
+	"expire-idle":             func(r *protocol.StreamReconfiguration) { r.Expiry = protocol.Unset[protocol.Expiry]() },
 }
 
 // change is the settings as a reconfiguration, with the names of unset taken back to their defaults. It reports whether
@@ -81,7 +107,7 @@ var streamUnsets = map[string]func(*protocol.StreamReconfiguration){
 func (f *streamFlags) change(fs *pflag.FlagSet, unset []string) (r protocol.StreamReconfiguration, changed bool, err error) {
 	r = protocol.StreamReconfiguration{
 		StorageClass: patch(f.storageClass), RetentionPolicy: patch(f.retention), TimestampingMode: patch(f.timestampingMode),
-		Uncapped: patch(f.uncapped), DeleteOnEmptyMinAge: patch(f.minAge),
+		Uncapped: patch(f.uncapped), DeleteOnEmptyMinAge: patch(f.minAge), Expiry: protocol.Patch[protocol.Expiry]{Present: f.expiry() != nil, Value: f.expiry()},
 	}
 	changed = r != protocol.StreamReconfiguration{}
 	for _, name := range unset {
@@ -98,7 +124,7 @@ func (f *streamFlags) change(fs *pflag.FlagSet, unset []string) (r protocol.Stre
 	return r, changed, nil
 }
 
-var unsetNames = []string{"storage-class", "retention-policy", "timestamping-mode", "timestamping-uncapped", "delete-on-empty-min-age"}
+var unsetNames = []string{"storage-class", "retention-policy", "timestamping-mode", "timestamping-uncapped", "delete-on-empty-min-age", "expire-idle"}
 
 func patch[T any](o *optional[T]) protocol.Patch[T] {
 	return protocol.Patch[T]{Present: o.value != nil, Value: o.value}

@@ -19,6 +19,7 @@ func (a *app) createStream() *cobra.Command {
 		Args: need("URI"),
 	})
 	settings := addStreamFlags(c.Flags())
+	settings.addExpireAt(c.Flags())
 	c.RunE = question[protocol.StreamRef, protocol.StreamInfo]{
 		parse: first(streamArg),
 		ask: func(ctx context.Context, svc protocol.Service, ref protocol.StreamRef) (protocol.StreamInfo, error) {
@@ -60,6 +61,7 @@ setting that is unset takes the basin's default of this moment.`,
 		Args: need("URI"),
 	})
 	settings := addStreamFlags(c.Flags())
+	settings.addExpireAt(c.Flags())
 	unset := addUnsetFlag(c.Flags())
 	type request struct {
 		ref    protocol.StreamRef
