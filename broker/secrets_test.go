@@ -18,8 +18,8 @@ import (
 
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // secrets are keys and plaintexts in all forms in which they could leak.

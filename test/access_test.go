@@ -10,9 +10,9 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/conformance"
-	"github.com/weirstream/weir/test/httpclient"
 	"github.com/weirstream/weir/test/memnet"
 )
 

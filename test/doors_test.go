@@ -8,9 +8,9 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/conformance"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // doors are all ways to the service that the suites go through.

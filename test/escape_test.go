@@ -14,9 +14,9 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/conformance"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // prison is a broker that checks access tokens, with something to protect, and every door to it.

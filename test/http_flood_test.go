@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/test/conformance"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // TestGarbageOnTheHTTPPort: what is not HTTP, or not S2, is refused; the port goes on serving and nothing stays behind.

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/conformance"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // hostileBound is how long the broker may give to a client that makes no progress, whatever it is in the middle of.

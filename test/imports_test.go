@@ -135,6 +135,11 @@ var walls = []wall{
 		why:   "the command and the broker share it, and it works on any protocol.Service",
 	},
 	{
+		pkg:   "internal/httpclient",
+		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, cobra},
+		why:   "it speaks HTTP by the specification alone, and shares no code with the door",
+	},
+	{
 		pkg:   "docs/upstream",
 		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "protocol", "sessions", "test"},
 		why:   "it shows others what their server does, with nothing of ours",

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"os"
 
 	"github.com/weirstream/weir/broker"
@@ -12,6 +13,7 @@ import (
 	"github.com/weirstream/weir/cmd/weir/internal/natsconn"
 	"github.com/weirstream/weir/cmd/weir/internal/telemetry"
 	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -21,8 +23,12 @@ func main() {
 	os.Exit(cli.Main(context.Background(), env, os.Args[1:]))
 }
 
-// dial connects to NATS and speaks to the broker behind it.
+// dial connects to NATS and speaks to the broker behind it, or to one over HTTP.
 func dial(_ context.Context, o cli.DialOptions) (protocol.Service, func(), error) {
+	if o.HTTP != "" {
+		web := &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1024}}
+		return httpclient.New(o.HTTP, web, httpclient.Token(o.AccessToken)), web.CloseIdleConnections, nil
+	}
 	refusals := client.NewRefusals(nil)
 	o.OnError = refusals.HandleError
 	nc, err := natsconn.Connect(o.Options, o.Notify)

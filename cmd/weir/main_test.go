@@ -45,12 +45,12 @@ func command(t *testing.T, home, natsURL string, args ...string) *exec.Cmd {
 func startServe(t *testing.T, home string, args ...string) (url string, c *exec.Cmd, stop func() error) {
 	t.Helper()
 	c = command(t, home, "", append([]string{"serve", "--http-listen", "none"}, args...)...)
-	url, stop = serve(t, c)
-	return url, c, stop
+	greeting, stop := serve(t, c)
+	return addressIn(t, greeting, natsAddress), c, stop
 }
 
-// serve starts c, which runs weir serve, and returns the address that it prints.
-func serve(t *testing.T, c *exec.Cmd) (url string, stop func() error) {
+// serve starts c, which runs weir serve, and returns what it prints of itself.
+func serve(t *testing.T, c *exec.Cmd) (greeting string, stop func() error) {
 	t.Helper()
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -72,11 +72,11 @@ func serve(t *testing.T, c *exec.Cmd) (url string, stop func() error) {
 			t.Errorf("serve: %v\n%s", err, log.String())
 		}
 	})
-	return readURL(t, out), stop
+	return readGreeting(t, out), stop
 }
 
-// readURL reads what serve prints up to its end and gives the address in it.
-func readURL(t *testing.T, out io.Reader) string {
+// readGreeting reads what serve prints up to its end.
+func readGreeting(t *testing.T, out io.Reader) string {
 	t.Helper()
 	var text []byte
 	buf := make([]byte, 4096)
@@ -87,11 +87,22 @@ func readURL(t *testing.T, out io.Reader) string {
 			t.Fatalf("serve printed only %q", text)
 		}
 	}
-	m := regexp.MustCompile(`export NATS_URL=(\S+)`).FindSubmatch(text)
+	return string(text)
+}
+
+// The addresses in what serve prints.
+var (
+	natsAddress = regexp.MustCompile(`export NATS_URL=(\S+)`)
+	httpAddress = regexp.MustCompile(`export S2_ACCOUNT_ENDPOINT=(\S+)`)
+)
+
+func addressIn(t *testing.T, text string, pattern *regexp.Regexp) string {
+	t.Helper()
+	m := pattern.FindStringSubmatch(text)
 	if m == nil {
 		t.Fatalf("no address in %q", text)
 	}
-	return string(m[1])
+	return m[1]
 }
 
 // TestTheLinesOfTheIssue: each works as it stands, on a broker that was started as it says. Data plane A.19/374 and 375 are among

@@ -87,7 +87,8 @@ func TestTracesReachACollector(t *testing.T) {
 			home := t.TempDir()
 			broker := command(t, home, "", "serve", "--http-listen", "none", "--memory", "--nats-listen", "127.0.0.1:0", "--lame-duck", "0")
 			broker.Env = append(broker.Env, append(c.env, "OTEL_RESOURCE_ATTRIBUTES=deployment.environment=test")...)
-			url, stop := serve(t, broker)
+			greeting, stop := serve(t, broker)
+			url := addressIn(t, greeting, natsAddress)
 			for _, args := range [][]string{{"create-basin", "demo-basin", "--create-stream-on-append"}, {"append", "s2://demo-basin/greetings"}} {
 				run := command(t, home, url, args...)
 				run.Stdin = strings.NewReader("a\n")

@@ -17,8 +17,8 @@ import (
 
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // childEnv makes the test binary a broker: its value is the store directory. rootEnv is its root token.

@@ -9,8 +9,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // compressionCases: data plane A.16 and 8.10, bodies of unary requests and answers.

@@ -6,8 +6,8 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // Wire is an s2s session, frame by frame.

@@ -24,8 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 // TestNginx and TestCaddy: through the proxies of the folder deploy, requests, server-sent events and sessions work, and what

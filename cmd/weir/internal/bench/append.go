@@ -34,13 +34,18 @@ type generator struct {
 }
 
 func newGenerator(recordSize int) *generator {
-	g := &generator{size: recordSize - overhead, block: make([]byte, 4<<20)}
-	rng := rand.New(rand.NewPCG(1, 2)) // not a secret
-	for i := 0; i < len(g.block); i += 8 {
-		binary.LittleEndian.PutUint64(g.block[i:], rng.Uint64())
-	}
-	return g
+	return &generator{size: recordSize - overhead, block: randomBlock()}
 }
+
+// randomBlock is the block that all generators share.
+var randomBlock = sync.OnceValue(func() []byte {
+	block := make([]byte, 4<<20)
+	rng := rand.New(rand.NewPCG(1, 2)) // not a secret
+	for i := 0; i < len(block); i += 8 {
+		binary.LittleEndian.PutUint64(block[i:], rng.Uint64())
+	}
+	return block
+})
 
 func (g *generator) record(timestamp uint64) protocol.Record {
 	if g.next+g.size > len(g.block) {
@@ -63,17 +68,20 @@ type sent struct {
 }
 
 // append appends until the duration is over or stop is closed, and waits for all acks.
-func (r *run) append(ctx context.Context, stop <-chan struct{}) (Throughput, error) {
+func (r *run) append(ctx context.Context, stop <-chan struct{}) (phase, error) {
+	if r.o.Unary {
+		return r.appendUnary(ctx, stop)
+	}
 	session, err := r.svc.OpenAppendSession(ctx, r.ref, r.o.Records...)
 	if err != nil {
-		return Throughput{}, err
+		return phase{}, err
 	}
 	defer session.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	// Batches in flight are bounded by the session; the queue only has to hold their start times.
-	inFlight := make(chan sent, 1<<16)
+	// The start times of batches in flight, which the session bounds by their bytes, and this queue by their number.
+	inFlight := make(chan sent, 1<<12)
 	var latencies Histogram
 	var received error
 	var group sync.WaitGroup
@@ -83,23 +91,52 @@ func (r *run) append(ctx context.Context, stop <-chan struct{}) (Throughput, err
 		}
 	})
 	began := time.Now()
-	err = r.send(ctx, session, inFlight, stop)
+	err = r.batches(ctx, stop, func(batch []protocol.Record) error {
+		select {
+		case inFlight <- sent{time.Now(), len(batch)}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		return session.Submit(ctx, protocol.AppendInput{Records: batch})
+	})
 	close(inFlight)
 	err = errors.Join(err, session.CloseSend())
 	group.Wait()
 	if received != nil {
-		return Throughput{}, received
+		return phase{}, received
 	}
 	if err != nil {
-		return Throughput{}, err
+		return phase{}, err
 	}
-	return throughput(r.acked.Load(), r.o.RecordSize, time.Since(began), &latencies), nil
+	return phase{r.acked.Load(), time.Since(began), &latencies}, nil
 }
 
-func (r *run) send(ctx context.Context, session protocol.AppendSession, inFlight chan<- sent, stop <-chan struct{}) error {
+// appendUnary appends without a session, each batch after the ack of the one before.
+func (r *run) appendUnary(ctx context.Context, stop <-chan struct{}) (phase, error) {
+	var latencies Histogram
+	began := time.Now()
+	err := r.batches(ctx, stop, func(batch []protocol.Record) error {
+		at := time.Now()
+		ack, err := r.svc.Append(ctx, r.ref, protocol.AppendInput{Records: batch}, r.o.Records...)
+		if err == nil {
+			err = r.take(ack, sent{at, len(batch)}, &latencies)
+		}
+		return err
+	})
+	if err != nil {
+		return phase{}, cause(ctx, err)
+	}
+	return phase{r.acked.Load(), time.Since(began), &latencies}, nil
+}
+
+// batches makes batches, at the rate of the target, until the duration is over or stop is closed, and hands them over.
+func (r *run) batches(ctx context.Context, stop <-chan struct{}, handOver func([]protocol.Record) error) error {
 	g := newGenerator(r.o.RecordSize)
 	most := min(protocol.MaxBatchRecords, protocol.MaxBatchBytes/r.o.RecordSize)
-	rate := r.o.TargetMiBps * (1 << 20) / float64(r.o.RecordSize) // records a second
+	if r.o.BatchRecords > 0 {
+		most = min(most, r.o.BatchRecords)
+	}
+	rate := r.o.TargetMiBps * r.share * (1 << 20) / float64(r.o.RecordSize) // records a second
 	began := time.Now()
 	end := time.NewTimer(r.o.Duration)
 	defer end.Stop()
@@ -129,12 +166,7 @@ func (r *run) send(ctx context.Context, session protocol.AppendSession, inFlight
 		for i := range batch {
 			batch[i] = g.record(now)
 		}
-		select {
-		case inFlight <- sent{time.Now(), n}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if err := session.Submit(ctx, protocol.AppendInput{Records: batch}); err != nil {
+		if err := handOver(batch); err != nil {
 			return err
 		}
 	}
@@ -142,7 +174,6 @@ func (r *run) send(ctx context.Context, session protocol.AppendSession, inFlight
 
 // receive takes one ack for each batch that was sent and checks that it covers the batch.
 func (r *run) receive(ctx context.Context, session protocol.AppendSession, inFlight <-chan sent, latencies *Histogram) error {
-	var next uint64
 	for {
 		ack, err := session.Recv(ctx)
 		if errors.Is(err, io.EOF) {
@@ -155,12 +186,23 @@ func (r *run) receive(ctx context.Context, session protocol.AppendSession, inFli
 			return err
 		}
 		batch, ok := <-inFlight
-		if !ok || ack.Start.SeqNum != next || ack.End.SeqNum != next+uint64(batch.count) {
-			return protocol.Errorf(protocol.CodeOther, "the ack covers [%d, %d), expected [%d, %d)",
-				ack.Start.SeqNum, ack.End.SeqNum, next, next+uint64(batch.count))
+		if !ok {
+			return errEnded
 		}
-		next = ack.End.SeqNum
-		latencies.Record(time.Since(batch.at), batch.count)
-		r.acked.Store(next)
+		if err := r.take(ack, batch, latencies); err != nil {
+			return err
+		}
 	}
+}
+
+// take counts an ack, if it covers the batch that was sent.
+func (r *run) take(ack protocol.AppendAck, batch sent, latencies *Histogram) error {
+	next := r.acked.Load()
+	if ack.Start.SeqNum != next || ack.End.SeqNum != next+uint64(batch.count) {
+		return protocol.Errorf(protocol.CodeOther, "the ack covers [%d, %d), expected [%d, %d)",
+			ack.Start.SeqNum, ack.End.SeqNum, next, next+uint64(batch.count))
+	}
+	latencies.Record(time.Since(batch.at), batch.count)
+	r.acked.Store(ack.End.SeqNum)
+	return nil
 }

@@ -1,4 +1,4 @@
-// Package bench measures a stream from outside: it appends at a rate or as fast as it goes, reads the same records live
+// Package bench measures streams from outside: it appends at a rate or as fast as it goes, reads the same records live
 // and again from the start, and checks on the way that every record arrives once, in order and whole.
 package bench
 
@@ -17,7 +17,12 @@ import (
 type Options struct {
 	// RecordSize is the metered size of each record in bytes, from MinRecordSize to 1 MiB.
 	RecordSize int
-	// TargetMiBps is the rate of metered bytes; 0 goes as fast as the broker acknowledges.
+	// BatchRecords is how many records an append has at most; 0: as many as fit.
+	BatchRecords int
+	// Unary appends without a session, the next batch of a stream after the ack of the one before, and reads again with single
+	// reads.
+	Unary bool
+	// TargetMiBps is the rate of metered bytes on all streams together; 0 goes as fast as the broker acknowledges.
 	TargetMiBps float64
 	// Duration is how long records are appended.
 	Duration time.Duration
@@ -59,18 +64,6 @@ type Throughput struct {
 	LatencyMS     *Latency `json:"latency_ms,omitempty"`
 }
 
-func throughput(records uint64, size int, took time.Duration, h *Histogram) Throughput {
-	t := Throughput{Records: records, Bytes: records * uint64(size), Secs: took.Seconds()}
-	if took > 0 {
-		t.MiBPerSec = float64(t.Bytes) / (1 << 20) / took.Seconds()
-		t.RecordsPerSec = float64(records) / took.Seconds()
-	}
-	if h != nil {
-		t.LatencyMS = h.Latency()
-	}
-	return t
-}
-
 // StreamConfig is what the stream of a run needs: timestamps are microseconds since the run began, by which the live
 // reader knows how long a record took.
 func StreamConfig() protocol.StreamConfig {
@@ -79,11 +72,12 @@ func StreamConfig() protocol.StreamConfig {
 	return protocol.StreamConfig{TimestampingMode: &mode, Uncapped: &uncapped, RetentionPolicy: &retention}
 }
 
-// run is the state that the goroutines of one run share.
+// run is the state that the goroutines of one stream share.
 type run struct {
 	svc   protocol.RecordService
 	ref   protocol.StreamRef
 	o     Options
+	share float64 // of the target
 	began time.Time
 
 	// acked and read count records, for the progress and for the live reader to know its end.
@@ -92,43 +86,85 @@ type run struct {
 	appended chan struct{}
 }
 
-// Run puts the load on an empty stream with [StreamConfig]. When stop is closed the appending ends early; what was
-// appended is still read and reported. A canceled context ends the run with its cause.
-func Run(ctx context.Context, svc protocol.RecordService, ref protocol.StreamRef, o Options, stop <-chan struct{}) (Result, error) {
-	r := &run{svc: svc, ref: ref, o: o, began: time.Now(), appended: make(chan struct{})}
+// Run puts the load on empty streams with [StreamConfig], on all of them side by side. When stop is closed the appending ends
+// early; what was appended is still read and reported. A canceled context ends the run with its cause.
+func Run(ctx context.Context, svc protocol.RecordService, refs []protocol.StreamRef, o Options, stop <-chan struct{}) (Result, error) {
+	began := time.Now()
+	runs := make([]*run, len(refs))
+	for i, ref := range refs {
+		runs[i] = &run{svc: svc, ref: ref, o: o, share: 1 / float64(len(refs)), began: began, appended: make(chan struct{})}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	progress := r.reportProgress(ctx)
+	progress := reportProgress(ctx, runs, o.Progress)
 	defer progress.Wait()
 	defer cancel(nil)
 
 	var res Result
+	appends, live := make([]phase, len(runs)), make([]phase, len(runs))
 	var group sync.WaitGroup
-	group.Go(func() {
-		var err error
-		if res.Live, err = r.readLive(ctx); err != nil {
-			cancel(fmt.Errorf("live read: %w", err))
-		}
-	})
-	group.Go(func() {
-		var err error
-		if res.Append, err = r.append(ctx, stop); err != nil {
-			cancel(fmt.Errorf("append: %w", err))
-		}
-		close(r.appended)
-	})
+	for i, r := range runs {
+		group.Go(func() {
+			var err error
+			if live[i], err = r.readLive(ctx); err != nil {
+				cancel(fmt.Errorf("live read: %w", err))
+			}
+		})
+		group.Go(func() {
+			var err error
+			if appends[i], err = r.append(ctx, stop); err != nil {
+				cancel(fmt.Errorf("append: %w", err))
+			}
+			close(r.appended)
+		})
+	}
 	group.Wait()
+	res.Append, res.Live = sum(appends, o.RecordSize), sum(live, o.RecordSize)
 	if cause := context.Cause(ctx); cause != nil {
 		return res, cause
 	}
 	if err := pause(ctx, o.CatchupDelay); err != nil {
 		return res, err
 	}
-	var err error
-	if res.Catchup, err = r.readAgain(ctx); err != nil {
-		err = fmt.Errorf("catch-up read: %w", err)
+	again := make([]phase, len(runs))
+	for i, r := range runs {
+		group.Go(func() {
+			var err error
+			if again[i], err = r.readAgain(ctx); err != nil {
+				cancel(fmt.Errorf("catch-up read: %w", err))
+			}
+		})
 	}
-	return res, err
+	group.Wait()
+	res.Catchup = sum(again, o.RecordSize)
+	return res, context.Cause(ctx)
+}
+
+// phase is what one stream has done in a phase.
+type phase struct {
+	records   uint64
+	took      time.Duration
+	latencies *Histogram
+}
+
+// sum is the throughput of all streams, which went side by side.
+func sum(phases []phase, size int) Throughput {
+	var records uint64
+	var took time.Duration
+	var latencies Histogram
+	for _, p := range phases {
+		records += p.records
+		took = max(took, p.took)
+		if p.latencies != nil {
+			latencies.Add(p.latencies)
+		}
+	}
+	t := Throughput{Records: records, Bytes: records * uint64(size), Secs: took.Seconds(), LatencyMS: latencies.Latency()}
+	if took > 0 {
+		t.MiBPerSec = float64(t.Bytes) / (1 << 20) / took.Seconds()
+		t.RecordsPerSec = float64(records) / took.Seconds()
+	}
+	return t
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -145,9 +181,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (r *run) reportProgress(ctx context.Context) *sync.WaitGroup {
+func reportProgress(ctx context.Context, runs []*run, tell func(Progress)) *sync.WaitGroup {
 	var wg sync.WaitGroup
-	if r.o.Progress == nil {
+	if tell == nil {
 		return &wg
 	}
 	wg.Go(func() {
@@ -156,13 +192,17 @@ func (r *run) reportProgress(ctx context.Context) *sync.WaitGroup {
 		for {
 			select {
 			case <-tick.C:
-				p := Progress{Phase: "append", Elapsed: time.Since(r.began), Acked: r.acked.Load(), Read: r.read.Load()}
-				select {
-				case <-r.appended:
-					p.Phase = "catch-up"
-				default:
+				p := Progress{Phase: "catch-up", Elapsed: time.Since(runs[0].began)}
+				for _, r := range runs {
+					p.Acked += r.acked.Load()
+					p.Read += r.read.Load()
+					select {
+					case <-r.appended:
+					default:
+						p.Phase = "append"
+					}
 				}
-				r.o.Progress(p)
+				tell(p)
 			case <-ctx.Done():
 				return
 			}

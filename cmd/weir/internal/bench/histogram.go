@@ -50,6 +50,21 @@ func (h *Histogram) Record(d time.Duration, n int) {
 	h.counts[bucket(uint64(d))] += uint64(n)
 }
 
+// Add counts the samples of another histogram as well.
+func (h *Histogram) Add(other *Histogram) {
+	if other.n == 0 {
+		return
+	}
+	if h.n == 0 || other.min < h.min {
+		h.min = other.min
+	}
+	h.max = max(h.max, other.max)
+	h.n += other.n
+	for b, n := range other.counts {
+		h.counts[b] += n
+	}
+}
+
 // Percentile is a latency that at least the given share of the samples did not exceed; p is from 0 to 1. It is 0
 // without samples.
 func (h *Histogram) Percentile(p float64) time.Duration {

@@ -32,7 +32,7 @@ func (c *checker) check(rec *protocol.SequencedRecord) error {
 }
 
 // readLive follows the stream from its start until it has read everything that was acknowledged.
-func (r *run) readLive(ctx context.Context) (Throughput, error) {
+func (r *run) readLive(ctx context.Context) (phase, error) {
 	// The reader learns by its context that the appending is over and nothing is owed any more.
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
@@ -49,7 +49,7 @@ func (r *run) readLive(ctx context.Context) (Throughput, error) {
 	defer cancel(nil)
 	session, err := r.svc.OpenReadSession(ctx, r.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, r.o.Records...)
 	if err != nil {
-		return Throughput{}, err
+		return phase{}, err
 	}
 	defer session.Close()
 	began := time.Now()
@@ -59,22 +59,22 @@ func (r *run) readLive(ctx context.Context) (Throughput, error) {
 		batch, err := session.Next(ctx)
 		switch {
 		case errors.Is(context.Cause(ctx), errComplete):
-			return throughput(c.next, r.o.RecordSize, time.Since(began), &latencies), nil
+			return phase{c.next, time.Since(began), &latencies}, nil
 		case errors.Is(err, io.EOF):
-			return Throughput{}, errEnded
+			return phase{}, errEnded
 		case err != nil:
-			return Throughput{}, cause(ctx, err)
+			return phase{}, cause(ctx, err)
 		}
 		now := time.Since(r.began)
 		for rec := range batch.Records.All() {
 			if err := c.check(&rec); err != nil {
-				return Throughput{}, err
+				return phase{}, err
 			}
 			latencies.Record(now-time.Duration(rec.Timestamp)*time.Microsecond, 1)
 		}
 		r.read.Store(c.next)
 		if r.complete() {
-			return throughput(c.next, r.o.RecordSize, time.Since(began), &latencies), nil
+			return phase{c.next, time.Since(began), &latencies}, nil
 		}
 	}
 }
@@ -92,15 +92,18 @@ func (r *run) complete() bool {
 }
 
 // readAgain reads all records from the start, as fast as they come.
-func (r *run) readAgain(ctx context.Context) (Throughput, error) {
+func (r *run) readAgain(ctx context.Context) (phase, error) {
 	want := r.acked.Load()
 	if want == 0 {
-		return Throughput{}, nil
+		return phase{}, nil
+	}
+	if r.o.Unary {
+		return r.readUnary(ctx, want)
 	}
 	began := time.Now()
 	session, err := r.svc.OpenReadSession(ctx, r.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0), Count: &want}, r.o.Records...)
 	if err != nil {
-		return Throughput{}, err
+		return phase{}, err
 	}
 	defer session.Close()
 	r.read.Store(0)
@@ -109,20 +112,46 @@ func (r *run) readAgain(ctx context.Context) (Throughput, error) {
 		batch, err := session.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			if c.next != want {
-				return Throughput{}, errEnded
+				return phase{}, errEnded
 			}
-			return throughput(c.next, r.o.RecordSize, time.Since(began), nil), nil
+			return phase{c.next, time.Since(began), nil}, nil
 		}
 		if err != nil {
-			return Throughput{}, cause(ctx, err)
+			return phase{}, cause(ctx, err)
 		}
 		for rec := range batch.Records.All() {
 			if err := c.check(&rec); err != nil {
-				return Throughput{}, err
+				return phase{}, err
 			}
 		}
 		r.read.Store(c.next)
 	}
+}
+
+// readUnary reads all records from the start, batch by batch. Its latencies are those of single reads.
+func (r *run) readUnary(ctx context.Context, want uint64) (phase, error) {
+	began := time.Now()
+	r.read.Store(0)
+	var latencies Histogram
+	var c checker
+	for c.next < want {
+		at := time.Now()
+		batch, err := r.svc.Read(ctx, r.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(c.next)}, r.o.Records...)
+		if err != nil {
+			return phase{}, cause(ctx, err)
+		}
+		latencies.Record(time.Since(at), 1)
+		if batch.Records.Len() == 0 {
+			return phase{}, errEnded
+		}
+		for rec := range batch.Records.All() {
+			if err := c.check(&rec); err != nil {
+				return phase{}, err
+			}
+		}
+		r.read.Store(c.next)
+	}
+	return phase{c.next, time.Since(began), &latencies}, nil
 }
 
 // cause prefers the reason why ctx ended over what the session made of it.

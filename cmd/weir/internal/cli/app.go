@@ -48,6 +48,8 @@ type Env struct {
 // DialOptions says which broker a client verb talks to.
 type DialOptions struct {
 	natsconn.Options
+	// HTTP is the address of the broker's HTTP API; "" for NATS.
+	HTTP string
 	// SubjectPrefix is the first token of the broker's subjects.
 	SubjectPrefix string
 	// ResumeFor is how long a read session tries to reach a broker again; 0 is the client's default.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,57 +15,91 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-const benchHelp = `Create a stream of its own in the basin, append to it for a while, read the records live and then again
-from the start, print throughput and latencies, and delete the stream. Every record is checked on both
+const benchHelp = `Create streams of its own in the basin, append to them for a while, read the records live and then again
+from the start, print throughput and latencies, and delete the streams. Every record is checked on both
 reads: none missing, none twice, none changed.
 
 Without a target the command appends as fast as the broker acknowledges; latencies are then those of a
-full pipeline. Ctrl-C ends the appending early and still reports; a second one gives up.
+full pipeline. --unary appends without a session: on each stream one batch, by default of one record,
+after the ack of the one before. --http goes through the HTTP API. Ctrl-C ends the appending early and
+still reports; a second one gives up.
 
 Sizes are metered bytes. Ack latency is from handing a batch over to its ack, live latency from making a
-record to reading it in this same process.`
+record to reading it in this same process.
+
+--json prints what --compare reads: a later run with --compare FILE shows both and the change.`
 
 // benchReport is what bench --json prints.
 type benchReport struct {
 	Basin        string                `json:"basin"`
-	Stream       string                `json:"stream"`
+	Stream       string                `json:"stream"` // of many, what their names begin with
+	Streams      int                   `json:"streams"`
+	Over         string                `json:"over"` // nats or http
+	Mode         string                `json:"mode"` // session or unary
 	StorageClass protocol.StorageClass `json:"storage_class,omitempty"`
 	RecordSize   int                   `json:"record_size"`
+	BatchRecords int                   `json:"batch_records,omitempty"`
 	TargetMiBps  float64               `json:"target_mibps,omitempty"`
 	DurationSecs float64               `json:"duration_secs"`
 	bench.Result
+	Compared []benchChange `json:"compared,omitempty"`
 }
+
+// maxBenchStreams bounds the streams of a run: each has a session to append and one to read.
+const maxBenchStreams = 1000
 
 func (a *app) bench() *cobra.Command {
 	c := a.client(&cobra.Command{
 		Use:   "bench BASIN",
-		Short: "Measure throughput and latency of a stream",
+		Short: "Measure throughput and latency of streams",
 		Long:  benchHelp,
 		Example: `  weir bench demo-basin --duration 10s
-  weir bench demo-basin --duration 10s --target-mibps 20 --record-size 1024 --json`,
+  weir bench demo-basin --duration 10s --target-mibps 20 --record-size 1024 --json
+  weir bench demo-basin --duration 10s --streams 64 --unary --http http://127.0.0.1:8080
+  weir bench demo-basin --duration 10s --json > before.json; weir bench demo-basin --duration 10s --compare before.json`,
 		Args: need("BASIN"),
 	})
-	class := storageClassFlag(c.Flags(), "c", "storage class of the stream")
+	class := storageClassFlag(c.Flags(), "c", "storage class of the streams")
 	size := c.Flags().IntP("record-size", "b", 8192, fmt.Sprintf("metered `bytes` of a record, %d to %d", bench.MinRecordSize, protocol.MaxBatchBytes))
-	target := c.Flags().Float64P("target-mibps", "t", 0, "append this many `MiB` a second; 0 is as fast as it goes")
+	streams := c.Flags().Int("streams", 1, fmt.Sprintf("append to this many `streams` side by side, 1 to %d", maxBenchStreams))
+	unary := c.Flags().Bool("unary", false, "append and read again without sessions")
+	batch := c.Flags().Int("batch-records", 0, fmt.Sprintf("at most this many `records` in an append, 1 to %d; as many as fit by default, with --unary 1", protocol.MaxBatchRecords))
+	web := c.Flags().String("http", "", "go through the HTTP API at this `URL`")
+	before := c.Flags().String("compare", "", "show the figures of this `file`, which --json has written, beside the new ones")
+	target := c.Flags().Float64P("target-mibps", "t", 0, "append this many `MiB` a second on all streams together; 0 is as fast as it goes")
 	duration := durationFlag(c.Flags(), "duration", "d", 60*time.Second, "append for this long")
 	delay := durationFlag(c.Flags(), "catchup-delay", "w", 0, "pause before the records are read again")
 	key := a.addKeyFlags(c)
 	c.RunE = a.verb(func(args []string) (call, error) {
 		basin, err := basinArg(args[0])
+		if *unary && *batch == 0 && !c.Flags().Changed("batch-records") {
+			*batch = 1
+		}
 		switch {
 		case err != nil:
 			return nil, err
 		case *size < bench.MinRecordSize || *size > protocol.MaxBatchBytes:
 			return nil, usagef("--record-size is %d; allowed is from %d to %d", *size, bench.MinRecordSize, protocol.MaxBatchBytes)
+		case *streams < 1 || *streams > maxBenchStreams:
+			return nil, usagef("--streams is %d; allowed is from 1 to %d", *streams, maxBenchStreams)
+		case c.Flags().Changed("batch-records") && (*batch < 1 || *batch > protocol.MaxBatchRecords):
+			return nil, usagef("--batch-records is %d; allowed is from 1 to %d", *batch, protocol.MaxBatchRecords)
 		case !(*target >= 0 && *target <= 1<<20): // also refuses NaN
 			return nil, usagef("--target-mibps is %g; allowed is from 0 to %d", *target, 1<<20)
 		case *duration <= 0:
 			return nil, usagef("--duration must be above 0")
+		case *web != "" && !strings.HasPrefix(*web, "http://") && !strings.HasPrefix(*web, "https://"):
+			return nil, usagef("--http: %q begins with neither http:// nor https://", *web)
 		}
 		report := benchReport{
-			Basin: string(basin), Stream: "bench/" + rand.Text(), RecordSize: *size, TargetMiBps: *target,
-			DurationSecs: duration.Seconds(),
+			Basin: string(basin), Stream: "bench/" + rand.Text(), Streams: *streams, Over: "nats", Mode: "session",
+			RecordSize: *size, BatchRecords: *batch, TargetMiBps: *target, DurationSecs: duration.Seconds(),
+		}
+		if *web != "" {
+			a.dial.HTTP, report.Over = strings.TrimRight(*web, "/"), "http"
+		}
+		if *unary {
+			report.Mode = "unary"
 		}
 		if class.value != nil {
 			report.StorageClass = *class.value
@@ -73,24 +108,52 @@ func (a *app) bench() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
-		o := bench.Options{RecordSize: *size, TargetMiBps: *target, Duration: *duration, CatchupDelay: *delay, Records: opts}
-		return func(ctx context.Context, svc protocol.Service) error { return a.runBench(ctx, svc, report, o) }, nil
+		old, err := readBenchReport(*before)
+		if err != nil {
+			return nil, err
+		}
+		o := bench.Options{
+			RecordSize: *size, BatchRecords: *batch, Unary: *unary, TargetMiBps: *target, Duration: *duration,
+			CatchupDelay: *delay, Records: opts,
+		}
+		return func(ctx context.Context, svc protocol.Service) error { return a.runBench(ctx, svc, report, old, o) }, nil
 	})
 	return c
 }
 
-func (a *app) runBench(ctx context.Context, svc protocol.Service, report benchReport, o bench.Options) (err error) {
-	ref := protocol.StreamRef{Basin: protocol.BasinName(report.Basin), Stream: protocol.StreamName(report.Stream)}
+// benchStreams are the streams of a run.
+func (r *benchReport) benchStreams() []protocol.StreamRef {
+	refs := make([]protocol.StreamRef, r.Streams)
+	for i := range refs {
+		name := r.Stream
+		if r.Streams > 1 {
+			name = fmt.Sprintf("%s/%04d", r.Stream, i)
+		}
+		refs[i] = protocol.StreamRef{Basin: protocol.BasinName(r.Basin), Stream: protocol.StreamName(name)}
+	}
+	return refs
+}
+
+func (a *app) runBench(ctx context.Context, svc protocol.Service, report benchReport, old *benchReport, o bench.Options) (err error) {
+	refs := report.benchStreams()
 	config := bench.StreamConfig()
 	if report.StorageClass != "" {
 		config.StorageClass = &report.StorageClass
 	}
-	if err := a.makeStream(ctx, svc, ref, config); err != nil {
-		return err
+	made := 0
+	defer func() {
+		for _, ref := range refs[:made] {
+			err = errors.Join(err, a.removeStream(ctx, svc, ref))
+		}
+	}()
+	for _, ref := range refs {
+		if err := a.makeStream(ctx, svc, ref, config); err != nil {
+			return err
+		}
+		made++
 	}
-	defer func() { err = errors.Join(err, a.removeStream(ctx, svc, ref)) }()
 	if !a.json {
-		a.note("%s: %d-byte records for %s, %s; Ctrl-C ends early", ref, o.RecordSize, conf.FormatDuration(o.Duration), targetText(o.TargetMiBps))
+		a.note("%s: %s", refs[0], report.loadText(o))
 	}
 	line := a.progressLine(o)
 	if line != nil {
@@ -99,17 +162,38 @@ func (a *app) runBench(ctx context.Context, svc protocol.Service, report benchRe
 	// The first signal only ends the appending; runs go on with the reads and the report.
 	runCtx, giveUp := a.untilNextSignal(ctx)
 	defer giveUp()
-	report.Result, err = bench.Run(runCtx, svc, ref, o, ctx.Done())
+	report.Result, err = bench.Run(runCtx, svc, refs, o, ctx.Done())
 	if line != nil {
 		line.clear()
 	}
 	if err != nil {
 		return err
 	}
+	if old != nil {
+		report.Compared = compareBench(&report, old)
+	}
 	if a.json {
 		return a.printJSON(report)
 	}
-	return a.printBench(report.Result)
+	if err := a.printBench(report.Result); err != nil || old == nil {
+		return err
+	}
+	return a.printBenchChanges(&report, old)
+}
+
+// loadText describes a run for people.
+func (r *benchReport) loadText(o bench.Options) string {
+	text := fmt.Sprintf("%d-byte records for %s, %s", o.RecordSize, conf.FormatDuration(o.Duration), targetText(o.TargetMiBps))
+	if r.Streams > 1 {
+		text += fmt.Sprintf(", on %d streams", r.Streams)
+	}
+	if r.Mode == "unary" {
+		text += ", without sessions"
+	}
+	if r.Over == "http" {
+		text += ", over HTTP"
+	}
+	return text + "; Ctrl-C ends early"
 }
 
 func (a *app) makeStream(ctx context.Context, svc protocol.Service, ref protocol.StreamRef, config protocol.StreamConfig) error {
@@ -155,7 +239,10 @@ func (a *app) printBench(r bench.Result) error {
 	for _, p := range []struct {
 		name string
 		l    *bench.Latency
-	}{{"ack", r.Append.LatencyMS}, {"live read", r.Live.LatencyMS}} {
+	}{{"ack", r.Append.LatencyMS}, {"live read", r.Live.LatencyMS}, {"unary read", r.Catchup.LatencyMS}} {
+		if p.l == nil && p.name == "unary read" {
+			continue // it was read again in a session
+		}
 		if p.l == nil {
 			p.l = &bench.Latency{}
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -117,7 +118,7 @@ func TestBench(t *testing.T) {
 		}
 		got := r.stdout.String()
 		for _, want := range []string{
-			`{"basin":"demo-basin","stream":"bench/`, `"storage_class":"standard","record_size":1024,"target_mibps":1,"duration_secs":2,`,
+			`{"basin":"demo-basin","stream":"bench/`, `"streams":1,"over":"nats","mode":"session","storage_class":"standard","record_size":1024,"target_mibps":1,"duration_secs":2,`,
 			`"append":{"records":20`, `"live_read":{"records":20`, `"catchup_read":{"records":20`,
 			`"latency_ms":{"min":0,"p50":0,"p90":0,"p99":0,"p99_9":0,"max":0}`,
 		} {
@@ -132,6 +133,28 @@ func TestBench(t *testing.T) {
 			t.Errorf("deleted %v", svc.deletes)
 		}
 	})
+}
+
+func TestBenchMistakes(t *testing.T) {
+	wrong := filepath.Join(t.TempDir(), "wrong.json")
+	if err := os.WriteFile(wrong, []byte(`{"a":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--streams", "0"}, "--streams is 0; allowed is from 1 to 1000"},
+		{[]string{"--batch-records", "1001"}, "--batch-records is 1001; allowed is from 1 to 1000"},
+		{[]string{"--http", "localhost:8080"}, `--http: "localhost:8080" begins with neither http:// nor https://`},
+		{[]string{"--compare", wrong}, "is not what bench --json prints"},
+		{[]string{"--compare", wrong + ".none"}, "no such file"},
+	} {
+		r := weir(newFake(), "", append([]string{"bench", "demo-basin"}, c.args...)...)
+		if r.code != 2 || !strings.Contains(r.stderr.String(), c.want) {
+			t.Errorf("%v: exit %d, %s", c.args, r.code, r.stderr.String())
+		}
+	}
 }
 
 func TestBenchPrintsATable(t *testing.T) {

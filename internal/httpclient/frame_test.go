@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
-	"github.com/weirstream/weir/test/httpclient"
 )
 
 func unhex(t *testing.T, s string) []byte {
