@@ -20,6 +20,7 @@ type request struct {
 	next     uint64 // of a retireRequest: the seq_num that must still be the next one
 	cost     int64  // metered bytes of an append: of the budget, given back with the answer
 	done     func(protocol.AppendAck, error)
+	producer *chunk.ProducerKey // of an append that names its producer
 	// restored is the chunk of a restoreRequest.
 	restored *restoredChunk
 	// foreign is the chunk of an adoptRequest.
@@ -144,7 +145,7 @@ func (p *pending) records() protocol.Records {
 // chunk is the stored form.
 func (p *pending) chunk() chunk.Chunk {
 	c := chunk.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
-		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence, Closed: p.after.closed}
+		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence, Closed: p.after.closed, Producers: p.after.producers}
 	if p.count == 0 {
 		c.PrevExpiry = p.after.prevExpiry(p.expiry)
 	}

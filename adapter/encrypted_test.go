@@ -300,7 +300,7 @@ func TestGCMHasACeiling(t *testing.T) {
 		{"93: without AES-256-GCM", false, recordcipher.MaxGCMSeqNum + 1, []protocol.Record{envelope}, false},
 	} {
 		s := state{next: tc.next}
-		threshold, err := s.check(&protocol.AppendInput{Records: tc.records}, &settings{gcm: tc.gcm})
+		threshold, err := s.check(&protocol.AppendInput{Records: tc.records}, nil, &settings{gcm: tc.gcm})
 		if refused := protocol.CodeOf(err) == protocol.CodeInvalid; refused != tc.refused || threshold != 0 || !tc.refused && err != nil {
 			t.Errorf("%s: %v from %d", tc.name, err, threshold)
 		}

@@ -97,7 +97,7 @@ func (s *sequencer) mustAsk(r *request) bool {
 	if r.asked == answered || r.kind != appendRequest || r.appender.failed || st.broken != nil {
 		return false
 	}
-	if _, err := st.pendingState.check(&r.in, st.settings.Load()); err == nil {
+	if _, err := st.pendingState.check(&r.in, r.producer, st.settings.Load()); err == nil {
 		return false
 	}
 	if st.newest != nil || r.asked == asking {

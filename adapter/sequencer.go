@@ -268,7 +268,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		s.reject(r, 0, r.unknown)
 		return
 	}
-	if ack, threshold, err, ok := st.pendingState.repeated(&r.in); ok && err != nil {
+	if ack, threshold, err, ok := st.pendingState.repeated(&r.in, r.producer); ok && err != nil {
 		s.reject(r, threshold, err)
 		return
 	} else if ok {
@@ -276,7 +276,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		return
 	}
 	set := st.settings.Load()
-	if threshold, err := st.pendingState.check(&r.in, set); err != nil {
+	if threshold, err := st.pendingState.check(&r.in, r.producer, set); err != nil {
 		s.reject(r, threshold, err)
 		return
 	}
@@ -300,6 +300,9 @@ func (s *sequencer) admit(r *request, now uint64) {
 	p.after.total += uint64(r.cost)
 	if r.in.Close && p.after.closed == chunk.NotClosed {
 		p.after.closed = chunk.Closed
+	}
+	if r.producer != nil {
+		p.after.produced(r, protocol.Position{SeqNum: start, Timestamp: first})
 	}
 	st.pendingState = p.after
 	end := st.pendingState.tail()
@@ -341,6 +344,9 @@ func (s *sequencer) admitClose(r *request, now uint64, set *settings) {
 		p.expiry = 0
 	}
 	p.after.closed = chunk.Closed
+	if r.producer != nil {
+		p.after.produced(r, p.after.tail())
+	}
 	st.pendingState = p.after
 	tail := st.pendingState.tail()
 	p.replies = append(p.replies, reply{req: r, ack: protocol.AppendAck{Start: tail, End: tail, Tail: tail}})

@@ -27,6 +27,8 @@ type state struct {
 	terminal bool
 	// closed is set by an append that closes the stream: no other append follows.
 	closed chunk.Closing
+	// producers is what is remembered of the producers.
+	producers *chunk.Producers
 	// wrote is the last append, from which delete-on-empty counts.
 	wrote chunk.LastAppend
 }
@@ -46,7 +48,7 @@ func (s *state) isClosed() bool { return s.closed != chunk.NotClosed }
 // stateOf is the state after a stored, durable chunk.
 func stateOf(c *storedChunk) state {
 	return state{next: c.Next, last: c.Last, trim: c.Trim, kept: c.Kept, total: c.Total, lastExpiry: c.lastExpiry(), fence: c.Fence, fencedAt: c.Next,
-		terminal: c.Trim == protocol.TerminalTrimPoint, closed: c.Closed, wrote: c.lastAppend()}
+		terminal: c.Trim == protocol.TerminalTrimPoint, closed: c.Closed, producers: c.Producers, wrote: c.lastAppend()}
 }
 
 // settings is the part of a stream's configuration that appends depend on. It is immutable.
@@ -89,14 +91,33 @@ var (
 // everything is a threshold that is reached when all chunks of the stream are durable.
 const everything = ^uint64(0)
 
-// repeated tells of an append that needs not be stored because what it asks for was done before: it closes a stream that is
-// closed. The conditions are judged as the first time. The answer must wait as long as one of check.
-func (s *state) repeated(in *protocol.AppendInput) (ack protocol.AppendAck, threshold uint64, err error, ok bool) {
+// repeated tells of an append that needs not be stored because what it asks for was done before: its producer made it, or it
+// closes a stream that is closed. The answer must wait as long as one of check.
+func (s *state) repeated(in *protocol.AppendInput, key *chunk.ProducerKey) (ack protocol.AppendAck, threshold uint64, err error, ok bool) {
+	if p := in.Producer; p != nil && !s.terminal {
+		epoch, seq, recent, known := s.producers.Find(*key)
+		switch back := seq - p.Seq; {
+		case !known || p.Epoch > epoch:
+		case p.Epoch < epoch:
+			return ack, everything, protocol.ProducerFenced(epoch), true
+		case p.Seq > seq:
+		case back < uint64(len(recent)):
+			at := recent[back]
+			return protocol.AppendAck{Start: at.Start, End: at.End, Tail: s.tail(), Repeated: true}, everything, nil, true
+		default:
+			return ack, everything, protocol.ProducerRepeated(protocol.ProducerMismatch{Epoch: &epoch, Expected: seq + 1, Received: p.Seq}), true
+		}
+	}
+	return s.closedBefore(in)
+}
+
+// closedBefore is repeated for the closing of a closed stream. The conditions are judged as the first time.
+func (s *state) closedBefore(in *protocol.AppendInput) (ack protocol.AppendAck, threshold uint64, err error, ok bool) {
 	if s.closed == chunk.NotClosed || s.terminal || !in.OnlyCloses() {
 		return ack, 0, nil, false
 	}
 	tail := s.tail()
-	ack = protocol.AppendAck{Start: tail, End: tail, Tail: tail}
+	ack = protocol.AppendAck{Start: tail, End: tail, Tail: tail, Repeated: true}
 	if len(in.Records) > 0 {
 		if s.closed != chunk.ClosedByCommand {
 			return ack, 0, nil, false // there is no record that the positions could be of
@@ -114,12 +135,19 @@ func (s *state) repeated(in *protocol.AppendInput) (ack protocol.AppendAck, thre
 
 // check evaluates an append's conditions against the state (data plane 3.1 D). A failure must not be answered before the
 // durable tail's seq_num is at least threshold.
-func (s *state) check(in *protocol.AppendInput, set *settings) (threshold uint64, err error) {
+func (s *state) check(in *protocol.AppendInput, key *chunk.ProducerKey, set *settings) (threshold uint64, err error) {
 	switch {
 	case s.terminal:
 		return 0, errDeleting
 	case s.closed != chunk.NotClosed:
 		return everything, protocol.StreamClosed(s.tail())
+	}
+	if in.Producer != nil {
+		if err := s.checkProducer(in.Producer, key); err != nil {
+			return everything, err
+		}
+	}
+	switch {
 	case in.FencingToken != nil && *in.FencingToken != s.fence:
 		return s.fencedAt, protocol.FencingTokenMismatch(s.fence)
 	case in.MatchSeqNum != nil && *in.MatchSeqNum != s.next:
@@ -142,6 +170,22 @@ func (s *state) check(in *protocol.AppendInput, set *settings) (threshold uint64
 		}
 	}
 	return 0, nil
+}
+
+// checkProducer fails unless the append is the next one of its producer.
+func (s *state) checkProducer(p *protocol.Producer, key *chunk.ProducerKey) error {
+	epoch, seq, _, known := s.producers.Find(*key)
+	m := protocol.ProducerMismatch{Received: p.Seq}
+	if known {
+		m.Epoch = &epoch
+		if p.Epoch == epoch {
+			m.Expected = seq + 1
+		}
+	}
+	if p.Seq != m.Expected {
+		return protocol.ProducerGap(m)
+	}
+	return nil
 }
 
 // timestamp applies data plane 3.3 to one record.
@@ -169,6 +213,12 @@ func (s *state) apply(r *protocol.Record, ts uint64) {
 	case protocol.CloseCommand:
 		s.closed = chunk.ClosedByCommand
 	}
+}
+
+// produced remembers an append of a producer, whose records begin at start and end at the tail.
+func (s *state) produced(r *request, start protocol.Position) {
+	p := r.in.Producer
+	s.producers = s.producers.With(*r.producer, p.Epoch, p.Seq, chunk.Placed{Start: start, End: s.tail()})
 }
 
 // end applies the terminal trim, which is exempt from the clamp.

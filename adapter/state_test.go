@@ -82,7 +82,7 @@ func TestStateAgreesWithANaiveModel(t *testing.T) {
 			set := &settings{mode: pick(rng, protocol.TimestampClientPrefer, protocol.TimestampClientRequire, protocol.TimestampArrival),
 				uncapped: rng.IntN(2) == 0}
 			in, missing := randomInput(rng, now, model)
-			threshold, err := s.check(&in, set)
+			threshold, err := s.check(&in, nil, set)
 			e := protocol.AsError(err)
 			where := fmt.Sprintf("seed %d step %d", seed, step)
 			switch {

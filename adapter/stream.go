@@ -12,6 +12,7 @@ import (
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 var (
@@ -191,7 +192,12 @@ func (l *Appender) submit(ctx context.Context, in protocol.AppendInput, transfor
 	if times != nil {
 		times.Begin(time.Now())
 	}
-	err = l.st.post(&request{ctx: ctx, st: l.st, appender: l, in: in, cost: cost, done: done, times: times})
+	r := &request{ctx: ctx, st: l.st, appender: l, in: in, cost: cost, done: done, times: times}
+	if in.Producer != nil {
+		key := chunk.KeyOfProducer(in.Producer.ID)
+		r.producer = &key
+	}
+	err = l.st.post(r)
 	if err != nil {
 		l.st.log.a.budget.release(l.st.ref.Basin, cost)
 	}

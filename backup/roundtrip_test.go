@@ -57,7 +57,11 @@ func everyState(t *testing.T, r *rig) []protocol.StreamRef {
 	if _, err := r.Append(ctx, ended, protocol.AppendInput{Close: true}); err != nil {
 		t.Fatal(err)
 	}
-	refs = append(refs, trimmed, whole, fenced, future, closed, ended)
+	produced := r.stream(main, "produced", protocol.StreamConfig{})
+	if _, err := r.Append(ctx, produced, protocol.AppendInput{Records: []protocol.Record{record("once")}, Producer: &protocol.Producer{ID: "p", Epoch: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	refs = append(refs, trimmed, whole, fenced, future, closed, ended, produced)
 
 	deleted := r.stream(main, "deleted", protocol.StreamConfig{})
 	r.append(deleted, record("no more"))
@@ -160,6 +164,12 @@ func goOn(t *testing.T, r *rig, refs []protocol.StreamRef) {
 				t.Errorf("%s: a wrong fencing token gave %v", ref, err)
 			}
 			in.FencingToken = &right
+		}
+		if ref.Stream == "produced" {
+			again, err := r.Append(t.Context(), ref, protocol.AppendInput{Records: in.Records, Producer: &protocol.Producer{ID: "p", Epoch: 3}})
+			if err != nil || !again.Repeated || again.Start.SeqNum != 0 {
+				t.Errorf("%s: made again: %+v, %v", ref, again, err)
+			}
 		}
 		ack, err := r.Append(t.Context(), ref, in)
 		if ref.Stream == "closed" || ref.Stream == "ended" {

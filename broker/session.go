@@ -71,7 +71,7 @@ func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef,
 		if err != nil {
 			return nil, err
 		}
-		a := &appendSession{inner: sessions.OpenAppend(st, sessions.AppendOptions{Settled: options.Settled}), s: s}
+		a := &appendSession{inner: sessions.OpenAppend(st, sessions.AppendOptions{Settled: options.Settled, Number: options.Number}), s: s}
 		if err := s.drainer.add(a); err != nil {
 			_ = a.inner.Close()
 			return nil, err

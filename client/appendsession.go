@@ -21,10 +21,13 @@ const (
 	appendSilence = 25 * time.Second
 	// maxUnreceived bounds the acks that wait for Recv; Submit waits beyond.
 	maxUnreceived = 1 << 16
+	// A producer's session that was lost is opened again after these waits.
+	resumeBackoffMin = 50 * time.Millisecond
+	resumeBackoffMax = 2 * time.Second
 )
 
 // appendSession is a pipelined append over one server; and over another, if the first is lost while nothing is
-// unanswered.
+// unanswered, or if a producer makes it safe to send what is unanswered again.
 type appendSession struct {
 	c    *Client
 	ref  protocol.StreamRef
@@ -33,13 +36,21 @@ type appendSession struct {
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
 	attempt  *appendAttempt // nil while there is no server
-	inflight []int          // sizes of the unanswered inputs, in order
-	bytes    int            // their sum
+	inflight []flying       // the unanswered inputs, in order
+	bytes    int            // the sum of their sizes
 	acks     []protocol.AppendAck
-	ended    bool  // no input follows
-	failed   error // the input that could not be sent; told after the acks of those before it
-	final    error // what Recv returns after the last ack
-	opening  bool  // a Submit opens the session anew
+	ended    bool      // no input follows
+	failed   error     // the input that could not be sent; told after the acks of those before it
+	final    error     // what Recv returns after the last ack
+	opening  bool      // the session is being opened anew
+	giveUp   time.Time // when a session with a producer that makes no progress is given up; zero while it does
+}
+
+// flying is an unanswered input.
+type flying struct {
+	head nats.Header // nil once it was sent, unless it may be sent again
+	body []byte      // likewise
+	size int         // in the window
 }
 
 // appendAttempt is the part of a session that one server serves.
@@ -47,8 +58,9 @@ type appendAttempt struct {
 	*subscription
 	subject string
 	window  int
-	sent    uint64 // number of the last input sent; guarded by the session's mu
-	acked   uint64 // number of the last input answered; guarded by the session's mu
+	sent    uint64 // number of the last input sent; guarded by the session's mu, as the next two
+	bytes   int    // of the inputs that were sent and are not answered
+	acked   uint64 // number of the last input answered
 	quit    chan struct{}
 }
 
@@ -95,23 +107,24 @@ func (s *appendSession) startLocked(l *appendAttempt) {
 
 // Submit implements [protocol.AppendSession].
 func (s *appendSession) Submit(ctx context.Context, in protocol.AppendInput) error {
-	body := protocol.MarshalAppendInput(&in)
-	size := len(body) + protocol.NATSFrameCost
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	size := inputSize(&in)
 	for {
 		switch {
 		case s.ended && (s.final == nil || errors.Is(s.final, io.EOF)):
 			return errEnded
 		case s.final != nil:
 			return s.final
-		case s.attempt == nil && !s.opening:
+		case s.attempt == nil && !s.opening && len(s.inflight) == 0:
 			if err := s.reopenLocked(ctx); err != nil {
 				return err
 			}
 			continue
-		case s.attempt != nil && (s.bytes == 0 || s.bytes+size <= s.attempt.window) && len(s.acks) < maxUnreceived:
-			return s.sendLocked(ctx, body, size)
+		case s.attempt != nil && (s.bytes == 0 || s.bytes+size <= s.attempt.window) && len(s.acks) < maxUnreceived && !s.fullLocked():
+			s.opts.Number(&in)
+			s.pushLocked(ctx, protocol.MarshalAppendInput(&in))
+			return nil
 		}
 		if err := s.waitLocked(ctx); err != nil {
 			return err
@@ -143,25 +156,72 @@ func (s *appendSession) reopenLocked(ctx context.Context) error {
 	return nil
 }
 
-func (s *appendSession) sendLocked(ctx context.Context, body []byte, size int) error {
-	l := s.attempt
+// inputSize is what an input counts in the window, but for its producer's number.
+func inputSize(in *protocol.AppendInput) int {
+	return int(in.MeteredSize()) + 8*len(in.Records) + protocol.NATSFrameCost //nolint:gosec // the broker refuses what is large
+}
+
+// fullLocked reports whether a producer has as many unanswered inputs as the stream remembers.
+func (s *appendSession) fullLocked() bool {
+	return s.opts.Producer != nil && len(s.inflight) >= protocol.ProducerWindow
+}
+
+// pumpLocked sends the inputs that this attempt's server has not got, as far as its window goes.
+func (s *appendSession) pumpLocked() {
+	for l := s.attempt; l != nil && l == s.attempt && l.unsent(s) > 0; {
+		next := &s.inflight[len(s.inflight)-l.unsent(s)]
+		if l.bytes > 0 && l.bytes+next.size > l.window {
+			return
+		}
+		if err := s.sendLocked(l, next); err != nil {
+			if s.opts.Producer != nil && errors.Is(err, nats.ErrReconnectBufExceeded) {
+				s.lostLocked(err)
+				return
+			}
+			// Not sent for sure. What was sent before is still answered; the reason follows.
+			s.failed = s.c.failure(l.subject, len(next.body), err)
+			unsent := l.unsent(s)
+			for _, f := range s.inflight[len(s.inflight)-unsent:] {
+				s.bytes -= f.size
+			}
+			s.inflight = s.inflight[:len(s.inflight)-unsent]
+			s.finishLocked()
+			return
+		}
+		l.sent++
+		l.bytes += next.size
+		if s.opts.Producer == nil {
+			next.head, next.body = nil, nil
+		}
+	}
+	if s.ended && s.attempt != nil {
+		if err := s.controlLocked(protocol.FrameEnd); err != nil {
+			s.lostLocked(err)
+		}
+	}
+}
+
+// unsent is how many inputs the attempt's server has not got: the last ones.
+func (l *appendAttempt) unsent(s *appendSession) int {
+	return len(s.inflight) - int(l.sent-l.acked) //nolint:gosec // both are small
+}
+
+// pushLocked puts an input behind those that are unanswered, and sends it.
+func (s *appendSession) pushLocked(ctx context.Context, body []byte) {
 	head := nats.Header{
 		protocol.HeaderContentType: {protocol.MediaProtobuf},
 		protocol.HeaderAccept:      {protocol.MediaProtobuf},
-		protocol.HeaderSeq:         {strconv.FormatUint(l.sent+1, 10)},
 	}
 	addTrace(ctx, head)
-	err := l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Data: body, Header: head})
-	if err != nil {
-		// Not sent for sure. What was sent before is still answered; the reason follows.
-		s.failed = s.c.failure(l.subject, len(body), err)
-		s.finishLocked()
-		return nil
-	}
-	l.sent++
-	s.inflight = append(s.inflight, size)
-	s.bytes += size
-	return nil
+	f := flying{head: head, body: body, size: len(body) + protocol.NATSFrameCost}
+	s.inflight = append(s.inflight, f)
+	s.bytes += f.size
+	s.pumpLocked()
+}
+
+func (s *appendSession) sendLocked(l *appendAttempt, f *flying) error {
+	f.head[protocol.HeaderSeq] = []string{strconv.FormatUint(l.sent+1, 10)}
+	return l.nc.PublishMsg(&nats.Msg{Subject: l.subject, Reply: l.inbox, Data: f.body, Header: f.head})
 }
 
 // Recv implements [protocol.AppendSession].
@@ -198,12 +258,11 @@ func (s *appendSession) CloseSend() error {
 func (s *appendSession) finishLocked() {
 	s.ended = true
 	s.notifyLocked()
-	if s.attempt == nil { // lost while nothing was unanswered
+	switch {
+	case s.attempt != nil:
+		s.pumpLocked()
+	case len(s.inflight) == 0: // lost while nothing was unanswered
 		s.endLocked(s.cleanEnd())
-		return
-	}
-	if err := s.controlLocked(protocol.FrameEnd); err != nil {
-		s.lostLocked(err)
 	}
 }
 
@@ -237,7 +296,7 @@ func (s *appendSession) controlLocked(frame string) error {
 }
 
 func (s *appendSession) pingLocked() error {
-	if s.ended {
+	if s.ended && s.attempt.unsent(s) == 0 {
 		// The announcement may have been lost; to hear it twice does no harm.
 		if err := s.controlLocked(protocol.FrameEnd); err != nil {
 			return err
@@ -319,10 +378,15 @@ func (s *appendSession) ackLocked(l *appendAttempt, m *nats.Msg) {
 		return
 	}
 	l.acked = seq
-	s.bytes -= s.inflight[0]
+	l.bytes -= s.inflight[0].size
+	s.bytes -= s.inflight[0].size
 	s.inflight = s.inflight[1:]
+	s.giveUp = time.Time{}
 	s.acks = append(s.acks, ack)
 	s.notifyLocked()
+	if l.unsent(s) > 0 {
+		s.pumpLocked()
+	}
 }
 
 // serverEndLocked takes the server's word that the session is over.
@@ -336,7 +400,7 @@ func (s *appendSession) serverEndLocked(l *appendAttempt, m *nats.Msg) {
 		s.lostLocked(errors.New("the server ended the session without a reason"))
 	case e == nil:
 		s.endLocked(s.cleanEnd())
-	case len(s.inflight) == 0 && (e.Retryable() || e.Code == protocol.CodeClientHangup):
+	case (len(s.inflight) == 0 || s.opts.Producer != nil) && (e.Retryable() || e.Code == protocol.CodeClientHangup):
 		s.lostLocked(e) // a server that stops, or one that took the silence of a sleeping machine for our end
 	default:
 		s.endLocked(e)
@@ -357,6 +421,13 @@ func (s *appendSession) lostLocked(cause error) {
 	switch n := len(s.inflight); {
 	case n == 0 && !s.ended && s.c.nc.IsClosed():
 		s.endLocked(errConnection(cause)) // for good
+	case n > 0 && s.opts.Producer != nil && !s.c.nc.IsClosed():
+		s.dropLocked()
+		s.opening = true
+		if s.giveUp.IsZero() {
+			s.giveUp = time.Now().Add(s.c.opts.ResumeFor)
+		}
+		go s.resume(s.giveUp, cause)
 	case n > 0:
 		s.endLocked(protocol.Wrap(protocol.CodeOther, cause,
 			"the append session was lost with "+strconv.Itoa(n)+" inputs unanswered; whether they are stored is unknown: "+cause.Error()))
@@ -364,6 +435,47 @@ func (s *appendSession) lostLocked(cause error) {
 		s.endLocked(s.cleanEnd())
 	default:
 		s.dropLocked()
+	}
+}
+
+// resume opens the session on a new server and sends what is unanswered again: the producer's numbers tell the stream what it
+// has stored of it. It tries until giveUp.
+func (s *appendSession) resume(giveUp time.Time, cause error) {
+	ctx, cancel := context.WithDeadline(context.Background(), giveUp)
+	defer cancel()
+	for wait := resumeBackoffMin; ; wait = min(2*wait, resumeBackoffMax) {
+		l, err := s.open(ctx)
+		s.mu.Lock()
+		switch {
+		case s.final != nil: // closed meanwhile
+			if err == nil {
+				l.close()
+			}
+			s.mu.Unlock()
+			return
+		case err == nil:
+			s.opening = false
+			s.startLocked(l)
+			s.pumpLocked()
+			s.notifyLocked()
+			s.mu.Unlock()
+			return
+		case s.c.nc.IsClosed(), ctx.Err() != nil, !protocol.AsError(err).Retryable():
+			s.opening = false
+			s.endLocked(protocol.Wrap(protocol.CodeOther, errors.Join(cause, err),
+				"the append session was lost with "+strconv.Itoa(len(s.inflight))+" inputs unanswered; whether they are stored is unknown: "+err.Error()))
+			s.mu.Unlock()
+			return
+		}
+		changed := s.changed
+		s.mu.Unlock()
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
 }
 

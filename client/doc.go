@@ -4,7 +4,8 @@
 // # Outcomes
 //
 // A call that got no answer in time fails with request_timeout: whether it took effect is unknown. When no broker is
-// there it fails with unavailable. Nothing is sent twice by this package, except the opening of a session.
+// there it fails with unavailable. Nothing is sent twice by this package, except the opening of a session and appends that name
+// their producer, which makes a repeat harmless: those are sent again until their outcome is known.
 //
 // # Sessions
 //
@@ -14,5 +15,6 @@
 // reader slows only itself.
 //
 // An append session does not resume while inputs are unanswered, for they may be stored: it ends with an error that says
-// so, code other. When all inputs are answered, the next Submit opens it anew on whatever server answers.
+// so, code other. With [protocol.WithProducer] it does resume: it sends what is unanswered again, at most
+// [protocol.ProducerWindow] inputs, and each is stored once. When all inputs are answered, the next Submit opens it anew on whatever server answers.
 package client

@@ -24,10 +24,38 @@ func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protoco
 	return tail, nil
 }
 
-// Append implements [protocol.RecordService].
+// Append implements [protocol.RecordService]. An append that names its producer is made again while its outcome is unknown or
+// nobody answers, until ctx ends, or for [Options.ResumeFor] if ctx has no deadline.
 func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
-	ctx, cancel := c.bound(ctx, 0)
-	defer cancel()
+	if in.Producer == nil {
+		ctx, cancel := c.bound(ctx, 0)
+		defer cancel()
+		return c.appendOnce(ctx, ref, in, opts)
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.opts.ResumeFor)
+		defer cancel()
+	}
+	for wait := resumeBackoffMin; ; wait = min(2*wait, resumeBackoffMax) {
+		once, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+		ack, err := c.appendOnce(once, ref, in, opts)
+		cancel()
+		if err == nil || ctx.Err() != nil || c.nc.IsClosed() || !protocol.AsError(err).Retryable() {
+			return ack, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ack, err
+		}
+	}
+}
+
+// appendOnce sends an append. ctx must have a deadline.
+func (c *Client) appendOnce(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts []protocol.RecordOption) (protocol.AppendAck, error) {
 	head := protobufHeaders()
 	head[protocol.HeaderContentType] = []string{protocol.MediaProtobuf}
 	addOptions(head, protocol.MakeRecordOptions(opts...))

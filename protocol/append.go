@@ -12,6 +12,8 @@ type AppendInput struct {
 	// Close closes the stream behind the records: every later append fails with [CodeStreamClosed], and reads end at the tail.
 	// To close a closed stream once more, without records, succeeds.
 	Close bool
+	// Producer, when set, makes it safe to make the append again.
+	Producer *Producer
 }
 
 // Closes reports whether the append closes the stream: by its flag, or by a close command as its last record.
@@ -41,6 +43,8 @@ type AppendAck struct {
 	End Position `json:"end"`
 	// Tail is the durable tail when the ack was made; never before End.
 	Tail Position `json:"tail"`
+	// Repeated says that nothing was stored, because it had been before: Start and End are those of the first time.
+	Repeated bool `json:"repeated,omitempty"`
 }
 
 // Validate applies every stateless rule (data plane 2.7) in the specified order: each record, then the batch (empty,
@@ -63,6 +67,11 @@ func (in *AppendInput) Validate() error {
 		return Errorf(CodeInvalid, "records: %d records, at most %d are allowed", len(in.Records), MaxBatchRecords)
 	case total > MaxBatchBytes:
 		return Errorf(CodeInvalid, "records: %d metered bytes, at most %d are allowed", total, MaxBatchBytes)
+	}
+	if in.Producer != nil {
+		if err := in.Producer.Validate(); err != nil {
+			return err
+		}
 	}
 	if in.FencingToken != nil {
 		if err := CheckFencingToken("fencing_token", *in.FencingToken); err != nil {

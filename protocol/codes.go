@@ -3,7 +3,7 @@ package protocol
 // Code is the machine-readable reason of a failure. The set is closed: see codeTable.
 type Code string
 
-// The codes of data plane 8.13, and weir's own: CodeStreamClosed. CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry
+// The codes of data plane 8.13, and weir's own: CodeStreamClosed and those of producers. CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry
 // facts in place of a code (data plane 8.12); they never appear on the wire.
 const (
 	CodeAccessTokenNotFound   Code = "access_token_not_found"
@@ -23,6 +23,9 @@ const (
 	CodeNotImplemented        Code = "not_implemented"
 	CodeOther                 Code = "other"
 	CodePermissionDenied      Code = "permission_denied"
+	CodeProducerFenced        Code = "producer_fenced"
+	CodeProducerGap           Code = "producer_gap"
+	CodeProducerRepeated      Code = "producer_repeated"
 	CodeQuotaExhausted        Code = "quota_exhausted"
 	CodeRateLimited           Code = "rate_limited"
 	CodeRequestTimeout        Code = "request_timeout"
@@ -65,6 +68,9 @@ var codeTable = map[Code]codeFacts{
 	CodeNotImplemented:        {501, false, true},
 	CodeOther:                 {500, true, false},
 	CodePermissionDenied:      {403, false, true},
+	CodeProducerFenced:        {403, false, true},
+	CodeProducerGap:           {409, false, true},
+	CodeProducerRepeated:      {409, false, false}, // it had its effect the first time
 	CodeQuotaExhausted:        {403, false, true},
 	CodeRateLimited:           {429, true, true},
 	CodeRequestTimeout:        {408, true, false},

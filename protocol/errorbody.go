@@ -7,7 +7,7 @@ import (
 
 // Body is the JSON that tells a client of the error (data plane 8.12): {"code","message"}, or for the two failures that
 // carry facts {"seq_num_mismatch": u64}, {"fencing_token_mismatch": "token"} or {"tail": {...}}. That of stream_closed has its
-// tail beside code and message. It never holds the cause.
+// tail beside code and message, those of producers current_epoch, expected_seq and received_seq. It never holds the cause.
 func (e *Error) Body() []byte {
 	switch {
 	case e.Code == CodeConditionFailed && e.SeqNumMismatch != nil:
@@ -21,6 +21,15 @@ func (e *Error) Body() []byte {
 	dst = appendJSONText(append(dst, `,"message":`...), e.Message)
 	if e.Code == CodeStreamClosed && e.Tail != nil {
 		dst = e.Tail.appendJSON(append(dst, `,"tail":`...))
+	}
+	if p := e.Producer; p != nil {
+		if p.Epoch != nil {
+			dst = strconv.AppendUint(append(dst, `,"current_epoch":`...), *p.Epoch, 10)
+		}
+		if e.Code != CodeProducerFenced {
+			dst = strconv.AppendUint(append(dst, `,"expected_seq":`...), p.Expected, 10)
+			dst = strconv.AppendUint(append(dst, `,"received_seq":`...), p.Received, 10)
+		}
 	}
 	return append(dst, '}')
 }
@@ -81,6 +90,9 @@ func parseErrorBody(status int, body []byte) (*Error, error) {
 		if e.Code == CodeStreamClosed {
 			e.Tail = f.tail
 		}
+		if f.producer != (ProducerMismatch{}) {
+			e.Producer = &f.producer
+		}
 		return e, nil
 	}
 	return nil, Errorf(CodeBadJSON, "code: is required")
@@ -104,6 +116,7 @@ type errorFacts struct {
 	code, message, token *string
 	seqNum               *uint64
 	tail                 *Position
+	producer             ProducerMismatch
 }
 
 func (f *errorFacts) readJSON(r *jsonReader) error {
@@ -119,6 +132,12 @@ func (f *errorFacts) readJSON(r *jsonReader) error {
 			return intoOptional(r, &f.token, (*jsonReader).string)
 		case "tail":
 			return intoOptional(r, &f.tail, readPosition)
+		case "current_epoch":
+			return intoOptional(r, &f.producer.Epoch, (*jsonReader).uint)
+		case "expected_seq":
+			return intoUnlessNull(r, &f.producer.Expected, (*jsonReader).uint)
+		case "received_seq":
+			return intoUnlessNull(r, &f.producer.Received, (*jsonReader).uint)
 		}
 		return r.skip()
 	})

@@ -22,6 +22,9 @@ type Error struct {
 	// stream ([CodeStreamClosed]).
 	Tail *Position
 
+	// Producer tells what an append of a producer met ([CodeProducerFenced], [CodeProducerGap], [CodeProducerRepeated]).
+	Producer *ProducerMismatch
+
 	// RemoteStatus is the status that a server sent with a code that this version does not know or that has another
 	// status; else 0.
 	RemoteStatus int

@@ -8,7 +8,8 @@ import (
 // DecodeAppendInputJSON decodes the JSON form of an append (data plane 8.5):
 //
 //	{"records": [{"timestamp": u64|null, "headers": [["name", "value"]], "body": "text"}],
-//	 "match_seq_num": u64|null, "fencing_token": "text"|null, "close": bool|null}
+//	 "match_seq_num": u64|null, "fencing_token": "text"|null, "close": bool|null,
+//	 "producer": {"id": "text", "epoch": u64, "seq": u64}|null}
 //
 // Only records is required, and not even that with close. The format f applies to header names, header values and bodies. Code bad_json: anything
 // that is not JSON of this shape, and a fencing_token of more than 36 bytes. Code invalid: a string that is not Base64
@@ -44,6 +45,8 @@ func (d *appendDecoder) input(r *jsonReader) error {
 			return intoOptional(r, &d.in.FencingToken, readFencingToken)
 		case "close":
 			return intoUnlessNull(r, &d.in.Close, (*jsonReader).bool)
+		case "producer":
+			return intoOptional(r, &d.in.Producer, readProducer)
 		}
 		return r.skip()
 	})
@@ -51,6 +54,29 @@ func (d *appendDecoder) input(r *jsonReader) error {
 		return Errorf(CodeBadJSON, "records: is required")
 	}
 	return err
+}
+
+// readProducer reads {"id", "epoch", "seq"}, of which all are required.
+func readProducer(r *jsonReader) (p Producer, err error) {
+	var id, epoch, seq bool
+	err = r.object(func(name []byte) error {
+		switch string(name) {
+		case "id":
+			id = true
+			return into(r, &p.ID, (*jsonReader).string)
+		case "epoch":
+			epoch = true
+			return into(r, &p.Epoch, (*jsonReader).uint)
+		case "seq":
+			seq = true
+			return into(r, &p.Seq, (*jsonReader).uint)
+		}
+		return r.skip()
+	})
+	if err == nil && !(id && epoch && seq) {
+		err = r.bad("id, epoch and seq are required")
+	}
+	return p, err
 }
 
 func readFencingToken(r *jsonReader) (string, error) {
@@ -163,6 +189,12 @@ func EncodeAppendInputJSON(in *AppendInput, f RecordFormat) ([]byte, error) {
 	if in.Close {
 		dst = append(dst, `,"close":true`...)
 	}
+	if p := in.Producer; p != nil {
+		dst = appendJSONText(append(dst, `,"producer":{"id":`...), p.ID)
+		dst = strconv.AppendUint(append(dst, `,"epoch":`...), p.Epoch, 10)
+		dst = strconv.AppendUint(append(dst, `,"seq":`...), p.Seq, 10)
+		dst = append(dst, '}')
+	}
 	return append(dst, '}'), nil
 }
 
@@ -204,6 +236,9 @@ func appendHeadersJSON(dst []byte, headers []Header, f RecordFormat) []byte {
 func (in *AppendInput) checkText(f RecordFormat) error {
 	if in.FencingToken != nil && !utf8.ValidString(*in.FencingToken) {
 		return Errorf(CodeInvalid, "fencing_token is not valid UTF-8")
+	}
+	if in.Producer != nil && !utf8.ValidString(in.Producer.ID) {
+		return Errorf(CodeInvalid, "producer.id is not valid UTF-8")
 	}
 	if f == FormatBase64 {
 		return nil

@@ -88,6 +88,8 @@ func (a *AppendAck) readJSON(r *jsonReader) error {
 		case "tail":
 			tail = true
 			return a.Tail.readJSON(r)
+		case "repeated":
+			return intoUnlessNull(r, &a.Repeated, (*jsonReader).bool)
 		}
 		return r.skip()
 	})
@@ -97,11 +99,14 @@ func (a *AppendAck) readJSON(r *jsonReader) error {
 	return err
 }
 
-// MarshalJSON gives {"start":{...},"end":{...},"tail":{...}}.
+// MarshalJSON gives {"start":{...},"end":{...},"tail":{...}}, and "repeated":true for a repeat.
 func (a AppendAck) MarshalJSON() ([]byte, error) {
 	dst := a.Start.appendJSON(append(make([]byte, 0, 192), `{"start":`...))
 	dst = a.End.appendJSON(append(dst, `,"end":`...))
 	dst = a.Tail.appendJSON(append(dst, `,"tail":`...))
+	if a.Repeated {
+		dst = append(dst, `,"repeated":true`...)
+	}
 	return append(dst, '}'), nil
 }
 

@@ -20,6 +20,9 @@ const (
 	HeaderMatchSeqNum     = "S2-Match-Seq-Num"    // condition of an append in raw form
 	HeaderFencingToken    = "S2-Fencing-Token"    //nolint:gosec // condition of an append in raw form
 	HeaderClose           = "S2-Close"            // true: an append in raw form closes the stream
+	HeaderProducerID      = "S2-Producer-Id"      // producer of an append in raw form, or without records
+	HeaderProducerEpoch   = "S2-Producer-Epoch"   // its epoch
+	HeaderProducerSeq     = "S2-Producer-Seq"     // number of the append in the epoch
 	HeaderTimestamp       = "S2-Timestamp"        // the record's timestamp in an append in raw form, milliseconds
 	HeaderSession         = "S2-Session"          // opens a session: SessionRead or SessionAppend
 	HeaderWindow          = "S2-Window"           // bytes that may be unacknowledged in a session

@@ -13,7 +13,13 @@ const (
 	fieldInputMatchSeqNum  protowire.Number = 2
 	fieldInputFencingToken protowire.Number = 3
 	// Fields of weir's own are far away from S2's.
-	fieldInputClose protowire.Number = 1001
+	fieldInputClose    protowire.Number = 1001
+	fieldInputProducer protowire.Number = 1002
+	fieldAckRepeated   protowire.Number = 1001
+
+	fieldProducerID    protowire.Number = 1
+	fieldProducerEpoch protowire.Number = 2
+	fieldProducerSeq   protowire.Number = 3
 
 	fieldRecordTimestamp protowire.Number = 1
 	fieldRecordHeaders   protowire.Number = 2
@@ -49,7 +55,40 @@ func MarshalAppendInput(in *AppendInput) []byte {
 		dst = protowire.AppendTag(dst, fieldInputClose, protowire.VarintType)
 		dst = protowire.AppendVarint(dst, 1)
 	}
+	if p := in.Producer; p != nil {
+		dst = protowire.AppendTag(dst, fieldInputProducer, protowire.BytesType)
+		dst = protowire.AppendBytes(dst, p.appendProto(nil))
+	}
 	return dst
+}
+
+func (p *Producer) appendProto(dst []byte) []byte {
+	dst = protowire.AppendTag(dst, fieldProducerID, protowire.BytesType)
+	dst = protowire.AppendString(dst, p.ID)
+	dst = protowire.AppendTag(dst, fieldProducerEpoch, protowire.VarintType)
+	dst = protowire.AppendVarint(dst, p.Epoch)
+	dst = protowire.AppendTag(dst, fieldProducerSeq, protowire.VarintType)
+	return protowire.AppendVarint(dst, p.Seq)
+}
+
+func (f protoField) producer() (*Producer, error) {
+	b, err := f.bytes()
+	if err != nil {
+		return nil, err
+	}
+	p := new(Producer)
+	err = eachField(b, func(f protoField) (err error) {
+		switch f.num {
+		case fieldProducerID:
+			p.ID, err = f.text()
+		case fieldProducerEpoch:
+			p.Epoch, err = f.varint()
+		case fieldProducerSeq:
+			p.Seq, err = f.varint()
+		}
+		return err
+	})
+	return p, err
 }
 
 func (r *Record) protoSize() int {
@@ -106,6 +145,10 @@ func UnmarshalAppendInput(b []byte) (AppendInput, error) {
 		case fieldInputClose:
 			n, err := f.varint()
 			in.Close = n != 0
+			return err
+		case fieldInputProducer:
+			p, err := f.producer()
+			in.Producer = p
 			return err
 		}
 		return nil
@@ -166,7 +209,12 @@ func MarshalAppendAck(a AppendAck) []byte { return AppendAppendAck(make([]byte, 
 func AppendAppendAck(dst []byte, a AppendAck) []byte {
 	dst = appendPosition(dst, fieldAckStart, a.Start)
 	dst = appendPosition(dst, fieldAckEnd, a.End)
-	return appendPosition(dst, fieldAckTail, a.Tail)
+	dst = appendPosition(dst, fieldAckTail, a.Tail)
+	if a.Repeated {
+		dst = protowire.AppendTag(dst, fieldAckRepeated, protowire.VarintType)
+		dst = protowire.AppendVarint(dst, 1)
+	}
+	return dst
 }
 
 // UnmarshalAppendAck decodes an AppendAck message. A missing position is zero. The error has code bad_proto.
@@ -180,6 +228,10 @@ func UnmarshalAppendAck(b []byte) (AppendAck, error) {
 			return f.position(&a.End)
 		case fieldAckTail:
 			return f.position(&a.Tail)
+		case fieldAckRepeated:
+			n, err := f.varint()
+			a.Repeated = n != 0
+			return err
 		}
 		return nil
 	})

@@ -11,6 +11,8 @@ type RecordOptions struct {
 	// NewStream is the stream's configuration if the call creates the stream, laid over the default of its basin. It has
 	// no effect on a stream that exists.
 	NewStream StreamConfig
+	// Producer numbers the inputs of an append session, from its Seq on.
+	Producer *Producer
 	// Settled is for programs that serve sessions to others: an append session calls it once for each submitted input, in
 	// their order, as soon as the input is stored (nil) or has failed, and it is known, before Recv tells. With nil the
 	// input's memory is free then. It must not block. A service that is somewhere else may leave it out.
@@ -31,6 +33,26 @@ func WithEncryptionKey(key EncryptionKey) RecordOption {
 // fails with invalid as CreateStream does, but only if the stream has to be created.
 func WithNewStream(config StreamConfig) RecordOption {
 	return func(o *RecordOptions) { o.NewStream = config }
+}
+
+// WithProducer has an append session give each input that names no producer this one, and the next seq, beginning with that of
+// p. A session over a network then goes on where it stood when its connection or broker is lost, with neither gap nor duplicate. A
+// session that does not continue another one of the producer needs a higher epoch and Seq 0: the clock's milliseconds will do.
+func WithProducer(p Producer) RecordOption {
+	return func(o *RecordOptions) {
+		first := p
+		o.Producer = &first
+	}
+}
+
+// Number gives in the next seq of the producer, unless it names one or there is none.
+func (o *RecordOptions) Number(in *AppendInput) {
+	if o.Producer == nil || in.Producer != nil {
+		return
+	}
+	p := *o.Producer
+	in.Producer = &p
+	o.Producer.Seq++
 }
 
 // WithSettled has an append session tell when the memory of its inputs is free; see [RecordOptions].

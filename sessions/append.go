@@ -26,6 +26,8 @@ type AppendOptions struct {
 	// Settled, if set, is called for each input that was handed over, in their order, once it is stored or has failed; with
 	// nil nothing uses the memory of the input any more. It must not block.
 	Settled func(error)
+	// Number, if set, is called for each input in their order, before it is checked: it numbers the appends of a producer.
+	Number func(*protocol.AppendInput)
 }
 
 var (
@@ -117,6 +119,9 @@ func (a *Append) Submit(ctx context.Context, in protocol.AppendInput) error {
 	}
 	if err := a.refusal(); err != nil {
 		return err
+	}
+	if a.opts.Number != nil {
+		a.opts.Number(&in)
 	}
 	if err := in.Validate(); err != nil {
 		a.stop(err)

@@ -19,6 +19,7 @@ type memStream struct {
 	tail    protocol.Position
 	closed  bool // no record follows
 	byWord  bool // it was closed by its last record
+	writers []*memProducer
 	token   string
 	trim    uint64
 	batches []memBatch // every append batch ever, for followers and catch-up alike
@@ -84,12 +85,18 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 	if s.deleted {
 		return protocol.AppendAck{}, protocol.Errorf(protocol.CodeStreamDeletionPending, "stream is deleted")
 	}
+	if ack, err, done := s.produced(in.Producer); done {
+		return ack, err
+	}
 	start := s.tail
 	if s.closed {
 		if !in.OnlyCloses() || len(in.Records) > 0 && !s.byWord {
 			return protocol.AppendAck{}, protocol.StreamClosed(s.tail)
 		}
 		start.SeqNum -= uint64(len(in.Records)) // asked for the second time
+	}
+	if err := s.nextOf(in.Producer); err != nil && !s.closed {
+		return protocol.AppendAck{}, err
 	}
 	if in.FencingToken != nil && *in.FencingToken != s.token {
 		return protocol.AppendAck{}, protocol.FencingTokenMismatch(s.token)
@@ -98,8 +105,13 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 		return protocol.AppendAck{}, protocol.SeqNumMismatch(s.tail.SeqNum)
 	}
 	if s.closed || len(in.Records) == 0 {
+		repeated := s.closed
 		s.closed = true
-		return protocol.AppendAck{Start: start, End: s.tail, Tail: s.tail}, nil
+		ack := protocol.AppendAck{Start: start, End: s.tail, Tail: s.tail, Repeated: repeated}
+		if !repeated {
+			s.remember(in.Producer, ack)
+		}
+		return ack, nil
 	}
 	now := uint64(time.Now().UnixMilli())
 	batch, tail := memBatch{key: key}, s.tail
@@ -138,8 +150,10 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 	s.tail = tail
 	s.wroteLocked()
 	first := &batch.records[0]
-	return protocol.AppendAck{
-		Start: protocol.Position{SeqNum: first.SeqNum, Timestamp: first.Timestamp}, End: tail, Tail: tail}, nil
+	ack := protocol.AppendAck{
+		Start: protocol.Position{SeqNum: first.SeqNum, Timestamp: first.Timestamp}, End: tail, Tail: tail}
+	s.remember(in.Producer, ack)
+	return ack, nil
 }
 
 func (m *memService) CheckTail(_ context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
@@ -177,6 +191,7 @@ type memAppend struct {
 	s   *memStream
 	key [protocol.EncryptionKeyBytes]byte
 
+	opts    protocol.RecordOptions
 	mu      sync.Mutex
 	acks    []protocol.AppendAck
 	failure error
@@ -195,7 +210,7 @@ func (m *memService) OpenAppendSession(_ context.Context, ref protocol.StreamRef
 	if err != nil {
 		return nil, err
 	}
-	return &memAppend{m: m, s: s, key: key, sent: make(chan struct{}), endUse: s.useLocked()}, nil
+	return &memAppend{m: m, s: s, key: key, opts: protocol.MakeRecordOptions(opts...), sent: make(chan struct{}), endUse: s.useLocked()}, nil
 }
 
 func (a *memAppend) Submit(_ context.Context, in protocol.AppendInput) error {
@@ -204,6 +219,7 @@ func (a *memAppend) Submit(_ context.Context, in protocol.AppendInput) error {
 	if a.failure != nil {
 		return a.failure
 	}
+	a.opts.Number(&in)
 	var ack protocol.AppendAck
 	err := in.Validate()
 	if err == nil {

@@ -18,6 +18,7 @@ const maxQueuedBytes = 4 << 20
 type appendSession struct {
 	x        *exchange
 	received chan struct{} // closed when the receiver has ended
+	opts     protocol.RecordOptions
 
 	mu      sync.Mutex // guards what follows
 	changed chan struct{}
@@ -31,7 +32,7 @@ type appendSession struct {
 
 // OpenAppendSession implements [protocol.RecordService].
 func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
-	s := &appendSession{changed: make(chan struct{}), received: make(chan struct{})}
+	s := &appendSession{opts: protocol.MakeRecordOptions(opts...), changed: make(chan struct{}), received: make(chan struct{})}
 	x, err := c.openSession(ctx, http.MethodPost, recordsPath(ref), ref, opts, (*requestBody)(s))
 	if err != nil {
 		s.end(err) // over HTTP/1.1 the transport may still wait for the body of the request that was refused
@@ -46,6 +47,7 @@ var errEnded = protocol.Errorf(protocol.CodeInvalid, "the session takes no input
 
 // Submit implements [protocol.AppendSession].
 func (s *appendSession) Submit(ctx context.Context, in protocol.AppendInput) error {
+	s.opts.Number(&in)
 	message := protocol.MarshalAppendInput(&in)
 	if len(message) > MaxPayloadBytes {
 		return protocol.Errorf(protocol.CodeInvalid, "the input has %d bytes, more than a frame holds", len(message))

@@ -23,6 +23,7 @@ type controls struct {
 	fencingToken *string
 	timestamp    *uint64
 	closes       *bool
+	producer     producerControls
 	maxPayload   *uint64
 	session      string // "", SessionRead, SessionAppend
 	window       *uint64
@@ -31,6 +32,25 @@ type controls struct {
 	// encryptionKey is as it came, because only those that need it say what is wrong with it; a secret.
 	encryptionKey *string
 	streamConfig  string
+}
+
+// producerControls are the three headers of a producer.
+type producerControls struct {
+	id         *string
+	epoch, seq *uint64
+}
+
+func (p producerControls) given() bool { return p.id != nil || p.epoch != nil || p.seq != nil }
+
+// producer is nil when none of the headers is given. The code of the error is bad_header.
+func (p producerControls) producer() (*protocol.Producer, error) {
+	if !p.given() {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	if p.id == nil || p.epoch == nil || p.seq == nil {
+		return nil, protocol.Errorf(protocol.CodeBadHeader, "%s, %s and %s go together", protocol.HeaderProducerID, protocol.HeaderProducerEpoch, protocol.HeaderProducerSeq)
+	}
+	return &protocol.Producer{ID: *p.id, Epoch: *p.epoch, Seq: *p.seq}, nil
 }
 
 // media is a kind of body.
@@ -99,6 +119,18 @@ var setControl = map[string]func(c *controls, value string) error{
 	},
 	strings.ToLower(protocol.HeaderClose): func(c *controls, v string) (err error) {
 		c.closes, err = parseBool(protocol.HeaderClose, v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderProducerID): func(c *controls, v string) error {
+		c.producer.id = &v
+		return nil
+	},
+	strings.ToLower(protocol.HeaderProducerEpoch): func(c *controls, v string) (err error) {
+		c.producer.epoch, err = parseUint(protocol.HeaderProducerEpoch, v)
+		return err
+	},
+	strings.ToLower(protocol.HeaderProducerSeq): func(c *controls, v string) (err error) {
+		c.producer.seq, err = parseUint(protocol.HeaderProducerSeq, v)
 		return err
 	},
 	strings.ToLower(protocol.HeaderSession): func(c *controls, v string) error {

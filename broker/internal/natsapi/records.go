@@ -66,6 +66,9 @@ func closeStream(ctx context.Context, c *call) (reply, error) {
 	if c.ctl.fencingToken != nil {
 		in.FencingToken = c.ctl.fencingToken
 	}
+	if in.Producer, err = c.ctl.producer.producer(); err != nil {
+		return reply{}, err
+	}
 	opts, err := c.recordOptions()
 	if err != nil {
 		return reply{}, err
@@ -125,11 +128,16 @@ func decodeInput(ctl *controls, head nats.Header, body []byte) (in protocol.Appe
 	case mediaProtobuf:
 		return protocol.UnmarshalAppendInput(body)
 	}
+	producer, err := ctl.producer.producer()
+	if err != nil {
+		return in, err
+	}
 	return protocol.AppendInput{
 		Records:      []protocol.Record{{Timestamp: ctl.timestamp, Headers: recordHeaders(head), Body: body}},
 		MatchSeqNum:  ctl.matchSeqNum,
 		FencingToken: ctl.fencingToken,
 		Close:        ctl.closes != nil && *ctl.closes,
+		Producer:     producer,
 	}, nil
 }
 
@@ -159,6 +167,8 @@ func (c *controls) rawOnly() string {
 		return protocol.HeaderTimestamp
 	case c.closes != nil:
 		return protocol.HeaderClose
+	case c.producer.given():
+		return protocol.HeaderProducerID
 	}
 	return ""
 }
