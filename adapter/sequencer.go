@@ -239,6 +239,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 		s.reject(r, 0, errStreamDeleted)
 		return
 	}
+	//exhaustive:enforce
 	switch r.kind {
 	case terminalRequest:
 		s.admitTerminal(r, now)
@@ -255,6 +256,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 	case adoptRequest:
 		s.admitAdopt(r)
 		return
+	case appendRequest:
 	}
 	if r.appender.failed {
 		s.reject(r, 0, errPoisoned)

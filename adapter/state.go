@@ -204,6 +204,7 @@ func (s *state) timestamp(r *protocol.Record, set *settings, now uint64) uint64 
 func (s *state) apply(r *protocol.Record, ts uint64) {
 	seq := s.next
 	s.next, s.last = seq+1, ts
+	//exhaustive:enforce
 	switch r.Command() {
 	case protocol.FenceCommand:
 		s.fence, s.fencedAt = string(r.Body), seq+1
@@ -212,6 +213,7 @@ func (s *state) apply(r *protocol.Record, ts uint64) {
 		s.trim = max(s.trim, min(r.TrimPoint(), seq+1))
 	case protocol.CloseCommand:
 		s.closed = chunk.ClosedByCommand
+	case protocol.NoCommand:
 	}
 }
 

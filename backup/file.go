@@ -194,6 +194,7 @@ func (r *reader) frames(yield func(i uint64, f *chunk.Frame) error) error {
 		if err != nil {
 			return damaged(r.path, fmt.Errorf("frame %d: %w", i, err))
 		}
+		//exhaustive:enforce
 		switch f.Kind {
 		case chunk.FrameEnd:
 			if f.Count != chunks || chunks != r.want.Chunks || restarts != r.want.Restarts {

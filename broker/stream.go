@@ -55,6 +55,7 @@ func (a adapterStorage) OpenRecords(ctx context.Context, ref protocol.StreamRef,
 		}
 		records = encryptedStream{encrypted}
 	}
+	//exhaustive:enforce
 	switch use {
 	case forAppend:
 		records = a.appends.Stream(records, ref, metering.SharedConnection, st.Class)

@@ -62,11 +62,13 @@ const (
 
 // Matches reports whether the name is in the set.
 func (s ResourceSet) Matches(name string) bool {
+	//exhaustive:enforce
 	switch s.Kind {
 	case MatchExact:
 		return s.Name != "" && s.Name == name
 	case MatchPrefix:
 		return strings.HasPrefix(name, s.Name)
+	case MatchNone:
 	}
 	return false
 }
@@ -74,11 +76,13 @@ func (s ResourceSet) Matches(name string) bool {
 // Contains reports whether every name that o can match is in s (control plane 5.6).
 func (s ResourceSet) Contains(o ResourceSet) bool {
 	o = o.Normal()
+	//exhaustive:enforce
 	switch o.Kind {
 	case MatchExact:
 		return s.Matches(o.Name)
 	case MatchPrefix:
 		return s.Kind == MatchPrefix && strings.HasPrefix(o.Name, s.Name)
+	case MatchNone:
 	}
 	return true
 }

@@ -63,11 +63,13 @@ var (
 )
 
 func (s ResourceSet) appendJSON(dst []byte) []byte {
+	//exhaustive:enforce
 	switch s = s.Normal(); s.Kind {
 	case MatchExact:
 		return append(appendJSONText(append(dst, `{"exact":`...), s.Name), '}')
 	case MatchPrefix:
 		return append(appendJSONText(append(dst, `{"prefix":`...), s.Name), '}')
+	case MatchNone:
 	}
 	return append(dst, "null"...)
 }

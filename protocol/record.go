@@ -131,6 +131,7 @@ func (r *Record) check(i int) *Error {
 }
 
 func (r *Record) checkCommand(i int) *Error {
+	//exhaustive:enforce
 	switch r.Command() {
 	case FenceCommand:
 		if err := CheckFencingToken(fmt.Sprintf("records[%d]: fence command body", i), string(r.Body)); err != nil {
@@ -144,6 +145,8 @@ func (r *Record) checkCommand(i int) *Error {
 		if len(r.Body) != 0 {
 			return Errorf(CodeInvalid, "records[%d]: close command body has %d bytes, it must be empty", i, len(r.Body))
 		}
+	case NoCommand: // the name of a command, and not one of them
+		fallthrough
 	default:
 		return Errorf(CodeInvalid, "records[%d]: unknown command %q", i, truncate(r.Headers[0].Value, 32))
 	}

@@ -10,6 +10,7 @@ import (
 // (data plane 4.2). The result is at most tail.SeqNum.
 func resolveStart(ctx context.Context, s Stream, req *protocol.ReadRequest, tail protocol.Position) (uint64, error) {
 	next, beyond := tail.SeqNum, false
+	//exhaustive:enforce
 	switch req.Start.Kind {
 	case protocol.StartTailOffset:
 		next -= min(next, req.Start.Value)

@@ -131,6 +131,7 @@ func parseBackupBody(b []byte) (f Frame, err error) {
 	}
 	f.Header = string(b[n+2 : header])
 	rest := b[header:]
+	//exhaustive:enforce
 	switch f.Kind {
 	case FrameChunk:
 		f.Payload = rest

@@ -32,6 +32,7 @@ const CompressionThreshold = 1024
 
 // String is the name that HTTP has for the compression.
 func (c Compression) String() string {
+	//exhaustive:enforce
 	switch c {
 	case NoCompression:
 		return "identity"
@@ -95,6 +96,7 @@ func must[T any](v T, err error) T {
 
 // Append appends the compressed form of src to dst.
 func (c Compression) Append(dst, src []byte) []byte {
+	//exhaustive:enforce
 	switch c {
 	case Zstd:
 		return zstdEncoder.EncodeAll(src, dst)
@@ -107,6 +109,7 @@ func (c Compression) Append(dst, src []byte) []byte {
 		_ = w.Close()
 		w.Reset(nil) // keeps nothing of the caller's
 		return out.Bytes()
+	case NoCompression:
 	}
 	return append(dst, src...)
 }
@@ -115,6 +118,7 @@ func (c Compression) Append(dst, src []byte) []byte {
 // src itself. The error is [ErrDecompressedTooLarge] or [ErrWindowTooLarge], or says how src is damaged.
 func (c Compression) Decode(src []byte, limit int) (out []byte, err error) {
 	limit = min(limit, maxDecompressed)
+	//exhaustive:enforce
 	switch c {
 	case Zstd:
 		var head zstd.Header
@@ -133,6 +137,8 @@ func (c Compression) Decode(src []byte, limit int) (out []byte, err error) {
 		}
 	case Gzip:
 		out, err = gunzip(src, limit)
+	case NoCompression:
+		fallthrough
 	default:
 		out = src
 	}

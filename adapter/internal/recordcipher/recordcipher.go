@@ -58,6 +58,7 @@ func New(c protocol.Cipher, key protocol.EncryptionKey, ref protocol.StreamRef) 
 		return nil, err
 	}
 	rc := &Cipher{bound: sha256.Sum256([]byte(string(ref.Basin) + "\x00" + string(ref.Stream) + "\x00"))}
+	//exhaustive:enforce
 	switch c {
 	case protocol.CipherAEGIS256:
 		rc.format, rc.aead = formatAEGIS256, aegis.New(&raw)
@@ -70,6 +71,8 @@ func New(c protocol.Cipher, key protocol.EncryptionKey, ref protocol.StreamRef) 
 			return nil, fmt.Errorf("AES-GCM: %w", err)
 		}
 		rc.format = formatAES256GCM
+	case protocol.CipherNone:
+		fallthrough
 	default:
 		return nil, protocol.Errorf(protocol.CodeStorage, "the stream is encrypted with %q, which this broker does not know", string(c))
 	}

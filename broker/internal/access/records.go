@@ -43,6 +43,7 @@ func (s *service) batch(in protocol.AppendInput) error {
 	}
 	need := protocol.OperationSet(0)
 	for i := range in.Records {
+		//exhaustive:enforce
 		switch in.Records[i].Command() {
 		case protocol.FenceCommand:
 			need |= protocol.Operations(protocol.OpFence)

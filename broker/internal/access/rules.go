@@ -103,6 +103,7 @@ func quoted(name string) string {
 // narrow restricts a listing to a set, so that a page costs the same however much is outside. ok is false if nothing can
 // match. What comes back may still hold one name too many, behind that of an exact set: pass it through keep.
 func narrow(set protocol.ResourceSet, req protocol.ListRequest) (out protocol.ListRequest, ok bool) {
+	//exhaustive:enforce
 	switch set = set.Normal(); set.Kind {
 	case protocol.MatchExact:
 		// A name stands before all others that it is a prefix of.
@@ -118,6 +119,7 @@ func narrow(set protocol.ResourceSet, req protocol.ListRequest) (out protocol.Li
 			return req, false
 		}
 		return req, true
+	case protocol.MatchNone:
 	}
 	return req, false
 }

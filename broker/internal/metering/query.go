@@ -121,6 +121,7 @@ func errInvalidSet(sets []set, got protocol.MetricSet) error {
 
 // width is the length of an interval in seconds.
 func width(i protocol.MetricInterval) uint32 {
+	//exhaustive:enforce
 	switch i {
 	case protocol.IntervalMinute:
 		return 60

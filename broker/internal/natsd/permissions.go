@@ -134,6 +134,7 @@ func (r subjectRule) tails(info protocol.AccessTokenInfo) (tails []string) {
 			tails = append(tails, tail)
 		}
 	}
+	//exhaustive:enforce
 	switch r.form {
 	case bareForm:
 		tails = []string{""}
@@ -153,11 +154,13 @@ func (r subjectRule) tails(info protocol.AccessTokenInfo) (tails []string) {
 // nameToken is the narrowest subject token that all names of the set match, which are one token each; ok is false if
 // there is no such name. Subjects know no prefixes within a token.
 func nameToken(set protocol.ResourceSet) (token string, ok bool) {
+	//exhaustive:enforce
 	switch set = set.Normal(); set.Kind {
 	case protocol.MatchExact:
 		return set.Name, true
 	case protocol.MatchPrefix:
 		return "*", true
+	case protocol.MatchNone:
 	}
 	return "", false
 }
@@ -165,6 +168,7 @@ func nameToken(set protocol.ResourceSet) (token string, ok bool) {
 // namePath is the narrowest subject that all names of the set match, which are spelled as streams are. Of a prefix only
 // the whole segments count: user/4 is user.>, the names that begin with user/.
 func namePath(set protocol.ResourceSet) (path string, ok bool) {
+	//exhaustive:enforce
 	switch set = set.Normal(); set.Kind {
 	case protocol.MatchExact:
 		return subject.Encode(protocol.StreamName(set.Name)), true
@@ -174,6 +178,7 @@ func namePath(set protocol.ResourceSet) (path string, ok bool) {
 			return ">", true
 		}
 		return subject.Encode(protocol.StreamName(set.Name[:whole])) + ".>", true
+	case protocol.MatchNone:
 	}
 	return "", false
 }

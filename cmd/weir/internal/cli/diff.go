@@ -224,11 +224,13 @@ func tokenFields(t protocol.AccessTokenInfo) []declare.Field {
 
 // resourceSetText writes what a set matches; nil for nothing.
 func resourceSetText(s protocol.ResourceSet) any {
+	//exhaustive:enforce
 	switch s = s.Normal(); s.Kind {
 	case protocol.MatchExact:
 		return "exact " + s.Name
 	case protocol.MatchPrefix:
 		return "prefix " + s.Name
+	case protocol.MatchNone:
 	}
 	return nil
 }

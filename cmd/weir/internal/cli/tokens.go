@@ -77,11 +77,13 @@ func scopeText(t protocol.AccessTokenInfo) string {
 }
 
 func setText(s protocol.ResourceSet) string {
+	//exhaustive:enforce
 	switch s = s.Normal(); s.Kind {
 	case protocol.MatchExact:
 		return strconv.Quote(s.Name)
 	case protocol.MatchPrefix:
 		return strconv.Quote(s.Name) + "*"
+	case protocol.MatchNone:
 	}
 	return "none"
 }
