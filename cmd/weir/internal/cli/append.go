@@ -229,18 +229,12 @@ func (a *app) checkTail() *cobra.Command {
   weir check-tail s2://demo-basin/greetings --json`,
 		Args: need("URI"),
 	})
-	c.RunE = a.verb(func(args []string) (call, error) {
-		ref, err := streamArg(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, svc protocol.Service) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			tail, err := svc.CheckTail(ctx, ref)
-			if err != nil {
-				return err
-			}
+	c.RunE = question[protocol.StreamRef, protocol.StreamTail]{
+		parse: first(streamArg),
+		ask: func(ctx context.Context, svc protocol.Service, ref protocol.StreamRef) (protocol.StreamTail, error) {
+			return svc.CheckTail(ctx, ref)
+		},
+		show: func(_ protocol.StreamRef, tail protocol.StreamTail) error {
 			if a.json {
 				return a.printf("%s\n", protocol.EncodeTailJSON(tail))
 			}
@@ -249,7 +243,7 @@ func (a *app) checkTail() *cobra.Command {
 				closed = " (closed)"
 			}
 			return a.printf("%s%s\n", records.Position(tail.Position), closed)
-		}, nil
-	})
+		},
+	}.verb(a)
 	return c
 }

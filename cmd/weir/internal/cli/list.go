@@ -39,15 +39,17 @@ func (f *listFlags) check(names func(field, s string) error) error {
 }
 
 // all asks for page after page until the limit or the end, and reports whether there is more. page returns a page's
-// items and whether more follow; name gives the item from which the next page goes on.
-func all[T any](f *listFlags, page func(protocol.ListRequest) ([]T, bool, error), name func(T) string) (items []T, more bool, err error) {
+// items and whether more follow, and waits no longer than --timeout; name gives the item from which the next page goes on.
+func all[T any](ctx context.Context, a *app, f *listFlags, page func(context.Context, protocol.ListRequest) ([]T, bool, error), name func(T) string) (items []T, more bool, err error) {
 	req := protocol.ListRequest{Prefix: f.prefix, StartAfter: f.startAfter}
 	for {
 		req.Limit = protocol.MaxListLimit
 		if f.limit > 0 {
 			req.Limit = min(f.limit-len(items), protocol.MaxListLimit)
 		}
-		got, more, err := page(req)
+		bounded, cancel := a.bounded(ctx)
+		got, more, err := page(bounded, req)
+		cancel()
 		if err != nil {
 			return nil, false, err
 		}
@@ -123,9 +125,7 @@ func (a *app) showBasins(f *listFlags, form listing) (call, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, svc protocol.Service) error {
-		basins, more, err := all(f, func(req protocol.ListRequest) ([]protocol.BasinInfo, bool, error) {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
+		basins, more, err := all(ctx, a, f, func(ctx context.Context, req protocol.ListRequest) ([]protocol.BasinInfo, bool, error) {
 			p, err := svc.ListBasins(ctx, req)
 			return p.Basins, p.HasMore, err
 		}, func(b protocol.BasinInfo) string { return string(b.Name) })
@@ -162,9 +162,7 @@ func (a *app) showStreams(where string, f *listFlags, form listing) (call, error
 		return nil, err
 	}
 	return func(ctx context.Context, svc protocol.Service) error {
-		streams, more, err := all(f, func(req protocol.ListRequest) ([]protocol.StreamInfo, bool, error) {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
+		streams, more, err := all(ctx, a, f, func(ctx context.Context, req protocol.ListRequest) ([]protocol.StreamInfo, bool, error) {
 			p, err := svc.ListStreams(ctx, basin, req)
 			return p.Streams, p.HasMore, err
 		}, func(s protocol.StreamInfo) string { return string(s.Name) })

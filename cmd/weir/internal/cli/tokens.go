@@ -32,9 +32,7 @@ Secrets cannot be listed. Ids come in ascending order of their bytes; expired to
 			return nil, err
 		}
 		return func(ctx context.Context, svc protocol.Service) error {
-			tokens, more, err := all(f, func(req protocol.ListRequest) ([]protocol.AccessTokenInfo, bool, error) {
-				ctx, cancel := a.bounded(ctx)
-				defer cancel()
+			tokens, more, err := all(ctx, a, f, func(ctx context.Context, req protocol.ListRequest) ([]protocol.AccessTokenInfo, bool, error) {
 				p, err := svc.ListAccessTokens(ctx, req)
 				return p.Tokens, p.HasMore, err
 			}, func(t protocol.AccessTokenInfo) string { return string(t.ID) })
@@ -182,21 +180,16 @@ log. Revoke those that you do not know. It takes the root token.`,
 
 // unconfirmed lists the tokens that want to be confirmed.
 func (a *app) unconfirmed(ctx context.Context, svc protocol.Service) (ids []protocol.AccessTokenID, err error) {
-	for after, more := "", true; more; {
-		ctx, cancel := a.bounded(ctx)
-		page, err := svc.ListAccessTokens(ctx, protocol.ListRequest{StartAfter: after})
-		cancel()
-		if err != nil {
-			return nil, err
+	tokens, _, err := all(ctx, a, &listFlags{}, func(ctx context.Context, req protocol.ListRequest) ([]protocol.AccessTokenInfo, bool, error) {
+		p, err := svc.ListAccessTokens(ctx, req)
+		return p.Tokens, p.HasMore, err
+	}, func(t protocol.AccessTokenInfo) string { return string(t.ID) })
+	for i := range tokens {
+		if tokens[i].Unconfirmed {
+			ids = append(ids, tokens[i].ID)
 		}
-		for i := range page.Tokens {
-			if after = string(page.Tokens[i].ID); page.Tokens[i].Unconfirmed {
-				ids = append(ids, page.Tokens[i].ID)
-			}
-		}
-		more = page.HasMore
 	}
-	return ids, nil
+	return ids, err
 }
 
 func (a *app) revokeAccessToken() *cobra.Command {

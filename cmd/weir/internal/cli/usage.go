@@ -107,14 +107,12 @@ func (a *app) getAccountMetrics() *cobra.Command {
 		Args: need("SET"),
 	})
 	f := addUsageFlags(c).withInterval(c)
-	c.RunE = a.verb(func(args []string) (call, error) {
-		q, err := f.query(args[0], accountMetricSets, protocol.MetricActiveBasins, time.Now())
-		if err != nil {
-			return nil, err
-		}
-		return a.showUsage(func(ctx context.Context, svc protocol.Service) ([]protocol.Metric, error) {
-			return svc.AccountMetrics(ctx, q)
-		}), nil
+	parse := func(args []string) (q usageOf[none], err error) {
+		q.query, err = f.query(args[0], accountMetricSets, protocol.MetricActiveBasins, time.Now())
+		return q, err
+	}
+	c.RunE = usageQuestion(a, parse, func(ctx context.Context, svc protocol.Service, q usageOf[none]) ([]protocol.Metric, error) {
+		return svc.AccountMetrics(ctx, q.query)
 	})
 	return c
 }
@@ -129,18 +127,14 @@ func (a *app) getBasinMetrics() *cobra.Command {
 		Args: need("BASIN", "SET"),
 	})
 	f := addUsageFlags(c).withInterval(c)
-	c.RunE = a.verb(func(args []string) (call, error) {
-		basin, err := basinArg(args[0])
-		if err != nil {
-			return nil, err
+	parse := func(args []string) (q usageOf[protocol.BasinName], err error) {
+		if q.of, err = basinArg(args[0]); err == nil {
+			q.query, err = f.query(args[1], basinMetricSets, protocol.MetricStorage, time.Now())
 		}
-		q, err := f.query(args[1], basinMetricSets, protocol.MetricStorage, time.Now())
-		if err != nil {
-			return nil, err
-		}
-		return a.showUsage(func(ctx context.Context, svc protocol.Service) ([]protocol.Metric, error) {
-			return svc.BasinMetrics(ctx, basin, q)
-		}), nil
+		return q, err
+	}
+	c.RunE = usageQuestion(a, parse, func(ctx context.Context, svc protocol.Service, q usageOf[protocol.BasinName]) ([]protocol.Metric, error) {
+		return svc.BasinMetrics(ctx, q.of, q.query)
 	})
 	return c
 }
@@ -154,35 +148,34 @@ func (a *app) getStreamMetrics() *cobra.Command {
 		Args:    need("URI", "SET"),
 	})
 	f := addUsageFlags(c)
-	c.RunE = a.verb(func(args []string) (call, error) {
-		ref, err := streamArg(args[0])
-		if err != nil {
-			return nil, err
+	parse := func(args []string) (q usageOf[protocol.StreamRef], err error) {
+		if q.of, err = streamArg(args[0]); err == nil {
+			q.query, err = f.query(args[1], streamMetricSets, protocol.MetricStorage, time.Now())
 		}
-		q, err := f.query(args[1], streamMetricSets, protocol.MetricStorage, time.Now())
-		if err != nil {
-			return nil, err
-		}
-		return a.showUsage(func(ctx context.Context, svc protocol.Service) ([]protocol.Metric, error) {
-			return svc.StreamMetrics(ctx, ref, q)
-		}), nil
+		return q, err
+	}
+	c.RunE = usageQuestion(a, parse, func(ctx context.Context, svc protocol.Service, q usageOf[protocol.StreamRef]) ([]protocol.Metric, error) {
+		return svc.StreamMetrics(ctx, q.of, q.query)
 	})
 	return c
 }
 
-func (a *app) showUsage(ask func(context.Context, protocol.Service) ([]protocol.Metric, error)) call {
-	return func(ctx context.Context, svc protocol.Service) error {
-		ctx, cancel := a.bounded(ctx)
-		defer cancel()
-		metrics, err := ask(ctx, svc)
-		if err != nil {
-			return err
-		}
+// usageOf is a query of the usage of something.
+type usageOf[T any] struct {
+	of    T
+	query protocol.MetricsQuery
+}
+
+// usageQuestion makes the function of a verb that shows usage.
+func usageQuestion[T any](a *app, parse func([]string) (usageOf[T], error),
+	ask func(context.Context, protocol.Service, usageOf[T]) ([]protocol.Metric, error)) func(*cobra.Command, []string) error {
+	show := func(_ usageOf[T], metrics []protocol.Metric) error {
 		if a.json {
 			return a.printJSON(protocol.MetricsAnswer{Values: metrics})
 		}
 		return a.printMetrics(metrics)
 	}
+	return question[usageOf[T], []protocol.Metric]{parse: parse, ask: ask, show: show}.verb(a)
 }
 
 // printMetrics writes names one a line, and numbers as a table: a line for each time, a column for each metric.
