@@ -2,6 +2,7 @@
 
 GO        ?= go
 STORE     ?= .weir/store
+CLUSTER   ?= .weir/cluster
 LISTEN    ?= 127.0.0.1:4222
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
@@ -9,7 +10,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: compare help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist test-deploy release-check clean
+.PHONY: cluster compare help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist test-deploy release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +28,9 @@ run: build ## start a broker on a store of its own (STORE, LISTEN) and print com
 	@echo 'For the commands below, in another terminal first:'
 	@echo '  cd $(CURDIR)'
 	@exec bin/weir serve --store-dir $(STORE) --nats-listen $(LISTEN)
+
+cluster: build ## start three brokers that form a cluster, in a directory of their own (CLUSTER), and print commands to paste
+	@exec tools/cluster.sh bin/weir $(CLUSTER)
 
 test: ## run all tests (PKG)
 	$(GO) test $(PKG)

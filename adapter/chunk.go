@@ -91,6 +91,7 @@ type pending struct {
 	seq    js.Seq // where it is, or will be, stored
 	acked  bool
 	traced bool // one of the requests has times
+	adrift bool // a copy was published and never answered: it may still be stored, as long as the log has not passed seq
 	purged bool // what stood at seq was purged: whether it was stored is not known
 	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.
 	before *pending

@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
@@ -164,4 +165,42 @@ func (s *sequencer) neverStored(ctx context.Context, p *pending) (bool, error) {
 	}
 	at, err := js.SeqOf(newest)
 	return at < p.seq && p.seq <= upTo, err
+}
+
+// adrift reports whether a copy of a chunk that is looked for may still be stored: the log ends at last.
+func (s *sequencer) adrift(last js.Seq) bool {
+	return s.shared && slices.ContainsFunc(s.flight[s.storedCount-s.durableCount:], func(p *pending) bool {
+		return p.adrift && !p.acked && p.seq > last
+	})
+}
+
+// settleAdrift lets the log pass the places of chunks whose copies may still be stored, when another server's message has come
+// between: were their appends decided again under new ids, a copy could be stored as well. It publishes these chunks again at
+// their own places and reports whether it did. Appends of chunks whose place cannot be reached so get an answer that promises nothing.
+func (s *sequencer) settleAdrift(last js.Seq) bool {
+	if !s.adrift(last) {
+		return false
+	}
+	var run []*pending
+	next, reached := last+1, false
+	for _, p := range s.flight[s.storedCount-s.durableCount:] {
+		switch {
+		case p.acked || p.seq <= last:
+		case p.seq == next:
+			next++
+			run = append(run, p)
+			reached = reached || p.adrift
+		case p.adrift:
+			p.purged = true
+		}
+	}
+	if !reached {
+		return false
+	}
+	clear(s.unanswered)
+	s.sentBytes, s.last = 0, last
+	for _, p := range run {
+		s.publish(p)
+	}
+	return true
 }

@@ -154,7 +154,11 @@ func (l *log) getNext(ctx context.Context, subject string, seq js.Seq) (storedCh
 
 // leaderGet asks the log's leader for one chunk; js.ErrNotFound when there is no such message.
 func (l *log) leaderGet(ctx context.Context, which js.Wanted) (storedChunk, error) {
-	m, err := js.LeaderGet(ctx, l.a.manage, l.name, which)
+	var m js.Message
+	err := l.whileNew(ctx, func() (err error) {
+		m, err = js.LeaderGet(ctx, l.a.manage, l.name, which)
+		return err
+	})
 	if _, ok := errors.AsType[*js.HeaderError](err); ok {
 		return storedChunk{}, errStoredChunk(l, m.Seq, err)
 	}
@@ -170,9 +174,28 @@ func (l *log) leaderGet(ctx context.Context, which js.Wanted) (storedChunk, erro
 
 // lastSeq asks the log's leader for its last sequence.
 func (l *log) lastSeq(ctx context.Context) (js.Seq, error) {
-	state, err := js.StreamState(ctx, l.a.manage, l.name)
+	var state js.State
+	err := l.whileNew(ctx, func() (err error) {
+		state, err = js.StreamState(ctx, l.a.manage, l.name)
+		return err
+	})
 	return state.LastSeq, err
 }
+
+// whileNew asks the servers about the log, and asks again while one says that the log does not exist soon after it was opened: the
+// servers of a cluster hear of a new JetStream stream one after the other.
+func (l *log) whileNew(ctx context.Context, ask func() error) error {
+	for {
+		err := ask()
+		if !js.StreamMissing(err) || !l.a.opts.Shared || time.Since(l.opened) > newFor || ctx.Err() != nil {
+			return err
+		}
+		sleep(ctx, recoverBackoffMin)
+	}
+}
+
+// newFor is how long a log counts as new.
+const newFor = 5 * time.Second
 
 // decode turns a stored message into a chunk, and verifies its checksum.
 func (l *log) decode(m *nats.Msg) (storedChunk, error) {

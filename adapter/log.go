@@ -34,6 +34,7 @@ type log struct {
 	seq         *sequencer
 	stop        context.CancelFunc // ends the sequencer at once
 	foreign     foreignFeed        // what other servers write; used when the store is shared
+	opened      time.Time          // when the log was found or made; zero until then
 
 	mu      sync.Mutex
 	streams map[layout.StreamID]*stream // loaded or loading, by id
@@ -76,6 +77,7 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	l.pub = a.pubs[slot%len(a.pubs)]
 	l.get = a.gets[slot%len(a.gets)]
 	l.replyPrefix = nats.NewInbox() + "."
+	l.opened = time.Now()
 	l.seq = newSequencer(l, last)
 	l.seq.proven = a.proven
 	if a.logClass(id.Class).Durability != protocol.DurabilityInterval || !a.syncs() {

@@ -15,6 +15,7 @@ import (
 
 var (
 	errNoAnswer        = errors.New("JetStream did not answer a publication in time")
+	errAdrift          = errors.New("copies of publications that were not answered may still be stored")
 	errForeignSequence = errors.New("JetStream stored a chunk at another sequence than expected")
 	errUnknownOutcome  = protocol.Errorf(protocol.CodeOther, "it could not be found out whether the append was stored; it may have been")
 )
@@ -41,14 +42,19 @@ const (
 //     are decided again from their conditions;
 //   - purged, and the stream's other chunks do not tell whether it was ours: the appends get an answer that promises nothing;
 //   - nothing: the chunk may still arrive. It is published again as it is, under the same id and with the same
-//     expected sequence, so that at most one copy can win;
+//     expected sequence, so that at most one copy can win. A server that leads the log and is cut off refuses the second copy for
+//     the first one's sake, for as long as it believes that it leads;
 //   - JetStream refused it for want of room or a failure of its store: the appends get a storage error.
 //
 // It runs in the sequencer's goroutine, which has nothing better to do, until it succeeds, the store fails for good or
 // ctx ends.
 func (s *sequencer) recover(ctx context.Context) {
 	cause := s.broken
-	s.log.logger.Warn("a publication failed; reading the log to find out what is stored", slog.Any("cause", cause))
+	level := slog.LevelWarn
+	if s.resent > 0 || s.shared && js.WrongSequence(cause) {
+		level = slog.LevelDebug // said already, or everyday life with others
+	}
+	s.log.logger.Log(ctx, level, "a publication failed; reading the log to find out what is stored", slog.Any("cause", cause))
 	for wait := recoverBackoffMin; ; wait = min(2*wait, s.backoff) {
 		err := s.tryRecover(ctx, cause)
 		if err == nil {
@@ -90,7 +96,16 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	}
 	// A copy without an answer may still arrive, as long as the log has not passed its place.
 	late := len(s.unanswered) > 0
-	if foreign || !late && s.subjectPassed(cause) {
+	for _, p := range s.unanswered {
+		p.adrift = true
+	}
+	if foreign && s.settleAdrift(last) {
+		return errAdrift
+	}
+	if foreign || !late && !s.adrift(last) && s.subjectPassed(cause) {
+		if !foreign {
+			s.pause(ctx, last) // what another server has published is under way, and refuses ours until it is stored
+		}
 		if err := s.redecide(ctx); err != nil {
 			return err // with s.last as it is: the next attempt must find the same
 		}
@@ -107,16 +122,28 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	}
 	if js.WrongSequence(cause) && !late {
 		// The log is as the publication expected it, and JetStream refused it all the same.
-		if s.contradictions++; s.contradictions > maxContradictions {
+		if s.contradictions++; s.contradictions > maxContradictions && !s.adrift(last) {
 			s.refuse(lost, fmt.Errorf("JetStream contradicts itself on the last sequence of the log, which is damaged; restart the broker: %w", cause))
 			return nil
 		}
-		sleep(ctx, recoverBackoffMin)
 	}
+	if s.resent > 0 {
+		s.pause(ctx, last)
+	}
+	s.resent++
 	for _, p := range lost {
 		s.publish(p)
 	}
 	return nil
+}
+
+// pause waits before lost chunks are published again, the longer the more often in a row they were while the log ended at last.
+func (s *sequencer) pause(ctx context.Context, last js.Seq) {
+	if s.pausedAt != last {
+		s.pausedAt, s.resent = last, 0
+	}
+	sleep(ctx, min(time.Millisecond<<min(s.resent, 12), s.backoff))
+	s.resent++
 }
 
 // subjectPassed reports whether a publication failed because its stream is not what it was, although nobody wrote to the

@@ -66,6 +66,8 @@ type sequencer struct {
 	token          uint64              // of the next publication
 	chunkID        uint64              // of the next chunk
 	broken         error               // a publication failed: recover before going on
+	resent         int                 // how often in a row lost chunks were published again
+	pausedAt       js.Seq              // where the log ended when that was counted
 	contradictions int                 // refusals in a row that the log's state does not explain
 	failed         error               // the store failed for good
 
@@ -500,13 +502,14 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 		s.sentBytes -= len(p.wire)
 		switch {
 		case a.err != nil:
+			p.adrift = p.adrift || !js.Reported(a.err)
 			if s.broken == nil {
 				s.broken = a.err
 			}
 		case a.seq != p.seq:
 			s.broken = errForeignSequence
 		default:
-			p.acked, s.contradictions = true, 0
+			p.acked, s.contradictions, s.resent = true, 0, 0
 			p.ended(phases.Store)
 		}
 	}

@@ -140,12 +140,12 @@ func (b *Broker) adapterOptions() adapter.Options {
 		StoreDir:      b.st.Dir(),
 		Memory:        b.cfg.Memory,
 		Open:          !b.cfg.Checked(),
-		Replicas:      b.cfg.Replicas,
+		Replicas:      b.cfg.Copies(),
 		Logs:          b.cfg.Logs,
 		Classes:       b.classes(),
 		AcceptLoss:    b.cfg.AcceptLoss,
 		InflightBytes: b.cfg.InflightBytes,
-		Shared:        b.cfg.External.Enabled(),
+		Shared:        b.cfg.External.Enabled() || b.cfg.Cluster.Enabled(),
 		Check:         b.st.CheckLogs,
 		Made:          b.st.Made,
 		Failure:       b.st.Failure,
@@ -206,12 +206,17 @@ func (b *Broker) NewHTTPServer() *http.Server { return httpapi.NewServer(b.http.
 
 // health is why the broker should get no requests; nil while it should.
 func (b *Broker) health() error {
-	b.fatalMu.Lock()
-	defer b.fatalMu.Unlock()
-	if b.failed != nil {
+	if b.storeDead() {
 		return errors.New("the store has failed")
 	}
-	return nil
+	return b.st.Quorum()
+}
+
+// storeDead reports whether the store has failed for good.
+func (b *Broker) storeDead() bool {
+	b.fatalMu.Lock()
+	defer b.fatalMu.Unlock()
+	return b.failed != nil
 }
 
 // Done delivers at most one error: the store can no longer be trusted, because a sync failed, JetStream turned itself

@@ -58,7 +58,7 @@ func (b *Broker) showMetrics(m *metrics) {
 	metric.NewSnapshot(m.reg, looked, func(show func(string, float64)) {
 		b.showAdapter(show)
 		b.showJetStream(show)
-		show("weir_store_failed", flag(b.health() != nil))
+		show("weir_store_failed", flag(b.storeDead()))
 		show("weir_usage_write_failures_total", float64(b.meter.Failures()))
 		show("weir_uptime_seconds", time.Since(began).Seconds())
 		show("weir_http_connections", float64(b.http.connections()))

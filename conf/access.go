@@ -1,11 +1,8 @@
 package conf
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"strings"
 )
 
@@ -24,26 +21,11 @@ func (c Config) RootSecret() (string, error) {
 	if c.RootTokenFile == "" {
 		return c.RootToken, nil
 	}
-	fail := func(reason string) (string, error) { return "", &Error{Key: "root_token_file", Reason: reason} }
-	f, err := os.Open(c.RootTokenFile)
-	if err != nil {
-		return fail("cannot be read: " + err.Error())
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxRootToken+3)) // One more than the longest token with its newline.
-	if err != nil {
-		return fail("cannot be read: " + err.Error())
-	}
-	text = bytes.TrimSuffix(text, []byte("\n"))
-	text = bytes.TrimSuffix(text, []byte("\r"))
-	if reason := checkRootToken(string(text)); reason != "" {
-		return fail(fmt.Sprintf("the token in %s %s", c.RootTokenFile, reason))
-	}
-	return string(text), nil
+	return readSecret("root_token_file", "token", c.RootTokenFile)
 }
 
-// checkRootToken says what is wrong with a root token, without showing it.
-func checkRootToken(s string) string {
+// checkSecret says what is wrong with a root token or another secret, without showing it.
+func checkSecret(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' }) {
 		return "holds a space, a line break or another character that is not visible ASCII"
 	}
@@ -60,7 +42,7 @@ func checkRootToken(s string) string {
 // access checks the root token, and that a broker without one can be reached from its own machine only.
 func (v *validation) access(c Config) {
 	if c.RootToken != "" {
-		if reason := checkRootToken(c.RootToken); reason != "" {
+		if reason := checkSecret(c.RootToken); reason != "" {
 			v.add("root_token", "%s", reason)
 		}
 		if c.RootTokenFile != "" {

@@ -39,7 +39,7 @@ func (v *validation) storageClass(key string, s ClassSettings, c Config, goos st
 func (v *validation) classDurability(key string, s ClassSettings, c Config, goos string) {
 	base, replicas := c.durabilityOn(goos), max(s.Replicas, 1)
 	if s.Replicas == 0 {
-		replicas = c.Replicas
+		replicas = c.Copies()
 	}
 	switch s.Durability {
 	case "", base:

@@ -59,8 +59,8 @@ type Config struct {
 	// MaxPayload is the largest NATS message that the embedded server takes, in bytes. Default 8 MiB, from 2 MiB (a full
 	// batch with its overhead) to 64 MiB. For an external NATS it is checked, not set.
 	MaxPayload int64
-	// Replicas is the number of copies that JetStream keeps of everything. Default 1; 1, 3 or 5. More than 1 needs a
-	// NATS cluster.
+	// Replicas is the number of copies that JetStream keeps of everything. Default 1, and 3 with Cluster; 1, 3 or 5. More than 1
+	// needs Cluster, or an external NATS that is a cluster.
 	Replicas int
 	// Locations are the names of the places where basins can be made, with commas. The first is the default until a client
 	// sets another, and where basins live that were made before there were locations. All are this deployment: a location
@@ -89,6 +89,7 @@ type Config struct {
 
 	Log      Log      // what is logged
 	NATS     NATS     // the embedded server
+	Cluster  Cluster  // the cluster that the broker is a node of
 	HTTP     HTTP     // S2's HTTP API and the console
 	External External // a NATS that runs by itself, in the place of the embedded server
 }
@@ -160,6 +161,7 @@ func Default() Config {
 		LameDuck:      10 * time.Second,
 		Log:           Log{Level: "info", Format: LogText},
 		NATS:          NATS{Listen: defaultListen},
+		Cluster:       Cluster{Failover: FailoverFast},
 		HTTP:          HTTP{Listen: "127.0.0.1:8080", CORS: true, Dashboard: true},
 	}
 }
@@ -222,7 +224,7 @@ func (c Config) durabilityOn(goos string) Durability {
 		return c.Durability
 	case c.External.Enabled() || c.Memory:
 		return DurabilityInterval
-	case goos == "linux" && c.Replicas <= 1:
+	case goos == "linux" && c.Copies() <= 1:
 		return DurabilityGroup
 	}
 	return DurabilityAlways

@@ -71,6 +71,7 @@ func (c Config) validateOn(goos string) error {
 	v.locations(c.LocationNames())
 	v.http(c.HTTP)
 	v.external(c)
+	v.cluster(c)
 	v.access(c)
 	v.storageClass("storage_standard", c.StorageStandard, c, goos)
 	v.storageClass("storage_express", c.StorageExpress, c, goos)
@@ -110,8 +111,8 @@ func (v *validation) durability(c Config, goos string) {
 		v.add("durability", "group syncs the embedded server's files and cannot be used with external: use always (with sync_interval: always in that NATS) or interval")
 	case c.Memory:
 		v.add("durability", "group syncs files, but memory keeps none: leave durability out")
-	case c.Replicas > 1:
-		v.add("durability", "group syncs one server's files, but replicas is %d: use always or interval", c.Replicas)
+	case c.Copies() > 1:
+		v.add("durability", "group syncs one server's files, but replicas is %d: use always or interval", c.Copies())
 	case goos != "linux":
 		v.add("durability", "group needs Linux (syncfs), this is %s: use always", goos)
 	}

@@ -108,6 +108,9 @@ func Open(ctx context.Context, config Config, store Store, listener Listener) (*
 		case err == nil:
 			err = checkLayout(ctx, kv)
 		}
+		if js.StreamMissing(err) {
+			err = errors.Join(err, js.ErrNotYet) // while the servers of a cluster make it
+		}
 		return err
 	})
 	if err == nil {
@@ -378,20 +381,18 @@ func (c *Catalog) deleteMarker(key string) *nats.Msg {
 func (c *Catalog) Refresh(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
-	e, err := c.kv.Get(ctx, key)
-	if err == nil || errors.Is(err, jetstream.ErrKeyNotFound) {
-		if err := c.store.Proven(); err != nil {
-			return protocol.Wrap(protocol.CodeStorage, err, "the store has failed")
-		}
+	e, found, err := c.newest(ctx, key)
+	if err != nil {
+		return err
 	}
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	if err := c.store.Proven(); err != nil {
+		return protocol.Wrap(protocol.CodeStorage, err, "the store has failed")
+	}
+	if !found {
 		c.forget(key, ^uint64(0)) // removed by another server, or by the janitor with its basin
 		return nil
 	}
-	if err != nil {
-		return protocol.Wrap(protocol.CodeUnavailable, fmt.Errorf("read catalog entry %s: %w", key, err), "the store does not answer")
-	}
-	return c.apply(entryOf(e))
+	return c.apply(e)
 }
 
 // Change runs step, which looks at the view and writes under key, alone for that key in this process, and again while
@@ -402,10 +403,13 @@ func (c *Catalog) Change(ctx context.Context, key string, step func() error) err
 		return err
 	}
 	defer unlock()
-	for range conflictRetries {
+	for i := range conflictRetries {
 		err := step()
 		if !errors.Is(err, error(errConflict)) {
 			return err
+		}
+		if i > 0 {
+			pause(ctx, time.Millisecond<<i) // what another server writes refuses ours before it can be read
 		}
 		if err := c.Refresh(ctx, key); err != nil {
 			return err

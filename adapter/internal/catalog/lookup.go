@@ -18,18 +18,30 @@ func (c *Catalog) LookUp(ctx context.Context, ref protocol.StreamRef) error {
 		keys = keys[1:]
 	}
 	for _, key := range keys {
-		m, err := js.LeaderGet(ctx, c.config.Conn, layout.Catalog(c.config.Prefix), js.Wanted{LastFor: layout.CatalogSubjects(c.config.Prefix) + key})
-		switch {
-		case errors.Is(err, js.ErrNotFound):
-			return nil
-		case err != nil:
-			return protocol.Wrap(protocol.CodeUnavailable, fmt.Errorf("read catalog entry %s: %w", key, err), "the store does not answer")
-		case len(m.Header["KV-Operation"]) > 0 || len(m.Header["Nats-Marker-Reason"]) > 0:
-			return nil // removed
+		e, found, err := c.newest(ctx, key)
+		if err != nil {
+			return err
 		}
-		if err := c.apply(keyValue{key: key, value: m.Data, revision: uint64(m.Seq)}); err != nil {
+		if !found {
+			return nil
+		}
+		if err := c.apply(e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// newest reads a key as the leader of the bucket has it, because a replica may be behind; found is false when the key is absent
+// or was removed.
+func (c *Catalog) newest(ctx context.Context, key string) (e keyValue, found bool, err error) {
+	m, err := js.LeaderGet(ctx, c.config.Conn, layout.Catalog(c.config.Prefix), js.Wanted{LastFor: layout.CatalogSubjects(c.config.Prefix) + key})
+	switch {
+	case errors.Is(err, js.ErrNotFound):
+		return e, false, nil
+	case err != nil:
+		return e, false, protocol.Wrap(protocol.CodeUnavailable, fmt.Errorf("read catalog entry %s: %w", key, err), "the store does not answer")
+	}
+	removed := len(m.Header["KV-Operation"]) > 0 || len(m.Header["Nats-Marker-Reason"]) > 0
+	return keyValue{key: key, value: m.Data, revision: uint64(m.Seq)}, !removed, nil
 }

@@ -45,6 +45,9 @@ func codeOf(err error) jetstream.ErrorCode {
 	return 0
 }
 
+// Reported reports whether an error is JetStream's answer, rather than the lack of one.
+func Reported(err error) bool { return codeOf(err) != 0 }
+
 // NoRoom reports whether JetStream refused for want of room.
 func NoRoom(err error) bool { return noRoom(codeOf(err)) }
 

@@ -35,6 +35,8 @@ type Store interface {
 	CheckLogs(needed func(log string) bool) error
 	// Made is told of each JetStream stream that the adapter has made or changed, before it is written to.
 	Made(stream string) error
+	// Quorum fails while nothing can be stored or read, because too few servers are in contact.
+	Quorum() error
 	// Failure returns the failed write that has ended one of the storage's streams, if any.
 	Failure() error
 	// Distrust says that the store has failed: nothing of it is known to be on disk any more.

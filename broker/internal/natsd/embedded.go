@@ -73,8 +73,13 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 		}
 	}
 	e.plan, e.leaves = plan, opts.LeafNode.Port != 0 || len(opts.LeafNode.Remotes) > 0
-	if !cfg.Memory {
+	if !cfg.Memory && !cfg.Cluster.Enabled() { // a node gets what it lacks from the others
 		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, PrivateAccount), cfg.SubjectPrefix, unsynced(cfg), log); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Cluster.Enabled() && cfg.Cluster.Failover == conf.FailoverFast {
+		if err := electQuickly(); err != nil {
 			return nil, err
 		}
 	}
@@ -86,10 +91,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 	if err := e.run(ctx, opts); err != nil {
 		return nil, err
 	}
-	if err := e.checkStore(); err != nil {
-		return nil, err
-	}
-	if err := e.settle(); err != nil {
+	if err := e.recovered(ctx); err != nil {
 		return nil, err
 	}
 	go e.watch(func(err error) {
@@ -113,7 +115,7 @@ func (e *Embedded) openDir(ctx context.Context) (err error) {
 	if e.lock, err = lockStore(ctx, e.dir, e.log); err != nil {
 		return err
 	}
-	return claimMode(e.dir, modeSingle)
+	return claimMode(e.dir, modeOf(e.cfg))
 }
 
 // options reads the configuration. It adds a key to keys for every account that has none yet.
@@ -249,6 +251,18 @@ func unsynced(cfg conf.Config) time.Duration {
 	return 0
 }
 
+// recovered checks what the server has found in its directory, and puts it on disk. A node waits for the others instead: they tell
+// it what there is.
+func (e *Embedded) recovered(ctx context.Context) error {
+	if e.cfg.Cluster.Enabled() {
+		return e.awaitCluster(ctx)
+	}
+	if err := e.checkStore(); err != nil {
+		return err
+	}
+	return e.settle()
+}
+
 // settle puts on disk what was recovered, before anything of it is shown.
 func (e *Embedded) settle() error {
 	if e.cfg.Memory {
@@ -270,7 +284,7 @@ func (e *Embedded) settle() error {
 
 // Made prepares a stream of the storage that was made or recovered for what is written to it.
 func (e *Embedded) Made(stream string) error {
-	if e.cfg.Memory || e.cfg.DurabilityClass() == conf.DurabilityAlways || e.srv.JetStreamIsClustered() {
+	if e.cfg.Memory || e.cfg.DurabilityClass() == conf.DurabilityAlways || e.cfg.Cluster.Enabled() {
 		return nil // JetStream syncs what it rewrites, or another server has it too
 	}
 	return syncRewrites(e.srv, PrivateAccount, stream)
@@ -324,7 +338,7 @@ func (e *Embedded) watch(fatal func(error)) {
 // Failure returns the failed write that has ended one of the storage's streams, if any. After one, the server takes
 // nothing more for the stream and leaves publications unanswered until it is started again; it tells its health alone.
 func (e *Embedded) Failure() error {
-	if e.cfg.Memory || e.srv.JetStreamIsClustered() {
+	if e.cfg.Memory || e.cfg.Cluster.Enabled() {
 		return nil // Nothing is written, or another server takes over.
 	}
 	health := e.srv.Healthz(&server.HealthzOptions{Account: PrivateAccount, Details: true})
@@ -393,8 +407,13 @@ func (e *Embedded) URL() string {
 	return e.srv.ClientURL()
 }
 
-// Dir is the store directory.
-func (e *Embedded) Dir() string { return e.dir }
+// Dir is the store directory; "" in a cluster, where the disk of this node alone decides on nothing.
+func (e *Embedded) Dir() string {
+	if e.cfg.Cluster.Enabled() {
+		return ""
+	}
+	return e.dir
+}
 
 // Server is the embedded server, for tests that make it fail.
 func (e *Embedded) Server() *server.Server { return e.srv }

@@ -63,6 +63,8 @@ func (x *external) Failure() error { return nil }
 
 func (x *external) Distrust() {}
 
+func (x *external) Quorum() error { return nil } // its own monitoring tells
+
 func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc)
 	if err != nil {

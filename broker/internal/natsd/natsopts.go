@@ -46,6 +46,9 @@ func natsOptions(cfg conf.Config, dir string) (*server.Options, error) {
 	if cfg.NATS.ServerName != "" {
 		o.ServerName = cfg.NATS.ServerName
 	}
+	if err := setCluster(o, cfg); err != nil {
+		return nil, err
+	}
 	o.JetStream = true
 	o.StoreDir = dir
 	o.SyncAlways = cfg.DurabilityClass() == conf.DurabilityAlways
@@ -99,8 +102,8 @@ func checkConflicts(cfg conf.Config, o *server.Options, dir string) error {
 	}
 	for key, set := range map[string]bool{"cluster": o.Cluster.Name != "" || o.Cluster.Port != 0 || o.Cluster.ListenStr != "", "gateway": o.Gateway.Name != "" || o.Gateway.Port != 0} {
 		if set {
-			conflict(key, "the embedded server runs alone, and as a node of a cluster it would delete every stream that the cluster does not know; remove the block, "+
-				"or run nats-servers with it and weir with external.url")
+			conflict(key, "the embedded server would delete every stream that the others do not know; remove the block and set weir's cluster.name, "+
+				"or run nats-servers with the block and weir with external.url")
 		}
 	}
 	if len(o.TrustedOperators) > 0 || len(o.TrustedKeys) > 0 {

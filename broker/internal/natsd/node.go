@@ -1,0 +1,115 @@
+package natsd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/weirstream/weir/conf"
+)
+
+// nodeUser is the user as which the nodes of a cluster connect to each other.
+const nodeUser = "weir-node"
+
+// setCluster makes the server a node of the cluster that cfg describes.
+func setCluster(o *server.Options, cfg conf.Config) error {
+	c := cfg.Cluster
+	if !c.Enabled() {
+		return nil
+	}
+	secret, err := c.SecretText()
+	if err != nil {
+		return err
+	}
+	host, portText, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("cluster.listen %q: %w", c.Listen, err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return fmt.Errorf("cluster.listen %q: the port is not a number", c.Listen)
+	}
+	if host == "" {
+		host = server.DEFAULT_HOST
+	}
+	o.Cluster = server.ClusterOpts{Name: c.Name, Host: host, Port: port, Advertise: c.Advertise, Username: nodeUser, Password: secret,
+		AuthTimeout: 2}
+	for _, peer := range c.Nodes() {
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", User: url.UserPassword(nodeUser, secret), Host: peer})
+	}
+	o.ServerName = nodeName(cfg)
+	return nil
+}
+
+// nodeName is the name of the node's server, by which the other nodes know its copies: it must stay the same for ever.
+func nodeName(cfg conf.Config) string {
+	if cfg.NATS.ServerName != "" {
+		return cfg.NATS.ServerName
+	}
+	addr := cfg.Cluster.Advertise
+	if addr == "" {
+		addr = cfg.Cluster.Listen
+	}
+	return strings.NewReplacer(":", "-", "[", "", "]", "").Replace(addr)
+}
+
+// modeOf is what [modeFile] says of a store directory with this configuration.
+func modeOf(cfg conf.Config) string {
+	if !cfg.Cluster.Enabled() {
+		return modeSingle
+	}
+	return "cluster " + cfg.Cluster.Name + ", node " + nodeName(cfg)
+}
+
+// awaitCluster returns once JetStream has a leader and knows of as many nodes as there are to be copies: before, nothing can be
+// made or read. A node that starts alone waits for others for as long as it takes; ctx ends the wait.
+func (e *Embedded) awaitCluster(ctx context.Context) error {
+	const poll, tell = 50 * time.Millisecond, 10 * time.Second
+	t := time.NewTicker(poll)
+	defer t.Stop()
+	for waited := time.Duration(0); ; waited += poll {
+		nodes, led := e.knownNodes()
+		if led && nodes >= e.cfg.Copies() {
+			return nil
+		}
+		if waited%tell == 0 && waited > 0 {
+			e.log.Warn("waiting for the other nodes of the cluster", slog.String("cluster", e.cfg.Cluster.Name),
+				slog.Int("known", nodes), slog.Int("needed", e.cfg.Copies()), slog.Bool("leader_elected", led))
+		}
+		select {
+		case <-t.C:
+		case <-e.slog.failed:
+			return fmt.Errorf("the NATS server could not start: %s", e.slog.fatal)
+		case <-ctx.Done():
+			return fmt.Errorf("the start was called off while it waited for the other nodes of cluster %q (%d of %d are known): %w",
+				e.cfg.Cluster.Name, nodes, e.cfg.Copies(), context.Cause(ctx))
+		}
+	}
+}
+
+// knownNodes is how many nodes have been in the cluster, and whether JetStream has a leader, as far as this node knows.
+func (e *Embedded) knownNodes() (nodes int, led bool) {
+	info, err := e.srv.Jsz(&server.JSzOptions{})
+	if err != nil || info.Meta == nil {
+		return 0, false
+	}
+	return info.Meta.Size, info.Meta.Leader != ""
+}
+
+// Quorum fails while the node is cut off from most others of its cluster, so that nothing can be stored or read through it.
+func (e *Embedded) Quorum() error {
+	if !e.cfg.Cluster.Enabled() {
+		return nil
+	}
+	if _, led := e.knownNodes(); !led {
+		return fmt.Errorf("the node has no contact with most others of cluster %q", e.cfg.Cluster.Name)
+	}
+	return nil
+}
