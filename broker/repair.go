@@ -27,3 +27,28 @@ func Repair(dir, prefix string, mode RepairMode) (RepairReport, error) {
 	safe, lost, err := natsd.Repair(dir, prefix, mode == RepairMend)
 	return RepairReport{Safe: safe, Lost: lost}, err
 }
+
+// StoreState is what [InspectStore] finds.
+type StoreState struct {
+	// Streams is how many JetStream streams there are, and Bytes the size of all files of JetStream.
+	Streams int
+	Bytes   int64
+	// Mode is the kind of broker that the directory belongs to; "" if that is not noted.
+	Mode string
+	// Stopped says that the last broker stopped in order. After a crash a start looks through the files.
+	Stopped bool
+	// Refuses is what would refuse a start, a running broker among it.
+	Refuses []string
+	// Mends is what the next start mends by itself, without losing a record.
+	Mends []string
+	// Lost is as in [RepairReport].
+	Lost []string
+}
+
+// InspectStore looks at the files of a store directory, changes none, and tells what a start would find there. If a broker runs on
+// the directory, that is all. With deep it reads every record. Where there is no store yet, the state is empty. prefix is as in
+// [Repair].
+func InspectStore(dir, prefix string, deep bool) (StoreState, error) {
+	s, err := natsd.Inspect(dir, prefix, deep)
+	return StoreState(s), err
+}

@@ -19,7 +19,7 @@ import (
 
 func main() {
 	env := cli.System()
-	env.Dial, env.Start, env.Repair = dial, start, repair
+	env.Dial, env.Start, env.Repair, env.InspectStore = dial, start, repair, inspectStore
 	os.Exit(cli.Main(context.Background(), env, os.Args[1:]))
 }
 
@@ -47,6 +47,11 @@ func repair(dir, prefix string, mend bool) (cli.Repaired, error) {
 	}
 	r, err := broker.Repair(dir, prefix, mode)
 	return cli.Repaired{Safe: r.Safe, Lost: r.Lost}, err
+}
+
+func inspectStore(dir, prefix string, deep bool) (cli.StoreState, error) {
+	s, err := broker.InspectStore(dir, prefix, deep)
+	return cli.StoreState(s), err
 }
 
 func start(ctx context.Context, cfg conf.Config, log *slog.Logger, version string) (cli.Broker, error) {

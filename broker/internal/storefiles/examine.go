@@ -163,3 +163,40 @@ func replace(path string, b []byte) error {
 	}
 	return SyncDir(filepath.Dir(path))
 }
+
+// Description is the state of the file that describes a stream.
+type Description uint8
+
+// The states of descriptions.
+const (
+	// Whole: JetStream reads it, or [Examine] finds a way to mend it, or there are no records that need it.
+	Whole Description = iota
+	// Missing: there are records, and no description.
+	Missing
+	// Damaged: there are records, and JetStream cannot read the description.
+	Damaged
+)
+
+// DescriptionOf looks at the description of the stream in dir. It reads no records.
+func DescriptionOf(dir string) (Description, error) {
+	any, err := hasRecords(dir)
+	if err != nil || !any {
+		return Whole, err
+	}
+	name := filepath.Base(dir)
+	meta, err := os.ReadFile(filepath.Join(dir, metaFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Missing, nil
+	case err != nil:
+		return Whole, fmt.Errorf("read the description of a stream: %w", err)
+	}
+	sum, err := os.ReadFile(filepath.Join(dir, sumFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Whole, fmt.Errorf("read the description of a stream: %w", err)
+	}
+	if string(sum) != sumOf(name, meta) && (encrypted(dir) || !describes(meta, name)) {
+		return Damaged, nil
+	}
+	return Whole, nil
+}

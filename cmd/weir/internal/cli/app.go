@@ -41,6 +41,8 @@ type Env struct {
 	Dial func(ctx context.Context, o DialOptions) (svc protocol.Service, close func(), err error)
 	// Repair looks through a store directory, and with mend does what is safe.
 	Repair func(dir, prefix string, mend bool) (Repaired, error)
+	// InspectStore looks at the files of a store directory and changes none; with deep it reads every record.
+	InspectStore func(dir, prefix string, deep bool) (StoreState, error)
 	// Start starts a broker for serve.
 	Start func(context.Context, conf.Config, *slog.Logger, string) (Broker, error)
 }

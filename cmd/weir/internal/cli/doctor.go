@@ -17,9 +17,9 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
-const doctorHelp = `Look at this machine as 'weir serve' would find it, and print what helps and what hinders, a line each: the settings,
+const doctorHelp = `Look at this machine as 'weir serve' would find it, and print what helps and what hinders, a line each: the versions, the settings,
 the directory of the store and its file system, the latency of a sync, free space, open files, the kernel, the clock and
-the ports. It takes the settings of 'weir serve' (--config or WEIR_CONFIG, then WEIR_* variables, then flags), changes nothing, and
+the ports. It looks at the files of the store as a start does, and mends nothing. It takes the settings of 'weir serve' (--config or WEIR_CONFIG, then WEIR_* variables, then flags), changes nothing, and
 can run beside a broker: then the ports are in use, and it says so.
 
 The exit code is 1 if something would refuse the next start.`
@@ -30,19 +30,22 @@ func (a *app) doctor() *cobra.Command {
 		Short: "Look for what would hinder a broker on this machine",
 		Long:  doctorHelp,
 		Example: `  weir doctor --store-dir ./data
-  weir doctor --config /etc/weir/weir.conf`,
+  weir doctor --config /etc/weir/weir.conf
+  weir doctor --store-dir /var/lib/weir --deep`,
 		Args: atMost(0),
 	}
 	file := c.Flags().String("config", a.getenv("WEIR_CONFIG"), "configuration `file` of the broker ($WEIR_CONFIG)")
+	deep := c.Flags().Bool("deep", false, "read every record of the store; a large one takes its time")
 	conf.AddFlags(c.Flags())
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(*file, a.env.Environ, cmd.Flags())
 		a.ran = true
-		findings := []finding{{Check: "settings", Level: levelOK, Text: "they are valid"}}
+		findings := []finding{a.versionFinding(), {Check: "settings", Level: levelOK, Text: "they are valid"}}
 		if err != nil {
-			findings[0] = finding{Check: "settings", Level: levelRefuses, Text: err.Error(), Advice: "mend them; docs/configuration.md describes each"}
+			findings[1] = finding{Check: "settings", Level: levelRefuses, Text: err.Error(), Advice: "mend them; docs/configuration.md describes each"}
 		} else {
 			findings = append(findings, examine(cmd.Context(), cfg)...)
+			findings = append(findings, a.storeFindings(cfg, *deep)...)
 		}
 		return a.printFindings(findings)
 	}

@@ -51,3 +51,40 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorLooksAtTheStore: what is in the files decides the exit code, and --deep is passed on.
+func TestDoctorLooksAtTheStore(t *testing.T) {
+	for _, c := range []struct {
+		state cli.StoreState
+		deep  bool
+		code  int
+		want  []string
+	}{
+		{cli.StoreState{}, false, 0, []string{"files      ok: no store yet"}},
+		{cli.StoreState{Streams: 3, Bytes: 5 << 20, Mode: "single", Stopped: true}, true, 0, []string{"files      ok: 3 JetStream streams, 5 MiB, mode single\n"}},
+		{cli.StoreState{Streams: 3, Mends: []string{"a log: mended"}}, false, 0, []string{"files      ok: a log: mended; the next start", "not stopped in order", "(--deep)"}},
+		{cli.StoreState{Streams: 3, Lost: []string{"a hole"}}, true, 0, []string{"files      warning: lost: a hole; "}},
+		{cli.StoreState{Refuses: []string{"a weir runs here"}}, false, 1, []string{"files      refuses the start: a weir runs here; "}},
+	} {
+		r := &run{}
+		e := env(newFake(), r, "")
+		e.InspectStore = func(dir, prefix string, deep bool) (cli.StoreState, error) {
+			if dir == "" || prefix != "s2" || deep != c.deep {
+				t.Errorf("asked for %q, %q, %v", dir, prefix, deep)
+			}
+			return c.state, nil
+		}
+		args := []string{"doctor", "--nats-listen", "none", "--http-listen", "none", "--store-dir", t.TempDir()}
+		if c.deep {
+			args = append(args, "--deep")
+		}
+		if code := cli.Main(context.Background(), e, args); code != c.code {
+			t.Errorf("%+v: exit %d, %s", c.state, code, r.stderr.String())
+		}
+		for _, want := range append(c.want, "version    ok: weir ") {
+			if !strings.Contains(r.stdout.String(), want) {
+				t.Errorf("%q is not in\n%s", want, r.stdout.String())
+			}
+		}
+	}
+}
