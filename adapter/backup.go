@@ -154,7 +154,7 @@ func (a *Adapter) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsR
 		return err
 	})
 	if _, _, missing := a.liveBasin(req.Basin); missing != nil {
-		return nil, basinNotFound(req.Basin)
+		return nil, a.basinNotFound(req.Basin)
 	}
 	if err != nil {
 		return nil, err

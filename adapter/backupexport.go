@@ -48,7 +48,7 @@ func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksReq
 	}
 	// A basin that is being deleted looks like an empty one, or fails in some way.
 	if _, _, missing := a.liveBasin(req.Basin); missing != nil {
-		return page, basinNotFound(req.Basin)
+		return page, a.basinNotFound(req.Basin)
 	}
 	return page, err
 }
@@ -184,7 +184,7 @@ func (a *Adapter) ExportCatalog(ctx context.Context, req protocol.ExportCatalogR
 // all the time that the pages are asked for is in exactly one of them.
 func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
 	if _, _, err := a.liveBasin(req.Basin); err != nil {
-		return page, basinNotFound(req.Basin)
+		return page, a.basinNotFound(req.Basin)
 	}
 	after := protocol.StreamRef{Basin: req.Basin}
 	if req.After != "" {
@@ -197,7 +197,7 @@ func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protoco
 	for size := 0; ; {
 		entries, ok := a.catalog.View.StreamsAfter(after, 256)
 		if !ok {
-			return page, basinNotFound(req.Basin)
+			return page, a.basinNotFound(req.Basin)
 		}
 		if len(entries) == 0 {
 			page.More = false

@@ -10,7 +10,11 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func basinNotFound(name protocol.BasinName) error {
+// basinNotFound is the failure of a call on a basin that the catalog does not show: it does not exist, or its entry cannot be read.
+func (a *Adapter) basinNotFound(name protocol.BasinName) error {
+	if err := a.catalog.Aside(catalog.BasinKey(name)); err != nil {
+		return err
+	}
 	return protocol.Errorf(protocol.CodeBasinNotFound, "basin %q does not exist", name)
 }
 
@@ -121,7 +125,7 @@ func (a *Adapter) liveBasin(name protocol.BasinName) (rec catalog.BasinRecord, r
 	rec, revision, ok := a.catalog.View.Basin(name)
 	switch {
 	case !ok || rec.Hidden():
-		return rec, 0, basinNotFound(name)
+		return rec, 0, a.basinNotFound(name)
 	case rec.Deleting():
 		return rec, 0, basinDeleting(name)
 	}
@@ -162,7 +166,7 @@ func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) erro
 		rec, revision, ok := a.catalog.View.Basin(name)
 		switch {
 		case !ok:
-			return basinNotFound(name)
+			return a.basinNotFound(name)
 		case rec.Deleting():
 			return nil
 		}

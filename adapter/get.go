@@ -111,6 +111,9 @@ func readFailure(err error) error {
 // getOne fetches one message; body is the request.
 func (l *log) getOne(ctx context.Context, body []byte) (storedChunk, error) {
 	m, err := l.get.One(ctx, l.name, body)
+	if js.NoResponders(err) {
+		l.missing.Store(true) // or it has no leader: the health check asks
+	}
 	if err != nil {
 		return storedChunk{}, readFailure(err)
 	}
@@ -131,6 +134,9 @@ func (l *log) getLast(ctx context.Context, subject string) (storedChunk, error) 
 	}
 	// JetStream says the same of a message that it cannot read. A stream that seems empty would begin at 0 again.
 	n, err := js.Count(ctx, l.a.manage, l.name, subject)
+	if js.StreamMissing(err) {
+		l.missing.Store(true)
+	}
 	switch {
 	case js.StreamMissing(err) || err == nil && n == 0:
 		return storedChunk{}, js.ErrNotFound
@@ -179,6 +185,9 @@ func (l *log) lastSeq(ctx context.Context) (js.Seq, error) {
 		state, err = js.StreamState(ctx, l.a.manage, l.name)
 		return err
 	})
+	if err == nil || js.StreamMissing(err) {
+		l.missing.Store(err != nil)
+	}
 	return state.LastSeq, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirstream/weir/adapter/internal/catalog"
@@ -35,6 +36,7 @@ type log struct {
 	stop        context.CancelFunc // ends the sequencer at once
 	foreign     foreignFeed        // what other servers write; used when the store is shared
 	opened      time.Time          // when the log was found or made; zero until then
+	missing     atomic.Bool        // JetStream has said last that the log does not exist
 
 	mu      sync.Mutex
 	streams map[layout.StreamID]*stream // loaded or loading, by id
@@ -47,7 +49,7 @@ type log struct {
 // needs reports whether a JetStream stream is a log that holds, or may hold, records of a stream that lives.
 func (a *Adapter) needs(name string) bool {
 	id, isLog := layout.ParseLog(a.opts.Prefix, name)
-	return isLog && a.catalog.View.AnyStreamIn(id)
+	return isLog && (a.catalog.Asides() > 0 || a.catalog.View.AnyStreamIn(id)) // an entry that cannot be read may be of any log
 }
 
 // StorageSubjects are the subjects that only weir may publish to, for the given prefix.

@@ -27,6 +27,7 @@ type Stats struct {
 	Basins  int // in the catalog, those being deleted included
 	Streams int // in the catalog, those being deleted included
 	Tokens  int // access tokens in the catalog
+	Asides  int // entries of the catalog that cannot be read
 
 	Logs           int // open
 	LoadedStreams  int // of which the tail is in memory
@@ -62,6 +63,7 @@ func (s *sequencer) show() {
 func (a *Adapter) Stats() (s Stats) {
 	s.Basins, s.Streams = a.catalog.View.Count()
 	s.Tokens = a.catalog.Tokens.Count()
+	s.Asides = a.catalog.Asides()
 	for _, l := range a.logs.all() {
 		s.Logs++
 		s.LoadedStreams += l.countStreams()

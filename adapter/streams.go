@@ -12,7 +12,11 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-func streamNotFound(ref protocol.StreamRef) error {
+// streamNotFound is basinNotFound for a stream.
+func (a *Adapter) streamNotFound(ref protocol.StreamRef) error {
+	if err := a.catalog.Aside(catalog.StreamKey(ref)); err != nil {
+		return err
+	}
 	return protocol.Errorf(protocol.CodeStreamNotFound, "stream %q does not exist in basin %q", ref.Stream, ref.Basin)
 }
 
@@ -24,7 +28,7 @@ func streamDeleting(ref protocol.StreamRef) error {
 func (a *Adapter) ListStreams(_ context.Context, basin protocol.BasinName, req protocol.ListRequest) (protocol.StreamPage, error) {
 	page, ok := a.catalog.View.ListStreams(basin, req)
 	if !ok {
-		return page, basinNotFound(basin)
+		return page, a.basinNotFound(basin)
 	}
 	return page, nil
 }
@@ -152,9 +156,9 @@ func (a *Adapter) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (
 	e, basinOK, _ := a.catalog.View.Stream(ref)
 	switch {
 	case !basinOK:
-		return protocol.ResolvedStreamConfig{}, basinNotFound(ref.Basin)
+		return protocol.ResolvedStreamConfig{}, a.basinNotFound(ref.Basin)
 	case e == nil:
-		return protocol.ResolvedStreamConfig{}, streamNotFound(ref)
+		return protocol.ResolvedStreamConfig{}, a.streamNotFound(ref)
 	case e.Deleting(), e.Over(time.Now()):
 		return protocol.ResolvedStreamConfig{}, streamDeleting(ref)
 	}
@@ -185,7 +189,7 @@ func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef,
 		e, _, _ := a.catalog.View.Stream(ref)
 		switch {
 		case e == nil:
-			return streamNotFound(ref)
+			return a.streamNotFound(ref)
 		case e.Deleting(), e.Over(time.Now()):
 			return streamDeleting(ref)
 		}
@@ -214,9 +218,9 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 		e, basinOK, _ := a.catalog.View.Stream(ref)
 		switch {
 		case !basinOK:
-			return basinNotFound(ref.Basin)
+			return a.basinNotFound(ref.Basin)
 		case e == nil:
-			return streamNotFound(ref)
+			return a.streamNotFound(ref)
 		case e.Deleting(), id != (layout.StreamID{}) && e.ID != id:
 			return nil
 		}
@@ -281,7 +285,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 			looked = true
 			continue
 		case !basinOK:
-			return nil, basinNotFound(ref.Basin)
+			return nil, a.basinNotFound(ref.Basin)
 		case purging:
 			return nil, basinDeleting(ref.Basin)
 		case e == nil:
@@ -324,9 +328,9 @@ func (a *Adapter) autoCreate(ctx context.Context, ref protocol.StreamRef, use Us
 	b, _, ok := a.catalog.View.Basin(ref.Basin)
 	switch {
 	case !ok:
-		return basinNotFound(ref.Basin)
+		return a.basinNotFound(ref.Basin)
 	case use == ForAppend && !b.Config.CreateStreamOnAppend, use != ForAppend && !b.Config.CreateStreamOnRead:
-		return streamNotFound(ref)
+		return a.streamNotFound(ref)
 	}
 	_, _, err := a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream, Config: config})
 	if protocol.CodeOf(err) == protocol.CodeResourceAlreadyExists {

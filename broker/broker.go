@@ -43,6 +43,8 @@ type Broker struct {
 	doors   *natsd.Doors
 	http    *httpDoor
 
+	storeHealth storeHealth
+
 	fatalMu sync.Mutex // guards failed, ended, the closing of done, and ad until Start returns
 	failed  error
 	ended   bool
@@ -203,14 +205,6 @@ func (b *Broker) HTTPHandler() http.Handler { return b.http.handler }
 // NewHTTPServer returns a server of S2's HTTP API, for a listener of the caller's own: it has the bounds of the broker's own HTTP
 // port on slow and idle connections. The caller stops it.
 func (b *Broker) NewHTTPServer() *http.Server { return httpapi.NewServer(b.http.handler, b.log) }
-
-// health is why the broker should get no requests; nil while it should.
-func (b *Broker) health() error {
-	if b.storeDead() {
-		return errors.New("the store has failed")
-	}
-	return b.st.Quorum()
-}
 
 // storeDead reports whether the store has failed for good.
 func (b *Broker) storeDead() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"time"
@@ -19,7 +20,7 @@ const (
 	returnEvery = 10 * time.Second
 	// returnFrom is how much must be free in the heap, and at least twice as much as is used, before it is given back at once:
 	// so it is after a peak, and not in the ordinary course of things. The runtime gives back the rest in its own time.
-	returnFrom = 128 << 20
+	returnFrom = 64 << 20
 	// startReturn is how long after the start memory is given back once: when the first look at each stream is over, unless there
 	// are very many.
 	startReturn = 20 * time.Second
@@ -56,11 +57,13 @@ func returnMemory(ctx context.Context) {
 	defer tick.Stop()
 	started := time.NewTimer(startReturn)
 	defer started.Stop()
+	var idle idleCollector
 	for {
 		select {
 		case <-started.C:
 			debug.FreeOSMemory()
 		case <-tick.C:
+			idle.look()
 			if free, used := heapFree(); free > returnFrom && free > 2*used {
 				debug.FreeOSMemory()
 			}
@@ -68,6 +71,29 @@ func returnMemory(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// idleCollector collects garbage once in a period in which the runtime has no reason to: what lived at the last collection, perhaps in
+// the middle of a peak, may be garbage since.
+type idleCollector struct {
+	seen, own uint64 // collections until the last look, and until the last one that it began
+}
+
+func (c *idleCollector) look() {
+	cycles, heap := collections()
+	if cycles == c.seen && cycles != c.own && heap > returnFrom {
+		runtime.GC()
+		cycles, _ = collections()
+		c.own = cycles
+	}
+	c.seen = cycles
+}
+
+// collections is how often garbage was collected, and how many bytes of the heap are taken.
+func collections() (cycles, heap uint64) {
+	s := []runtimemetrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	runtimemetrics.Read(s)
+	return s[0].Value.Uint64(), s[1].Value.Uint64()
 }
 
 // heapFree is how much of the heap is free or garbage and not given back, and how much is used.

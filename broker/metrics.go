@@ -42,7 +42,7 @@ func (m *metrics) synced(chunks int, took time.Duration) {
 // looked are the metrics that are looked up when they are asked for.
 var looked = []string{
 	"weir_followers", "weir_follower_lags_total", "weir_ring_dropped_batches_total", "weir_appends_queued", "weir_chunks_in_flight",
-	"weir_catalog_basins", "weir_catalog_streams", "weir_catalog_access_tokens", "weir_logs_open", "weir_streams_loaded",
+	"weir_catalog_basins", "weir_catalog_streams", "weir_catalog_access_tokens", "weir_catalog_unreadable_entries", "weir_logs_open", "weir_streams_loaded",
 	"weir_stored_bytes", "weir_jetstream_up", "weir_jetstream_store_bytes", "weir_jetstream_memory_bytes", "weir_jetstream_streams",
 	"weir_jetstream_api_requests_total", "weir_jetstream_api_errors_total", "weir_store_limit_bytes", "weir_disk_free_bytes",
 	"weir_store_failed", "weir_usage_write_failures_total", "weir_uptime_seconds", "weir_http_connections", "weir_nats_connections",
@@ -87,6 +87,7 @@ func (b *Broker) showAdapter(show func(string, float64)) {
 	show("weir_catalog_basins", float64(s.Basins))
 	show("weir_catalog_streams", float64(s.Streams))
 	show("weir_catalog_access_tokens", float64(s.Tokens))
+	show("weir_catalog_unreadable_entries", float64(s.Asides))
 	show("weir_logs_open", float64(s.Logs))
 	show("weir_streams_loaded", float64(s.LoadedStreams))
 	if s.SizesKnown {

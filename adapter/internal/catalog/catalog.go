@@ -27,6 +27,7 @@ type Catalog struct {
 	listener Listener
 	kv       jetstream.KeyValue
 	keys     keyLocks
+	asides   asides
 	loaded   uint64 // revision up to which the bucket was read when it was opened
 
 	View   View
@@ -160,8 +161,18 @@ func (c *Catalog) shortenDuplicates(ctx context.Context, stream string) error {
 	return err
 }
 
-// apply brings one key's newest value into the view.
+var errUnknownKind = errors.New("it is of no kind that this version knows")
+
+// apply brings one key's newest value into the view. One that cannot be read is set aside; the error has code storage.
 func (c *Catalog) apply(e keyValue) error {
+	if err := c.show(e); err != nil {
+		return c.setAside(e.key, e.revision, err)
+	}
+	c.readable(e.key)
+	return nil
+}
+
+func (c *Catalog) show(e keyValue) error {
 	if e.key == DefaultLocationKey {
 		return c.applyDefaultLocation(e)
 	}
@@ -173,7 +184,7 @@ func (c *Catalog) apply(e keyValue) error {
 	}
 	ref, ok := RefOfKey(e.key)
 	if !ok {
-		return fmt.Errorf("catalog entry %s: unknown kind", e.key)
+		return errUnknownKind
 	}
 	if e.deleted {
 		c.forget(e.key, e.revision)
@@ -181,7 +192,7 @@ func (c *Catalog) apply(e keyValue) error {
 	}
 	r, err := new(Decoder).decode(ref, e.value)
 	if err != nil {
-		return fmt.Errorf("catalog entry %s: %w", e.key, err)
+		return fmt.Errorf("decode: %w", err)
 	}
 	c.ShowStream(ref.Basin, r, e.revision)
 	return nil
@@ -194,7 +205,7 @@ func (c *Catalog) applyBasin(name protocol.BasinName, e keyValue) error {
 	}
 	var r BasinRecord
 	if err := json.Unmarshal(e.value, &r); err != nil {
-		return fmt.Errorf("catalog entry %s: %w", e.key, err)
+		return fmt.Errorf("decode: %w", err)
 	}
 	r.Location = cmp.Or(r.Location, c.config.Location) // made before there were locations
 	c.View.PutBasin(&r, e.revision)

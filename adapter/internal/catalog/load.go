@@ -53,6 +53,9 @@ func (c *Catalog) load(ctx context.Context) error {
 		return fmt.Errorf("read the catalog %s: JetStream has %d entries and delivers %d: it is damaged, restore the store from a backup",
 			name, state.Messages, n)
 	}
+	if err := c.mostlyReadable(state.Messages); err != nil {
+		return err
+	}
 	c.View.dropUnknown()
 	c.loaded = uint64(state.LastSeq)
 	return nil
@@ -90,8 +93,9 @@ func (c *Catalog) loadRange(ctx context.Context, get *js.Getter, from, to js.Seq
 				return nil
 			}
 			read.Add(1)
-			return l.take(keyValue{key: strings.TrimPrefix(js.SubjectOf(m), subjects), value: m.Data, revision: uint64(seq),
+			l.take(keyValue{key: strings.TrimPrefix(js.SubjectOf(m), subjects), value: m.Data, revision: uint64(seq),
 				deleted: len(m.Header["KV-Operation"]) > 0 || len(m.Header["Nats-Marker-Reason"]) > 0})
+			return nil
 		})
 		switch {
 		case errors.Is(err, js.ErrNoAnswer):
@@ -135,20 +139,23 @@ type loader struct {
 	streams []*Entry
 }
 
-func (l *loader) take(e keyValue) error {
+// take takes an entry in, or sets it aside: one that is broken must not keep the others from being served.
+func (l *loader) take(e keyValue) {
 	if !strings.HasPrefix(e.key, "s.") || e.deleted {
-		return l.c.apply(e)
+		_ = l.c.apply(e) // it is set aside
+		return
 	}
 	ref, ok := RefOfKey(e.key)
 	if !ok {
-		return fmt.Errorf("catalog entry %s: the key is malformed", e.key)
+		_ = l.c.setAside(e.key, e.revision, errUnknownKind)
+		return
 	}
 	r, err := l.decoder.decode(ref, e.value)
 	if err != nil {
-		return fmt.Errorf("catalog entry %s: %w", e.key, err)
+		_ = l.c.setAside(e.key, e.revision, err)
+		return
 	}
 	l.streams = append(l.streams, NewEntry(ref.Basin, r, e.revision, &CheckTime{}))
-	return nil
 }
 
 func (l *loader) flush() {
@@ -203,9 +210,7 @@ func (c *Catalog) Follow(ctx context.Context) (run func(), err error) {
 				if e == nil {
 					continue // the end of what was there
 				}
-				if err := c.apply(entryOf(e)); err != nil {
-					c.config.Logger.Error("a catalog entry cannot be read", slog.Any("error", err))
-				}
+				_ = c.apply(entryOf(e)) // one that cannot be read is set aside
 			case <-ctx.Done():
 				return
 			}

@@ -21,7 +21,7 @@ func (c *Catalog) applyDefaultLocation(e keyValue) error {
 	var r locationRecord
 	if !e.deleted {
 		if err := json.Unmarshal(e.value, &r); err != nil {
-			return fmt.Errorf("catalog entry %s: %w", e.key, err)
+			return fmt.Errorf("decode: %w", err)
 		}
 	}
 	c.View.setDefaultLocation(r.Default, e.revision)

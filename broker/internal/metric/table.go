@@ -65,6 +65,7 @@ var Table = []Definition{
 	{"weir_catalog_basins", Gauge, "Basins, those being deleted included.", nil, nil},
 	{"weir_catalog_streams", Gauge, "Streams, those being deleted included.", nil, nil},
 	{"weir_catalog_access_tokens", Gauge, "Issued access tokens, expired ones included.", nil, nil},
+	{"weir_catalog_unreadable_entries", Gauge, "Entries of the catalog that cannot be read, so that what they describe is not served.", nil, nil},
 	{"weir_logs_open", Gauge, "Logs in use.", nil, nil},
 	{"weir_streams_loaded", Gauge, "Streams whose tail is in memory.", nil, nil},
 	{"weir_stored_bytes", Gauge, "Metered bytes stored in all streams, as of the last minute; absent until all were measured after the start.", nil, nil},
