@@ -114,9 +114,11 @@ test-dist: ## install, use and remove the deb of dist/, and try what the image h
 	test/deploy/deb.sh
 	test/deploy/image.sh
 
-# The first run builds helm, as tools/helm/go.mod pins it.
+# The first run builds helm and kubeconform, as tools/helm/go.mod and tools/kube/go.mod pin them, and fetches the schemas.
 test-deploy: ## test deploy/: alerts, dashboard, proxies, chart; needs promtool, nginx and caddy
 	GOFLAGS= $(GO) build -C tools/helm -o ../../bin/helm helm.sh/helm/v3/cmd/helm
+	GOFLAGS= $(GO) build -C tools/kube -o ../../bin/kubeconform github.com/yannh/kubeconform/cmd/kubeconform
+	GOFLAGS= $(GO) run -C tools/kube ./schemas ../../bin/kube-schemas
 	WEIR_DEPLOY_ALL=1 $(GO) test -count=1 ./test/deploy
 
 release-check: ## check .goreleaser.yaml; builds GoReleaser, which takes minutes

@@ -51,7 +51,26 @@ func TestChart(t *testing.T) {
 				t.Errorf("the chart renders otherwise than %s:\n%s", golden, got)
 			}
 			checkResources(t, got)
+			conforms(t, got)
 		})
+	}
+}
+
+// conforms holds what the chart renders against the schemas of Kubernetes, and sees that a field that a kind does not have would show.
+func conforms(t *testing.T, rendered string) {
+	t.Helper()
+	kubeconform := program(t, "kubeconform")
+	check := func(text string) ([]byte, error) {
+		c := exec.CommandContext(t.Context(), kubeconform, "-strict", "-summary", "-schema-location", "../../bin/kube-schemas/{{.ResourceKind}}{{.KindSuffix}}.json")
+		c.Stdin = strings.NewReader(text)
+		return c.CombinedOutput()
+	}
+	if out, err := check(rendered); err != nil {
+		t.Errorf("kubeconform: %v\n%s", err, out)
+	}
+	wrong := strings.Replace(rendered, "  replicas:", "  replica:", 1)
+	if out, err := check(wrong); err == nil || !strings.Contains(string(out), "replica") {
+		t.Errorf("kubeconform takes a field that does not exist: %v\n%s", err, out)
 	}
 }
 
