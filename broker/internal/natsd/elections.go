@@ -23,16 +23,12 @@ var hbInterval time.Duration
 //go:linkname lostQuorumInterval github.com/nats-io/nats-server/v2/server.lostQuorumInterval
 var lostQuorumInterval time.Duration
 
-var quickly sync.Once
-
 // electQuickly lets the servers of this process elect leaders after 1 to 2 s. It must be called before the first of them starts.
-func electQuickly() error {
+var electQuickly = sync.OnceValue(func() error {
 	if minElectionTimeout == 0 || maxElectionTimeout == 0 || hbInterval == 0 || lostQuorumInterval == 0 {
 		return errors.New("this version of nats-server keeps the times of elections elsewhere; set cluster.failover to stock")
 	}
-	quickly.Do(func() {
-		minElectionTimeout, maxElectionTimeout = time.Second, 2*time.Second
-		hbInterval, lostQuorumInterval = 250*time.Millisecond, 4*time.Second
-	})
+	minElectionTimeout, maxElectionTimeout = time.Second, 2*time.Second
+	hbInterval, lostQuorumInterval = 250*time.Millisecond, 4*time.Second
 	return nil
-}
+})
