@@ -3,6 +3,8 @@ package protocol
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/weirstream/weir/internal/strictjson"
 )
 
 // Body is the JSON that tells a client of the error (data plane 8.12): {"code","message"}, or for the two failures that
@@ -119,26 +121,26 @@ type errorFacts struct {
 	producer             ProducerMismatch
 }
 
-func (f *errorFacts) readJSON(r *jsonReader) error {
-	return r.object(func(name []byte) error {
+func (f *errorFacts) readJSON(r *strictjson.Reader) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "code":
-			return intoOptional(r, &f.code, (*jsonReader).string)
+			return strictjson.IntoOptional(r, &f.code, (*strictjson.Reader).Text)
 		case "message":
-			return intoOptional(r, &f.message, (*jsonReader).string)
+			return strictjson.IntoOptional(r, &f.message, (*strictjson.Reader).Text)
 		case "seq_num_mismatch":
-			return intoOptional(r, &f.seqNum, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &f.seqNum, (*strictjson.Reader).Uint)
 		case "fencing_token_mismatch":
-			return intoOptional(r, &f.token, (*jsonReader).string)
+			return strictjson.IntoOptional(r, &f.token, (*strictjson.Reader).Text)
 		case "tail":
-			return intoOptional(r, &f.tail, readPosition)
+			return strictjson.IntoOptional(r, &f.tail, readPosition)
 		case "current_epoch":
-			return intoOptional(r, &f.producer.Epoch, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &f.producer.Epoch, (*strictjson.Reader).Uint)
 		case "expected_seq":
-			return intoUnlessNull(r, &f.producer.Expected, (*jsonReader).uint)
+			return strictjson.IntoUnlessNull(r, &f.producer.Expected, (*strictjson.Reader).Uint)
 		case "received_seq":
-			return intoUnlessNull(r, &f.producer.Received, (*jsonReader).uint)
+			return strictjson.IntoUnlessNull(r, &f.producer.Received, (*strictjson.Reader).Uint)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }

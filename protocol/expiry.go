@@ -3,6 +3,8 @@ package protocol
 import (
 	"strconv"
 	"time"
+
+	"github.com/weirstream/weir/internal/strictjson"
 )
 
 // Expiry is when a stream is deleted with all that it holds; the zero value: never. Both limits may be set: the first that is
@@ -49,14 +51,14 @@ func (c *StreamConfig) CheckDefault() error {
 
 // readJSON reads {"idle_secs": seconds, "at": RFC 3339}, either of which may be missing; {} is an explicit never. An idle_secs
 // of 0 is judged invalid, because it would delete the stream at once.
-func (x *Expiry) readJSON(r *jsonReader) error {
+func (x *Expiry) readJSON(r *strictjson.Reader) error {
 	*x = Expiry{}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "idle_secs":
-			secs, err := r.uint()
+			secs, err := r.Uint()
 			if err == nil && secs == 0 {
-				r.judge("must be at least 1 second")
+				r.Breaks("must be at least 1 second")
 			}
 			x.IdleSecs = secs
 			return err
@@ -67,7 +69,7 @@ func (x *Expiry) readJSON(r *jsonReader) error {
 			}
 			return err
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 

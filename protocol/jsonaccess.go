@@ -1,17 +1,21 @@
 package protocol
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/weirstream/weir/internal/strictjson"
+)
 
 // The JSON of access tokens (control plane 5.2, 5.3, 5.7). What is read may leave out what has a default; what is written
 // has every member.
 
 // readResourceSet makes a reader of a set of names: null, {"exact": name} or {"prefix": prefix}, and nothing else.
-func readResourceSet(checkName func(string) error, checkPrefix func(field, s string) error) func(*jsonReader) (ResourceSet, error) {
-	return func(r *jsonReader) (set ResourceSet, err error) {
-		if r.null() {
+func readResourceSet(checkName func(string) error, checkPrefix func(field, s string) error) func(*strictjson.Reader) (ResourceSet, error) {
+	return func(r *strictjson.Reader) (set ResourceSet, err error) {
+		if r.Null() {
 			return set, nil
 		}
-		err = r.object(func(member []byte) error {
+		err = r.Object(func(member []byte) error {
 			var kind ResourceSetKind
 			switch string(member) {
 			case "exact":
@@ -19,30 +23,30 @@ func readResourceSet(checkName func(string) error, checkPrefix func(field, s str
 			case "prefix":
 				kind = MatchPrefix
 			default:
-				if err := r.skip(); err != nil {
+				if err := r.Skip(); err != nil {
 					return err
 				}
-				return r.bad("unknown member, want exact or prefix")
+				return r.Bad("unknown member, want exact or prefix")
 			}
-			name, err := r.string()
+			name, err := r.Text()
 			switch {
 			case err != nil:
 				return err
 			case set.Kind != MatchNone:
-				return r.bad("want one of exact and prefix, got both")
+				return r.Bad("want one of exact and prefix, got both")
 			case kind == MatchPrefix:
 				err = checkPrefix("prefix", name)
 			case name != "": // exact "" is well formed, and matches nothing
 				err = checkName(name)
 			}
 			if err != nil {
-				return r.bad("%v", err)
+				return r.Bad("%v", err)
 			}
 			set = ResourceSet{Kind: kind, Name: name}
 			return nil
 		})
 		if err == nil && set.Kind == MatchNone {
-			err = r.bad("want exact or prefix, got neither")
+			err = r.Bad("want exact or prefix, got neither")
 		}
 		return set.Normal(), err
 	}
@@ -75,19 +79,19 @@ func (s ResourceSet) appendJSON(dst []byte) []byte {
 }
 
 // readJSON reads {"read": bool, "write": bool}; what is missing or null is false.
-func (g *ReadWrite) readJSON(r *jsonReader) error {
+func (g *ReadWrite) readJSON(r *strictjson.Reader) error {
 	*g = ReadWrite{}
-	if r.null() {
+	if r.Null() {
 		return nil
 	}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "read":
-			return intoUnlessNull(r, &g.Read, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &g.Read, (*strictjson.Reader).Bool)
 		case "write":
-			return intoUnlessNull(r, &g.Write, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &g.Write, (*strictjson.Reader).Bool)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 
@@ -96,12 +100,12 @@ func (g ReadWrite) appendJSON(dst []byte) []byte {
 	return append(strconv.AppendBool(append(dst, `,"write":`...), g.Write), '}')
 }
 
-func (g *OperationGroups) readJSON(r *jsonReader) error {
+func (g *OperationGroups) readJSON(r *strictjson.Reader) error {
 	*g = OperationGroups{}
-	if r.null() {
+	if r.Null() {
 		return nil
 	}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "account":
 			return g.Account.readJSON(r)
@@ -110,7 +114,7 @@ func (g *OperationGroups) readJSON(r *jsonReader) error {
 		case "stream":
 			return g.Stream.readJSON(r)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 
@@ -120,19 +124,19 @@ func (g OperationGroups) appendJSON(dst []byte) []byte {
 	return append(g.Stream.appendJSON(append(dst, `,"stream":`...)), '}')
 }
 
-func (s *OperationSet) readJSON(r *jsonReader) error {
+func (s *OperationSet) readJSON(r *strictjson.Reader) error {
 	*s = 0
-	if r.null() {
+	if r.Null() {
 		return nil
 	}
-	return r.array(func(int) error {
-		name, err := r.string()
+	return r.Array(func(int) error {
+		name, err := r.Text()
 		if err != nil {
 			return err
 		}
 		op, known := ParseOperation(name)
 		if !known {
-			return r.bad("unknown operation %q", truncate([]byte(name), 64))
+			return r.Bad("unknown operation %q", truncate([]byte(name), 64))
 		}
 		*s |= Operations(op)
 		return nil
@@ -153,22 +157,22 @@ func (s OperationSet) appendJSON(dst []byte) []byte {
 }
 
 // readJSON reads {"basins", "streams", "access_tokens": set|null, "op_groups": {...}|null, "ops": [...]|null}.
-func (s *AccessTokenScope) readJSON(r *jsonReader) error {
+func (s *AccessTokenScope) readJSON(r *strictjson.Reader) error {
 	*s = AccessTokenScope{}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "basins":
-			return into(r, &s.Basins, readBasinSet)
+			return strictjson.Into(r, &s.Basins, readBasinSet)
 		case "streams":
-			return into(r, &s.Streams, readStreamSet)
+			return strictjson.Into(r, &s.Streams, readStreamSet)
 		case "access_tokens":
-			return into(r, &s.AccessTokens, readTokenSet)
+			return strictjson.Into(r, &s.AccessTokens, readTokenSet)
 		case "op_groups":
 			return s.Groups.readJSON(r)
 		case "ops":
 			return s.Ops.readJSON(r)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 
@@ -187,38 +191,38 @@ func (s AccessTokenScope) MarshalJSON() ([]byte, error) { return s.appendJSON(ni
 // UnmarshalJSON is the strict inverse of MarshalJSON; every member may be missing. The error has code bad_json.
 func (s *AccessTokenScope) UnmarshalJSON(data []byte) error { return readWhole(data, s) }
 
-func readAccessTokenID(r *jsonReader) (AccessTokenID, error) {
-	s, err := r.string()
+func readAccessTokenID(r *strictjson.Reader) (AccessTokenID, error) {
+	s, err := r.Text()
 	if err != nil {
 		return "", err
 	}
 	id, err := ParseAccessTokenID(s)
 	if err != nil {
-		return "", r.bad("%v", err)
+		return "", r.Bad("%v", err)
 	}
 	return id, nil
 }
 
 // readJSON reads {"id", "expires_at": time|null, "auto_prefix_streams": bool|null, "scope", "unconfirmed": bool|null}; id and scope are
 // required.
-func (t *AccessTokenInfo) readJSON(r *jsonReader) error {
+func (t *AccessTokenInfo) readJSON(r *strictjson.Reader) error {
 	*t = AccessTokenInfo{}
 	scoped := false
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "id":
-			return into(r, &t.ID, readAccessTokenID)
+			return strictjson.Into(r, &t.ID, readAccessTokenID)
 		case "expires_at":
-			return intoUnlessNull(r, &t.ExpiresAt, readTime)
+			return strictjson.IntoUnlessNull(r, &t.ExpiresAt, readTime)
 		case "auto_prefix_streams":
-			return intoUnlessNull(r, &t.AutoPrefixStreams, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &t.AutoPrefixStreams, (*strictjson.Reader).Bool)
 		case "unconfirmed":
-			return intoUnlessNull(r, &t.Unconfirmed, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &t.Unconfirmed, (*strictjson.Reader).Bool)
 		case "scope":
 			scoped = true
 			return t.Scope.readJSON(r)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	switch {
 	case err != nil:
@@ -249,7 +253,7 @@ func (t AccessTokenInfo) MarshalJSON() ([]byte, error) { return t.appendJSON(nil
 func (t *AccessTokenInfo) UnmarshalJSON(data []byte) error { return readWhole(data, t) }
 
 // readJSON takes no word of the client's for whether the token is confirmed.
-func (q *IssueAccessTokenRequest) readJSON(r *jsonReader) error {
+func (q *IssueAccessTokenRequest) readJSON(r *strictjson.Reader) error {
 	err := (*AccessTokenInfo)(q).readJSON(r)
 	q.Unconfirmed = false
 	return err
@@ -264,7 +268,7 @@ func (q IssueAccessTokenRequest) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the strict inverse of MarshalJSON; only id and scope are required. The error has code bad_json.
 func (q *IssueAccessTokenRequest) UnmarshalJSON(data []byte) error { return readWhole(data, q) }
 
-func (p *AccessTokenPage) readJSON(r *jsonReader) error {
+func (p *AccessTokenPage) readJSON(r *strictjson.Reader) error {
 	return readPage(r, "access_tokens", &p.Tokens, &p.HasMore, value[AccessTokenInfo])
 }
 
@@ -282,13 +286,13 @@ type IssuedAccessToken struct {
 	Secret string // visible ASCII
 }
 
-func (t *IssuedAccessToken) readJSON(r *jsonReader) error {
+func (t *IssuedAccessToken) readJSON(r *strictjson.Reader) error {
 	*t = IssuedAccessToken{}
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		if string(name) == "access_token" {
-			return into(r, &t.Secret, (*jsonReader).string)
+			return strictjson.Into(r, &t.Secret, (*strictjson.Reader).Text)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && t.Secret == "" {
 		err = Errorf(CodeBadJSON, "access_token: is required")
@@ -306,12 +310,12 @@ func (t *IssuedAccessToken) UnmarshalJSON(data []byte) error { return readWhole(
 
 // DecodeTokenIDJSON reads {"id": id}, which names a token to revoke or to confirm. The error has code bad_json.
 func DecodeTokenIDJSON(data []byte) (id AccessTokenID, err error) {
-	err = readJSONText(data, func(r *jsonReader) error {
-		return r.object(func(name []byte) error {
+	err = readJSONText(data, func(r *strictjson.Reader) error {
+		return r.Object(func(name []byte) error {
 			if string(name) == "id" {
-				return into(r, &id, readAccessTokenID)
+				return strictjson.Into(r, &id, readAccessTokenID)
 			}
-			return r.skip()
+			return r.Skip()
 		})
 	})
 	if err == nil && id == "" {

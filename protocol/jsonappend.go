@@ -3,6 +3,8 @@ package protocol
 import (
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/weirstream/weir/internal/strictjson"
 )
 
 // DecodeAppendInputJSON decodes the JSON form of an append (data plane 8.5):
@@ -32,23 +34,23 @@ type appendDecoder struct {
 	scratch []byte
 }
 
-func (d *appendDecoder) input(r *jsonReader) error {
+func (d *appendDecoder) input(r *strictjson.Reader) error {
 	found := false
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "records":
 			found = true
-			return r.array(func(int) error { return d.record(r) })
+			return r.Array(func(int) error { return d.record(r) })
 		case "match_seq_num":
-			return intoOptional(r, &d.in.MatchSeqNum, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &d.in.MatchSeqNum, (*strictjson.Reader).Uint)
 		case "fencing_token":
-			return intoOptional(r, &d.in.FencingToken, readFencingToken)
+			return strictjson.IntoOptional(r, &d.in.FencingToken, readFencingToken)
 		case "close":
-			return intoUnlessNull(r, &d.in.Close, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &d.in.Close, (*strictjson.Reader).Bool)
 		case "producer":
-			return intoOptional(r, &d.in.Producer, readProducer)
+			return strictjson.IntoOptional(r, &d.in.Producer, readProducer)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && !found && !d.in.Close {
 		return Errorf(CodeBadJSON, "records: is required")
@@ -57,44 +59,44 @@ func (d *appendDecoder) input(r *jsonReader) error {
 }
 
 // readProducer reads {"id", "epoch", "seq"}, of which all are required.
-func readProducer(r *jsonReader) (p Producer, err error) {
+func readProducer(r *strictjson.Reader) (p Producer, err error) {
 	var id, epoch, seq bool
-	err = r.object(func(name []byte) error {
+	err = r.Object(func(name []byte) error {
 		switch string(name) {
 		case "id":
 			id = true
-			return into(r, &p.ID, (*jsonReader).string)
+			return strictjson.Into(r, &p.ID, (*strictjson.Reader).Text)
 		case "epoch":
 			epoch = true
-			return into(r, &p.Epoch, (*jsonReader).uint)
+			return strictjson.Into(r, &p.Epoch, (*strictjson.Reader).Uint)
 		case "seq":
 			seq = true
-			return into(r, &p.Seq, (*jsonReader).uint)
+			return strictjson.Into(r, &p.Seq, (*strictjson.Reader).Uint)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && !(id && epoch && seq) {
-		err = r.bad("id, epoch and seq are required")
+		err = r.Bad("id, epoch and seq are required")
 	}
 	return p, err
 }
 
-func readFencingToken(r *jsonReader) (string, error) {
-	s, err := r.string()
+func readFencingToken(r *strictjson.Reader) (string, error) {
+	s, err := r.Text()
 	if err == nil && len(s) > MaxFencingTokenBytes {
-		return "", r.bad("has %d bytes, at most %d are allowed", len(s), MaxFencingTokenBytes)
+		return "", r.Bad("has %d bytes, at most %d are allowed", len(s), MaxFencingTokenBytes)
 	}
 	return s, err
 }
 
-func (d *appendDecoder) record(r *jsonReader) error {
+func (d *appendDecoder) record(r *strictjson.Reader) error {
 	var rec Record
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "timestamp":
-			return intoOptional(r, &rec.Timestamp, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &rec.Timestamp, (*strictjson.Reader).Uint)
 		case "headers":
-			return r.array(func(int) (err error) {
+			return r.Array(func(int) (err error) {
 				var h Header
 				if h, err = d.header(r); err == nil {
 					rec.Headers = append(rec.Headers, h)
@@ -102,9 +104,9 @@ func (d *appendDecoder) record(r *jsonReader) error {
 				return err
 			})
 		case "body":
-			return into(r, &rec.Body, d.text)
+			return strictjson.Into(r, &rec.Body, d.text)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && len(d.in.Records) <= MaxBatchRecords {
 		d.in.Records = append(d.in.Records, rec)
@@ -112,31 +114,31 @@ func (d *appendDecoder) record(r *jsonReader) error {
 	return err
 }
 
-func (d *appendDecoder) header(r *jsonReader) (Header, error) {
+func (d *appendDecoder) header(r *strictjson.Reader) (Header, error) {
 	var pair [2][]byte
 	n := 0
-	err := r.array(func(i int) error {
+	err := r.Array(func(i int) error {
 		n++
 		if i >= len(pair) {
-			return r.skip()
+			return r.Skip()
 		}
-		return into(r, &pair[i], d.text)
+		return strictjson.Into(r, &pair[i], d.text)
 	})
 	if err == nil && n != len(pair) {
-		err = r.bad("a header has exactly 2 strings, got %d", n)
+		err = r.Bad("a header has exactly 2 strings, got %d", n)
 	}
 	return Header{pair[0], pair[1]}, err
 }
 
 // text reads a record string in the chosen format. The result lies in the arena.
-func (d *appendDecoder) text(r *jsonReader) (_ []byte, err error) {
+func (d *appendDecoder) text(r *strictjson.Reader) (_ []byte, err error) {
 	start := len(d.arena)
 	if d.format == FormatRaw {
-		d.arena, err = r.appendString(d.arena)
-	} else if d.scratch, err = r.appendString(d.scratch[:0]); err == nil {
+		d.arena, err = r.AppendString(d.arena)
+	} else if d.scratch, err = r.AppendString(d.scratch[:0]); err == nil {
 		var ok bool
 		if d.arena, ok = decodeBase64(d.arena, d.scratch); !ok {
-			r.judge("is not padded standard Base64")
+			r.Breaks("is not padded standard Base64")
 		}
 	}
 	return d.arena[start:len(d.arena):len(d.arena)], err
@@ -149,15 +151,15 @@ func DecodeCloseRequestJSON(data []byte) (AppendInput, error) {
 	if len(data) == 0 {
 		return in, nil
 	}
-	err := readJSONText(data, func(r *jsonReader) error {
-		return r.object(func(name []byte) error {
+	err := readJSONText(data, func(r *strictjson.Reader) error {
+		return r.Object(func(name []byte) error {
 			switch string(name) {
 			case "match_seq_num":
-				return intoOptional(r, &in.MatchSeqNum, (*jsonReader).uint)
+				return strictjson.IntoOptional(r, &in.MatchSeqNum, (*strictjson.Reader).Uint)
 			case "fencing_token":
-				return intoOptional(r, &in.FencingToken, readFencingToken)
+				return strictjson.IntoOptional(r, &in.FencingToken, readFencingToken)
 			}
-			return r.skip()
+			return r.Skip()
 		})
 	})
 	if err != nil {

@@ -1,6 +1,10 @@
 package protocol
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/weirstream/weir/internal/strictjson"
+)
 
 // AppendReadBatchJSON appends the JSON form of a batch (data plane 8.5) to dst, on one line:
 //
@@ -50,16 +54,16 @@ func DecodeReadBatchJSON(data []byte, f RecordFormat) (ReadBatch, error) {
 	var b ReadBatch
 	d := appendDecoder{format: f}
 	found := false
-	err := readJSONText(data, func(r *jsonReader) error {
-		return r.object(func(name []byte) error {
+	err := readJSONText(data, func(r *strictjson.Reader) error {
+		return r.Object(func(name []byte) error {
 			switch string(name) {
 			case "records":
 				found = true
-				return r.array(func(int) error { return d.sequenced(r, &b.Records) })
+				return r.Array(func(int) error { return d.sequenced(r, &b.Records) })
 			case "tail":
-				return intoOptional(r, &b.Tail, readPosition)
+				return strictjson.IntoOptional(r, &b.Tail, readPosition)
 			}
-			return r.skip()
+			return r.Skip()
 		})
 	})
 	switch {
@@ -72,20 +76,20 @@ func DecodeReadBatchJSON(data []byte, f RecordFormat) (ReadBatch, error) {
 }
 
 // sequenced reads one record and appends its wire form to out.
-func (d *appendDecoder) sequenced(r *jsonReader, out *Records) error {
+func (d *appendDecoder) sequenced(r *strictjson.Reader, out *Records) error {
 	var rec SequencedRecord
 	var hasSeq, hasTime bool
 	d.arena = d.arena[:0] // the last record's strings have been copied
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "seq_num":
 			hasSeq = true
-			return into(r, &rec.SeqNum, (*jsonReader).uint)
+			return strictjson.Into(r, &rec.SeqNum, (*strictjson.Reader).Uint)
 		case "timestamp":
 			hasTime = true
-			return into(r, &rec.Timestamp, (*jsonReader).uint)
+			return strictjson.Into(r, &rec.Timestamp, (*strictjson.Reader).Uint)
 		case "headers":
-			return r.array(func(int) (err error) {
+			return r.Array(func(int) (err error) {
 				var h Header
 				if h, err = d.header(r); err == nil {
 					rec.Headers = append(rec.Headers, h)
@@ -93,18 +97,18 @@ func (d *appendDecoder) sequenced(r *jsonReader, out *Records) error {
 				return err
 			})
 		case "body":
-			return into(r, &rec.Body, d.text)
+			return strictjson.Into(r, &rec.Body, d.text)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	pos := Position{rec.SeqNum, rec.Timestamp}
 	switch {
 	case err != nil:
 		return err
 	case !hasSeq || !hasTime:
-		return r.bad("seq_num and timestamp are required")
+		return r.Bad("seq_num and timestamp are required")
 	case out.count > 0 && (pos.SeqNum <= out.last.SeqNum || pos.Timestamp < out.last.Timestamp):
-		return r.bad("position %v does not follow %v", pos, out.last)
+		return r.Bad("position %v does not follow %v", pos, out.last)
 	case out.count == 0:
 		out.first = pos
 	}

@@ -1,21 +1,25 @@
 package protocol
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/weirstream/weir/internal/strictjson"
+)
 
 // The closed sets of strings in configurations (control plane 2.3, 2.5).
 var (
-	readTimestampingMode = enum(TimestampClientPrefer, TimestampClientRequire, TimestampArrival)
-	readCipher           = enum(CipherAEGIS256, CipherAES256GCM)
+	readTimestampingMode = strictjson.Enum(TimestampClientPrefer, TimestampClientRequire, TimestampArrival)
+	readCipher           = strictjson.Enum(CipherAEGIS256, CipherAES256GCM)
 )
 
-func readStorageClass(r *jsonReader) (StorageClass, error) {
-	s, err := r.string()
+func readStorageClass(r *strictjson.Reader) (StorageClass, error) {
+	s, err := r.Text()
 	if err != nil {
 		return "", err
 	}
 	class, err := ParseStorageClass(s)
 	if err != nil {
-		return "", r.bad("%q: %v", Clip(s), err)
+		return "", r.Bad("%q: %v", Clip(s), err)
 	}
 	return class, nil
 }
@@ -24,36 +28,36 @@ func readStorageClass(r *jsonReader) (StorageClass, error) {
 func value[T any, P interface {
 	*T
 	jsonReadable
-}](r *jsonReader) (T, error) {
+}](r *strictjson.Reader) (T, error) {
 	var v T
 	err := P(&v).readJSON(r)
 	return v, err
 }
 
 // readJSON reads one of {"age": seconds} and {"infinite": {}} (control plane 2.4). An age of 0 is judged invalid.
-func (p *RetentionPolicy) readJSON(r *jsonReader) error {
+func (p *RetentionPolicy) readJSON(r *strictjson.Reader) error {
 	*p = RetentionPolicy{}
 	members := 0
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		members++
 		switch string(name) {
 		case "age":
-			age, err := r.uint()
+			age, err := r.Uint()
 			if err == nil && age == 0 {
-				r.judge("must be at least 1 second")
+				r.Breaks("must be at least 1 second")
 			}
 			p.AgeSecs = age
 			return err
 		case "infinite":
-			return r.object(func([]byte) error { return r.skip() })
+			return r.Object(func([]byte) error { return r.Skip() })
 		}
-		if err := r.skip(); err != nil {
+		if err := r.Skip(); err != nil {
 			return err
 		}
-		return r.bad("unknown retention policy, want age or infinite")
+		return r.Bad("unknown retention policy, want age or infinite")
 	})
 	if err == nil && members != 1 {
-		err = r.bad("want exactly one of age and infinite, got %d members", members)
+		err = r.Bad("want exactly one of age and infinite, got %d members", members)
 	}
 	return err
 }
@@ -72,48 +76,48 @@ func (p RetentionPolicy) MarshalJSON() ([]byte, error) { return p.appendJSON(nil
 func (p *RetentionPolicy) UnmarshalJSON(b []byte) error { return readWhole(b, p) }
 
 // readJSON reads control plane 2.3; null, and the empty text where a body may be left out, set nothing.
-func (c *StreamConfig) readJSON(r *jsonReader) error {
+func (c *StreamConfig) readJSON(r *strictjson.Reader) error {
 	*c = StreamConfig{}
-	if r.empty() || r.null() {
+	if r.Empty() || r.Null() {
 		return nil
 	}
-	return r.object(func(name []byte) error { return c.readMember(r, name) })
+	return r.Object(func(name []byte) error { return c.readMember(r, name) })
 }
 
-func (c *StreamConfig) readMember(r *jsonReader, name []byte) error {
+func (c *StreamConfig) readMember(r *strictjson.Reader, name []byte) error {
 	switch string(name) {
 	case "storage_class":
-		return intoOptional(r, &c.StorageClass, readStorageClass)
+		return strictjson.IntoOptional(r, &c.StorageClass, readStorageClass)
 	case "retention_policy":
-		return intoOptional(r, &c.RetentionPolicy, value[RetentionPolicy])
+		return strictjson.IntoOptional(r, &c.RetentionPolicy, value[RetentionPolicy])
 	case "timestamping":
-		if r.null() {
+		if r.Null() {
 			return nil
 		}
-		return r.object(func(name []byte) error {
+		return r.Object(func(name []byte) error {
 			switch string(name) {
 			case "mode":
-				return intoOptional(r, &c.TimestampingMode, readTimestampingMode)
+				return strictjson.IntoOptional(r, &c.TimestampingMode, readTimestampingMode)
 			case "uncapped":
-				return intoOptional(r, &c.Uncapped, (*jsonReader).bool)
+				return strictjson.IntoOptional(r, &c.Uncapped, (*strictjson.Reader).Bool)
 			}
-			return r.skip()
+			return r.Skip()
 		})
 	case "delete_on_empty":
-		return intoOptional(r, &c.DeleteOnEmptyMinAge, readDeleteOnEmpty)
+		return strictjson.IntoOptional(r, &c.DeleteOnEmptyMinAge, readDeleteOnEmpty)
 	case "expiry":
-		return intoOptional(r, &c.Expiry, value[Expiry])
+		return strictjson.IntoOptional(r, &c.Expiry, value[Expiry])
 	}
-	return r.skip()
+	return r.Skip()
 }
 
 // readDeleteOnEmpty reads {"min_age_secs": u64}; {} is an explicit 0.
-func readDeleteOnEmpty(r *jsonReader) (age uint64, err error) {
-	err = r.object(func(name []byte) error {
+func readDeleteOnEmpty(r *strictjson.Reader) (age uint64, err error) {
+	err = r.Object(func(name []byte) error {
 		if string(name) == "min_age_secs" {
-			return into(r, &age, (*jsonReader).uint)
+			return strictjson.Into(r, &age, (*strictjson.Reader).Uint)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	return age, err
 }
@@ -184,16 +188,16 @@ func (c ResolvedStreamConfig) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the strict inverse of MarshalJSON. What is missing or null gets the system default.
 func (c *ResolvedStreamConfig) UnmarshalJSON(b []byte) error { return readWhole(b, c) }
 
-func (c *ResolvedStreamConfig) readJSON(r *jsonReader) error {
+func (c *ResolvedStreamConfig) readJSON(r *strictjson.Reader) error {
 	var layer StreamConfig
 	closed := false
-	if r.empty() || r.null() {
+	if r.Empty() || r.Null() {
 		*c = layer.Resolve(StreamConfig{})
 		return nil
 	}
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		if string(name) == "closed" {
-			return intoUnlessNull(r, &closed, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &closed, (*strictjson.Reader).Bool)
 		}
 		return layer.readMember(r, name)
 	})
@@ -206,20 +210,20 @@ func (c *ResolvedStreamConfig) readJSON(r *jsonReader) error {
 }
 
 // readJSON reads control plane 2.5. null leaves a member at its default, the two flags included (D-7).
-func (c *BasinConfig) readJSON(r *jsonReader) error {
+func (c *BasinConfig) readJSON(r *strictjson.Reader) error {
 	*c = BasinConfig{}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "default_stream_config":
 			return c.DefaultStreamConfig.readJSON(r)
 		case "stream_cipher":
-			return intoUnlessNull(r, &c.StreamCipher, readCipher)
+			return strictjson.IntoUnlessNull(r, &c.StreamCipher, readCipher)
 		case "create_stream_on_append":
-			return intoUnlessNull(r, &c.CreateStreamOnAppend, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &c.CreateStreamOnAppend, (*strictjson.Reader).Bool)
 		case "create_stream_on_read":
-			return intoUnlessNull(r, &c.CreateStreamOnRead, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &c.CreateStreamOnRead, (*strictjson.Reader).Bool)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 

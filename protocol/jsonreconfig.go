@@ -1,10 +1,14 @@
 package protocol
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/weirstream/weir/internal/strictjson"
+)
 
 // readPatch reads one member of a reconfiguration that is there: null unsets, a value sets.
-func readPatch[T any](r *jsonReader, p *Patch[T], read func(*jsonReader) (T, error)) error {
-	v, err := optional(r, read)
+func readPatch[T any](r *strictjson.Reader, p *Patch[T], read func(*strictjson.Reader) (T, error)) error {
+	v, err := strictjson.Optional(r, read)
 	if err == nil {
 		*p = Patch[T]{Present: true, Value: v}
 	}
@@ -12,9 +16,9 @@ func readPatch[T any](r *jsonReader, p *Patch[T], read func(*jsonReader) (T, err
 }
 
 // readJSON reads the body of a PATCH (control plane 2.8): an absent member keeps, null unsets, a value sets.
-func (c *StreamReconfiguration) readJSON(r *jsonReader) error {
+func (c *StreamReconfiguration) readJSON(r *strictjson.Reader) error {
 	*c = StreamReconfiguration{}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "storage_class":
 			return readPatch(r, &c.StorageClass, readStorageClass)
@@ -27,36 +31,36 @@ func (c *StreamReconfiguration) readJSON(r *jsonReader) error {
 		case "expiry":
 			return readPatch(r, &c.Expiry, value[Expiry])
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 
-func (c *StreamReconfiguration) readTimestamping(r *jsonReader) error {
-	if r.null() {
+func (c *StreamReconfiguration) readTimestamping(r *strictjson.Reader) error {
+	if r.Null() {
 		c.TimestampingMode, c.Uncapped = Unset[TimestampingMode](), Unset[bool]()
 		return nil
 	}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "mode":
 			return readPatch(r, &c.TimestampingMode, readTimestampingMode)
 		case "uncapped":
-			return readPatch(r, &c.Uncapped, (*jsonReader).bool)
+			return readPatch(r, &c.Uncapped, (*strictjson.Reader).Bool)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 
-func (c *StreamReconfiguration) readDeleteOnEmpty(r *jsonReader) error {
-	if r.null() {
+func (c *StreamReconfiguration) readDeleteOnEmpty(r *strictjson.Reader) error {
+	if r.Null() {
 		c.DeleteOnEmptyMinAge = Unset[uint64]()
 		return nil
 	}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		if string(name) == "min_age_secs" {
-			return readPatch(r, &c.DeleteOnEmptyMinAge, (*jsonReader).uint)
+			return readPatch(r, &c.DeleteOnEmptyMinAge, (*strictjson.Reader).Uint)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 
@@ -108,20 +112,20 @@ func (c StreamReconfiguration) MarshalJSON() ([]byte, error) { return c.appendJS
 func (c *StreamReconfiguration) UnmarshalJSON(b []byte) error { return readWhole(b, c) }
 
 // readJSON reads the body of a PATCH (control plane 2.8). For the two flags null keeps (D-7).
-func (c *BasinReconfiguration) readJSON(r *jsonReader) error {
+func (c *BasinReconfiguration) readJSON(r *strictjson.Reader) error {
 	*c = BasinReconfiguration{}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "default_stream_config":
 			return readPatch(r, &c.DefaultStreamConfig, value[StreamReconfiguration])
 		case "stream_cipher":
 			return readPatch(r, &c.StreamCipher, readCipher)
 		case "create_stream_on_append":
-			return intoOptional(r, &c.CreateStreamOnAppend, (*jsonReader).bool)
+			return strictjson.IntoOptional(r, &c.CreateStreamOnAppend, (*strictjson.Reader).Bool)
 		case "create_stream_on_read":
-			return intoOptional(r, &c.CreateStreamOnRead, (*jsonReader).bool)
+			return strictjson.IntoOptional(r, &c.CreateStreamOnRead, (*strictjson.Reader).Bool)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 

@@ -4,29 +4,31 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/weirstream/weir/internal/strictjson"
 )
 
 // readPosition reads {"seq_num": u64, "timestamp": u64}; both are required.
-func readPosition(r *jsonReader) (p Position, err error) {
+func readPosition(r *strictjson.Reader) (p Position, err error) {
 	var hasSeq, hasTime bool
-	err = r.object(func(name []byte) error {
+	err = r.Object(func(name []byte) error {
 		switch string(name) {
 		case "seq_num":
 			hasSeq = true
-			return into(r, &p.SeqNum, (*jsonReader).uint)
+			return strictjson.Into(r, &p.SeqNum, (*strictjson.Reader).Uint)
 		case "timestamp":
 			hasTime = true
-			return into(r, &p.Timestamp, (*jsonReader).uint)
+			return strictjson.Into(r, &p.Timestamp, (*strictjson.Reader).Uint)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && (!hasSeq || !hasTime) {
-		err = r.bad("seq_num and timestamp are required")
+		err = r.Bad("seq_num and timestamp are required")
 	}
 	return p, err
 }
 
-func (p *Position) readJSON(r *jsonReader) error { return into(r, p, readPosition) }
+func (p *Position) readJSON(r *strictjson.Reader) error { return strictjson.Into(r, p, readPosition) }
 
 func (p Position) appendJSON(dst []byte) []byte {
 	dst = strconv.AppendUint(append(dst, `{"seq_num":`...), p.SeqNum, 10)
@@ -53,15 +55,15 @@ func EncodeTailJSON(t StreamTail) []byte {
 // DecodeTailJSON is the inverse of [EncodeTailJSON]. The error has code bad_json.
 func DecodeTailJSON(data []byte) (t StreamTail, err error) {
 	var tail *Position
-	err = readJSONText(data, func(r *jsonReader) error {
-		return r.object(func(name []byte) error {
+	err = readJSONText(data, func(r *strictjson.Reader) error {
+		return r.Object(func(name []byte) error {
 			switch string(name) {
 			case "tail":
-				return intoOptional(r, &tail, readPosition)
+				return strictjson.IntoOptional(r, &tail, readPosition)
 			case "closed":
-				return intoUnlessNull(r, &t.Closed, (*jsonReader).bool)
+				return strictjson.IntoUnlessNull(r, &t.Closed, (*strictjson.Reader).Bool)
 			}
-			return r.skip()
+			return r.Skip()
 		})
 	})
 	switch {
@@ -74,10 +76,10 @@ func DecodeTailJSON(data []byte) (t StreamTail, err error) {
 	return t, nil
 }
 
-func (a *AppendAck) readJSON(r *jsonReader) error {
+func (a *AppendAck) readJSON(r *strictjson.Reader) error {
 	*a = AppendAck{}
 	var start, end, tail bool
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "start":
 			start = true
@@ -89,12 +91,12 @@ func (a *AppendAck) readJSON(r *jsonReader) error {
 			tail = true
 			return a.Tail.readJSON(r)
 		case "repeated":
-			return intoUnlessNull(r, &a.Repeated, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &a.Repeated, (*strictjson.Reader).Bool)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && !(start && end && tail) {
-		err = r.bad("start, end and tail are required")
+		err = r.Bad("start, end and tail are required")
 	}
 	return err
 }
@@ -137,8 +139,8 @@ type readRequestDecoder struct {
 	waits  int
 }
 
-func (d *readRequestDecoder) read(r *jsonReader) error {
-	err := r.object(func(name []byte) error {
+func (d *readRequestDecoder) read(r *strictjson.Reader) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "seq_num":
 			return d.start(r, StartSeqNum)
@@ -147,19 +149,19 @@ func (d *readRequestDecoder) read(r *jsonReader) error {
 		case "tail_offset":
 			return d.start(r, StartTailOffset)
 		case "clamp":
-			return intoUnlessNull(r, &d.req.Clamp, (*jsonReader).bool)
+			return strictjson.IntoUnlessNull(r, &d.req.Clamp, (*strictjson.Reader).Bool)
 		case "count":
-			return intoOptional(r, &d.req.Count, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &d.req.Count, (*strictjson.Reader).Uint)
 		case "bytes":
-			return intoOptional(r, &d.req.Bytes, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &d.req.Bytes, (*strictjson.Reader).Uint)
 		case "until":
-			return intoOptional(r, &d.req.Until, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &d.req.Until, (*strictjson.Reader).Uint)
 		case "wait":
 			return d.wait(r, math.MaxUint32, time.Second)
 		case "wait_ms":
 			return d.wait(r, math.MaxUint64, time.Millisecond)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	switch {
 	case err != nil:
@@ -167,13 +169,13 @@ func (d *readRequestDecoder) read(r *jsonReader) error {
 	case d.waits > 1:
 		return Errorf(CodeBadJSON, "wait, wait_ms: at most one may be given")
 	case d.starts > 1:
-		r.invalid = Errorf(CodeInvalid, "seq_num, timestamp, tail_offset: at most one may be given")
+		r.BreaksAsWhole("seq_num, timestamp, tail_offset", "at most one may be given")
 	}
 	return nil
 }
 
-func (d *readRequestDecoder) start(r *jsonReader, kind StartKind) error {
-	n, err := optional(r, (*jsonReader).uint)
+func (d *readRequestDecoder) start(r *strictjson.Reader, kind StartKind) error {
+	n, err := strictjson.Optional(r, (*strictjson.Reader).Uint)
 	if err != nil || n == nil {
 		return err
 	}
@@ -183,11 +185,11 @@ func (d *readRequestDecoder) start(r *jsonReader, kind StartKind) error {
 }
 
 // wait reads a number of units; what a Duration cannot hold, 292 years, is lowered to the longest one.
-func (d *readRequestDecoder) wait(r *jsonReader, limit uint64, unit time.Duration) error {
-	if r.null() {
+func (d *readRequestDecoder) wait(r *strictjson.Reader, limit uint64, unit time.Duration) error {
+	if r.Null() {
 		return nil
 	}
-	n, err := r.uintMax(limit)
+	n, err := r.UintMax(limit)
 	if err != nil {
 		return err
 	}
@@ -255,17 +257,17 @@ func DecodeListRequestJSON(data []byte) (ListRequest, error) {
 	if len(data) == 0 {
 		return req, nil
 	}
-	err := readJSONText(data, func(r *jsonReader) error {
-		return r.object(func(name []byte) error {
+	err := readJSONText(data, func(r *strictjson.Reader) error {
+		return r.Object(func(name []byte) error {
 			switch string(name) {
 			case "prefix":
-				return intoUnlessNull(r, &req.Prefix, (*jsonReader).string)
+				return strictjson.IntoUnlessNull(r, &req.Prefix, (*strictjson.Reader).Text)
 			case "start_after":
-				return intoUnlessNull(r, &req.StartAfter, (*jsonReader).string)
+				return strictjson.IntoUnlessNull(r, &req.StartAfter, (*strictjson.Reader).Text)
 			case "limit":
-				return intoUnlessNull(r, &req.Limit, readListLimit)
+				return strictjson.IntoUnlessNull(r, &req.Limit, readListLimit)
 			}
-			return r.skip()
+			return r.Skip()
 		})
 	})
 	if err != nil {
@@ -274,8 +276,8 @@ func DecodeListRequestJSON(data []byte) (ListRequest, error) {
 	return req, nil
 }
 
-func readListLimit(r *jsonReader) (int, error) {
-	n, err := r.uint()
+func readListLimit(r *strictjson.Reader) (int, error) {
+	n, err := r.Uint()
 	return int(min(n, math.MaxInt)), err
 }
 

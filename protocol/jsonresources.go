@@ -3,6 +3,8 @@ package protocol
 import (
 	"strconv"
 	"time"
+
+	"github.com/weirstream/weir/internal/strictjson"
 )
 
 // timeFormat is RFC 3339 with up to nine digits, trailing zeros dropped; for UTC it ends in Z (control plane 3.1).
@@ -15,39 +17,39 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(t.UTC().AppendFormat(append(dst, '"'), timeFormat), '"')
 }
 
-func readTime(r *jsonReader) (time.Time, error) {
-	s, err := r.string()
+func readTime(r *strictjson.Reader) (time.Time, error) {
+	s, err := r.Text()
 	if err != nil {
 		return time.Time{}, err
 	}
 	t, err := time.Parse(timeFormat, s)
 	// In UTC a time near the ends may leave the four-digit years; the zero time stands for none.
 	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 || t.IsZero() {
-		return time.Time{}, r.bad("%q is not an RFC 3339 time of the years 1 to 9999", truncate([]byte(s), 64))
+		return time.Time{}, r.Bad("%q is not an RFC 3339 time of the years 1 to 9999", truncate([]byte(s), 64))
 	}
 	return t, nil
 }
 
-func readBasinName(r *jsonReader) (BasinName, error) {
-	s, err := r.string()
+func readBasinName(r *strictjson.Reader) (BasinName, error) {
+	s, err := r.Text()
 	if err != nil {
 		return "", err
 	}
 	name, err := ParseBasinName(s)
 	if err != nil {
-		return "", r.bad("%v", err)
+		return "", r.Bad("%v", err)
 	}
 	return name, nil
 }
 
-func readStreamName(r *jsonReader) (StreamName, error) {
-	s, err := r.string()
+func readStreamName(r *strictjson.Reader) (StreamName, error) {
+	s, err := r.Text()
 	if err != nil {
 		return "", err
 	}
 	name, err := ParseStreamName(s)
 	if err != nil {
-		return "", r.bad("%v", err)
+		return "", r.Bad("%v", err)
 	}
 	return name, nil
 }
@@ -55,8 +57,8 @@ func readStreamName(r *jsonReader) (StreamName, error) {
 // maxDedicatedLogs bounds dedicated_logs.
 const maxDedicatedLogs = 64
 
-func readLogs(r *jsonReader) (int, error) {
-	n, err := r.uintMax(maxDedicatedLogs)
+func readLogs(r *strictjson.Reader) (int, error) {
+	n, err := r.UintMax(maxDedicatedLogs)
 	return int(n), err // bounded
 }
 
@@ -69,25 +71,25 @@ func appendLogs(dst []byte, logs int) []byte {
 }
 
 // readJSON reads {"name", "location", "dedicated_logs", "created_at", "deleted_at"}; state is not kept.
-func (b *BasinInfo) readJSON(r *jsonReader) error {
+func (b *BasinInfo) readJSON(r *strictjson.Reader) error {
 	*b = BasinInfo{}
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "name":
-			return into(r, &b.Name, readBasinName)
+			return strictjson.Into(r, &b.Name, readBasinName)
 		case "location":
-			return intoUnlessNull(r, &b.Location, readLocationName)
+			return strictjson.IntoUnlessNull(r, &b.Location, readLocationName)
 		case "dedicated_logs":
-			return intoUnlessNull(r, &b.DedicatedLogs, readLogs)
+			return strictjson.IntoUnlessNull(r, &b.DedicatedLogs, readLogs)
 		case "created_at":
-			return into(r, &b.CreatedAt, readTime)
+			return strictjson.Into(r, &b.CreatedAt, readTime)
 		case "deleted_at":
-			return intoUnlessNull(r, &b.DeletedAt, readTime)
+			return strictjson.IntoUnlessNull(r, &b.DeletedAt, readTime)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && (b.Name == "" || b.CreatedAt.IsZero()) {
-		err = r.bad("name and created_at are required")
+		err = r.Bad("name and created_at are required")
 	}
 	return err
 }
@@ -112,23 +114,23 @@ func (b BasinInfo) MarshalJSON() ([]byte, error) { return b.appendJSON(nil), nil
 func (b *BasinInfo) UnmarshalJSON(data []byte) error { return readWhole(data, b) }
 
 // readJSON reads {"name", "created_at", "deleted_at", "cipher"}.
-func (s *StreamInfo) readJSON(r *jsonReader) error {
+func (s *StreamInfo) readJSON(r *strictjson.Reader) error {
 	*s = StreamInfo{}
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "name":
-			return into(r, &s.Name, readStreamName)
+			return strictjson.Into(r, &s.Name, readStreamName)
 		case "created_at":
-			return into(r, &s.CreatedAt, readTime)
+			return strictjson.Into(r, &s.CreatedAt, readTime)
 		case "deleted_at":
-			return intoUnlessNull(r, &s.DeletedAt, readTime)
+			return strictjson.IntoUnlessNull(r, &s.DeletedAt, readTime)
 		case "cipher":
-			return intoUnlessNull(r, &s.Cipher, readCipher)
+			return strictjson.IntoUnlessNull(r, &s.Cipher, readCipher)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && (s.Name == "" || s.CreatedAt.IsZero()) {
-		err = r.bad("name and created_at are required")
+		err = r.Bad("name and created_at are required")
 	}
 	return err
 }
@@ -147,14 +149,14 @@ func (s StreamInfo) MarshalJSON() ([]byte, error) { return s.appendJSON(nil), ni
 func (s *StreamInfo) UnmarshalJSON(data []byte) error { return readWhole(data, s) }
 
 // readPage reads {"<list>": [...], "has_more": bool}; both are required.
-func readPage[T any](r *jsonReader, list string, items *[]T, more *bool, read func(*jsonReader) (T, error)) error {
+func readPage[T any](r *strictjson.Reader, list string, items *[]T, more *bool, read func(*strictjson.Reader) (T, error)) error {
 	*items, *more = nil, false
 	var hasList, hasMore bool
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case list:
 			hasList = true
-			return r.array(func(int) error {
+			return r.Array(func(int) error {
 				item, err := read(r)
 				if err == nil {
 					*items = append(*items, item)
@@ -163,12 +165,12 @@ func readPage[T any](r *jsonReader, list string, items *[]T, more *bool, read fu
 			})
 		case "has_more":
 			hasMore = true
-			return into(r, more, (*jsonReader).bool)
+			return strictjson.Into(r, more, (*strictjson.Reader).Bool)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && !(hasList && hasMore) {
-		err = r.bad("%s and has_more are required", list)
+		err = r.Bad("%s and has_more are required", list)
 	}
 	return err
 }
@@ -184,7 +186,7 @@ func appendPage[T any](list string, items []T, more bool, write func([]byte, T) 
 	return append(strconv.AppendBool(append(dst, `],"has_more":`...), more), '}')
 }
 
-func (p *BasinPage) readJSON(r *jsonReader) error {
+func (p *BasinPage) readJSON(r *strictjson.Reader) error {
 	return readPage(r, "basins", &p.Basins, &p.HasMore, value[BasinInfo])
 }
 
@@ -196,7 +198,7 @@ func (p BasinPage) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
 func (p *BasinPage) UnmarshalJSON(data []byte) error { return readWhole(data, p) }
 
-func (p *StreamPage) readJSON(r *jsonReader) error {
+func (p *StreamPage) readJSON(r *strictjson.Reader) error {
 	return readPage(r, "streams", &p.Streams, &p.HasMore, value[StreamInfo])
 }
 
@@ -210,20 +212,20 @@ func (p *StreamPage) UnmarshalJSON(data []byte) error { return readWhole(data, p
 
 // readJSON reads {"basin": name, "config": BasinConfig|null, "location": name|null, "dedicated_logs": n}; basin is required. The request
 // token travels outside the body.
-func (c *CreateBasinRequest) readJSON(r *jsonReader) error {
+func (c *CreateBasinRequest) readJSON(r *strictjson.Reader) error {
 	*c = CreateBasinRequest{}
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "basin":
-			return into(r, &c.Basin, readBasinName)
+			return strictjson.Into(r, &c.Basin, readBasinName)
 		case "config":
-			return intoUnlessNull(r, &c.Config, value[BasinConfig])
+			return strictjson.IntoUnlessNull(r, &c.Config, value[BasinConfig])
 		case "location":
-			return intoUnlessNull(r, &c.Location, readLocationName)
+			return strictjson.IntoUnlessNull(r, &c.Location, readLocationName)
 		case "dedicated_logs":
-			return intoUnlessNull(r, &c.DedicatedLogs, readLogs)
+			return strictjson.IntoUnlessNull(r, &c.DedicatedLogs, readLogs)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && c.Basin == "" {
 		err = Errorf(CodeBadJSON, "basin: is required")
@@ -243,21 +245,21 @@ func (c CreateBasinRequest) MarshalJSON() ([]byte, error) {
 func (c *CreateBasinRequest) UnmarshalJSON(data []byte) error { return readWhole(data, c) }
 
 // readJSON reads {"config": BasinConfig|null, "location": name|null, "dedicated_logs": n}; null and the empty text are the zero value.
-func (e *EnsureBasinRequest) readJSON(r *jsonReader) error {
+func (e *EnsureBasinRequest) readJSON(r *strictjson.Reader) error {
 	*e = EnsureBasinRequest{}
-	if r.empty() || r.null() {
+	if r.Empty() || r.Null() {
 		return nil
 	}
-	return r.object(func(name []byte) error {
+	return r.Object(func(name []byte) error {
 		switch string(name) {
 		case "config":
-			return intoUnlessNull(r, &e.Config, value[BasinConfig])
+			return strictjson.IntoUnlessNull(r, &e.Config, value[BasinConfig])
 		case "location":
-			return intoUnlessNull(r, &e.Location, readLocationName)
+			return strictjson.IntoUnlessNull(r, &e.Location, readLocationName)
 		case "dedicated_logs":
-			return intoUnlessNull(r, &e.DedicatedLogs, readLogs)
+			return strictjson.IntoUnlessNull(r, &e.DedicatedLogs, readLogs)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 }
 
@@ -272,16 +274,16 @@ func (e EnsureBasinRequest) MarshalJSON() ([]byte, error) {
 func (e *EnsureBasinRequest) UnmarshalJSON(data []byte) error { return readWhole(data, e) }
 
 // readJSON reads {"stream": name, "config": StreamConfig|null}; stream is required.
-func (c *CreateStreamRequest) readJSON(r *jsonReader) error {
+func (c *CreateStreamRequest) readJSON(r *strictjson.Reader) error {
 	*c = CreateStreamRequest{}
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "stream":
-			return into(r, &c.Stream, readStreamName)
+			return strictjson.Into(r, &c.Stream, readStreamName)
 		case "config":
 			return c.Config.readJSON(r)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && c.Stream == "" {
 		err = Errorf(CodeBadJSON, "stream: is required")

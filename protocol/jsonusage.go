@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/weirstream/weir/internal/strictjson"
 )
 
 // MetricsAnswer is what a query of usage metrics is answered with (control plane 6.4):
@@ -39,22 +41,22 @@ func (a MetricsAnswer) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
 func (a *MetricsAnswer) UnmarshalJSON(data []byte) error { return readWhole(data, a) }
 
-func (a *MetricsAnswer) readJSON(r *jsonReader) error {
+func (a *MetricsAnswer) readJSON(r *strictjson.Reader) error {
 	*a = MetricsAnswer{}
 	has := false
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		if string(name) != "values" {
-			return r.skip()
+			return r.Skip()
 		}
 		has = true
-		return r.array(func(int) error {
+		return r.Array(func(int) error {
 			m, err := readMetric(r)
 			a.Values = append(a.Values, m)
 			return err
 		})
 	})
 	if err == nil && !has {
-		err = r.bad("values is required")
+		err = r.Bad("values is required")
 	}
 	return err
 }
@@ -110,94 +112,94 @@ func appendJSONNumber(dst []byte, v float64) ([]byte, error) {
 }
 
 // readMetric reads an object with exactly one of the four members that tell the kinds.
-func readMetric(r *jsonReader) (m Metric, err error) {
+func readMetric(r *strictjson.Reader) (m Metric, err error) {
 	kinds := 0
-	err = r.object(func(name []byte) error {
+	err = r.Object(func(name []byte) error {
 		for kind := MetricLabel; kind <= MetricScalar; kind++ {
 			if string(name) == metricKindNames[kind] {
 				kinds++
 				return m.readBody(r, kind)
 			}
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && kinds != 1 {
-		err = r.bad("want exactly one of label, accumulation, gauge and scalar")
+		err = r.Bad("want exactly one of label, accumulation, gauge and scalar")
 	}
 	return m, err
 }
 
 // readBody reads what stands under the name of a kind; all members of the kind are required.
-func (m *Metric) readBody(r *jsonReader, kind MetricKind) error {
+func (m *Metric) readBody(r *strictjson.Reader, kind MetricKind) error {
 	*m = Metric{Kind: kind}
 	var name, unit, interval, values, value bool
-	err := r.object(func(member []byte) error {
+	err := r.Object(func(member []byte) error {
 		switch key := string(member); {
 		case key == "name":
 			name = true
-			return into(r, &m.Name, (*jsonReader).string)
+			return strictjson.Into(r, &m.Name, (*strictjson.Reader).Text)
 		case key == "unit" && kind != MetricLabel:
 			unit = true
-			return into(r, &m.Unit, (*jsonReader).string)
+			return strictjson.Into(r, &m.Unit, (*strictjson.Reader).Text)
 		case key == "interval" && kind == MetricAccumulation:
 			interval = true
-			return into(r, &m.Interval, enum(IntervalMinute, IntervalHour, IntervalDay))
+			return strictjson.Into(r, &m.Interval, strictjson.Enum(IntervalMinute, IntervalHour, IntervalDay))
 		case key == "values" && kind == MetricLabel:
 			values = true
-			return r.array(func(int) error {
-				label, err := r.string()
+			return r.Array(func(int) error {
+				label, err := r.Text()
 				m.Labels = append(m.Labels, label)
 				return err
 			})
 		case key == "values" && kind != MetricScalar:
 			values = true
-			return r.array(func(int) error {
+			return r.Array(func(int) error {
 				p, err := readMetricPoint(r)
 				m.Points = append(m.Points, p)
 				return err
 			})
 		case key == "value" && kind == MetricScalar:
 			value = true
-			return into(r, &m.Value, readNumber)
+			return strictjson.Into(r, &m.Value, readNumber)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	complete := name && (unit || kind == MetricLabel) && (interval || kind != MetricAccumulation) && (values || value)
 	if err == nil && !complete {
-		err = r.bad("a member that every %s has is missing", metricKindNames[kind])
+		err = r.Bad("a member that every %s has is missing", metricKindNames[kind])
 	}
 	return err
 }
 
 // readMetricPoint reads [seconds, value].
-func readMetricPoint(r *jsonReader) (p MetricPoint, err error) {
+func readMetricPoint(r *strictjson.Reader) (p MetricPoint, err error) {
 	n := 0
-	err = r.array(func(i int) error {
+	err = r.Array(func(i int) error {
 		n++
 		switch i {
 		case 0:
-			secs, err := r.uintMax(math.MaxUint32)
+			secs, err := r.UintMax(math.MaxUint32)
 			p.At = time.Unix(int64(secs), 0).UTC() // 32 bits
 			return err
 		case 1:
-			return into(r, &p.Value, readNumber)
+			return strictjson.Into(r, &p.Value, readNumber)
 		}
-		return r.bad("a point has two elements")
+		return r.Bad("a point has two elements")
 	})
 	if err == nil && n != 2 {
-		err = r.bad("a point has two elements")
+		err = r.Bad("a point has two elements")
 	}
 	return p, err
 }
 
-func readNumber(r *jsonReader) (float64, error) {
-	raw, err := r.scalar('0', "a number")
+func readNumber(r *strictjson.Reader) (float64, error) {
+	raw, err := r.Scalar('0', "a number")
 	if err != nil {
 		return 0, err
 	}
 	v, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil {
-		return 0, r.bad("%s is out of range", truncate(raw, 32))
+		return 0, r.Bad("%s is out of range", truncate(raw, 32))
 	}
 	return v, nil
 }
@@ -224,29 +226,29 @@ func DecodeMetricsQueryJSON(data []byte) (q MetricsQuery, err error) {
 	if len(data) == 0 {
 		return q, nil
 	}
-	seconds := func(r *jsonReader) (uint32, error) {
-		n, err := r.uintMax(math.MaxUint32)
+	seconds := func(r *strictjson.Reader) (uint32, error) {
+		n, err := r.UintMax(math.MaxUint32)
 		return uint32(n), err // 32 bits
 	}
-	err = readJSONText(data, func(r *jsonReader) error {
-		return r.object(func(name []byte) error {
+	err = readJSONText(data, func(r *strictjson.Reader) error {
+		return r.Object(func(name []byte) error {
 			switch string(name) {
 			case "set":
-				return intoUnlessNull(r, &q.Set, readText[MetricSet])
+				return strictjson.IntoUnlessNull(r, &q.Set, readText[MetricSet])
 			case "start":
-				return intoOptional(r, &q.Start, seconds)
+				return strictjson.IntoOptional(r, &q.Start, seconds)
 			case "end":
-				return intoOptional(r, &q.End, seconds)
+				return strictjson.IntoOptional(r, &q.End, seconds)
 			case "interval":
-				return intoUnlessNull(r, &q.Interval, readText[MetricInterval])
+				return strictjson.IntoUnlessNull(r, &q.Interval, readText[MetricInterval])
 			}
-			return r.skip()
+			return r.Skip()
 		})
 	})
 	return q, err
 }
 
-func readText[T ~string](r *jsonReader) (T, error) {
-	s, err := r.string()
+func readText[T ~string](r *strictjson.Reader) (T, error) {
+	s, err := r.Text()
 	return T(s), err
 }

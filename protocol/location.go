@@ -3,6 +3,8 @@ package protocol
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/weirstream/weir/internal/strictjson"
 )
 
 // LocationName names a place where basins live: 1 to 64 ASCII letters, digits, ':', '-' and '.'. Make one with
@@ -42,29 +44,29 @@ const DefaultLocationName LocationName = "local"
 type Locations []LocationInfo
 
 // readJSON reads {"name", "is_private", "storage_classes", "default_storage_class"}; the first two are required.
-func (l *LocationInfo) readJSON(r *jsonReader) error {
+func (l *LocationInfo) readJSON(r *strictjson.Reader) error {
 	*l = LocationInfo{}
 	hasPrivate := false
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "name":
-			return into(r, &l.Name, readLocationName)
+			return strictjson.Into(r, &l.Name, readLocationName)
 		case "is_private":
 			hasPrivate = true
-			return into(r, &l.IsPrivate, (*jsonReader).bool)
+			return strictjson.Into(r, &l.IsPrivate, (*strictjson.Reader).Bool)
 		case "storage_classes":
-			return r.array(func(int) error {
+			return r.Array(func(int) error {
 				class, err := readStorageClass(r)
 				l.StorageClasses = append(l.StorageClasses, class)
 				return err
 			})
 		case "default_storage_class":
-			return into(r, &l.DefaultStorageClass, readStorageClass)
+			return strictjson.Into(r, &l.DefaultStorageClass, readStorageClass)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && (l.Name == "" || !hasPrivate) {
-		err = r.bad("name and is_private are required")
+		err = r.Bad("name and is_private are required")
 	}
 	return err
 }
@@ -94,9 +96,9 @@ func (l LocationInfo) MarshalJSON() ([]byte, error) { return l.appendJSON(nil), 
 // UnmarshalJSON is the strict inverse of MarshalJSON. The error has code bad_json.
 func (l *LocationInfo) UnmarshalJSON(data []byte) error { return readWhole(data, l) }
 
-func (l *Locations) readJSON(r *jsonReader) error {
+func (l *Locations) readJSON(r *strictjson.Reader) error {
 	*l = Locations{}
-	return r.array(func(int) error {
+	return r.Array(func(int) error {
 		info, err := value[LocationInfo](r)
 		if err == nil {
 			*l = append(*l, info)
@@ -123,14 +125,14 @@ func (l *Locations) UnmarshalJSON(data []byte) error { return readWhole(data, l)
 // EncodeLocationName gives the body that names a location: a bare JSON string.
 func EncodeLocationName(name LocationName) []byte { return appendJSONText(nil, name) }
 
-func readLocationName(r *jsonReader) (LocationName, error) {
-	s, err := r.string()
+func readLocationName(r *strictjson.Reader) (LocationName, error) {
+	s, err := r.Text()
 	if err != nil {
 		return "", err
 	}
 	name, err := ParseLocationName(s)
 	if err != nil {
-		return "", r.bad("%v", err)
+		return "", r.Bad("%v", err)
 	}
 	return name, nil
 }
@@ -138,7 +140,7 @@ func readLocationName(r *jsonReader) (LocationName, error) {
 // DecodeLocationName decodes the body that names a location: a bare JSON string (control plane section 7). The error
 // has code bad_json.
 func DecodeLocationName(data []byte) (name LocationName, err error) {
-	err = readJSONText(data, func(r *jsonReader) error { return into(r, &name, readLocationName) })
+	err = readJSONText(data, func(r *strictjson.Reader) error { return strictjson.Into(r, &name, readLocationName) })
 	return name, err
 }
 

@@ -130,6 +130,12 @@ var walls = []wall{
 		why:   "the storage and the sessions share it with tracing, which neither knows",
 	},
 	{
+		pkg:      "internal/strictjson",
+		never:    []string{"protocol", "adapter", "backup", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, cobra},
+		directly: []string{"os"},
+		why:      "protocol reads JSON with it, and the files of resources are read with it: it knows JSON alone",
+	},
+	{
 		pkg:   "internal/declare",
 		never: []string{"adapter", "backup", "broker", "client", "cmd", "conf", "sessions", "test", natsClient, natsServer, cobra},
 		why:   "the command and the broker share it, and it works on any protocol.Service",

@@ -11,113 +11,73 @@ import (
 
 // basinConfig reads a basin's configuration; defaults gets its default_stream_config.
 func (p *parser) basinConfig(c *protocol.BasinConfig, defaults *layer) error {
-	return p.object(true, func(field string) error {
-		switch field {
-		case "create_stream_on_append":
-			return p.orNull(func() error { return p.boolean(&c.CreateStreamOnAppend) })
-		case "create_stream_on_read":
-			return p.orNull(func() error { return p.boolean(&c.CreateStreamOnRead) })
-		case "stream_cipher":
-			return p.orNull(func() error {
-				return p.text(oneOf(&c.StreamCipher, protocol.CipherAEGIS256, protocol.CipherAES256GCM))
-			})
-		case "default_stream_config":
-			return p.orNull(func() error { return p.streamConfig(defaults) })
-		}
-		return errUnknown
+	return p.object(members{
+		"create_stream_on_append": p.orNull(p.boolean(&c.CreateStreamOnAppend)),
+		"create_stream_on_read":   p.orNull(p.boolean(&c.CreateStreamOnRead)),
+		"stream_cipher":           p.orNull(p.text(oneOf(&c.StreamCipher, protocol.CipherAEGIS256, protocol.CipherAES256GCM))),
+		"default_stream_config":   p.orNull(func() error { return p.streamConfig(defaults) }),
 	})
 }
 
 func (p *parser) streamConfig(l *layer) error {
-	return p.object(true, func(field string) error {
-		switch field {
-		case "storage_class":
-			return p.orNull(func() error {
-				return p.text(func(s string) error {
-					class, err := protocol.ParseStorageClass(s)
-					l.config.StorageClass = &class
-					return err
-				})
-			})
-		case "retention_policy":
-			return p.orNull(func() error { return p.text(l.retention) })
-		case "timestamping":
-			return p.orNull(func() error { return p.timestamping(&l.config) })
-		case "delete_on_empty":
-			return p.orNull(func() error { return p.deleteOnEmpty(&l.config) })
-		case "expiry":
-			return p.orNull(func() error { return p.expiry(&l.config) })
-		}
-		return errUnknown
+	return p.object(members{
+		"storage_class": p.orNull(p.text(func(s string) error {
+			class, err := protocol.ParseStorageClass(s)
+			l.config.StorageClass = &class
+			return err
+		})),
+		"retention_policy": p.orNull(p.text(l.retention)),
+		"timestamping":     p.orNull(func() error { return p.timestamping(&l.config) }),
+		"delete_on_empty":  p.orNull(func() error { return p.deleteOnEmpty(&l.config) }),
+		"expiry":           p.orNull(func() error { return p.expiry(&l.config) }),
 	})
 }
 
 func (p *parser) timestamping(c *protocol.StreamConfig) error {
-	return p.object(true, func(field string) error {
-		switch field {
-		case "mode":
-			return p.orNull(func() error {
-				return p.text(optional(&c.TimestampingMode,
-					protocol.TimestampClientPrefer, protocol.TimestampClientRequire, protocol.TimestampArrival))
-			})
-		case "uncapped":
-			return p.orNull(func() error {
-				c.Uncapped = new(bool)
-				return p.boolean(c.Uncapped)
-			})
-		}
-		return errUnknown
+	return p.object(members{
+		"mode": p.orNull(p.text(func(s string) error {
+			c.TimestampingMode = new(protocol.TimestampingMode)
+			return oneOf(c.TimestampingMode, protocol.TimestampClientPrefer, protocol.TimestampClientRequire, protocol.TimestampArrival)(s)
+		})),
+		"uncapped": p.orNull(func() error {
+			c.Uncapped = new(bool)
+			return p.boolean(c.Uncapped)()
+		}),
 	})
 }
 
 // deleteOnEmpty reads {"min_age": duration}. Unlike in the API, {} sets nothing.
 func (p *parser) deleteOnEmpty(c *protocol.StreamConfig) error {
-	return p.object(true, func(field string) error {
-		if field != "min_age" {
-			return errUnknown
+	return p.object(members{"min_age": p.orNull(p.text(func(s string) error {
+		d, err := ParseDuration(s)
+		if err == nil && d.Secs == 0 && !d.IsZero() {
+			err = errors.New("must be 0s, which disables it, or at least 1 second")
 		}
-		return p.orNull(func() error {
-			return p.text(func(s string) error {
-				d, err := ParseDuration(s)
-				if err == nil && d.Secs == 0 && !d.IsZero() {
-					err = errors.New("must be 0s, which disables it, or at least 1 second")
-				}
-				c.DeleteOnEmptyMinAge = &d.Secs
-				return err
-			})
-		})
-	})
+		c.DeleteOnEmptyMinAge = &d.Secs
+		return err
+	}))})
 }
 
 // expiry reads {"idle": duration, "at": time}; {} is an explicit never, as in the API.
 func (p *parser) expiry(c *protocol.StreamConfig) error {
 	c.Expiry = &protocol.Expiry{}
-	return p.object(true, func(field string) error {
-		switch field {
-		case "idle":
-			return p.orNull(func() error {
-				return p.text(func(s string) error {
-					d, err := ParseDuration(s)
-					if err == nil && d.Secs == 0 {
-						err = errors.New("must be at least 1 second")
-					}
-					c.Expiry.IdleSecs = d.Secs
-					return err
-				})
-			})
-		case "at":
-			return p.orNull(func() error {
-				return p.text(func(s string) error {
-					at, err := time.Parse(time.RFC3339, s)
-					if err != nil {
-						return fmt.Errorf("%q is not an RFC 3339 time", protocol.Clip(s))
-					}
-					c.Expiry.At = protocol.ExpiryAt(at).At
-					return nil
-				})
-			})
-		}
-		return errUnknown
+	return p.object(members{
+		"idle": p.orNull(p.text(func(s string) error {
+			d, err := ParseDuration(s)
+			if err == nil && d.Secs == 0 {
+				err = errors.New("must be at least 1 second")
+			}
+			c.Expiry.IdleSecs = d.Secs
+			return err
+		})),
+		"at": p.orNull(p.text(func(s string) error {
+			at, err := time.Parse(time.RFC3339, s)
+			if err != nil {
+				return fmt.Errorf("%q is not an RFC 3339 time", protocol.Clip(s))
+			}
+			c.Expiry.At = protocol.ExpiryAt(at).At
+			return nil
+		})),
 	})
 }
 
@@ -147,9 +107,4 @@ func oneOf[T ~string](dst *T, allowed ...T) func(string) error {
 		}
 		return fmt.Errorf("unknown value %q, want one of %q", protocol.Clip(s), allowed)
 	}
-}
-
-func optional[T ~string](dst **T, allowed ...T) func(string) error {
-	*dst = new(T)
-	return oneOf(*dst, allowed...)
 }

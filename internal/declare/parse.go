@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/weirstream/weir/internal/strictjson"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -45,21 +46,22 @@ func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 // the same. A retention below one second is refused, and a min_age between 0 and one second, which would disable what it
 // asks for; fractions of a second above are dropped (D-23).
 func Parse(data []byte) (Resources, error) {
-	p := parser{reader: newReader(data), basins: map[string]bool{}}
-	err := p.object(false, func(name string) error {
-		if name != "basins" {
-			return errUnknown
-		}
-		return p.array(p.basin)
+	p := parser{basins: map[string]bool{}}
+	problems := strictjson.ReadAll(data, "the file", func(r *strictjson.Reader) error {
+		p.Reader = r
+		return r.Object(func(name []byte) error {
+			if string(name) != "basins" {
+				return r.Skip()
+			}
+			return r.Array(func(int) error { return p.basin() })
+		})
 	})
-	if err == nil {
-		err = p.end()
-	}
-	if err != nil {
-		p.problem("%v", err)
-	}
-	if len(p.problems) > 0 {
-		return Resources{}, &Error{p.problems}
+	if len(problems) > 0 {
+		lines := make([]string, 0, len(problems))
+		for _, err := range problems {
+			lines = append(lines, problemText(err))
+		}
+		return Resources{}, &Error{lines}
 	}
 	return p.res, nil
 }
@@ -68,7 +70,7 @@ func Parse(data []byte) (Resources, error) {
 const maxDedicatedLogs = 64
 
 type parser struct {
-	*reader
+	*strictjson.Reader
 	res    Resources
 	basins map[string]bool // names that were met
 }
@@ -76,47 +78,39 @@ type parser struct {
 // layer is a stream configuration of the file.
 type layer struct {
 	config protocol.StreamConfig
-	// short says that its retention is under a second: told when the name of what it belongs to is known.
+	// short says that its retention is under a second. It is reported once the name of its basin or stream is known.
 	short bool
 }
 
 var errAge = errors.New("retention_policy: age must be greater than 0 seconds, and at least 1 second")
 
 func (p *parser) basin() error {
-	if p.dec.PeekKind() != '{' {
-		return p.mismatch("an object")
-	}
 	var (
 		b        Basin
 		name     *string
 		defaults layer
 		streams  []stream
 	)
-	err := p.object(true, func(field string) error {
-		switch field {
-		case "name":
+	err := p.object(members{
+		"name": func() error {
 			name = new(string)
 			return p.text(func(s string) (err error) {
 				name = &s
 				b.Name, err = protocol.ParseBasinName(s)
 				return err
-			})
-		case "config":
-			return p.orNull(func() error { return p.basinConfig(&b.Config, &defaults) })
-		case "dedicated_logs":
-			return p.orNull(func() error { return p.integer(&b.DedicatedLogs, maxDedicatedLogs) })
-		case "streams":
-			return p.array(func() error { return p.stream(&streams) })
-		}
-		return errUnknown
+			})()
+		},
+		"config":         p.orNull(func() error { return p.basinConfig(&b.Config, &defaults) }),
+		"dedicated_logs": p.orNull(p.integer(&b.DedicatedLogs, maxDedicatedLogs)),
+		"streams":        func() error { return p.Array(func(int) error { return p.stream(&streams) }) },
 	})
 	if err != nil {
 		return err
 	}
-	what := p.path()
+	what := p.Path()
 	switch {
 	case name == nil:
-		p.bad("basin name is missing")
+		p.Report(p.Bad("basin name is missing"))
 	case *name != "":
 		what = fmt.Sprintf("basin %q", protocol.Clip(*name))
 		if p.basins[*name] {
@@ -142,35 +136,29 @@ type stream struct {
 }
 
 func (p *parser) stream(all *[]stream) error {
-	if p.dec.PeekKind() != '{' {
-		return p.mismatch("an object")
-	}
 	var (
 		s     stream
 		l     layer
 		named bool
 	)
-	err := p.object(true, func(field string) error {
-		switch field {
-		case "name":
+	err := p.object(members{
+		"name": func() error {
 			named = true
 			return p.text(func(text string) (err error) {
 				s.name = text
 				s.Name, err = protocol.ParseStreamName(text)
 				return err
-			})
-		case "config":
-			return p.orNull(func() error { return p.streamConfig(&l) })
-		}
-		return errUnknown
+			})()
+		},
+		"config": p.orNull(func() error { return p.streamConfig(&l) }),
 	})
 	if err != nil {
 		return err
 	}
 	if !named {
-		p.bad("stream name is missing")
+		p.Report(p.Bad("stream name is missing"))
 	}
-	s.place = p.path()
+	s.place = p.Path()
 	s.Config, s.short = l.config, l.short
 	*all = append(*all, s)
 	return nil
