@@ -35,18 +35,9 @@ func Call(ctx context.Context, nc *nats.Conn, subject string, in, out any) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	m, err := ask(ctx, nc, subject, body)
+	m, err := askAvailable(ctx, nc, subject, body)
 	if err != nil {
 		return fmt.Errorf("request %s: %w", subject, err)
-	}
-	var answer struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return fmt.Errorf("answer to %s: %w", subject, err)
-	}
-	if answer.Error != nil {
-		return fmt.Errorf("request %s: %w", subject, reportedError{answer.Error})
 	}
 	if out == nil {
 		return nil

@@ -2,10 +2,13 @@ package js
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Attempt is how long a request that may get lost goes without an answer before it is made again. JetStream does not answer
@@ -16,6 +19,36 @@ const Attempt = time.Second
 // process, or it goes to one of several servers.
 func MayLose(nc *nats.Conn) bool {
 	return nc.Opts.InProcessServer == nil || nc.ConnectedClusterName() != ""
+}
+
+// electionPause is how long an answer that says that there is no leader is left alone before the request is made again.
+const electionPause = 100 * time.Millisecond
+
+// askAvailable is ask, again while JetStream says that it has no leader. It fails with what JetStream reports.
+func askAvailable(ctx context.Context, nc *nats.Conn, subject string, body []byte) (*nats.Msg, error) {
+	for {
+		m, err := ask(ctx, nc, subject, body)
+		if err != nil {
+			return nil, err
+		}
+		var answer struct {
+			Error *jetstream.APIError `json:"error"`
+		}
+		if err := json.Unmarshal(m.Data, &answer); err != nil {
+			return nil, fmt.Errorf("the answer cannot be read: %w", err)
+		}
+		switch {
+		case answer.Error == nil:
+			return m, nil
+		case answer.Error.ErrorCode != codeNotAvailable || !MayLose(nc):
+			return nil, reportedError{answer.Error}
+		}
+		select {
+		case <-time.After(electionPause):
+		case <-ctx.Done():
+			return nil, reportedError{answer.Error}
+		}
+	}
 }
 
 // ask makes a request, and over a connection that may lose it makes it again every [Attempt] until ctx ends. An answer to an

@@ -76,6 +76,27 @@ func TestAnswerToAnEarlierAttemptCounts(t *testing.T) {
 	}
 }
 
+// While JetStream elects a leader it may say so at once.
+func TestRequestsAreMadeAgainWhileThereIsNoLeader(t *testing.T) {
+	nc := connect(t, false)
+	var asked atomic.Int32
+	if _, err := nc.Subscribe("group", func(m *nats.Msg) {
+		text := `{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`
+		if asked.Add(1) > 2 {
+			text = "{}"
+		}
+		m.Respond([]byte(text)) //nolint:errcheck // as above
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Call(t.Context(), nc, "group", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestServerInTheProcessIsAskedOnce(t *testing.T) {
 	nc := connect(t, true)
 	var asked atomic.Int32
