@@ -19,10 +19,11 @@ var formatCases = []WebCase{
 		}
 		e.post(s.records(""), raw, s.in(), jsonBody, "s2-format: json").ack()
 		e.post(s.records(""), `{"records":[{"timestamp":1,"headers":[["YQ==","YQ=="]],"body":"YQ=="}]}`, s.in(), jsonBody, "s2-format: json-binsafe").ack()
-		for _, format := range []string{"", "raw", "json", " raw "} {
+		for _, format := range []string{"raw", "json", " raw "} {
 			e.get(s.records("?seq_num=0"), s.in(), "s2-format: "+format).ok().
 				says(`{"records":[` + want["raw"] + `,` + want["b64"] + `]}`)
 		}
+		e.get(s.records("?seq_num=0"), s.in(), "s2-format: ").fails(protocol.CodeBadHeader)
 		for _, format := range []string{"base64", "json-binsafe"} {
 			e.get(s.records("?seq_num=1"), s.in(), "s2-format: "+format).ok().
 				says(`{"records":[{"seq_num":1,"timestamp":1,"headers":[["YQ==","YQ=="]],"body":"YQ=="}]}`)
