@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -90,15 +91,19 @@ func TestHalfFrames(t *testing.T) {
 	v := start(t, rootToken)
 	token := v.issue(t, "appender", protocol.OpAppend)
 	part := frame(1 << 20)[:1<<20-1000]
+	var attackers sync.WaitGroup
 	for range scaled(64) {
 		c := v.dial(t, 0)
-		for range 16 {
-			stream := c.request("POST", "/v1/streams/half/records", token, true, "content-type", "s2s/proto")
-			if !c.data(stream, part) {
-				break
+		attackers.Go(func() {
+			for range 16 {
+				stream := c.request("POST", "/v1/streams/half/records", token, true, "content-type", "s2s/proto")
+				if !c.data(stream, part) {
+					break
+				}
 			}
-		}
+		})
 	}
+	attackers.Wait()
 	time.Sleep(settle)
 	v.holds(t)
 }

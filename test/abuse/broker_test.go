@@ -3,6 +3,7 @@ package abuse
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -210,8 +211,36 @@ func (v *victim) holds(t *testing.T) {
 	peak := v.resident(t, "VmHWM")
 	t.Logf("resident: %d MiB idle, %d MiB at most; p99 of another client's append: %v idle, %v under attack",
 		v.idle>>20, peak>>20, v.calm, p99)
+	report(t, figure{Attack: strings.TrimPrefix(t.Name(), "Test"), Grown: peak - v.idle, Calm: v.calm, P99: p99})
 	if grown := peak - v.idle; grown > maxGrowth {
 		t.Errorf("the attack cost %d MiB of resident memory, at most %d are allowed", grown>>20, int64(maxGrowth)>>20)
+	}
+}
+
+// figuresEnv names a file to which each attack appends a line of JSON; make bench reads it.
+const figuresEnv = "WEIR_ABUSE_FIGURES"
+
+// figure is what an attack cost.
+type figure struct {
+	Attack string        `json:"attack"`
+	Grown  int64         `json:"grown"` // resident bytes above idle, at most
+	Calm   time.Duration `json:"calm"`  // p99 of another client's append before, and meanwhile
+	P99    time.Duration `json:"p99"`
+}
+
+func report(t *testing.T, f figure) {
+	t.Helper()
+	path := os.Getenv(figuresEnv)
+	if path == "" {
+		return
+	}
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if err := json.NewEncoder(out).Encode(f); err != nil {
+		t.Fatal(err)
 	}
 }
 
