@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,7 +62,7 @@ func TestSettingsExist(t *testing.T) {
 	}
 }
 
-// TestYAML: what is YAML can be read, and the mounts of compose.yaml are there.
+// TestYAML: what is YAML can be read.
 func TestYAML(t *testing.T) {
 	eachFile(t, func(path, text string) {
 		ext := filepath.Ext(path)
@@ -78,31 +79,60 @@ func TestYAML(t *testing.T) {
 			}
 		}
 	})
-	text, err := os.ReadFile("../../deploy/compose.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var compose struct {
-		Services map[string]struct{ Volumes []string }
-		Volumes  map[string]any
-	}
-	if err := yaml.Unmarshal(text, &compose); err != nil {
-		t.Fatal(err)
-	}
-	for name, service := range compose.Services {
-		for _, volume := range service.Volumes {
-			source, _, _ := strings.Cut(volume, ":")
-			if strings.HasPrefix(source, ".") {
-				if _, err := os.Stat(filepath.Join("../../deploy", source)); err != nil {
-					t.Errorf("%s mounts %s: %v", name, source, err)
+}
+
+// TestCompose: what the compose files mount is there or declared, and brokers take the settings that they give.
+func TestCompose(t *testing.T) {
+	for name, services := range map[string]int{"compose.yaml": 3, "compose.cluster.yaml": 3} {
+		text, err := os.ReadFile("../../deploy/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var compose struct {
+			Services map[string]struct {
+				Image       string
+				Volumes     []string
+				Secrets     []string
+				Environment map[string]string
+			}
+			Volumes, Secrets map[string]any
+		}
+		if err := yaml.Unmarshal(text, &compose); err != nil {
+			t.Fatal(err)
+		}
+		if len(compose.Services) != services {
+			t.Errorf("%s has %d services", name, len(compose.Services))
+		}
+		for of, service := range compose.Services {
+			for _, volume := range service.Volumes {
+				source, _, _ := strings.Cut(volume, ":")
+				if strings.HasPrefix(source, ".") {
+					if _, err := os.Stat(filepath.Join("../../deploy", source)); err != nil {
+						t.Errorf("%s mounts %s: %v", of, source, err)
+					}
+				} else if _, ok := compose.Volumes[source]; !ok {
+					t.Errorf("%s mounts the volume %s, which is not declared", of, source)
 				}
-			} else if _, ok := compose.Volumes[source]; !ok {
-				t.Errorf("%s mounts the volume %s, which is not declared", name, source)
+			}
+			for _, secret := range service.Secrets {
+				if _, ok := compose.Secrets[secret]; !ok {
+					t.Errorf("%s has the secret %s, which is not declared", of, secret)
+				}
+			}
+			if service.Image != "weir" {
+				continue
+			}
+			environ := []string{"WEIR_STORE_DIR=/var/lib/weir"} // as the image sets it
+			for key, value := range service.Environment {
+				environ = append(environ, key+"="+value)
+			}
+			cfg, err := conf.Sources{Environ: environ}.Load()
+			if err != nil {
+				t.Errorf("%s: %s: a broker does not take these settings: %v", name, of, err)
+			} else if cfg.Cluster.Enabled() && (len(cfg.Cluster.Nodes()) != services || !slices.Contains(cfg.Cluster.Nodes(), cfg.Cluster.Advertise)) {
+				t.Errorf("%s: %s is none of the nodes %v", name, cfg.Cluster.Advertise, cfg.Cluster.Nodes())
 			}
 		}
-	}
-	if len(compose.Services) != 3 {
-		t.Errorf("compose.yaml has %d services", len(compose.Services))
 	}
 }
 

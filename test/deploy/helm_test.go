@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/weirstream/weir/conf"
 )
 
 var update = flag.Bool("update", false, "write what the chart renders into testdata")
@@ -36,7 +38,7 @@ func TestChart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("helm template: %v\n%s", err, out)
 			}
-			got := regexp.MustCompile(`(?m)^  token: [A-Za-z0-9+/=]+$`).ReplaceAllString(string(out), "  token: RANDOM")
+			got := regexp.MustCompile(`(?m)^  (token|secret): [A-Za-z0-9+/=]+$`).ReplaceAllString(string(out), "  $1: RANDOM")
 			golden := strings.TrimSuffix(values, ".values.yaml") + ".golden.yaml"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
@@ -50,7 +52,11 @@ func TestChart(t *testing.T) {
 			if got != string(want) {
 				t.Errorf("the chart renders otherwise than %s:\n%s", golden, got)
 			}
-			checkResources(t, got)
+			nodes := 1
+			if name == "cluster" {
+				nodes = 3
+			}
+			checkResources(t, got, nodes)
 			conforms(t, got)
 		})
 	}
@@ -74,8 +80,16 @@ func conforms(t *testing.T, rendered string) {
 	}
 }
 
+// TestChartRefuses other numbers of brokers.
+func TestChartRefuses(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), program(t, "helm"), "template", "demo", chart, "--kube-version", "1.31.0", "--set", "replicas=2").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "replicas is 2: it may be 1 or 3") {
+		t.Errorf("two replicas: %v\n%s", err, out)
+	}
+}
+
 // checkResources looks at what the golden files must have in common.
-func checkResources(t *testing.T, rendered string) {
+func checkResources(t *testing.T, rendered string, nodes int) {
 	t.Helper()
 	kinds := map[string]int{}
 	for d := yaml.NewDecoder(strings.NewReader(rendered)); ; {
@@ -85,7 +99,16 @@ func checkResources(t *testing.T, rendered string) {
 				Name   string
 				Labels map[string]string
 			}
-			Spec struct{ Replicas int }
+			Spec struct {
+				Replicas int
+				Template struct {
+					Spec struct {
+						Containers []struct {
+							Env []struct{ Name, Value string }
+						}
+					}
+				}
+			}
 		}
 		if err := d.Decode(&resource); errors.Is(err, io.EOF) {
 			break
@@ -99,8 +122,21 @@ func checkResources(t *testing.T, rendered string) {
 		if resource.Metadata.Labels["app.kubernetes.io/instance"] != "demo" {
 			t.Errorf("%s %s has no label of its release", resource.Kind, resource.Metadata.Name)
 		}
-		if resource.Kind == "StatefulSet" && resource.Spec.Replicas != 1 {
-			t.Errorf("%d brokers on one store", resource.Spec.Replicas)
+		if resource.Kind != "StatefulSet" {
+			continue
+		}
+		if resource.Spec.Replicas != nodes {
+			t.Errorf("%d brokers, want %d", resource.Spec.Replicas, nodes)
+		}
+		environ := []string{"WEIR_STORE_DIR=/var/lib/weir"} // as the image sets it
+		for _, e := range resource.Spec.Template.Spec.Containers[0].Env {
+			environ = append(environ, e.Name+"="+strings.ReplaceAll(e.Value, "$(POD_NAME)", resource.Metadata.Name+"-0"))
+		}
+		cfg, err := conf.Sources{Environ: environ}.Load()
+		if err != nil {
+			t.Errorf("a broker does not take these settings: %v", err)
+		} else if got := len(cfg.Cluster.Nodes()); nodes > 1 && (got != nodes || cfg.Cluster.Nodes()[0] != cfg.Cluster.Advertise) {
+			t.Errorf("the cluster has the nodes %v, and the first says that it is %s", cfg.Cluster.Nodes(), cfg.Cluster.Advertise)
 		}
 	}
 	if kinds["StatefulSet"] != 1 || kinds["Service"] != 2 {

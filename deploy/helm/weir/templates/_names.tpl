@@ -21,3 +21,24 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "weir.scheme" -}}
 {{- if .Values.tls.existingSecret -}}https{{- else -}}http{{- end -}}
 {{- end -}}
+
+{{- define "weir.clusterSecret" -}}
+{{- default (printf "%s-cluster" (include "weir.name" .)) .Values.clusterSecret.existingSecret -}}
+{{- end -}}
+
+{{/* Whether there is a cluster. */}}
+{{- define "weir.cluster" -}}
+{{- if not (has (int .Values.replicas) (list 1 3)) -}}
+{{- fail (printf "replicas is %v: it may be 1 or 3" .Values.replicas) -}}
+{{- end -}}
+{{- if eq (int .Values.replicas) 3 -}}true{{- end -}}
+{{- end -}}
+
+{{/* The addresses of all nodes for each other. */}}
+{{- define "weir.peers" -}}
+{{- $all := list -}}
+{{- range $i := until (int .Values.replicas) -}}
+{{- $all = append $all (printf "%s-%d.%s-pods.%s.svc:6222" (include "weir.name" $) $i (include "weir.name" $) $.Release.Namespace) -}}
+{{- end -}}
+{{- join "," $all -}}
+{{- end -}}
