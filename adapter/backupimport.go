@@ -324,7 +324,7 @@ func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs
 var importOptions = []jetstream.PublishOpt{jetstream.WithRetryAttempts(0), jetstream.WithStallWait(publishTimeout)}
 
 func errNotImported(err error) error {
-	return protocol.Wrap(protocol.CodeStorage, err, "what was restored could not be stored: "+err.Error())
+	return protocol.Wrap(protocol.CodeStorage, err, "the restored data could not be stored: "+err.Error())
 }
 
 func awaitPubAck(ctx context.Context, ack jetstream.PubAckFuture) (uint64, error) {

@@ -595,7 +595,7 @@ func (s *sequencer) answerAll(p *pending) {
 
 // failAll answers everything with a storage failure, after the store failed for good.
 func (s *sequencer) failAll() {
-	err := protocol.Wrap(protocol.CodeStorage, s.failed, "the store failed; what the append asked for may have been stored")
+	err := protocol.Wrap(protocol.CodeStorage, s.failed, "the store failed; the records may have been stored")
 	for _, p := range s.flight {
 		s.dropChunk(p, err)
 	}

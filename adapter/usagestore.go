@@ -171,7 +171,7 @@ func (u *UsageStore) missing(ctx context.Context, s *usageStream) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil
 	case err == nil:
-		err = errors.New("nobody answers for it")
+		err = errors.New("no server answers for it")
 	}
 	return errNoStore(fmt.Errorf("read %s: %w", s.name, err))
 }

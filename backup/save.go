@@ -81,7 +81,7 @@ func Save(ctx context.Context, src Source, dir string, opts SaveOptions) (*Manif
 	m := &s.manifest
 	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	if err := check(ctx, dir, m, &meter{phase: "verify", show: opts.Progress}); err != nil {
-		return nil, fmt.Errorf("what was written cannot be read again: %w", err)
+		return nil, fmt.Errorf("the written backup cannot be read again: %w", err)
 	}
 	m.Ended = time.Now().UTC()
 	return m, m.write(dir)

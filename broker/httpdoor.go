@@ -58,7 +58,7 @@ func (d *httpDoor) listen(ctx context.Context, cfg conf.HTTP, log *slog.Logger, 
 	go func() {
 		err := d.srv.Serve(d.ln)
 		if !errors.Is(err, http.ErrServerClosed) && !d.closing.Load() {
-			failed(fmt.Errorf("the HTTP server ended by itself: %w", err))
+			failed(fmt.Errorf("the HTTP server stopped unexpectedly: %w", err))
 		}
 		d.served <- err
 	}()

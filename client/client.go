@@ -129,7 +129,7 @@ func (c *Client) failure(subject string, size int, err error) error {
 	case errors.Is(err, nats.ErrBadSubject):
 		return protocol.Errorf(protocol.CodeBadPath, "the names do not make a subject: %q", subject)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
-		return protocol.Wrap(protocol.CodeRequestTimeout, err, "no answer in time; what was asked for may have been done")
+		return protocol.Wrap(protocol.CodeRequestTimeout, err, "no answer in time; the request may have been carried out")
 	case errors.Is(err, context.Canceled):
 		return protocol.AsError(err)
 	}

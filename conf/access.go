@@ -53,12 +53,12 @@ func (v *validation) access(c Config) {
 		return
 	}
 	if c.HTTP.Listens() && checkListen(c.HTTP.Listen) == "" && !Loopback(c.HTTP.Listen) {
-		v.add("http.listen", "%q can be reached from other machines, and without a root token everybody there may do everything: "+
+		v.add("http.listen", "%q can be reached from other machines, and without a root token every client there may do everything: "+
 			"set root_token_file, or listen on 127.0.0.1", c.HTTP.Listen)
 	}
 	// A NATS configuration file may have users of its own; whether it does is found out by the start, which reads it.
 	if !c.External.Enabled() && c.NATS.ConfigFile == "" && c.NATS.Listens() && checkListen(c.NATS.Listen) == "" && !Loopback(c.NATS.Listen) {
-		v.add("nats.listen", "%q can be reached from other machines, and without a root token everybody there may do everything: "+
+		v.add("nats.listen", "%q can be reached from other machines, and without a root token every client there may do everything: "+
 			"set root_token_file, or users in nats.config_file, or listen on 127.0.0.1", c.NATS.Listen)
 	}
 }

@@ -106,7 +106,7 @@ func TestBadFiles(t *testing.T) {
 		"no_store":                    "store_dir: is required: name a directory for the data, or set memory (tests) or external.url",
 		"memory_and_store":            "memory_and_store.conf:1: memory: keeps nothing on disk, but store_dir is set too",
 		"memory_and_external":         "memory: needs the embedded server, but external is set",
-		"store_and_external":          "store_dir: an external NATS stores by itself",
+		"store_and_external":          "store_dir: an external NATS server has a store of its own",
 		"durability":                  `durability: is "sometimes"; allowed are group, always, interval and auto`,
 		"group_external":              "durability: group syncs the embedded server's files and cannot be used with external",
 		"group_memory":                "durability: group syncs files, but memory keeps none",
@@ -151,8 +151,8 @@ func TestBadFiles(t *testing.T) {
 		"root_token_space":            "root_token: holds a space, a line break or another character that is not visible ASCII",
 		"root_token_twice":            "root_token_file: names a root token, but root_token is set too: leave one out",
 		"root_token_type":             "root_token_type.conf:2: root_token: cannot be read",
-		"open_http":                   `http.listen: "0.0.0.0:8080" can be reached from other machines, and without a root token everybody there may do everything: set root_token_file, or listen on 127.0.0.1`,
-		"open_nats":                   `nats.listen: ":4222" can be reached from other machines, and without a root token everybody there may do everything: set root_token_file, or users in nats.config_file, or listen on 127.0.0.1`,
+		"open_http":                   `http.listen: "0.0.0.0:8080" can be reached from other machines, and without a root token every client there may do everything: set root_token_file, or listen on 127.0.0.1`,
+		"open_nats":                   `nats.listen: ":4222" can be reached from other machines, and without a root token every client there may do everything: set root_token_file, or users in nats.config_file, or listen on 127.0.0.1`,
 		"two_mistakes":                "allowed are debug, info, warn and error\ntestdata/bad/two_mistakes.conf:2: replicas: is 2; allowed are 1, 3 and 5",
 	}
 	files, err := filepath.Glob("testdata/bad/*.conf")

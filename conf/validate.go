@@ -91,7 +91,7 @@ func (v *validation) store(c Config) {
 	case c.Memory && c.External.Enabled():
 		v.add("memory", "needs the embedded server, but external is set: leave one out")
 	case c.External.Enabled() && c.StoreDir != "":
-		v.add("store_dir", "an external NATS stores by itself: leave store_dir or external out")
+		v.add("store_dir", "an external NATS server has a store of its own: leave store_dir or external out")
 	case !c.Memory && c.StoreDir == "" && !c.External.Enabled():
 		v.add("store_dir", "is required: name a directory for the data, or set memory (tests) or external.url (a NATS that runs already)")
 	}

@@ -128,9 +128,9 @@ func AsError(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, context.DeadlineExceeded):
-		return Wrap(CodeRequestTimeout, err, "the request's deadline passed; what it asked for may have been done")
+		return Wrap(CodeRequestTimeout, err, "the request's deadline passed; the request may have been carried out")
 	case errors.Is(err, context.Canceled):
-		return Wrap(CodeClientHangup, err, "the request was cancelled; what it asked for may have been done")
+		return Wrap(CodeClientHangup, err, "the request was cancelled; the request may have been carried out")
 	}
 	return Wrap(CodeOther, err, "internal error")
 }

@@ -185,7 +185,7 @@ func (e *episode) run() {
 	}()
 	select {
 	case <-died:
-		e.failf("the broker ended by itself: %v", e.machine.proc.err)
+		e.failf("the broker stopped unexpectedly: %v", e.machine.proc.err)
 	case <-lit:
 	}
 	if clean {

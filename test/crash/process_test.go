@@ -126,7 +126,7 @@ func (m *machine) killAtStart(d time.Duration) {
 	p := m.exec()
 	select {
 	case <-p.gone:
-		m.t.Fatalf("the broker ended by itself while it started: %v", p.err)
+		m.t.Fatalf("the broker stopped unexpectedly while it started: %v", p.err)
 	case <-time.After(d):
 	}
 	m.kill()

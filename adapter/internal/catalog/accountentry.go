@@ -24,7 +24,7 @@ func CheckAccountEntry(key string, value []byte) error {
 			err = errors.New("its key or its hash is not that of a token")
 		}
 	default:
-		return protocol.Errorf(protocol.CodeInvalid, "entry: %.100q is of no kind that can be restored by itself", key)
+		return protocol.Errorf(protocol.CodeInvalid, "entry: %.100q is of a kind that cannot be restored alone", key)
 	}
 	if err != nil {
 		return protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("entry: the value of %.100q cannot be understood", key))

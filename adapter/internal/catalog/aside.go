@@ -21,7 +21,7 @@ func (c *Catalog) setAside(key string, revision uint64, why error) *protocol.Err
 	c.asides.mu.Lock()
 	defer c.asides.mu.Unlock()
 	if _, known := c.asides.keys[key]; !known {
-		c.config.Logger.Error("a catalog entry cannot be read and is set aside: what it describes is not served", slog.String("entry", key),
+		c.config.Logger.Error("a catalog entry cannot be read and is set aside: the broker does not serve its resource", slog.String("entry", key),
 			slog.Uint64("revision", revision), slog.Any("error", why))
 	}
 	if c.asides.keys == nil {

@@ -59,7 +59,7 @@ func (l Losses) Error() string {
 			}
 		}
 	}
-	b.WriteString(". Its newest file was damaged, changed or replaced since; weir repair tells more. Restore the store from a backup, or, to give up " +
+	b.WriteString(". Its newest file was damaged, changed or replaced since; weir repair reports more. Restore the store from a backup, or, to give up " +
 		"these records and no others, start once with accept_loss " + l.Code())
 	return b.String()
 }

@@ -44,7 +44,7 @@ var Table = []Definition{
 	{"weir_append_seconds", Histogram, "Time from an append's arrival at the service to its ack, by door.", []string{"door"}, fastSeconds},
 	{"weir_append_records_total", Counter, "Records acknowledged, by door.", []string{"door"}, nil},
 	{"weir_append_bytes_total", Counter, "Metered bytes acknowledged, by door.", []string{"door"}, nil},
-	{"weir_read_seconds", Histogram, "Time of a unary read, what it asked to wait included, by door.", []string{"door"}, fastSeconds},
+	{"weir_read_seconds", Histogram, "Time of a unary read, its wait window included, by door.", []string{"door"}, fastSeconds},
 	{"weir_read_records_total", Counter, "Records delivered, by door.", []string{"door"}, nil},
 	{"weir_read_bytes_total", Counter, "Metered bytes delivered, by door.", []string{"door"}, nil},
 	{"weir_record_failures_total", Counter, "Appends, reads and sessions that failed, by door, operation and code.", []string{"door", "operation", "code"}, nil},
@@ -52,7 +52,7 @@ var Table = []Definition{
 
 	{"weir_followers", Gauge, "Readers that wait at the tail of their stream.", nil, nil},
 	{"weir_follower_lags_total", Counter, "Times that a reader was too slow for the live batches and went back to read from storage.", nil, nil},
-	{"weir_ring_dropped_batches_total", Counter, "Live batches that made room for newer ones while somebody followed their stream.", nil, nil},
+	{"weir_ring_dropped_batches_total", Counter, "Live batches that made room for newer ones while a reader followed their stream.", nil, nil},
 
 	{"weir_tap_records_total", Counter, "Records published by live taps, once for each NATS account with interest.", nil, nil},
 	{"weir_tap_dropped_records_total", Counter, "Records that live taps dropped: a queue was full, or the record is larger than max_payload.", nil, nil},

@@ -20,7 +20,7 @@ func backupEndpoints() []endpoint {
 	return []endpoint{
 		{"backup-catalog", "backup.catalog", "backup.catalog", "Export a page of the catalog", false, exportCatalog},
 		{"backup-chunks", "backup.chunks", "backup.chunks", "Export chunks of a log", false, exportChunks},
-		{"backup-purged", "backup.purged", "backup.purged", "Tell which streams lost their chunks up to a place", false,
+		{"backup-purged", "backup.purged", "backup.purged", "Report which streams lost their chunks up to a sequence", false,
 			jsonCall(func(ctx context.Context, b protocol.BackupService, req protocol.PurgedStreamsRequest) (any, error) {
 				return b.PurgedStreams(ctx, req)
 			})},

@@ -84,7 +84,7 @@ const (
 )
 
 // errVanished is the cause that ends a session whose inbox is gone.
-var errVanished = protocol.Errorf(protocol.CodeClientHangup, "nobody listens on the session's inbox")
+var errVanished = protocol.Errorf(protocol.CodeClientHangup, "no client listens on the session's inbox")
 
 // errCancelled is the cause that ends a session whose client asked for it.
 var errCancelled = protocol.Errorf(protocol.CodeClientHangup, "the client cancelled the session")

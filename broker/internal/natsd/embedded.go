@@ -236,7 +236,7 @@ func (e *Embedded) CheckLogs(needed func(log string) bool) error {
 	for _, name := range e.headless {
 		e.log.Warn("removing what a crash left of a deleted log", slog.String("log", name))
 		if err := os.RemoveAll(filepath.Join(streamsDir(e.dir, PrivateAccount), name)); err != nil {
-			return fmt.Errorf("what is left of the deleted log %s cannot be removed: %w", name, err)
+			return fmt.Errorf("the files of the deleted log %s cannot be removed: %w", name, err)
 		}
 	}
 	e.headless = nil

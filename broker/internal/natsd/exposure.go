@@ -40,7 +40,7 @@ func checkLoopback(cfg conf.Config, o *server.Options) error {
 		at := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
 		if !conf.Loopback(at) {
 			errs = append(errs, fmt.Errorf("the NATS configuration %q opens a port for %s on %s, which can be reached from other machines, "+
-				"and without a root token everybody there may do everything: set root_token_file, or add users to that file, or let it listen on 127.0.0.1",
+				"and without a root token every client there may do everything: set root_token_file, or add users to that file, or let it listen on 127.0.0.1",
 				cfg.NATS.ConfigFile, key, at))
 		}
 	}
@@ -71,7 +71,7 @@ func checkNoWayAround(cfg conf.Config, o *server.Options) error {
 	refuse := func(is bool, key string) {
 		if is {
 			errs = append(errs, fmt.Errorf("the NATS configuration %q sets %s, which lets others in than those with an access token: "+
-				"remove it there, or say in that file who may do what with accounts and users", cfg.NATS.ConfigFile, key))
+				"remove it there, or define accounts and users with permissions in that file", cfg.NATS.ConfigFile, key))
 		}
 	}
 	refuse(leafUsers(&o.LeafNode), "leafnodes authorization")

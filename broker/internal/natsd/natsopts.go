@@ -111,7 +111,7 @@ func checkConflicts(cfg conf.Config, o *server.Options, dir string) error {
 	}
 	for _, a := range o.Accounts {
 		if a.Name == PrivateAccount || a.Name == clientsAccount {
-			conflict("accounts", "the account %s is weir's own, made by itself; rename the one in the file", a.Name)
+			conflict("accounts", "weir creates the account %s for itself; rename the one in the file", a.Name)
 		}
 	}
 	return errors.Join(errs...)

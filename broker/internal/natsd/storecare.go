@@ -93,7 +93,7 @@ func (c *storeCare) cutAtHoles(unsynced time.Duration) error {
 			return err
 		}
 		if cut != nil {
-			c.log.Warn("a log has a hole where records were not on disk when the machine stopped; what was behind it is taken away",
+			c.log.Warn("a log has a hole where records were not on disk when the machine stopped; the records behind it are removed",
 				slog.String("log", cut.Stream), slog.Uint64("last", cut.Last), slog.Any("damage", cut.Damage), slog.Any("moved", cut.Moved))
 		}
 	}

@@ -134,5 +134,5 @@ func errDamaged(dir, account string, lost []string) error {
 		paths[i] = filepath.Join(streamsDir(dir, account), name)
 	}
 	return fmt.Errorf("the store is damaged: the NATS server could not recover %s (its warnings in the log say why, "+
-		"and weir repair tells which records its files still hold); restore it from a backup, or, to give up everything in it, move it away", strings.Join(paths, ", "))
+		"and weir repair lists the records that its files still hold); restore it from a backup, or, to give up everything in it, move it away", strings.Join(paths, ", "))
 }

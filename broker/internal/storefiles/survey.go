@@ -31,7 +31,7 @@ type End struct {
 
 func (h Hole) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %v: what follows in that file is lost, behind message %d", h.Stream, h.Damage, h.Last)
+	fmt.Fprintf(&b, "%s: %v: the rest of that file is lost, behind message %d", h.Stream, h.Damage, h.Last)
 	if h.Next > 0 {
 		fmt.Fprintf(&b, " and before message %d", h.Next)
 	}

@@ -37,7 +37,7 @@ defaults of the basin. What the names are follows from URIs; bare names need --r
   weir diff --resource basin demo-basin audit-basin -o json`,
 		Args: need("LEFT", "RIGHT"),
 	})
-	kind := enumFlag(c.Flags(), "resource", "r", "what LEFT and RIGHT are", kindBasin, kindStream, kindToken)
+	kind := enumFlag(c.Flags(), "resource", "r", "the kind of LEFT and RIGHT", kindBasin, kindStream, kindToken)
 	output := enumFlag(c.Flags(), "output", "o", "form of the output", "text", "json")
 	exitCode := c.Flags().Bool("exit-code", false, "end with 1 if there are differences")
 	c.RunE = a.verb(func(args []string) (call, error) {
@@ -140,7 +140,7 @@ func newOperand(kind *resourceKind, s string) (o operand, err error) {
 	o.label = s
 	switch {
 	case kind == nil && !strings.Contains(s, "://"):
-		return o, usagef("cannot tell what %q is: give a URI like s2://basin/stream, or --resource", s)
+		return o, usagef("%q can be several kinds of resource: give a URI like s2://basin/stream, or --resource", s)
 	case kind != nil:
 		o.kind = *kind
 	default:

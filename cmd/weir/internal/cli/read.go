@@ -26,7 +26,7 @@ type outputFlags struct {
 func addOutputFlags(fs *pflag.FlagSet) *outputFlags {
 	f := &outputFlags{format: records.Text}
 	fs.Var(&f.format, "format", "form of the output: text, json or json-base64")
-	fs.StringVarP(&f.output, "output", "o", "-", "write the records to this `file`, in the place of what it held; - is standard output")
+	fs.StringVarP(&f.output, "output", "o", "-", "write the records to this `file`, replacing its content; - is standard output")
 	fs.BoolVar(&f.extend, "append", false, "append the records to the file of --output")
 	return f
 }

@@ -107,7 +107,7 @@ func (a *app) tellRepaired(found Repaired, mended bool, dir string) error {
 // agrees asks a question on the terminal. Where nobody can answer, the answer is no.
 func (a *app) agrees(question string) (bool, error) {
 	if !a.env.Terminal(a.env.Stdin) {
-		return false, usagef("nobody can be asked here: say --yes, or mend a copy with --copy-to")
+		return false, usagef("there is no terminal to ask on: say --yes, or mend a copy with --copy-to")
 	}
 	if err := a.printf("%s", question); err != nil {
 		return false, err

@@ -45,7 +45,7 @@ func TestRepair(t *testing.T) {
 	expect(do("", false), 0, "nothing is wrong", "look "+store+" s2")
 	found.Safe = []string{"S2_LOG_express_0: half made: its directory is removed"}
 	expect(do("", false), 1, "can be mended without losing a record", "look "+store+" s2")
-	expect(do("", false, "--mend"), 2, "nobody can be asked here", "")
+	expect(do("", false, "--mend"), 2, "there is no terminal to ask on", "")
 	expect(do("n\n", true, "--mend"), 1, "nothing was changed", "")
 	expect(do("y\n", true, "--mend"), 0, "mended: S2_LOG_express_0", "mend "+store+" s2")
 	expect(do("", false, "--mend", "--yes"), 0, "mended: S2_LOG_express_0", "mend "+store+" s2")

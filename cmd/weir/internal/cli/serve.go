@@ -103,7 +103,7 @@ func (a *app) runServe(ctx context.Context, cfg conf.Config) error {
 			return a.stop(ctx, broker, cfg, signals)
 		case err := <-broker.Done():
 			if err == nil {
-				err = errors.New("the broker ended by itself")
+				err = errors.New("the broker stopped unexpectedly")
 			}
 			log.Error("the broker cannot go on", "err", err)
 			return errors.Join(err, a.stop(ctx, broker, cfg, signals))
@@ -205,7 +205,7 @@ func accessText(cfg conf.Config) string {
 	if cfg.Checked() {
 		return "checked: every request needs an access token"
 	}
-	return "open: nothing is checked, everybody who reaches these addresses may do everything (--root-token-file changes that)"
+	return "open: nothing is checked, every client that reaches these addresses may do everything (--root-token-file changes that)"
 }
 
 // tokenText is how a shell gets the root token. It never is the token.
@@ -288,5 +288,5 @@ func durabilityText(cfg conf.Config) string {
 	case class == conf.DurabilityInterval:
 		return fmt.Sprintf("%s: a power cut can lose acknowledged records of the last %s", class, conf.FormatDuration(cfg.SyncInterval))
 	}
-	return fmt.Sprintf("%s: what is acknowledged is on disk", class)
+	return fmt.Sprintf("%s: acknowledged writes are on disk", class)
 }

@@ -289,7 +289,7 @@ func TestServe(t *testing.T) {
 		done := serve(b, k, r, "--store-dir", "/data", "--durability", "always", "--log-level", "error", "--http-tls-self")
 		synctest.Wait()
 		for _, want := range []string{
-			"weir 1.2.3\n  store       /data\n  durability  always: what is acknowledged is on disk\n  NATS        nats://127.0.0.1:4222\n" +
+			"weir 1.2.3\n  store       /data\n  durability  always: acknowledged writes are on disk\n  NATS        nats://127.0.0.1:4222\n" +
 				"  HTTP        https://127.0.0.1:8080\n",
 			"export S2_ACCOUNT_ENDPOINT=https://127.0.0.1:8080\n  export S2_BASIN_ENDPOINT=https://127.0.0.1:8080\n" +
 				"  export S2_ACCESS_TOKEN=ignored\n  export S2_SSL_NO_VERIFY=1\n  # s2 0.43 refuses that 1 and wants: export S2_SSL_NO_VERIFY=true\n",

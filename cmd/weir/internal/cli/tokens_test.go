@@ -174,7 +174,7 @@ func TestServeSaysWhoMayCome(t *testing.T) {
 		want, wont []string
 	}{
 		{"open", nil, nil, false,
-			[]string{"  access      open: nothing is checked, everybody who reaches these addresses may do everything", "S2_ACCESS_TOKEN=ignored", "  nats req s2.v1"}, nil},
+			[]string{"  access      open: nothing is checked, every client that reaches these addresses may do everything", "S2_ACCESS_TOKEN=ignored", "  nats req s2.v1"}, nil},
 		{"a file", []string{"--root-token-file", "/etc/weir's/root.token"}, nil, true,
 			[]string{"  access      checked: every request needs an access token", `export S2_ACCESS_TOKEN="$(cat '/etc/weir'\''s/root.token')"`, `nats --user "$S2_ACCESS_TOKEN" req s2.v1`},
 			[]string{"ignored"}},

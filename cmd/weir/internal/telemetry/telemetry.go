@@ -55,7 +55,7 @@ func Start(ctx context.Context, version string, log *slog.Logger, getenv func(st
 		resource.WithAttributes(attribute.String("service.name", "weir"), attribute.String("service.version", version)),
 		resource.WithFromEnv()) // last, so that it has the last word
 	if err != nil {
-		log.Warn("tracing goes on without a part of what the resource says", slog.Any("error", err))
+		log.Warn("tracing goes on without a part of the resource's attributes", slog.Any("error", err))
 	}
 	otel.SetErrorHandler(&complaints{log: log})
 	log.Info("tracing is on", slog.String("protocol", protocol), slog.String("sampler", cmp.Or(getenv("OTEL_TRACES_SAMPLER"), "parentbased_always_on")))
