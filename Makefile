@@ -10,7 +10,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: cluster compare help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk console console-check test-console cover dist test-dist test-deploy release-check clean
+.PHONY: cluster compare help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk test-ds console console-check test-console cover dist test-dist test-deploy release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ abuse: ## attack a broker at full length, and hold its memory and the answers of
 # npm installs what package-lock.json pins, from whatever registry it is set up for.
 test-sdk: build ## drive a broker with S2's published TypeScript SDK; needs node and npm
 	cd test/sdk-ts && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build && WEIR_BIN=../../bin/weir npm test --silent
+
+test-ds: build ## hold a broker to the Durable Streams protocol: its conformance suite and its client; needs node and npm
+	cd test/ds && npm ci --no-audit --no-fund --loglevel=error && WEIR_BIN=../../bin/weir npm test --silent
 
 # What is embedded in the broker is committed, so that go build needs no node.
 console: ## build the console's files from console/; needs node and npm

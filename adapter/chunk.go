@@ -146,7 +146,7 @@ func (p *pending) records() protocol.Records {
 // chunk is the stored form.
 func (p *pending) chunk() chunk.Chunk {
 	c := chunk.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
-		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence, Closed: p.after.closed, Producers: p.after.producers}
+		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence, Closed: p.after.closed, Producers: p.after.producers, WriterSeq: p.after.writerSeq}
 	if p.count == 0 {
 		c.PrevExpiry = p.after.prevExpiry(p.expiry)
 	}

@@ -305,6 +305,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 	if r.in.Close && p.after.closed == chunk.NotClosed {
 		p.after.closed = chunk.Closed
 	}
+	p.after.wroteSeq(&r.in)
 	if r.producer != nil {
 		p.after.produced(r, protocol.Position{SeqNum: start, Timestamp: first})
 	}
@@ -348,6 +349,7 @@ func (s *sequencer) admitClose(r *request, now uint64, set *settings) {
 		p.expiry = 0
 	}
 	p.after.closed = chunk.Closed
+	p.after.wroteSeq(&r.in)
 	if r.producer != nil {
 		p.after.produced(r, p.after.tail())
 	}

@@ -29,6 +29,8 @@ type state struct {
 	closed chunk.Closing
 	// producers is what is remembered of the producers.
 	producers *chunk.Producers
+	// writerSeq is the highest writer_seq.
+	writerSeq string
 	// wrote is the last append, from which delete-on-empty counts.
 	wrote chunk.LastAppend
 }
@@ -48,7 +50,7 @@ func (s *state) isClosed() bool { return s.closed != chunk.NotClosed }
 // stateOf is the state after a stored, durable chunk.
 func stateOf(c *storedChunk) state {
 	return state{next: c.Next, last: c.Last, trim: c.Trim, kept: c.Kept, total: c.Total, lastExpiry: c.lastExpiry(), fence: c.Fence, fencedAt: c.Next,
-		terminal: c.Trim == protocol.TerminalTrimPoint, closed: c.Closed, producers: c.Producers, wrote: c.lastAppend()}
+		terminal: c.Trim == protocol.TerminalTrimPoint, closed: c.Closed, producers: c.Producers, writerSeq: c.WriterSeq, wrote: c.lastAppend()}
 }
 
 // settings is the part of a stream's configuration that appends depend on. It is immutable.
@@ -103,7 +105,7 @@ func (s *state) repeated(in *protocol.AppendInput, key *chunk.ProducerKey) (ack 
 		case p.Seq > seq:
 		case back < uint64(len(recent)):
 			at := recent[back]
-			return protocol.AppendAck{Start: at.Start, End: at.End, Tail: s.tail(), Repeated: true}, everything, nil, true
+			return protocol.AppendAck{Start: at.Start, End: at.End, Tail: s.tail(), Repeated: true, LastSeq: seq}, everything, nil, true
 		default:
 			return ack, everything, protocol.ProducerRepeated(protocol.ProducerMismatch{Epoch: &epoch, Expected: seq + 1, Received: p.Seq}), true
 		}
@@ -148,6 +150,8 @@ func (s *state) check(in *protocol.AppendInput, key *chunk.ProducerKey, set *set
 		}
 	}
 	switch {
+	case in.WriterSeq != nil && *in.WriterSeq <= s.writerSeq:
+		return everything, protocol.WriterSeqConflict(s.writerSeq)
 	case in.FencingToken != nil && *in.FencingToken != s.fence:
 		return s.fencedAt, protocol.FencingTokenMismatch(s.fence)
 	case in.MatchSeqNum != nil && *in.MatchSeqNum != s.next:
@@ -214,6 +218,13 @@ func (s *state) apply(r *protocol.Record, ts uint64) {
 	case protocol.CloseCommand:
 		s.closed = chunk.ClosedByCommand
 	case protocol.NoCommand:
+	}
+}
+
+// wroteSeq remembers the writer_seq of an append.
+func (s *state) wroteSeq(in *protocol.AppendInput) {
+	if in.WriterSeq != nil {
+		s.writerSeq = *in.WriterSeq
 	}
 }
 

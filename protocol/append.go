@@ -1,5 +1,7 @@
 package protocol
 
+import "unicode/utf8"
+
 // AppendInput is one append: a batch that is stored whole or not at all, and the conditions under which it may be. With Close it
 // closes the stream as well, in the same step.
 type AppendInput struct {
@@ -14,6 +16,9 @@ type AppendInput struct {
 	Close bool
 	// Producer, when set, makes it safe to make the append again.
 	Producer *Producer
+	// WriterSeq, when set, must be greater, byte by byte, than that of every append before; at most [MaxWriterSeqBytes] bytes. It
+	// orders writers that take turns, as Stream-Seq of the Durable Streams protocol does.
+	WriterSeq *string
 }
 
 // Closes reports whether the append closes the stream: by its flag, or by a close command as its last record.
@@ -45,6 +50,8 @@ type AppendAck struct {
 	Tail Position `json:"tail"`
 	// Repeated says that nothing was stored, because it had been before: Start and End are those of the first time.
 	Repeated bool `json:"repeated,omitempty"`
+	// LastSeq is, in the answer to a repeat of a producer, the seq of its last append.
+	LastSeq uint64 `json:"last_seq,omitempty"`
 }
 
 // Validate applies every stateless rule (data plane 2.7) in the specified order: each record, then the batch (empty,
@@ -72,6 +79,9 @@ func (in *AppendInput) Validate() error {
 		if err := in.Producer.Validate(); err != nil {
 			return err
 		}
+	}
+	if in.WriterSeq != nil && (len(*in.WriterSeq) > MaxWriterSeqBytes || !utf8.ValidString(*in.WriterSeq)) {
+		return Errorf(CodeInvalid, "writer_seq has %d bytes, at most %d of UTF-8 are allowed", len(*in.WriterSeq), MaxWriterSeqBytes)
 	}
 	if in.FencingToken != nil {
 		if err := CheckFencingToken("fencing_token", *in.FencingToken); err != nil {

@@ -74,7 +74,7 @@ func sameInput(t *testing.T, what string, got, want protocol.AppendInput) {
 	if !samePtr(got.MatchSeqNum, want.MatchSeqNum) || !samePtr(got.FencingToken, want.FencingToken) {
 		t.Fatalf("%s: conditions differ", what)
 	}
-	if got.Close != want.Close {
+	if got.Close != want.Close || !samePtr(got.Producer, want.Producer) || !samePtr(got.WriterSeq, want.WriterSeq) {
 		t.Fatalf("%s: close is %v", what, got.Close)
 	}
 	if len(got.Records) != len(want.Records) {

@@ -3,7 +3,7 @@ package protocol
 // Code is the machine-readable reason of a failure. The set is closed: see codeTable.
 type Code string
 
-// The codes of data plane 8.13, and weir's own: CodeStreamClosed and those of producers. CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry
+// The codes of data plane 8.13, and weir's own: CodeStreamClosed, CodeWriterSeqConflict and those of producers. CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry
 // facts in place of a code (data plane 8.12); they never appear on the wire.
 const (
 	CodeAccessTokenNotFound   Code = "access_token_not_found"
@@ -37,6 +37,7 @@ const (
 	CodeStreamNotFound        Code = "stream_not_found"
 	CodeTransactionConflict   Code = "transaction_conflict"
 	CodeUnavailable           Code = "unavailable"
+	CodeWriterSeqConflict     Code = "writer_seq_conflict"
 	CodeUpstreamTimeout       Code = "upstream_timeout"
 
 	CodeConditionFailed Code = "condition_failed"
@@ -82,6 +83,7 @@ var codeTable = map[Code]codeFacts{
 	CodeStreamNotFound:        {404, false, true},
 	CodeTransactionConflict:   {409, true, true},
 	CodeUnavailable:           {503, true, false},
+	CodeWriterSeqConflict:     {409, false, true},
 	CodeUpstreamTimeout:       {504, true, false},
 
 	CodeConditionFailed: {412, false, true},

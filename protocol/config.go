@@ -69,6 +69,7 @@ type StreamConfig struct {
 	TimestampingMode    *TimestampingMode // which timestamp a record gets
 	Uncapped            *bool             // timestamps later than the arrival are taken as they are
 	DeleteOnEmptyMinAge *uint64           // seconds; 0 disables
+	ContentType         *string           // media type of the records' bodies, for the Durable Streams door; "": not told. Reconfigurations keep it
 	Expiry              *Expiry           // when the stream is deleted; the zero value: never. A basin's default has no Expiry.At
 }
 
@@ -79,6 +80,7 @@ type ResolvedStreamConfig struct {
 	TimestampingMode    TimestampingMode // which timestamp a record gets
 	Uncapped            bool             // timestamps later than the arrival are taken as they are
 	DeleteOnEmptyMinAge uint64           // seconds; 0 disables
+	ContentType         string           // see [StreamConfig]
 	Expiry              Expiry           // when the stream is deleted
 	// Closed says that the stream is closed. It is told with the configuration and no part of it: only an append sets it.
 	Closed bool
@@ -101,6 +103,7 @@ func (c StreamConfig) Resolve(basin StreamConfig) ResolvedStreamConfig {
 		TimestampingMode:    firstSet(d.TimestampingMode, c.TimestampingMode, basin.TimestampingMode),
 		Uncapped:            firstSet(d.Uncapped, c.Uncapped, basin.Uncapped),
 		DeleteOnEmptyMinAge: firstSet(d.DeleteOnEmptyMinAge, c.DeleteOnEmptyMinAge, basin.DeleteOnEmptyMinAge),
+		ContentType:         firstSet(d.ContentType, c.ContentType, basin.ContentType),
 		Expiry:              firstSet(d.Expiry, c.Expiry, basin.Expiry),
 	}
 }
@@ -118,7 +121,7 @@ func firstSet[T any](otherwise T, layers ...*T) T {
 func (c StreamConfig) Equal(o StreamConfig) bool {
 	return eq(c.StorageClass, o.StorageClass) && eq(c.RetentionPolicy, o.RetentionPolicy) &&
 		eq(c.TimestampingMode, o.TimestampingMode) && eq(c.Uncapped, o.Uncapped) &&
-		eq(c.DeleteOnEmptyMinAge, o.DeleteOnEmptyMinAge) && eq(c.Expiry, o.Expiry)
+		eq(c.DeleteOnEmptyMinAge, o.DeleteOnEmptyMinAge) && eq(c.ContentType, o.ContentType) && eq(c.Expiry, o.Expiry)
 }
 
 func eq[T comparable](a, b *T) bool {
@@ -189,7 +192,11 @@ func (r StreamReconfiguration) ApplyResolved(c ResolvedStreamConfig, basin Strea
 
 // Layer returns the configuration as a layer with every field set.
 func (c ResolvedStreamConfig) Layer() StreamConfig {
-	return StreamConfig{&c.StorageClass, &c.RetentionPolicy, &c.TimestampingMode, &c.Uncapped, &c.DeleteOnEmptyMinAge, &c.Expiry}
+	layer := StreamConfig{&c.StorageClass, &c.RetentionPolicy, &c.TimestampingMode, &c.Uncapped, &c.DeleteOnEmptyMinAge, nil, &c.Expiry}
+	if c.ContentType != "" {
+		layer.ContentType = &c.ContentType
+	}
+	return layer
 }
 
 // BasinReconfiguration changes a basin's configuration. For the two flags, null means keep (decision D-7).

@@ -63,7 +63,7 @@ func FuzzAppendInputJSON(f *testing.F) {
 
 func FuzzAppendInputProto(f *testing.F) {
 	in := protocol.AppendInput{Records: []protocol.Record{{Timestamp: ptr(uint64(0)), Headers: hdr("a", "b", "", ""), Body: []byte("x")}, {}},
-		MatchSeqNum: ptr(uint64(9)), FencingToken: ptr("tok"), Close: true}
+		MatchSeqNum: ptr(uint64(9)), FencingToken: ptr("tok"), Close: true, Producer: &protocol.Producer{ID: "p", Epoch: 2, Seq: 3}, WriterSeq: ptr("w")}
 	f.Add(protocol.MarshalAppendInput(&in))
 	f.Add([]byte{0x0A, 0x80, 0x00, 0x23, 0x24})
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -11,7 +11,7 @@ import (
 //
 //	{"records": [{"timestamp": u64|null, "headers": [["name", "value"]], "body": "text"}],
 //	 "match_seq_num": u64|null, "fencing_token": "text"|null, "close": bool|null,
-//	 "producer": {"id": "text", "epoch": u64, "seq": u64}|null}
+//	 "producer": {"id": "text", "epoch": u64, "seq": u64}|null, "writer_seq": "text"|null}
 //
 // Only records is required, and not even that with close. The format f applies to header names, header values and bodies. Code bad_json: anything
 // that is not JSON of this shape, and a fencing_token of more than 36 bytes. Code invalid: a string that is not Base64
@@ -49,6 +49,8 @@ func (d *appendDecoder) input(r *strictjson.Reader) error {
 			return strictjson.IntoUnlessNull(r, &d.in.Close, (*strictjson.Reader).Bool)
 		case "producer":
 			return strictjson.IntoOptional(r, &d.in.Producer, readProducer)
+		case "writer_seq":
+			return strictjson.IntoOptional(r, &d.in.WriterSeq, (*strictjson.Reader).Text)
 		}
 		return r.Skip()
 	})
@@ -191,6 +193,9 @@ func EncodeAppendInputJSON(in *AppendInput, f RecordFormat) ([]byte, error) {
 	if in.Close {
 		dst = append(dst, `,"close":true`...)
 	}
+	if in.WriterSeq != nil {
+		dst = appendJSONText(append(dst, `,"writer_seq":`...), *in.WriterSeq)
+	}
 	if p := in.Producer; p != nil {
 		dst = appendJSONText(append(dst, `,"producer":{"id":`...), p.ID)
 		dst = strconv.AppendUint(append(dst, `,"epoch":`...), p.Epoch, 10)
@@ -238,6 +243,9 @@ func appendHeadersJSON(dst []byte, headers []Header, f RecordFormat) []byte {
 func (in *AppendInput) checkText(f RecordFormat) error {
 	if in.FencingToken != nil && !utf8.ValidString(*in.FencingToken) {
 		return Errorf(CodeInvalid, "fencing_token is not valid UTF-8")
+	}
+	if in.WriterSeq != nil && !utf8.ValidString(*in.WriterSeq) {
+		return Errorf(CodeInvalid, "writer_seq is not valid UTF-8")
 	}
 	if in.Producer != nil && !utf8.ValidString(in.Producer.ID) {
 		return Errorf(CodeInvalid, "producer.id is not valid UTF-8")

@@ -107,8 +107,21 @@ func (c *StreamConfig) readMember(r *strictjson.Reader, name []byte) error {
 		return strictjson.IntoOptional(r, &c.DeleteOnEmptyMinAge, readDeleteOnEmpty)
 	case "expiry":
 		return strictjson.IntoOptional(r, &c.Expiry, value[Expiry])
+	case "content_type":
+		return strictjson.IntoOptional(r, &c.ContentType, readContentType)
 	}
 	return r.Skip()
+}
+
+// maxContentTypeBytes bounds content_type.
+const maxContentTypeBytes = 256
+
+func readContentType(r *strictjson.Reader) (string, error) {
+	s, err := r.Text()
+	if err == nil && len(s) > maxContentTypeBytes {
+		return "", r.Bad("has %d bytes, at most %d are allowed", len(s), maxContentTypeBytes)
+	}
+	return s, err
 }
 
 // readDeleteOnEmpty reads {"min_age_secs": u64}; {} is an explicit 0.
@@ -150,6 +163,9 @@ func (c StreamConfig) appendJSON(dst []byte) []byte {
 		dst = append(strconv.AppendUint(append(dst, `{"min_age_secs":`...), *c.DeleteOnEmptyMinAge, 10), '}')
 	} else {
 		dst = append(dst, "null"...)
+	}
+	if c.ContentType != nil {
+		dst = appendJSONText(append(dst, `,"content_type":`...), *c.ContentType)
 	}
 	if c.Expiry != nil {
 		dst = c.Expiry.appendJSON(append(dst, `,"expiry":`...))

@@ -90,6 +90,8 @@ func (a *AppendAck) readJSON(r *strictjson.Reader) error {
 		case "tail":
 			tail = true
 			return a.Tail.readJSON(r)
+		case "last_seq":
+			return strictjson.IntoUnlessNull(r, &a.LastSeq, (*strictjson.Reader).Uint)
 		case "repeated":
 			return strictjson.IntoUnlessNull(r, &a.Repeated, (*strictjson.Reader).Bool)
 		}
@@ -101,13 +103,16 @@ func (a *AppendAck) readJSON(r *strictjson.Reader) error {
 	return err
 }
 
-// MarshalJSON gives {"start":{...},"end":{...},"tail":{...}}, and "repeated":true for a repeat.
+// MarshalJSON gives {"start":{...},"end":{...},"tail":{...}}, and "repeated":true and "last_seq" for a repeat.
 func (a AppendAck) MarshalJSON() ([]byte, error) {
 	dst := a.Start.appendJSON(append(make([]byte, 0, 192), `{"start":`...))
 	dst = a.End.appendJSON(append(dst, `,"end":`...))
 	dst = a.Tail.appendJSON(append(dst, `,"tail":`...))
 	if a.Repeated {
 		dst = append(dst, `,"repeated":true`...)
+	}
+	if a.LastSeq != 0 {
+		dst = strconv.AppendUint(append(dst, `,"last_seq":`...), a.LastSeq, 10)
 	}
 	return append(dst, '}'), nil
 }

@@ -19,6 +19,8 @@ type Producer struct {
 const (
 	// MaxProducerIDBytes bounds the name of a producer.
 	MaxProducerIDBytes = 256
+	// MaxWriterSeqBytes bounds the writer_seq of an append.
+	MaxWriterSeqBytes = 256
 	// MaxProducers is how many producers a stream remembers. The one whose last append is the longest ago is forgotten first.
 	MaxProducers = 32
 	// ProducerWindow is how many appends of a producer, the last ones, can be made again and are answered with their positions. A
@@ -65,4 +67,9 @@ func ProducerGap(m ProducerMismatch) *Error {
 func ProducerRepeated(m ProducerMismatch) *Error {
 	return &Error{Code: CodeProducerRepeated, Producer: &m,
 		Message: fmt.Sprintf("producer.seq %d was stored before, and its positions are no longer remembered; the next one is %d", m.Received, m.Expected)}
+}
+
+// WriterSeqConflict is the failure of an append whose writer_seq is not greater than last.
+func WriterSeqConflict(last string) *Error {
+	return &Error{Code: CodeWriterSeqConflict, Message: fmt.Sprintf("writer_seq must be greater than %q, that of the last append with one", last)}
 }

@@ -13,9 +13,11 @@ const (
 	fieldInputMatchSeqNum  protowire.Number = 2
 	fieldInputFencingToken protowire.Number = 3
 	// Fields of weir's own are far away from S2's.
-	fieldInputClose    protowire.Number = 1001
-	fieldInputProducer protowire.Number = 1002
-	fieldAckRepeated   protowire.Number = 1001
+	fieldInputClose     protowire.Number = 1001
+	fieldInputProducer  protowire.Number = 1002
+	fieldInputWriterSeq protowire.Number = 1003
+	fieldAckRepeated    protowire.Number = 1001
+	fieldAckLastSeq     protowire.Number = 1002
 
 	fieldProducerID    protowire.Number = 1
 	fieldProducerEpoch protowire.Number = 2
@@ -54,6 +56,10 @@ func MarshalAppendInput(in *AppendInput) []byte {
 	if in.Close {
 		dst = protowire.AppendTag(dst, fieldInputClose, protowire.VarintType)
 		dst = protowire.AppendVarint(dst, 1)
+	}
+	if in.WriterSeq != nil {
+		dst = protowire.AppendTag(dst, fieldInputWriterSeq, protowire.BytesType)
+		dst = protowire.AppendString(dst, *in.WriterSeq)
 	}
 	if p := in.Producer; p != nil {
 		dst = protowire.AppendTag(dst, fieldInputProducer, protowire.BytesType)
@@ -146,6 +152,10 @@ func UnmarshalAppendInput(b []byte) (AppendInput, error) {
 			n, err := f.varint()
 			in.Close = n != 0
 			return err
+		case fieldInputWriterSeq:
+			s, err := f.text()
+			in.WriterSeq = &s
+			return err
 		case fieldInputProducer:
 			p, err := f.producer()
 			in.Producer = p
@@ -214,6 +224,10 @@ func AppendAppendAck(dst []byte, a AppendAck) []byte {
 		dst = protowire.AppendTag(dst, fieldAckRepeated, protowire.VarintType)
 		dst = protowire.AppendVarint(dst, 1)
 	}
+	if a.LastSeq != 0 {
+		dst = protowire.AppendTag(dst, fieldAckLastSeq, protowire.VarintType)
+		dst = protowire.AppendVarint(dst, a.LastSeq)
+	}
 	return dst
 }
 
@@ -231,6 +245,10 @@ func UnmarshalAppendAck(b []byte) (AppendAck, error) {
 		case fieldAckRepeated:
 			n, err := f.varint()
 			a.Repeated = n != 0
+			return err
+		case fieldAckLastSeq:
+			n, err := f.varint()
+			a.LastSeq = n
 			return err
 		}
 		return nil

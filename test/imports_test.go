@@ -87,6 +87,11 @@ var walls = []wall{
 		why:   "a door serves any protocol.Service: it decodes, calls and encodes",
 	},
 	{
+		pkg:   "broker/internal/dsapi",
+		never: []string{"adapter", "sessions", "broker/internal/httpapi", "broker/internal/natsapi", "broker/internal/access", natsClient, natsServer},
+		why:   "a door serves any protocol.Service: it decodes, calls and encodes",
+	},
+	{
 		pkg:   "broker/internal/natsapi",
 		never: []string{"adapter", "sessions", "broker/internal/httpapi", "broker/internal/access", jetStream, natsServer},
 		why:   "a door serves any protocol.Service: it decodes, calls and encodes",

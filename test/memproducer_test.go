@@ -39,7 +39,7 @@ func (s *memStream) produced(p *protocol.Producer) (ack protocol.AppendAck, err 
 		return ack, protocol.ProducerRepeated(protocol.ProducerMismatch{Epoch: &w.epoch, Expected: uint64(len(w.acks)), Received: p.Seq}), true
 	}
 	ack = w.acks[p.Seq]
-	ack.Tail, ack.Repeated = s.tail, true
+	ack.Tail, ack.Repeated, ack.LastSeq = s.tail, true, uint64(len(w.acks))-1
 	return ack, nil, true
 }
 

@@ -20,6 +20,7 @@ type memStream struct {
 	closed  bool // no record follows
 	byWord  bool // it was closed by its last record
 	writers []*memProducer
+	seq     string // the highest writer_seq
 	token   string
 	trim    uint64
 	batches []memBatch // every append batch ever, for followers and catch-up alike
@@ -98,6 +99,11 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 	if err := s.nextOf(in.Producer); err != nil && !s.closed {
 		return protocol.AppendAck{}, err
 	}
+	if in.WriterSeq != nil && !s.closed {
+		if *in.WriterSeq <= s.seq {
+			return protocol.AppendAck{}, protocol.WriterSeqConflict(s.seq)
+		}
+	}
 	if in.FencingToken != nil && *in.FencingToken != s.token {
 		return protocol.AppendAck{}, protocol.FencingTokenMismatch(s.token)
 	}
@@ -153,6 +159,9 @@ func (s *memStream) append(in protocol.AppendInput, key [protocol.EncryptionKeyB
 	ack := protocol.AppendAck{
 		Start: protocol.Position{SeqNum: first.SeqNum, Timestamp: first.Timestamp}, End: tail, Tail: tail}
 	s.remember(in.Producer, ack)
+	if in.WriterSeq != nil {
+		s.seq = *in.WriterSeq
+	}
 	return ack, nil
 }
 

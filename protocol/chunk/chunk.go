@@ -36,9 +36,9 @@ func (e *VersionError) Error() string {
 // Stored form: the payload is Records.Wire(); the header [Header] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> prev=<ms> fence=<base64url> closed=<1|2> prod=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> prev=<ms> fence=<base64url> closed=<1|2> prod=<base64url> wseq=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
 //
-// total, exp, trim, kept, prev, fence, closed, prod, idle and enc are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
+// total, exp, trim, kept, prev, fence, closed, prod, wseq, idle and enc are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
 // followed by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
@@ -69,6 +69,8 @@ type Chunk struct {
 	Closed Closing
 	// Producers is what the stream remembers of its producers.
 	Producers *Producers
+	// WriterSeq is the highest writer_seq of an append; "" when none had one.
+	WriterSeq string
 	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is told in
 	// the chunks of streams that have it enabled, and in every state chunk; the zero value otherwise.
 	LastAppend LastAppend
@@ -158,6 +160,10 @@ func (c *Chunk) EncodeHeader() string {
 	}
 	if text := c.Producers.Text(); text != "" {
 		b = append(append(b, " prod="...), text...)
+	}
+	if c.WriterSeq != "" {
+		b = append(b, " wseq="...)
+		b = base64.RawURLEncoding.AppendEncode(b, []byte(c.WriterSeq))
 	}
 	if c.LastAppend.At != 0 {
 		b = append(b, " idle="...)
@@ -258,6 +264,10 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			}
 		case "prod":
 			c.Producers, err = ParseProducers(value)
+		case "wseq":
+			var seq []byte
+			seq, err = base64.RawURLEncoding.DecodeString(value)
+			c.WriterSeq = string(seq)
 		case "idle":
 			c.LastAppend, err = parseLastAppend(value)
 		case "enc":

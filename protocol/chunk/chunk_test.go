@@ -14,7 +14,7 @@ func sampleChunk() chunk.Chunk {
 		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
 		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
 	)
-	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, PrevExpiry: 4700, Fence: "tök en", Closed: chunk.Closed,
+	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, PrevExpiry: 4700, Fence: "tök en", Closed: chunk.Closed, WriterSeq: "0001",
 		LastAppend: chunk.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
 }
 
@@ -33,7 +33,7 @@ func TestChunkRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.EncodeHeader() != c.EncodeHeader() || got.Tail() != c.Tail() || got.Fence != c.Fence || got.Trim != c.Trim || got.PrevExpiry != c.PrevExpiry || got.Closed != c.Closed {
+			if got.EncodeHeader() != c.EncodeHeader() || got.Tail() != c.Tail() || got.Fence != c.Fence || got.Trim != c.Trim || got.PrevExpiry != c.PrevExpiry || got.Closed != c.Closed || got.WriterSeq != c.WriterSeq {
 				t.Fatalf("got %+v, want %+v", got, c)
 			}
 			if got.Records.First() != c.Records.First() || got.Records.Last() != c.Records.Last() || got.Records.Len() != c.Records.Len() {

@@ -164,6 +164,17 @@ var producerCases = []Case{
 		s.Append(text("a"), made(string(make([]byte, protocol.MaxProducerIDBytes)), ^uint64(0), 0))
 		s.Append(text("b"), made("é/ \" \x01", 1<<63, 0))
 	}},
+	{Row: beyondS2, Name: "writer_seq rises", Run: func(t *testing.T, e *Env) {
+		seq := func(v string) Condition { return func(in *protocol.AppendInput) { in.WriterSeq = &v } }
+		s := e.Stream()
+		s.Append(text("a"), seq("2"))
+		s.Refuses(protocol.CodeWriterSeqConflict, text("b"), seq("2"))
+		s.Refuses(protocol.CodeWriterSeqConflict, text("b"), seq("10")) // byte by byte
+		s.Append(text("b"))
+		s.Refuses(protocol.CodeWriterSeqConflict, text("c"), seq("1"))
+		s.Append(text("c"), seq("20"))
+		s.Refuses(protocol.CodeInvalid, text("d"), seq(string(make([]byte, protocol.MaxWriterSeqBytes+1))))
+	}},
 	{Row: beyondS2, Name: "a session repeats and goes on", Run: func(t *testing.T, e *Env) {
 		s := e.Stream()
 		first := s.Append(text("a"), made("p", 0, 0))

@@ -21,7 +21,7 @@ import (
 //	3  varint  created, in milliseconds since the epoch
 //	4  bytes   configuration and cipher, a message: 1 storage class, 2 timestamping mode, 6 cipher (texts), 3 age in seconds,
 //	           4 uncapped, 5 min_age_secs of delete-on-empty, 7 idle_secs of the expiry, 8 its time in milliseconds since the
-//	           epoch (varints)
+//	           epoch (varints), 9 content type (text)
 //	5  varint  deleted, in milliseconds since the epoch
 //	6  bytes   idempotency key of its creation
 //	7  bytes   a deadline of delete-on-empty, a message: 1 time, 2 min_age_secs (varints); repeated
@@ -66,6 +66,7 @@ func appendStream(b []byte, r *StreamRecord) []byte {
 	c = text(c, 6, string(r.Cipher))
 	c = varint(c, 7, r.Config.Expiry.IdleSecs)
 	c = varint(c, 8, r.Config.Expiry.At)
+	c = text(c, 9, r.Config.ContentType)
 	b = message(b, 4, c)
 	if !r.DeletedAt.IsZero() {
 		b = varint(b, 5, max(1, Millis(r.DeletedAt)))
@@ -186,8 +187,10 @@ func (d *Decoder) config(encoded []byte) (c cipheredConfig, ok bool) {
 			c.config.Expiry.IdleSecs = n
 		case 8:
 			c.config.Expiry.At = n
+		case 9:
+			c.config.ContentType = string(bytes)
 		}
-		return field <= 8
+		return field <= 9
 	})
 	if err != nil {
 		return c, false

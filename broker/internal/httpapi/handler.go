@@ -112,7 +112,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var allowed []string
-	c.route, c.params, allowed = match(r.Method, r.URL.EscapedPath())
+	if isDurable(r) {
+		c.route = &durableRoute
+	} else {
+		c.route, c.params, allowed = match(r.Method, r.URL.EscapedPath())
+	}
 	if c.route == nil {
 		c.unrouted(allowed)
 		h.metrics.done(unroutedName, c, time.Since(began))

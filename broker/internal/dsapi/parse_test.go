@@ -1,0 +1,84 @@
+package dsapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOffsetsSort(t *testing.T) {
+	seqs := []uint64{0, 1, 9, 10, 99, 1 << 32, 1<<63 - 1, 1 << 63, ^uint64(0)}
+	var last string
+	for _, seq := range seqs {
+		s := offsetOf(seq)
+		if back, ok := parseOffset(s); !ok || back != seq || s <= last || strings.ContainsAny(s, ",&=?/") {
+			t.Errorf("%d is %q", seq, s)
+		}
+		last = s
+	}
+	for _, bad := range []string{"", "-1", "now", "0", "1", "0000000000000000001x", "99999999999999999999", "+0000000000000000001", "000000000000000000001"} {
+		if _, ok := parseOffset(bad); ok {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+func TestCursorsGoForward(t *testing.T) {
+	now := time.UnixMilli(1_732_900_000_000)
+	first := cursorAfter("", now)
+	if again := cursorAfter("", now); again != first {
+		t.Errorf("%s and %s in one interval", first, again)
+	}
+	if next := cursorAfter(first, now); len(next) != len(first) || next <= first {
+		t.Errorf("%s after %s", next, first)
+	}
+	if other := cursorAfter("no number", now); other != first {
+		t.Errorf("%s", other)
+	}
+}
+
+// A line of a message never becomes a field of an event, and comes back as it was.
+func TestLinesOfEvents(t *testing.T) {
+	for text, want := range map[string][]string{
+		"": {""}, "a": {"a"}, "a\nb": {"a", "b"}, "a\r\nb": {"a", "b"}, "a\rb\n": {"a", "b", ""}, "\n\r\n\r": {"", "", "", ""}, "x\n\nevent: control": {"x", "", "event: control"},
+	} {
+		var got []string
+		for line := range lines([]byte(text)) {
+			got = append(got, string(line))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+// FuzzElements: what is taken as JSON is JSON, and comes back as the array that it was, one level flat.
+func FuzzElements(f *testing.F) {
+	for _, s := range []string{`{"a":1}`, `[1,[2],"x"]`, ` [ ] `, `[`, `[1] 2`, `nul`, "\"\u2028\"", `[[[]]]`, `1e999`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		parts, err := elements(body)
+		if (err == nil) != json.Valid(body) {
+			t.Fatalf("%q: %v", body, err)
+		}
+		if err != nil {
+			return
+		}
+		var want bytes.Buffer
+		trimmed := bytes.Trim(body, jsonSpace)
+		if trimmed[0] != '[' {
+			trimmed = append(append([]byte{'['}, trimmed...), ']')
+		}
+		if err := json.Compact(&want, trimmed); err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		if err := json.Compact(&got, joined("application/json", parts)); err != nil || got.String() != want.String() {
+			t.Fatalf("%q comes back as %q, %v", body, got.Bytes(), err)
+		}
+	})
+}

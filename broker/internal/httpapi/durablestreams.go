@@ -1,0 +1,79 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/weirstream/weir/broker/internal/door"
+	"github.com/weirstream/weir/broker/internal/dsapi"
+	"github.com/weirstream/weir/protocol"
+)
+
+// The Durable Streams protocol is served at /ds/{basin}/{stream...} by package dsapi. This door finds out who asks, admits the
+// request and bounds what it holds, as for its own routes.
+const durablePath = "/ds/"
+
+// durableRoute stands in logs and metrics for all requests of that protocol. It is in no table: the OpenAPI document is about S2's API.
+var durableRoute = route{name: "durable_streams", pattern: "/ds/{basin}/{stream}", serve: (*call).durableStreams}
+
+// isDurable reports whether a request is of the Durable Streams protocol.
+func isDurable(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedPath(), durablePath) }
+
+// durableRef reads the names in the path; a stream's name may hold slashes, written as they are.
+func durableRef(path string) (ref protocol.StreamRef, err error) {
+	basin, stream, ok := strings.Cut(strings.TrimPrefix(path, durablePath), "/")
+	if !ok {
+		return ref, protocol.Errorf(protocol.CodeBadPath, "want /ds/{basin}/{stream}")
+	}
+	name, err := url.PathUnescape(stream)
+	if err != nil {
+		return ref, protocol.Errorf(protocol.CodeBadPath, "the path is malformed")
+	}
+	if ref.Basin, err = protocol.ParseBasinName(basin); err != nil {
+		return ref, protocol.Errorf(protocol.CodeBadPath, "%v", err)
+	}
+	if ref.Stream, err = protocol.ParseStreamName(name); err != nil {
+		return ref, protocol.Errorf(protocol.CodeBadPath, "%v", err)
+	}
+	return ref, nil
+}
+
+func (c *call) durableStreams() error {
+	ref, err := durableRef(c.r.URL.EscapedPath())
+	if err != nil {
+		return err
+	}
+	c.w.Header()["Access-Control-Expose-Headers"] = []string{dsapi.ExposedHeaders + ", " + exposedHeaders}
+	d := dsapi.Call{Service: c.svc, Ref: ref, W: c.w, R: c.r, Unary: c.unary, Flush: c.flush, Session: c.becomeSession,
+		Lasting: func() (context.Context, context.CancelFunc) { return c.bind(c.context()) },
+		Body: func() ([]byte, func(), error) {
+			b, err := c.body(protocol.CodeBadFrame)
+			if err != nil {
+				return nil, nil, err
+			}
+			return b.data, b.free, nil
+		},
+		Respond: func(status int, body []byte) {
+			if status == http.StatusNoContent || status == http.StatusNotModified {
+				c.takeSlotless()
+				c.status = status
+				c.w.WriteHeader(status)
+				return
+			}
+			c.respond(status, nil, body)
+		},
+		Begin: func(contentType string) error { return c.openSession([]string{contentType}) },
+		Write: c.write,
+	}
+
+	err = d.Serve()
+	if err == nil || c.status != 0 {
+		return nil
+	}
+	e := c.clientError(door.CauseOf(c.r.Context(), err))
+	c.w.Header().Set("Cache-Control", "no-store")
+	c.failStatus(dsapi.Status(e), e)
+	return nil
+}

@@ -1,0 +1,175 @@
+package test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/conformance"
+)
+
+// The Durable Streams door has a conformance suite of its own (test/ds). Here stands what it shares with the other doors.
+
+// durable is a broker with a basin, and requests to its Durable Streams door.
+type durable struct {
+	t     *testing.T
+	b     *broker.Broker
+	token string
+}
+
+const durableBasin protocol.BasinName = "demo-basin"
+
+func newDurable(t *testing.T, settings ...func(*conf.Config)) *durable {
+	settings = append(settings, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
+	return &durable{t: t, b: startBroker(t, conformance.RealClock, settings...)}
+}
+
+func (d *durable) ask(method, path, body string, head ...string) (status int, answer string, header http.Header) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, d.b.HTTPURL()+"/ds/"+path, strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for i := 0; i < len(head); i += 2 {
+		req.Header.Set(head[i], head[i+1])
+	}
+	if d.token != "" {
+		req.Header.Set("Authorization", "Bearer "+d.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return resp.StatusCode, string(got), resp.Header
+}
+
+func (d *durable) is(want int, method, path, body string, head ...string) string {
+	d.t.Helper()
+	status, answer, _ := d.ask(method, path, body, head...)
+	if status != want {
+		d.t.Fatalf("%s %s: %d %s, want %d", method, path, status, answer, want)
+	}
+	return answer
+}
+
+// One stream, three doors.
+func TestDurableStreamsAreStreams(t *testing.T) {
+	d := newDurable(t)
+	svc, ctx := d.b.Service(), t.Context()
+	if _, _, err := svc.CreateBasin(ctx, protocol.CreateBasinRequest{Basin: durableBasin}); err != nil {
+		t.Fatal(err)
+	}
+	const asJSON, media = "Content-Type", "application/json"
+	ref := protocol.StreamRef{Basin: durableBasin, Stream: "chat/reply 7"}
+	d.is(201, "PUT", "demo-basin/chat/reply%207", "", asJSON, media)
+	d.is(204, "POST", "demo-basin/chat%2Freply%207", `[{"a":1}, [2]]`, asJSON, media)
+	if _, err := svc.Append(ctx, ref, protocol.AppendInput{Records: []protocol.Record{
+		{Headers: []protocol.Header{{Name: []byte("by"), Value: []byte("S2")}}, Body: []byte(`"three"`)}, protocol.FenceRecord("")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.is(200, "GET", "demo-basin/chat/reply%207?offset=-1", ""); got != `[{"a":1},[2],"three"]` {
+		t.Errorf("read %s", got)
+	}
+	batch, err := svc.Read(ctx, ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+	if recs := batch.Records.Slice(); err != nil || len(recs) != 4 || string(recs[0].Body) != `{"a":1}` || string(recs[1].Body) != `[2]` {
+		t.Errorf("S2 reads %v, %v", recs, err)
+	}
+	if config, err := svc.GetStreamConfig(ctx, ref); err != nil || config.ContentType != media || !config.RetentionPolicy.Infinite() {
+		t.Errorf("configured as %+v, %v", config, err)
+	}
+	// A stream of S2 is one of bytes there, and its end is the end.
+	other := protocol.StreamRef{Basin: durableBasin, Stream: "plain"}
+	if _, _, err := svc.CreateStream(ctx, durableBasin, protocol.CreateStreamRequest{Stream: other.Stream}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.Append(ctx, other, protocol.AppendInput{Records: []protocol.Record{{Body: []byte("ab")}, {Body: []byte("cd")}}, Close: true}); err != nil {
+		t.Fatal(err)
+	}
+	status, body, head := d.ask("GET", "demo-basin/plain", "")
+	if status != 200 || body != "abcd" || head.Get("Content-Type") != "application/octet-stream" || head.Get("Stream-Closed") != "true" || head.Get("Stream-Up-To-Date") != "true" {
+		t.Errorf("%d %q %v", status, body, head)
+	}
+	if events := d.is(200, "GET", "demo-basin/plain?offset=-1&live=sse", ""); !strings.Contains(events, "YWJjZA==") || !strings.Contains(events, `"streamClosed":true`) {
+		t.Errorf("events %q", events)
+	}
+	if status, _, head := d.ask("POST", "demo-basin/plain", "x", "Content-Type", "application/octet-stream"); status != 409 || head.Get("Stream-Closed") != "true" {
+		t.Errorf("an append to a closed stream: %d %v", status, head)
+	}
+	d.is(204, "DELETE", "demo-basin/plain", "")
+	d.is(404, "GET", "demo-basin/plain", "")
+}
+
+func TestDurableStreamsRefusals(t *testing.T) {
+	d := newDurable(t)
+	if _, _, err := d.b.Service().CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: durableBasin}); err != nil {
+		t.Fatal(err)
+	}
+	text := []string{"Content-Type", "text/plain"}
+	d.is(201, "PUT", "demo-basin/s", "", text...)
+	d.is(400, "PUT", "demo", "", text...)
+	d.is(400, "PUT", "Demo-Basin/s", "", text...)
+	d.is(400, "PUT", "demo-basin/", "", text...)
+	d.is(404, "PUT", "another-basin/s", "", text...)
+	d.is(404, "GET", "demo-basin/missing", "")
+	d.is(405, "PATCH", "demo-basin/s", "")
+	d.is(501, "PUT", "demo-basin/fork", "", "Stream-Forked-From", "/ds/demo-basin/s")
+	d.is(501, "GET", "demo-basin/__ds/subscriptions/x", "")
+	d.is(413, "POST", "demo-basin/s", strings.Repeat("x", 1<<20), text...)
+	d.is(413, "POST", "demo-basin/s", strings.Repeat("x", 3<<20), text...)
+	d.is(400, "GET", "demo-basin/s?offset=00000000000000000000&offset=now", "")
+	d.is(400, "GET", "demo-basin/s?offset=7", "")
+	d.is(400, "GET", "demo-basin/s?live=sse", "")
+	d.is(400, "POST", "demo-basin/s", "x", "Content-Type", "text/plain", "Producer-Id", "p")
+	d.is(400, "POST", "demo-basin/s", "x", "Content-Type", "text/plain", "Stream-Seq", strings.Repeat("9", 257))
+	d.is(201, "PUT", "demo-basin/j", "", "Content-Type", "application/json")
+	d.is(413, "POST", "demo-basin/j", "["+strings.Repeat("1,", 1000)+"1]", "Content-Type", "application/json")
+	d.is(204, "POST", "demo-basin/j", "["+strings.Repeat("1,", 999)+"1]", "Content-Type", "application/json")
+	for _, bad := range []string{"[", "[1]]", "[1] 2", "{}{}", "[]", " ", "nul"} {
+		d.is(400, "POST", "demo-basin/j", bad, "Content-Type", "application/json")
+	}
+}
+
+// Access tokens allow there what they allow everywhere.
+func TestDurableStreamsAskForTokens(t *testing.T) {
+	const root = "the-root-token-of-this-test"
+	d := newDurable(t, func(c *conf.Config) { c.RootToken = root })
+	text := []string{"Content-Type", "text/plain"}
+	d.is(401, "PUT", "demo-basin/mine/s", "", text...)
+	svc := d.b.Service()
+	if _, _, err := svc.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: durableBasin}); err != nil {
+		t.Fatal(err)
+	}
+	issue := func(id string, ops ...protocol.Operation) string {
+		t.Helper()
+		secret, err := svc.IssueAccessToken(t.Context(), protocol.IssueAccessTokenRequest{ID: protocol.AccessTokenID(id), Scope: protocol.AccessTokenScope{
+			Basins: protocol.ResourceSet{Kind: protocol.MatchPrefix}, Streams: protocol.ResourceSet{Kind: protocol.MatchPrefix, Name: "mine/"}, Ops: protocol.Operations(ops...)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret
+	}
+	d.token = root
+	d.is(201, "PUT", "demo-basin/mine/s", "hello", text...)
+	d.is(201, "PUT", "demo-basin/other", "hidden", text...)
+	d.token = issue("reader", protocol.OpRead, protocol.OpCheckTail, protocol.OpGetStreamConfig)
+	if got := d.is(200, "GET", "demo-basin/mine/s", ""); got != "hello" {
+		t.Errorf("read %q", got)
+	}
+	d.is(403, "GET", "demo-basin/other", "")
+	d.is(403, "POST", "demo-basin/mine/s", "x", text...)
+	d.is(403, "DELETE", "demo-basin/mine/s", "")
+	d.is(403, "PUT", "demo-basin/mine/new", "", text...)
+}
