@@ -121,6 +121,20 @@ func TestResume(t *testing.T) {
 			equal(s.t, "options", options, `{"seq_num":2,"count":7}`)
 			s.fail(m.Reply, "", 0, protocol.Unwritten(*tail(2)))
 		}, io.EOF},
+		{"a resumption of a timestamp start that stands at the tail is the end", protocol.ReadRequest{Start: protocol.FromTimestamp(500), Count: ptr(uint64(9))}, func(s *script, seen <-chan string) {
+			inbox := s.open(`{"timestamp":500,"count":9}`)
+			s.frame(inbox, "batch", 1, 2, 0, nil)
+			equal(s.t, "batch", <-seen, "0-1")
+			m, options := s.request() // never by the timestamp again, which would be 416 although records were delivered
+			equal(s.t, "options", options, `{"seq_num":2,"count":7}`)
+			s.fail(m.Reply, "", 0, protocol.Unwritten(*tail(2)))
+		}, io.EOF},
+		{"a timestamp start of which nothing came is asked for again", protocol.ReadRequest{Start: protocol.FromTimestamp(500), Count: ptr(uint64(9))}, func(s *script, _ <-chan string) {
+			s.open(`{"timestamp":500,"count":9}`)
+			m, options := s.request()
+			equal(s.t, "options", options, `{"timestamp":500,"count":9}`)
+			s.fail(m.Reply, "", 0, protocol.Unwritten(*tail(2))) // all of it was trimmed meanwhile
+		}, &protocol.Error{Code: protocol.CodeUnwritten}},
 		{"a stream that was made anew is not mistaken for the old one", protocol.ReadRequest{Start: protocol.FromSeqNum(0)}, func(s *script, seen <-chan string) {
 			inbox := s.open(`{"seq_num":0}`)
 			s.frame(inbox, "batch", 1, 2, 0, nil)
