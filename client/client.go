@@ -73,10 +73,7 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 		left := max(time.Until(deadline).Milliseconds(), 1)
 		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
 	}
-	if most := c.nc.MaxPayload(); most > 0 {
-		head[protocol.HeaderMaxPayload] = []string{strconv.FormatInt(most, 10)}
-	}
-	c.authorize(head)
+	c.introduce(head)
 	addTrace(ctx, head)
 	ctx, done := c.opts.Refusals.bind(ctx, subject)
 	defer done()
@@ -90,8 +87,12 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 	return m, nil
 }
 
-// authorize adds the access token, if there is one, to the headers of a request.
-func (c *Client) authorize(head nats.Header) {
+// introduce adds to the headers of a request what the client says of itself: its access token, if there is one, and how large a
+// message the server takes that it is connected to, which may be a leaf node.
+func (c *Client) introduce(head nats.Header) {
+	if most := c.nc.MaxPayload(); most > 0 {
+		head[protocol.HeaderMaxPayload] = []string{strconv.FormatInt(most, 10)}
+	}
 	if c.opts.AccessToken != "" {
 		head[protocol.HeaderAccessToken] = []string{c.opts.AccessToken}
 	}

@@ -113,7 +113,7 @@ func (s *readSession) open(ctx context.Context) error {
 	head := protobufHeaders()
 	head[protocol.HeaderSession] = []string{protocol.SessionRead}
 	head[protocol.HeaderWindow] = []string{strconv.Itoa(window)}
-	s.c.authorize(head)
+	s.c.introduce(head)
 	addTrace(ctx, head)
 	addOptions(head, s.opts)
 	subject := s.c.subjects.Records("read", s.ref)
