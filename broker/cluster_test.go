@@ -53,7 +53,7 @@ func clusterOf(t *testing.T, change func(*conf.Config)) *nodes {
 		var wg sync.WaitGroup
 		for i := range n.brokers {
 			if n.brokers[i] != nil {
-				wg.Go(func() { n.brokers[i].Close(context.Background()) }) //nolint:errcheck // others have gone
+				wg.Go(func() { n.brokers[i].Close(context.Background()) })
 			}
 		}
 		wg.Wait()
@@ -146,7 +146,7 @@ func TestNodeWithoutTheOthers(t *testing.T) {
 	ensureBasin(t, n.service(0))
 	appendTo(t, n.service(0), "before")
 	for _, gone := range []int{1, 2} {
-		n.brokers[gone].Close(context.Background()) //nolint:errcheck // the second has no majority to settle with
+		n.brokers[gone].Close(context.Background()) // the second has no majority to settle with
 		n.brokers[gone] = nil
 	}
 	deadline := time.Now().Add(30 * time.Second)
@@ -163,6 +163,6 @@ func TestNodeWithoutTheOthers(t *testing.T) {
 	}
 	ended, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	n.brokers[0].Close(ended) //nolint:errcheck // the append is not settled
+	n.brokers[0].Close(ended) // the append is not settled
 	n.brokers[0] = nil
 }

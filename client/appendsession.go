@@ -158,7 +158,7 @@ func (s *appendSession) reopenLocked(ctx context.Context) error {
 
 // inputSize is what an input counts in the window, but for its producer's number.
 func inputSize(in *protocol.AppendInput) int {
-	return int(in.MeteredSize()) + 8*len(in.Records) + protocol.NATSFrameCost //nolint:gosec // the broker refuses what is large
+	return int(in.MeteredSize()) + 8*len(in.Records) + protocol.NATSFrameCost // the broker refuses what is large
 }
 
 // fullLocked reports whether a producer has as many unanswered inputs as the stream remembers.
@@ -203,7 +203,7 @@ func (s *appendSession) pumpLocked() {
 
 // unsent is how many inputs the attempt's server has not got: the last ones.
 func (l *appendAttempt) unsent(s *appendSession) int {
-	return len(s.inflight) - int(l.sent-l.acked) //nolint:gosec // both are small
+	return len(s.inflight) - int(l.sent-l.acked)
 }
 
 // pushLocked puts an input behind those that are unanswered, and sends it.

@@ -51,8 +51,7 @@ func ExampleSources_Load() {
 // A setting that is wrong names itself, where it stands, and what is allowed.
 func ExampleError() {
 	_, err := conf.Sources{Environ: []string{"WEIR_STORE_DIR=/var/lib/orders", "WEIR_DURABILITY=never"}}.Load()
-	var wrong *conf.Error
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*conf.Error](err); ok {
 		fmt.Println(wrong.Key, "from", wrong.Source)
 	}
 	// Output: durability from WEIR_DURABILITY

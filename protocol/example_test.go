@@ -60,7 +60,7 @@ func ExampleFenceRecord() {
 
 // A failure has a code, by which a program decides, and for some codes what it met.
 func ExampleError() {
-	var err error = fmt.Errorf("place the order: %w", protocol.SeqNumMismatch(7))
+	err := fmt.Errorf("place the order: %w", protocol.SeqNumMismatch(7))
 	var failed *protocol.Error
 	if errors.As(err, &failed) {
 		fmt.Println(failed.Code, failed.Status(), *failed.SeqNumMismatch)

@@ -3,6 +3,7 @@ package httpclient
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -133,7 +134,7 @@ func (s *appendSession) receive() {
 func (s *appendSession) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == io.EOF && (s.inputs > 0 || !s.ended) {
+	if errors.Is(err, io.EOF) && (s.inputs > 0 || !s.ended) {
 		err = wrong("a session ended cleanly before its client did, with %d inputs unanswered", s.inputs)
 	}
 	if s.final == nil {

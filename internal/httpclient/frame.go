@@ -73,7 +73,7 @@ func compress(message []byte, how Compression) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer enc.Close()
+		defer func() { _ = enc.Close() }()
 		return enc.EncodeAll(message, nil), nil
 	case Gzip:
 		var buf bytes.Buffer
@@ -109,7 +109,7 @@ func ReadFrame(r io.Reader) (Frame, error) {
 
 // inside is an error within a frame, where an end is not clean.
 func inside(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -2,6 +2,7 @@ package httpclient
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 
@@ -81,7 +82,7 @@ func checkSessionHead(resp *http.Response) error {
 // message reads the next message; after it the session is over if err is not nil. A clean end is io.EOF.
 func (x *exchange) message(r io.Reader) ([]byte, error) {
 	f, err := ReadFrame(r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if err != nil {
