@@ -172,7 +172,7 @@ func (l *log) getBatch(ctx context.Context, subject string, seq js.Seq, maxBytes
 // ExportCatalog implements [protocol.BackupService].
 func (a *Adapter) ExportCatalog(ctx context.Context, req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
 	if req.Basin != "" {
-		page, err = a.exportStreams(req)
+		page, err = a.exportStreams(ctx, req)
 	} else {
 		page, err = a.exportAccount(ctx, req)
 	}
@@ -182,7 +182,7 @@ func (a *Adapter) ExportCatalog(ctx context.Context, req protocol.ExportCatalogR
 
 // exportStreams takes a page of a basin's streams from the view, which is a moment of the catalog: a stream that lives
 // all the time that the pages are asked for is in exactly one of them.
-func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
+func (a *Adapter) exportStreams(ctx context.Context, req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
 	if _, _, err := a.liveBasin(req.Basin); err != nil {
 		return page, a.basinNotFound(req.Basin)
 	}
@@ -205,7 +205,10 @@ func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protoco
 		}
 		for _, e := range entries {
 			after = e.Ref()
-			if e.Deleting() {
+			if e.Deleting() && !e.IsShadow() {
+				if err := a.awaitShadow(ctx, e); err != nil {
+					return page, err
+				}
 				continue
 			}
 			value, err := json.Marshal(e.Record())
@@ -220,6 +223,21 @@ func (a *Adapter) exportStreams(req protocol.ExportCatalogRequest) (page protoco
 			page.Entries = append(page.Entries, protocol.CatalogEntry{Key: catalog.StreamKey(e.Ref()), Value: value})
 		}
 	}
+}
+
+// awaitShadow waits until a stream that is being deleted stands under its other name, behind all others, if forks need it.
+func (a *Adapter) awaitShadow(ctx context.Context, e *catalog.Entry) error {
+	const period = 10 * time.Millisecond
+	for a.catalog.View.HasForks(e.Basin(), e.ID) {
+		if now, _, _ := a.catalog.View.Stream(e.Ref()); now == nil || now.ID != e.ID {
+			break
+		}
+		sleep(ctx, period)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // accountKeys are the catalog's keys that belong to no stream.

@@ -270,13 +270,14 @@ func streamOfEntry(basin protocol.BasinName, e protocol.CatalogEntry) (*catalog.
 	if err := json.Unmarshal(e.Value, &rec); err != nil {
 		return nil, protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("entries: %.100q is not that of a stream", e.Key))
 	}
-	if _, err := protocol.ParseStreamName(string(rec.Name)); err != nil {
+	shadow := rec.Name == catalog.ShadowName(rec.ID)
+	if _, err := protocol.ParseStreamName(string(rec.Name)); err != nil && !shadow {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: %v", err)
 	}
 	if e.Key != catalog.StreamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}) {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: key %.100q is not that of stream %.100q", e.Key, string(rec.Name))
 	}
-	if !rec.DeletedAt.IsZero() {
+	if rec.DeletedAt.IsZero() == shadow {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "entries: stream %.100q is being deleted", string(rec.Name))
 	}
 	return &rec, nil

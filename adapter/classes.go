@@ -112,7 +112,6 @@ func (a *Adapter) logConfig(id layout.Log) jetstream.StreamConfig {
 		Replicas:    class.Replicas,
 		Compression: class.Compression.storage(),
 		AllowDirect: true,
-		DenyDelete:  true,
 		Duplicates:  leastDuplicates,
 		MaxAge:      0, // weir's own retention keeps the newest chunk of every stream
 	}

@@ -22,6 +22,9 @@ type Cursor struct {
 	from uint64 // next seq_num to deliver
 	to   uint64 // exclusive
 
+	shared *sharedCursor // what comes before, of a fork; nil: nothing, or no more
+	sharer *stream       // the fork whose shared records these are; nil: they are the stream's own
+
 	at       js.Seq       // where the next fetch begins; 0: not known yet
 	last     passed       // the chunk before it
 	found    *storedChunk // the chunk to begin with, when a seek by timestamp has just fetched it
@@ -48,7 +51,10 @@ func (h *Stream) Scan(from, to uint64) *Cursor {
 	if trim != protocol.TerminalTrimPoint {
 		from = max(from, trim)
 	}
-	c := &Cursor{st: h.st, from: from, to: to, size: firstGetBytes, count: firstGetMessages}
+	c := &Cursor{st: h.st, shared: h.st.sharedScan(from, to), from: from, to: to, size: firstGetBytes, count: firstGetMessages}
+	if f := h.st.fork; f != nil {
+		c.from = max(from, f.At.SeqNum)
+	}
 	if found := h.found.Swap(nil); found != nil && found.FirstSeqNum() <= from && from < found.Next {
 		c.found = found
 	}
@@ -57,6 +63,13 @@ func (h *Stream) Scan(from, to uint64) *Cursor {
 
 // Next returns the next run of records, or io.EOF.
 func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
+	if c.shared != nil {
+		r, err := c.shared.next(ctx)
+		if !errors.Is(err, io.EOF) {
+			return r, err
+		}
+		c.shared = nil
+	}
 	for !c.done && c.from < c.to {
 		chunk, err := c.nextChunk(ctx)
 		if err != nil {
@@ -74,7 +87,10 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 		if chunk.Cipher != c.st.cipher && chunk.Records.Len() > 0 {
 			return protocol.Records{}, recordcipher.ErrCipher
 		}
-		r := chunk.visible(catalog.Millis(time.Now())).From(c.from)
+		r := chunk.Records.From(c.from)
+		if c.sharer == nil {
+			r = chunk.visible(catalog.Millis(time.Now())).From(c.from)
+		}
 		if chunk.Next > c.to {
 			r, _ = r.Take(protocol.Limit{Count: c.to - r.First().SeqNum, Bytes: ^uint64(0)})
 		}
@@ -101,6 +117,13 @@ type passed struct {
 // newest chunk says that they are there still, if there is a chunk before the gap that has no reason to go, or if the oldest
 // chunk says that the one before it has none.
 func (c *Cursor) checkGap(ctx context.Context, chunk *storedChunk) error {
+	if c.sharer != nil {
+		found := c.to
+		if chunk != nil {
+			found = min(found, chunk.FirstSeqNum())
+		}
+		return c.checkShared(found)
+	}
 	newest, err := c.st.log.getLast(ctx, c.st.subject)
 	if errors.Is(err, js.ErrNotFound) {
 		return nil // the stream was deleted
@@ -268,6 +291,10 @@ func (c *Cursor) finishFetch() {
 
 // Close gives up what is under way.
 func (c *Cursor) Close() {
+	if c.shared != nil {
+		c.shared.close()
+		c.shared = nil
+	}
 	c.finishFetch()
 	c.have, c.head = nil, 0
 }

@@ -174,10 +174,13 @@ func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err e
 	if err != nil {
 		return 0, err
 	}
-	newest := storedChunk{}
+	newest := base(e.Fork())
 	if !e.Checks.IsFresh() {
-		newest, err = l.getLast(ctx, l.subjectOf(e))
-		if err != nil && !errors.Is(err, js.ErrNotFound) {
+		last, err := l.getLast(ctx, l.subjectOf(e))
+		switch {
+		case err == nil:
+			newest = last
+		case !errors.Is(err, js.ErrNotFound):
 			return 0, err
 		}
 	}
@@ -233,6 +236,9 @@ func (m *emptyReaper) next(e *catalog.Entry, ds []catalog.Deadline) uint64 {
 // retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,
 // because the sequencer can refuse it; then follows what every deletion does.
 func (m *emptyReaper) retire(ctx context.Context, l *log, e *catalog.Entry, newest *storedChunk) (deleted bool, err error) {
+	if showsShared(e.Fork(), newest.Trim, catalog.Millis(time.Now())) {
+		return false, nil
+	}
 	if empty, err := l.empty(ctx, l.subjectOf(e), newest, catalog.Millis(time.Now())); !empty || err != nil {
 		return false, err
 	}

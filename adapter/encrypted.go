@@ -12,6 +12,7 @@ import (
 type EncryptedStream struct {
 	*Stream
 	cipher *recordcipher.Cipher
+	key    protocol.EncryptionKey // for what a fork shares: those records are bound to the names of other streams
 }
 
 // WithKey returns the handle of an encrypted stream with the key for its records; closing either closes both. The error has
@@ -21,7 +22,7 @@ func (h *Stream) WithKey(key protocol.EncryptionKey) (*EncryptedStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &EncryptedStream{h, c}, nil
+	return &EncryptedStream{h, c, key}, nil
 }
 
 // Appender opens an ordered sequence of appends.
@@ -31,7 +32,7 @@ func (s *EncryptedStream) Appender() *EncryptingAppender {
 
 // Scan reads the surviving records with a seq_num in [from, to).
 func (s *EncryptedStream) Scan(from, to uint64) *DecryptingCursor {
-	return &DecryptingCursor{stored: s.Stream.Scan(from, to), cipher: s.cipher}
+	return &DecryptingCursor{stored: s.Stream.Scan(from, to), cipher: s.cipher, of: s}
 }
 
 // Follow attaches to the live feed exactly at from.
@@ -58,6 +59,8 @@ func (a *EncryptingAppender) Submit(ctx context.Context, in protocol.AppendInput
 type DecryptingCursor struct {
 	stored *Cursor
 	cipher *recordcipher.Cipher
+	of     *EncryptedStream
+	shared sharedCipher
 	failed error // returned once the records before it are delivered, and from then on
 }
 
@@ -70,12 +73,44 @@ func (c *DecryptingCursor) Next(ctx context.Context) (protocol.Records, error) {
 	if err != nil {
 		return stored, err
 	}
-	plain, err := c.cipher.Decrypt(stored)
+	cipher, err := c.cipherOf(stored)
+	if err != nil {
+		return protocol.Records{}, err
+	}
+	plain, err := cipher.Decrypt(stored)
 	c.failed = err
 	if plain.Len() > 0 {
 		return plain, nil
 	}
 	return plain, err
+}
+
+// sharedCipher is that of the segment of a fork that was read last.
+type sharedCipher struct {
+	name   protocol.StreamName
+	cipher *recordcipher.Cipher
+}
+
+// cipherOf is the cipher of a run of records, which are all of one stream.
+func (c *DecryptingCursor) cipherOf(r protocol.Records) (*recordcipher.Cipher, error) {
+	f := c.of.st.fork
+	if f == nil || r.Len() == 0 || r.First().SeqNum >= f.At.SeqNum {
+		return c.cipher, nil
+	}
+	for _, s := range f.Segments {
+		if r.First().SeqNum >= s.To {
+			continue
+		}
+		if c.shared.cipher == nil || c.shared.name != s.Name {
+			made, err := recordcipher.New(c.of.st.cipher, c.of.key, protocol.StreamRef{Basin: c.of.st.ref.Basin, Stream: s.Name})
+			if err != nil {
+				return nil, err
+			}
+			c.shared = sharedCipher{s.Name, made}
+		}
+		return c.shared.cipher, nil
+	}
+	return c.cipher, nil
 }
 
 // Close gives up what is under way.

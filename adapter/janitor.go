@@ -40,6 +40,10 @@ type janitor struct {
 	trims   map[*stream]struct{} // with a reference each
 	streams map[layout.StreamID]*catalog.Entry
 	basins  map[protocol.BasinName]struct{}
+	held    map[layout.StreamID]int // streams that are being forked, of which nothing is purged
+
+	// purging has room for one: a step that purges, from the look at what forks need to the end of the purge.
+	purging chan struct{}
 
 	at       protocol.StreamRef // where the sweep goes on; owned by run
 	unloaded time.Time          // owned by run
@@ -47,7 +51,7 @@ type janitor struct {
 
 func newJanitor(a *Adapter) *janitor {
 	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[layout.StreamID]*catalog.Entry{},
-		basins: map[protocol.BasinName]struct{}{}}
+		basins: map[protocol.BasinName]struct{}{}, held: map[layout.StreamID]int{}, purging: make(chan struct{}, 1)}
 	a.catalog.View.EachDeleting(func(name protocol.BasinName) { j.basins[name] = struct{}{} },
 		func(e *catalog.Entry) { j.streams[e.ID] = e })
 	j.poke()
@@ -116,14 +120,16 @@ func (j *janitor) work(ctx context.Context) {
 	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[layout.StreamID]*catalog.Entry{}, map[protocol.BasinName]struct{}{}
 	j.mu.Unlock()
 	for st := range trims {
-		if err := st.purgeTrimmed(ctx); err != nil && !st.log.closed() {
+		err := j.exclusively(ctx, func() error { return st.purgeTrimmed(ctx) })
+		j.noteTrim(st)
+		if err != nil && !st.log.closed() {
 			j.report(ctx, "trimmed records could not be removed yet", err, slog.String("stream", string(st.ref.Stream)))
 			j.again(func() { j.holdLocked(st) })
 		}
 		st.release()
 	}
 	for id, e := range streams {
-		if err := j.purgeStream(ctx, e); err != nil {
+		if err := j.exclusively(ctx, func() error { return j.purgeStream(ctx, e) }); err != nil {
 			j.report(ctx, "a deleted stream could not be removed yet", err, slog.String("stream", string(e.Name)))
 			j.again(func() { j.streams[id] = e })
 		}
@@ -143,7 +149,7 @@ func (j *janitor) again(put func()) {
 }
 
 func (j *janitor) report(ctx context.Context, what string, err error, attr slog.Attr) {
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, errHeld) {
 		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err)) //nolint:sloglint // what is a constant of the caller
 	}
 }
@@ -161,7 +167,18 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 	if st := l.end(e.ID); st != nil {
 		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
 	}
-	if err := l.removeStream(ctx, e.Basin(), e.ID); err != nil {
+	needed, err := j.needed(e.Basin(), e.ID)
+	switch {
+	case err != nil:
+		return err
+	case len(needed) > 0 && e.IsShadow():
+		return nil // until a fork that goes asks again
+	case len(needed) > 0:
+		err = j.shade(ctx, e)
+	default:
+		err = l.removeStream(ctx, e.Basin(), e.ID)
+	}
+	if err != nil {
 		return err
 	}
 	if err := j.a.catalog.Remove(ctx, catalog.StreamKey(e.Ref()), now.Revision); err != nil {
@@ -169,6 +186,7 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 	}
 	j.a.catalog.View.RemoveStream(e.Ref(), e.ID)
 	l.drop(e.ID, errStreamDeleted)
+	j.freeSources(e)
 	return nil
 }
 
@@ -282,7 +300,7 @@ func (j *janitor) sweep(ctx context.Context) {
 			continue
 		}
 		e.Checks.At.Store(catalog.NeverCheck) // an append in the meantime lowers it again
-		if err := j.check(ctx, e, now); err != nil {
+		if err := j.exclusively(ctx, func() error { return j.check(ctx, e, now) }); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
@@ -314,6 +332,16 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	}
 	purgeable := func(c *storedChunk) bool {
 		return c.Next <= newest.Trim || c.Expiry != 0 && c.Expiry <= now || c.Records.Len() == 0
+	}
+	if e.Fork() != nil {
+		j.trimmedFork(e, newest.Trim)
+	}
+	needed, err := j.needed(e.Basin(), e.ID)
+	if err != nil {
+		return err
+	}
+	if len(needed) > 0 {
+		return j.checkForked(ctx, l, e, &newest, needed, purgeable)
 	}
 	keep, passed := js.Seq(0), 0
 	for ; passed < sweepChunks; passed++ {
@@ -353,6 +381,14 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	}
 	j.a.sizes.touch(e.Ref(), e.ID, &e.Checks.Size)
 	return nil
+}
+
+// noteTrim notes how far a loaded fork is trimmed.
+func (j *janitor) noteTrim(st *stream) {
+	trim, _ := st.live.trimmed()
+	if e, _, _ := j.a.catalog.View.Stream(st.ref); e != nil && e.ID == st.id && e.Fork() != nil && trim != protocol.TerminalTrimPoint {
+		j.trimmedFork(e, trim)
+	}
 }
 
 // seal writes a state chunk behind a stream's records, so that the newest of them can go, and returns its place.

@@ -152,7 +152,7 @@ func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
-		st = &stream{log: l, ref: e.Ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.Checks, ready: make(chan struct{}),
+		st = &stream{log: l, ref: e.Ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.Checks, fork: e.Fork(), ready: make(chan struct{}),
 			live: live{stats: &l.a.live}}
 		if tap := l.a.opts.Tap; tap != nil && st.cipher == protocol.CipherNone {
 			st.tap = tap(st.ref)
@@ -286,7 +286,7 @@ func (l *log) reload(ctx context.Context) (map[*stream]reloaded, error) {
 		last, err := l.leaderGet(ctx, js.Wanted{LastFor: st.subject})
 		switch {
 		case errors.Is(err, js.ErrNotFound):
-			err = nil
+			last, err = base(st.fork), nil
 		case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 			return nil, err
 		}

@@ -23,6 +23,15 @@ func requestKey(token *string, config any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
+// askedStream is what the idempotency key of a create is derived from: the configuration and, if the stream is a fork, what it
+// shares.
+func askedStream(req protocol.CreateStreamRequest) any {
+	if req.Fork == nil {
+		return req.Config
+	}
+	return []any{req.Config, req.Fork}
+}
+
 // askedBasin is what the idempotency key of a create is derived from: the configuration and, with decision D-1, the
 // location as requested. Keys of requests without a location are those that older versions stored.
 func askedBasin(req protocol.CreateBasinRequest) any {

@@ -117,6 +117,9 @@ func interpolate(lo, hi js.Seq, loKey, hiKey, target uint64) js.Seq {
 // SeekTimestamp returns the seq_num of the first surviving record below tail with a timestamp of at least ts, and
 // tail.SeqNum if there is none.
 func (h *Stream) SeekTimestamp(ctx context.Context, ts uint64, tail protocol.Position) (uint64, error) {
+	if seq, ok, err := h.seekShared(ctx, ts); ok || err != nil {
+		return min(seq, tail.SeqNum), err
+	}
 	st := h.st
 	at, chunk, err := st.seek(ctx, ts, byTimestamp)
 	if err != nil || at == 0 {

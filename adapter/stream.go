@@ -47,6 +47,9 @@ type stream struct {
 	live  live
 	index index
 
+	fork     *catalog.Fork // nil: it shares nothing; never changes
+	segments segments
+
 	reads reads
 	uses  uses // guarded by log.mu: only the methods of log touch it
 }
@@ -78,6 +81,9 @@ func (st *stream) load(ctx context.Context) {
 
 // begin sets the state that the stream's newest chunk tells, before the stream is ready.
 func (st *stream) begin(last *storedChunk) {
+	if last.seq == 0 {
+		*last = base(st.fork)
+	}
 	st.reads.raise(last.lastAppend().At)
 	st.pendingState = stateOf(last)
 	st.durable = st.pendingState
@@ -94,8 +100,15 @@ func (st *stream) begin(last *storedChunk) {
 // purgeTrimmed removes the chunks that lie wholly below the trim point, but never the newest one.
 func (st *stream) purgeTrimmed(ctx context.Context) error {
 	trim, newest := st.live.trimmed()
-	if trim == 0 || trim == protocol.TerminalTrimPoint {
+	if trim == 0 || trim == protocol.TerminalTrimPoint || newest == 0 {
 		return nil
+	}
+	needed, err := st.log.a.janitor.needed(st.ref.Basin, st.id)
+	if err != nil {
+		return err
+	}
+	if len(needed) > 0 {
+		trim = min(trim, needed[0].From) // what is behind goes chunk by chunk, see janitor.checkForked
 	}
 	at, _, err := st.seek(ctx, trim, bySeqNum)
 	if err != nil {

@@ -35,7 +35,7 @@ func (a *Adapter) ListStreams(_ context.Context, basin protocol.BasinName, req p
 
 // CreateStream makes a stream (control plane 4.2).
 func (a *Adapter) CreateStream(ctx context.Context, basin protocol.BasinName, req protocol.CreateStreamRequest) (info protocol.StreamInfo, result protocol.ProvisionResult, err error) {
-	key, err := requestKey(req.RequestToken, req.Config)
+	key, err := requestKey(req.RequestToken, askedStream(req))
 	if err != nil {
 		return info, "", err
 	}
@@ -47,7 +47,12 @@ func (a *Adapter) CreateStream(ctx context.Context, basin protocol.BasinName, re
 		case old != nil:
 			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "stream %q exists already in basin %q", ref.Stream, ref.Basin)
 		}
-		e, err := a.newStream(ctx, ref, b, req.Config, key)
+		var e *catalog.Entry
+		if req.Fork != nil {
+			e, err = a.forkStream(ctx, ref, b, req, key)
+		} else {
+			e, err = a.newStream(ctx, ref, b, req.Config, key)
+		}
 		if err == nil {
 			info, result = e.Info(), protocol.ProvisionCreated
 		}
@@ -101,6 +106,11 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *cata
 		CreatedAt: time.Now().UTC(),
 		Cipher:    b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
 	}
+	return a.addStream(ctx, ref, b, rec)
+}
+
+// addStream stores the record of a new stream.
+func (a *Adapter) addStream(ctx context.Context, ref protocol.StreamRef, b *catalog.BasinRecord, rec *catalog.StreamRecord) (*catalog.Entry, error) {
 	rec.Log = a.place(b, rec.Config.StorageClass, rec.ID).Number()
 	if err := rec.Config.Expiry.Check(rec.CreatedAt); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func parseEntry(e protocol.CatalogEntry) (out entry, err error) {
 		if err = json.Unmarshal(e.Value, out.stream); err == nil {
 			out.id, err = parseID(out.stream.ID)
 		}
-		if err == nil {
+		if err == nil && !out.stream.Name.IsShadow() {
 			_, err = protocol.ParseStreamName(string(out.stream.Name))
 		}
 	}

@@ -393,6 +393,9 @@ func (b *basinRestorer) compare(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		if s.name.IsShadow() {
+			continue // nobody can ask for it
+		}
 		group.Go(func() error {
 			ref := protocol.StreamRef{Basin: b.basin, Stream: s.name}
 			var tail protocol.StreamTail

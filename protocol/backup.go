@@ -3,8 +3,16 @@ package protocol
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 )
+
+// ShadowPrefix begins the names, in catalogs and their backups, of streams that are deleted and whose records forks need. No stream
+// can be called so, and nobody sees one; they stand behind all others.
+const ShadowPrefix = "\U0010FFFF\x00"
+
+// IsShadow reports whether the name is that of a deleted stream whose records forks need.
+func (n StreamName) IsShadow() bool { return strings.HasPrefix(string(n), ShadowPrefix) }
 
 // BackupService copies a whole store out of a broker, and into one, while it serves (docs/backup-format.md). It is for
 // the account's owner alone.

@@ -282,6 +282,8 @@ func (c *CreateStreamRequest) readJSON(r *strictjson.Reader) error {
 			return strictjson.Into(r, &c.Stream, readStreamName)
 		case "config":
 			return c.Config.readJSON(r)
+		case "fork":
+			return intoOptional(r, &c.Fork, value[ForkRequest])
 		}
 		return r.Skip()
 	})
@@ -294,8 +296,44 @@ func (c *CreateStreamRequest) readJSON(r *strictjson.Reader) error {
 // MarshalJSON gives {"stream": name, "config": {...}}.
 func (c CreateStreamRequest) MarshalJSON() ([]byte, error) {
 	dst := appendJSONText([]byte(`{"stream":`), c.Stream)
-	return append(c.Config.appendJSON(append(dst, `,"config":`...)), '}'), nil
+	dst = c.Config.appendJSON(append(dst, `,"config":`...))
+	if c.Fork != nil {
+		dst = c.Fork.appendJSON(append(dst, `,"fork":`...))
+	}
+	return append(dst, '}'), nil
 }
+
+// readJSON reads {"source": name, "at": seq_num|null}; source is required.
+func (f *ForkRequest) readJSON(r *jsonReader) error {
+	*f = ForkRequest{}
+	err := r.object(func(name []byte) error {
+		switch string(name) {
+		case "source":
+			return into(r, &f.Source, readStreamName)
+		case "at":
+			return intoOptional(r, &f.At, (*jsonReader).uint)
+		}
+		return r.skip()
+	})
+	if err == nil && f.Source == "" {
+		err = Errorf(CodeBadJSON, "fork.source: is required")
+	}
+	return err
+}
+
+func (f *ForkRequest) appendJSON(dst []byte) []byte {
+	dst = appendJSONText(append(dst, `{"source":`...), f.Source)
+	if f.At != nil {
+		dst = appendDecimal(append(dst, `,"at":`...), *f.At)
+	}
+	return append(dst, '}')
+}
+
+// MarshalJSON gives {"source": name, "at": seq_num}, the latter if it is set.
+func (f ForkRequest) MarshalJSON() ([]byte, error) { return f.appendJSON(nil), nil }
+
+// UnmarshalJSON is the strict inverse of MarshalJSON. Codes: bad_json.
+func (f *ForkRequest) UnmarshalJSON(data []byte) error { return readWhole(data, f) }
 
 // UnmarshalJSON is the strict inverse of MarshalJSON. Codes: bad_json; invalid for a retention age of 0.
 func (c *CreateStreamRequest) UnmarshalJSON(data []byte) error { return readWhole(data, c) }

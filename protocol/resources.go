@@ -90,4 +90,13 @@ type CreateStreamRequest struct {
 	Stream       StreamName   // the name of the new stream
 	Config       StreamConfig // the stream's layer, over the default of its basin
 	RequestToken *string      // at most [MaxRequestTokenBytes] bytes
+	// Fork, if set, makes the new stream begin with the records of another (docs/forks.md). Config is then laid over that
+	// stream's configuration, and the cipher is its cipher.
+	Fork *ForkRequest
+}
+
+// ForkRequest says which records a new stream shares: those of Source below At that are still there.
+type ForkRequest struct {
+	Source StreamName // a stream of the same basin
+	At     *uint64    // seq_num, at most that of the source's tail; nil: the tail
 }

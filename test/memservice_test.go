@@ -223,7 +223,14 @@ func (m *memService) CreateStream(_ context.Context, basin protocol.BasinName, r
 	if err := memExpiry(req.Config.Resolve(b.config.DefaultStreamConfig)); err != nil {
 		return protocol.StreamInfo{}, "", err
 	}
-	s := b.addStreamLocked(req.Stream, req.Config)
+	var s *memStream
+	if req.Fork != nil {
+		if s, err = b.forkLocked(req); err != nil {
+			return protocol.StreamInfo{}, "", err
+		}
+	} else {
+		s = b.addStreamLocked(req.Stream, req.Config)
+	}
 	if req.RequestToken != nil {
 		s.key = &memKey{token: *req.RequestToken, stream: req.Config}
 	}

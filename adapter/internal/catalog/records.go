@@ -41,6 +41,8 @@ type StreamRecord struct {
 	// Used is when the stream was read last, or its expiry changed, as far as an idle limit has to know, in milliseconds since
 	// the epoch; 0: not noted.
 	Used uint64 `json:"used,omitempty"`
+	// Fork is what the stream shares with others; nil: nothing.
+	Fork *Fork `json:"fork,omitempty"`
 }
 
 // Info is what a listing shows of the basin.

@@ -27,6 +27,7 @@ import (
 //	7  bytes   a deadline of delete-on-empty, a message: 1 time, 2 min_age_secs (varints); repeated
 //	8  varint  time up to which deadlines were dealt with
 //	9  varint  when the stream was last used, see StreamRecord.Used
+//	10 bytes   what a fork shares, see fork.go
 //
 // What is unset is left out. A reader refuses another version, and a field that it does not know: what it says may matter.
 const streamVersion = 1
@@ -79,6 +80,9 @@ func appendStream(b []byte, r *StreamRecord) []byte {
 		b = varint(b, 8, r.Idle.Done)
 	}
 	b = varint(b, 9, r.Used)
+	if r.Fork != nil {
+		b = message(b, 10, appendFork(nil, r.Fork))
+	}
 	return b
 }
 
@@ -128,6 +132,9 @@ func (d *Decoder) decode(ref protocol.StreamRef, value []byte) (*StreamRecord, e
 			return r.decodeIdle(field, n, bytes)
 		case 9:
 			r.Used = n
+		case 10:
+			r.Fork, ok = decodeFork(bytes)
+			return ok
 		default:
 			known = false
 			return false

@@ -19,6 +19,8 @@ func sampleRecords() []*StreamRecord {
 		{ID: layout.NewStreamID(1 << 30), Log: 255, CreatedAt: at, DeletedAt: at.Add(time.Hour), Cipher: protocol.CipherAEGIS256, Key: "key",
 			Config: protocol.ResolvedStreamConfig{StorageClass: protocol.StorageStandard, TimestampingMode: protocol.TimestampArrival, Uncapped: true,
 				DeleteOnEmptyMinAge: 60, Expiry: protocol.Expiry{IdleSecs: 7, At: 1_790_000_000_999}}, Used: 1_790_000_000_500,
+			Fork: &Fork{Segments: []Segment{{ID: layout.NewStreamID(3), Name: "a source", To: 5}, {ID: layout.NewStreamID(4), Name: "b", To: 9}},
+				At: protocol.Position{SeqNum: 9, Timestamp: 77}, Trim: 2, Until: 1_790_000_000_777},
 			Idle: &IdleRecord{Deadlines: []Deadline{{5, 6}, {1 << 40, 0}}, Done: 9}},
 	}
 }

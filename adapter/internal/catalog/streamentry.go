@@ -30,11 +30,12 @@ type entryCommon struct {
 	deletedAt time.Time
 	idle      *IdleRecord // nil: nothing was ever armed
 	used      uint64      // see StreamRecord.Used
+	fork      *Fork       // nil: it shares nothing
 }
 
 // plain reports whether nothing is set that is a stream's own.
 func (c *entryCommon) plain() bool {
-	return c.key == "" && c.deletedAt.IsZero() && c.idle == nil && c.used == 0
+	return c.key == "" && c.deletedAt.IsZero() && c.idle == nil && c.used == 0 && c.fork == nil
 }
 
 // like reports whether two plain values are equal.
@@ -46,7 +47,7 @@ func (c *entryCommon) like(other *entryCommon) bool {
 func NewEntry(basin protocol.BasinName, r *StreamRecord, revision uint64, checks *CheckTime) *Entry {
 	return &Entry{Name: r.Name, ID: r.ID, Revision: revision, Checks: checks,
 		placed: Millis(r.CreatedAt)<<16 | uint64(uint16(r.Log)),
-		common: &entryCommon{basin: basin, cipher: r.Cipher, config: r.Config, key: r.Key, deletedAt: r.DeletedAt, idle: r.Idle, used: r.Used}}
+		common: &entryCommon{basin: basin, cipher: r.Cipher, config: r.Config, key: r.Key, deletedAt: r.DeletedAt, idle: r.Idle, used: r.Used, fork: r.Fork}}
 }
 
 // Basin is the stream's basin.
@@ -66,6 +67,9 @@ func (e *Entry) Key() string { return e.common.key }
 
 // Idle is what it says of delete-on-empty; nil: nothing was ever armed.
 func (e *Entry) Idle() *IdleRecord { return e.common.idle }
+
+// Fork is what the stream shares with others; nil: nothing.
+func (e *Entry) Fork() *Fork { return e.common.fork }
 
 // Used is when the stream was used last as far as its record knows, in milliseconds since the epoch.
 func (e *Entry) Used() uint64 { return max(e.common.used, e.placed>>16) }
@@ -87,7 +91,7 @@ func (e *Entry) Ref() protocol.StreamRef {
 // Record is the stored form of the entry.
 func (e *Entry) Record() *StreamRecord {
 	return &StreamRecord{Name: e.Name, ID: e.ID, Log: e.Log(), CreatedAt: e.CreatedAt(), DeletedAt: e.common.deletedAt,
-		Cipher: e.Cipher(), Config: e.Config(), Key: e.Key(), Idle: e.common.idle, Used: e.common.used}
+		Cipher: e.Cipher(), Config: e.Config(), Key: e.Key(), Idle: e.common.idle, Used: e.common.used, Fork: e.common.fork}
 }
 
 // Deleting reports whether the stream's deletion was accepted.

@@ -28,6 +28,9 @@ type basinView struct {
 	shared   [2]*entryCommon // that streams put in last have in common
 	bytes    uint64          // stored in the streams, as of their last measurements
 	created  uint64          // where the count of streams ever created goes on, see nextBucket
+	// uses are the forks, by their id, and users those that share records of a stream, by its id.
+	uses  map[layout.StreamID]*forkUse
+	users map[layout.StreamID]map[layout.StreamID]*forkUse
 	// purging is set when the basin's logs are being removed: nothing in it can be opened any more.
 	purging bool
 	// provisioning is held for reading while a stream is created and for writing while the basin is marked as deleted,
@@ -87,9 +90,12 @@ func (b *basinView) putLocked(e *Entry) {
 	case old == nil:
 	case old.Revision > e.Revision:
 		b.streams.set(old)
+		return
 	case old.ID != e.ID:
 		b.forgetSizeLocked(old)
+		b.disuseLocked(old)
 	}
+	b.useLocked(e)
 }
 
 // share lets an entry share what it has in common with those that were put in before.
@@ -115,6 +121,7 @@ func (v *View) RemoveStream(ref protocol.StreamRef, id layout.StreamID) {
 		if e := b.streams.get(string(ref.Stream)); e != nil && e.ID == id {
 			b.streams.remove(string(ref.Stream))
 			b.forgetSizeLocked(e)
+			b.disuseLocked(e)
 		}
 	}
 }
@@ -230,6 +237,9 @@ func (v *View) ListStreams(basin protocol.BasinName, req protocol.ListRequest) (
 	}
 	page.Streams = []protocol.StreamInfo{}
 	list(&b.streams, req, func(e *Entry) bool {
+		if e.IsShadow() {
+			return true
+		}
 		if len(page.Streams) == req.PageSize() {
 			page.HasMore = true
 			return false

@@ -113,6 +113,15 @@ func (s *service) CreateStream(ctx context.Context, basin protocol.BasinName, re
 		return protocol.StreamInfo{}, "", err
 	}
 	req.Stream = ref.Stream
+	if req.Fork != nil {
+		source, err := s.stream(protocol.StreamRef{Basin: basin, Stream: req.Fork.Source}, protocol.OpRead)
+		if err != nil {
+			return protocol.StreamInfo{}, "", err
+		}
+		req.Fork = &protocol.ForkRequest{Source: source.Stream, At: req.Fork.At}
+		info, result, err := s.inner.CreateStream(ctx, basin, req)
+		return s.shown(info), result, s.hide(s.hide(err, ref), source)
+	}
 	info, result, err := s.inner.CreateStream(ctx, basin, req)
 	return s.shown(info), result, s.hide(err, ref)
 }

@@ -60,15 +60,18 @@ func (c *call) createStreamRequest() (basin protocol.BasinName, req protocol.Cre
 		return ref.Basin, req, nil
 	}
 	body, err := protocol.DecodeJSON[struct {
-		Stream *string         `json:"stream"`
-		Config json.RawMessage `json:"config"`
+		Stream *string               `json:"stream"`
+		Config json.RawMessage       `json:"config"`
+		Fork   *protocol.ForkRequest `json:"fork"`
 	}](c.body)
 	switch {
 	case err != nil:
 		return "", req, err
 	case body.Stream != nil && *body.Stream != string(ref.Stream):
 		return "", req, protocol.Errorf(protocol.CodeBadJSON, "stream: is %q, but the subject says %q", protocol.Clip(*body.Stream), protocol.Clip(string(ref.Stream)))
-	case len(body.Config) > 0:
+	}
+	req.Fork = body.Fork
+	if len(body.Config) > 0 {
 		req.Config, err = protocol.DecodeJSON[protocol.StreamConfig](body.Config)
 	}
 	return ref.Basin, req, err

@@ -57,7 +57,7 @@ func (a *app) root() *cobra.Command {
 	add("server", a.serve(), a.health(), a.doctor(), a.backup(), a.restore(), a.repair())
 	add("basins", a.ls(), a.listBasins(), a.createBasin(), a.getBasinConfig(), a.reconfigureBasin(), a.deleteBasin(),
 		a.listLocations(), a.getDefaultLocation(), a.setDefaultLocation())
-	add("streams", a.listStreams(), a.createStream(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())
+	add("streams", a.listStreams(), a.createStream(), a.fork(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())
 	add("records", a.append(), a.read(), a.tail(), a.checkTail(), a.trim(), a.fence(), a.close(), a.bench())
 	add("setup", a.apply(), a.diff())
 	add("usage", a.getAccountMetrics(), a.getBasinMetrics(), a.getStreamMetrics())
