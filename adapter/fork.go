@@ -74,7 +74,7 @@ func (a *Adapter) holdSource(ctx context.Context, ref protocol.StreamRef) (e *ca
 		e, _, _ := a.catalog.View.Stream(ref)
 		switch {
 		case e == nil:
-			return nil, streamNotFound(ref)
+			return nil, a.streamNotFound(ref)
 		case e.Deleting(), e.Over(time.Now()):
 			return nil, streamDeleting(ref)
 		}
@@ -96,7 +96,7 @@ func (a *Adapter) holdSource(ctx context.Context, ref protocol.StreamRef) (e *ca
 	// What was purged before the hold shows now: a source that is still there has all that it shows.
 	again, err := find()
 	if err == nil && again.ID != e.ID {
-		err = streamNotFound(ref) // it was deleted, and another one of its name was made
+		err = a.streamNotFound(ref) // it was deleted, and another one of its name was made
 	}
 	if err != nil {
 		release()
@@ -360,6 +360,9 @@ func (j *janitor) needed(basin protocol.BasinName, id layout.StreamID) ([]catalo
 	j.mu.Unlock()
 	if held {
 		return nil, errHeld
+	}
+	if j.a.catalog.AsideIn(basin) {
+		return []catalog.Range{{From: 0, To: ^uint64(0)}}, nil // an entry that cannot be read may be that of a fork
 	}
 	return j.a.catalog.View.Needed(basin, id, catalog.Millis(time.Now())), nil
 }

@@ -283,7 +283,7 @@ func (c *CreateStreamRequest) readJSON(r *strictjson.Reader) error {
 		case "config":
 			return c.Config.readJSON(r)
 		case "fork":
-			return intoOptional(r, &c.Fork, value[ForkRequest])
+			return strictjson.IntoOptional(r, &c.Fork, value[ForkRequest])
 		}
 		return r.Skip()
 	})
@@ -304,16 +304,16 @@ func (c CreateStreamRequest) MarshalJSON() ([]byte, error) {
 }
 
 // readJSON reads {"source": name, "at": seq_num|null}; source is required.
-func (f *ForkRequest) readJSON(r *jsonReader) error {
+func (f *ForkRequest) readJSON(r *strictjson.Reader) error {
 	*f = ForkRequest{}
-	err := r.object(func(name []byte) error {
+	err := r.Object(func(name []byte) error {
 		switch string(name) {
 		case "source":
-			return into(r, &f.Source, readStreamName)
+			return strictjson.Into(r, &f.Source, readStreamName)
 		case "at":
-			return intoOptional(r, &f.At, (*jsonReader).uint)
+			return strictjson.IntoOptional(r, &f.At, (*strictjson.Reader).Uint)
 		}
-		return r.skip()
+		return r.Skip()
 	})
 	if err == nil && f.Source == "" {
 		err = Errorf(CodeBadJSON, "fork.source: is required")

@@ -98,7 +98,7 @@ var expiryCases = []Case{
 		gone.deleted()
 		equal(t, "tail", kept.Tail().SeqNum, 0)
 	}},
-	{Row: beyondS2, Name: "refusals name the field", Run: func(t *testing.T, e *Env) {
+	{Row: beyondS2, Name: "a refused expiry names the field", Run: func(t *testing.T, e *Env) {
 		refused := func(err error, says string) {
 			t.Helper()
 			if e.fails(err, protocol.CodeInvalid); !strings.Contains(err.Error(), says) {

@@ -160,7 +160,7 @@ var forkCases = []Case{
 		want.RetentionPolicy = age(2 * time.Hour)
 		equal(t, "config", f.Config(), want)
 	}},
-	{Row: beyondS2, Name: "refusals name the field", Run: func(t *testing.T, e *Env) {
+	{Row: beyondS2, Name: "a refused fork names the field", Run: func(t *testing.T, e *Env) {
 		s := e.Stream()
 		s.Append(text("a", "b", "c"))
 		at := uint64(4)

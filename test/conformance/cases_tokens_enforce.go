@@ -47,6 +47,18 @@ var enforceCases = []TokenCase{
 			e.must(err, call.Name)
 		}
 	}},
+	{Row: beyondS2, Name: "a fork needs read on its source, and create-stream", Run: func(t *testing.T, e *TokenEnv) {
+		on := e.target()
+		name := on.StreamRef.Stream + "-fork"
+		fork := func(svc protocol.Service) error {
+			return third(svc.CreateStream(e.ctx, on.StreamRef.Basin, protocol.CreateStreamRequest{Stream: name, Fork: &protocol.ForkRequest{Source: on.StreamRef.Stream}}))
+		}
+		e.denied(fork(e.without(protocol.OpRead)))
+		e.denied(fork(e.without(protocol.OpCreateStream)))
+		e.denied(fork(e.holder(on.everywhere, streams(exactly(string(name))), opSet(protocol.AllOperations))))
+		e.must(fork(e.holder(on.everywhere, ops(protocol.OpRead, protocol.OpCreateStream))), "fork")
+		(&Stream{protocol.StreamRef{Basin: on.StreamRef.Basin, Stream: name}, e.Env}).Read(from(0)).Bodies("record")
+	}},
 	{Row: "cp A.5/129", Name: "create a basin without create-basin, or out of scope", Run: func(t *testing.T, e *TokenEnv) {
 		name := e.freeBasinName()
 		for _, svc := range []protocol.Service{e.without(protocol.OpCreateBasin), e.holder(allPowers, basins(exactly(name+"-x"))),

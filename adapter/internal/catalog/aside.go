@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/weirstream/weir/protocol"
@@ -46,6 +47,18 @@ func (c *Catalog) Aside(key string) error {
 		return e
 	}
 	return nil
+}
+
+// AsideIn reports whether an entry of a basin's streams was set aside.
+func (c *Catalog) AsideIn(basin protocol.BasinName) bool {
+	c.asides.mu.RLock()
+	defer c.asides.mu.RUnlock()
+	for key := range c.asides.keys {
+		if strings.HasPrefix(key, "s."+string(basin)+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // Asides is how many entries were set aside.
