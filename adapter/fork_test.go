@@ -422,3 +422,54 @@ func TestForkBesidePurges(t *testing.T) {
 	}
 	t.Logf("%d forks were made", made)
 }
+
+// TestForkBesideCrashes: the steps of a deletion are repeated when a crash comes between them.
+func TestForkBesideCrashes(t *testing.T) {
+	bubble(t, "marked and not shaded, shaded and not removed", func(t *testing.T, h *harness) {
+		for _, shaded := range []bool{false, true} {
+			s := h.stream(h.basin(fmt.Sprintf("test-basin-%t", shaded), protocol.BasinConfig{}), "s", keepForever)
+			h.fill(s, "s", 3)
+			f := h.fork(s, "f", 2)
+			source := h.entryOf(s)
+			rec := source.Record()
+			rec.DeletedAt = time.Now().UTC()
+			if err := h.updateStream(t.Context(), source, rec); err != nil {
+				t.Fatal(err)
+			}
+			if shaded {
+				if err := h.janitor.shade(t.Context(), h.entryOf(s)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.reopen()
+			h.settle()
+			if got := h.names(s.Basin); got != "f" {
+				t.Errorf("streams %q", got)
+			}
+			if n := h.catalog.View.CountStreams(s.Basin); n != 2 {
+				t.Errorf("%d entries", n)
+			}
+			h.wantBodies(f, 0, "s0 s1")
+			h.delete(f)
+			if n := h.catalog.View.CountStreams(s.Basin); n != 0 || h.chunksIn(s.Basin, source) != 0 {
+				t.Errorf("%d entries and %d chunks are left", n, h.chunksIn(s.Basin, source))
+			}
+		}
+	})
+	bubble(t, "a fork that is gone, and its source's shadow not", func(t *testing.T, h *harness) {
+		s := forkable(h)
+		h.fill(s, "s", 3)
+		f := h.fork(s, "f", 2)
+		source := h.entryOf(s)
+		h.delete(s)
+		fork := h.entryOf(f)
+		if err := h.catalog.Remove(t.Context(), catalog.StreamKey(f), fork.Revision); err != nil {
+			t.Fatal(err)
+		}
+		h.reopen()
+		h.settle()
+		if n := h.catalog.View.CountStreams(s.Basin); n != 0 || h.chunksIn(s.Basin, source) != 0 {
+			t.Errorf("%d entries and %d chunks are left", n, h.chunksIn(s.Basin, source))
+		}
+	})
+}

@@ -38,7 +38,7 @@ type janitor struct {
 
 	mu      sync.Mutex
 	trims   map[*stream]struct{} // with a reference each
-	streams map[layout.StreamID]*catalog.Entry
+	streams map[incarnation]*catalog.Entry
 	basins  map[protocol.BasinName]struct{}
 	held    map[layout.StreamID]int // streams that are being forked, of which nothing is purged
 
@@ -49,11 +49,17 @@ type janitor struct {
 	unloaded time.Time          // owned by run
 }
 
+// incarnation is one stream of a name. A stream that is being deleted and its shadow have the same id.
+type incarnation struct {
+	ref protocol.StreamRef
+	id  layout.StreamID
+}
+
 func newJanitor(a *Adapter) *janitor {
-	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[layout.StreamID]*catalog.Entry{},
+	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[incarnation]*catalog.Entry{},
 		basins: map[protocol.BasinName]struct{}{}, held: map[layout.StreamID]int{}, purging: make(chan struct{}, 1)}
 	a.catalog.View.EachDeleting(func(name protocol.BasinName) { j.basins[name] = struct{}{} },
-		func(e *catalog.Entry) { j.streams[e.ID] = e })
+		func(e *catalog.Entry) { j.streams[incarnation{e.Ref(), e.ID}] = e })
 	j.poke()
 	return j
 }
@@ -84,7 +90,7 @@ func (j *janitor) holdLocked(st *stream) {
 func (j *janitor) removeStream(e *catalog.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.streams[e.ID] = e
+	j.streams[incarnation{e.Ref(), e.ID}] = e
 	j.poke()
 }
 
@@ -117,7 +123,7 @@ func (j *janitor) run(ctx context.Context) {
 func (j *janitor) work(ctx context.Context) {
 	j.mu.Lock()
 	trims, streams, basins := j.trims, j.streams, j.basins
-	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[layout.StreamID]*catalog.Entry{}, map[protocol.BasinName]struct{}{}
+	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[incarnation]*catalog.Entry{}, map[protocol.BasinName]struct{}{}
 	j.mu.Unlock()
 	for st := range trims {
 		err := j.exclusively(ctx, func() error { return st.purgeTrimmed(ctx) })
