@@ -169,7 +169,7 @@ func (l *log) count(ctx context.Context, basin protocol.BasinName) (uint64, erro
 	return n, err
 }
 
-// end lets nobody write to the log any more.
+// end stops all writes to the log.
 func (l *restoredLog) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -248,7 +248,7 @@ func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsR
 			return nil, err
 		}
 		if recs[i].Config.Expiry.IdleSecs > 0 {
-			recs[i].Used = catalog.Millis(time.Now()) // nobody could use it while there was only the backup
+			recs[i].Used = catalog.Millis(time.Now()) // it could not be used while there was only the backup
 		}
 		recs[i].Log = a.place(b, recs[i].Config.StorageClass, recs[i].ID).Number()
 	}

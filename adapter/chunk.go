@@ -12,7 +12,7 @@ import (
 
 // request is one append on its way through a sequencer.
 type request struct {
-	ctx      context.Context //nolint:containedctx // ends when nobody wants the append any more; checked when it is sequenced
+	ctx      context.Context //nolint:containedctx // ends when the caller gives the append up; checked when it is sequenced
 	st       *stream
 	appender *Appender // nil for the sequencer's own requests
 	in       protocol.AppendInput
@@ -29,7 +29,7 @@ type request struct {
 	// no answer.
 	asked   askedState
 	unknown error
-	// times are noted for who traces the append; nil if nobody does.
+	// times are noted for the tracer of the append; nil: it is not traced.
 	times *phases.Times
 }
 

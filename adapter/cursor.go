@@ -112,7 +112,7 @@ type passed struct {
 	count  int
 }
 
-// checkGap judges records that are missing before chunk, or before the end of the range if it is nil. Chunks are purged
+// checkGap examines records that are missing before chunk, or before the end of the range if it is nil. Chunks are purged
 // from the front only, when they are below the trim point, have expired or hold no record. So the records were lost if the
 // newest chunk says that they are there still, if there is a chunk before the gap that has no reason to go, or if the oldest
 // chunk says that the one before it has none.

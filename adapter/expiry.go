@@ -14,7 +14,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Expiry of streams (docs/expiry.md). The empty reaper looks at a stream when its time may have come, and whoever opens one that
+// Expiry of streams (docs/expiry.md). The empty reaper looks at a stream when its time may have come, and a caller that opens one that
 // is over finds it deleted. When a stream was appended to stands in its newest chunk. When it was read is known in memory
 // while the stream is loaded, and noted in the catalog before it is unloaded, and every so often while it is used on and on.
 

@@ -11,7 +11,7 @@ import (
 
 // When other servers write to the log too, what a sequencer knows of a stream may be old. A success does not depend on that:
 // the publication is conditional. A refusal, a tail and a follower do. So before it refuses an append for a condition, before
-// it tells a tail and before a follower attaches, the newest chunk of the stream is asked for; and while somebody follows,
+// it tells a tail and before a follower attaches, the newest chunk of the stream is asked for; and while a reader follows,
 // the log's chunks come by a consumer (foreignfeed.go). What is found is adopted: it becomes the state of the stream.
 
 // refresh brings what other servers have written to a stream into its state. What they wrote before the call is in it after it.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// feedLinger is how long the consumer of a log stays when nobody follows a stream of the log any more: making one is work
+	// feedLinger is how long the consumer of a log stays when no reader follows a stream of the log any more: making one is work
 	// for the whole NATS cluster.
 	feedLinger = 30 * time.Second
 	// The server of a consumer is missed after twice feedHeartbeat.
@@ -25,7 +25,7 @@ const (
 	feedHeartbeat = time.Second
 )
 
-// foreignFeed delivers what other servers write to a log while somebody follows a stream of it.
+// foreignFeed delivers what other servers write to a log while a reader follows a stream of it.
 type foreignFeed struct {
 	l *log
 
@@ -38,7 +38,7 @@ type foreignFeed struct {
 type feedRun struct {
 	ready chan struct{} // closed when it delivers all that is stored from now on, or err is set
 	err   error         // read after ready
-	idle  *time.Timer   // ends it while nobody uses it; guarded by foreignFeed.mu
+	idle  *time.Timer   // ends it while it is not used; guarded by foreignFeed.mu
 	stop  context.CancelFunc
 }
 
@@ -207,7 +207,7 @@ func (l *log) takeForeign(ctx context.Context, m jetstream.Msg) {
 	}
 	st := l.ready(place.ID)
 	if st == nil {
-		return // whoever opens it reads what is stored
+		return // the next open reads what is stored
 	}
 	defer st.release()
 	c, err := chunk.Decode(header, m.Data())

@@ -353,7 +353,7 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	for ; passed < sweepChunks; passed++ {
 		c, err := l.getNext(ctx, subject, keep+1)
 		if errors.Is(err, js.ErrNotFound) {
-			return nil // purged by somebody else meanwhile
+			return nil // purged by another server meanwhile
 		}
 		if err != nil {
 			return err
@@ -410,7 +410,7 @@ func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry) (js.Seq, e
 	return st.live.newest(), nil
 }
 
-// unload drops streams that nobody uses from memory.
+// unload drops unused streams from memory.
 func (j *janitor) unload(ctx context.Context) {
 	now := time.Now()
 	if now.Sub(j.unloaded) < unloadAfter/6 {

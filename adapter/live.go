@@ -14,8 +14,8 @@ const (
 	ringBytes = 4 << 20
 )
 
-// live is what readers see of a stream at once: its durable tail and trim point, and, while somebody follows, the
-// latest batches. The sequencer writes it, readers read it, and nobody blocks while holding mu.
+// live is what readers see of a stream at once: its durable tail and trim point, and, while a reader follows, the
+// latest batches. The sequencer writes it, readers read it, and no goroutine blocks while holding mu.
 type live struct {
 	mu   sync.Mutex
 	tail protocol.Position // durable
@@ -27,7 +27,7 @@ type live struct {
 	ring      []protocol.ReadBatch // the batches numbered end-len(ring) to end-1
 	bytes     int
 	end       uint64
-	changed   chan struct{} // closed and dropped at the next change; nil when nobody waits
+	changed   chan struct{} // closed and dropped at the next change; nil when no reader waits
 	closed    error         // no batch will follow those in the ring
 	final     bool          // the stream is closed: no batch will follow the tail
 	stats     *liveStats    // of all streams
@@ -41,7 +41,7 @@ func (v *live) begin(tail protocol.Position, trim uint64, last js.Seq, final boo
 }
 
 // advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
-// argument once for each; it is not called when nobody follows. kept tells whether the batches' memory is kept.
+// argument once for each; it is not called when no reader follows. kept tells whether the batches' memory is kept.
 func (v *live) advance(tail protocol.Position, trim uint64, last js.Seq, final bool, batches func(push func(protocol.Records))) (kept bool) {
 	v.mu.Lock()
 	v.tail, v.trim, v.last, v.final = tail, trim, last, final
@@ -89,7 +89,7 @@ func (v *live) reset(tail protocol.Position, trim uint64, last js.Seq, final boo
 	v.mu.Lock()
 	v.tail, v.trim, v.last, v.final = tail, trim, last, final
 	v.dropRingLocked()
-	v.end++ // a batch that nobody can find: a follower that expects it has lagged
+	v.end++ // a batch that does not exist: a follower that expects it has lagged
 	wake := v.waitersLocked()
 	v.mu.Unlock()
 	wake()

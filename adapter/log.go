@@ -308,7 +308,7 @@ func (l *log) countStreams() int {
 	return len(l.streams)
 }
 
-// unloadIdle drops the streams that nobody has used since before.
+// unloadIdle drops the streams that were not used since before.
 func (l *log) unloadIdle(before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

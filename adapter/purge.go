@@ -64,7 +64,7 @@ func (a *Adapter) unwatched(ctx context.Context, stream string, remove func() er
 		a.watermarks.Resume(stream)
 		return err
 	}
-	// When one of these fails, nobody knows what is on disk, and the watermark stays away until the next start.
+	// When one of these fails, it is unknown what is on disk, and the watermark stays away until the next start.
 	if err := remove(); err != nil {
 		return err
 	}

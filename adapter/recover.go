@@ -37,7 +37,7 @@ const (
 //
 //   - ours: stored, goes on as if it had been acknowledged, unless the store has failed: what could not be written or
 //     synced is shown all the same;
-//   - somebody else's: another server wrote to this log. The log's last sequence has then passed what our lost
+//   - that of another server, which wrote to this log. The log's last sequence has then passed what our lost
 //     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
 //     are decided again from their conditions;
 //   - purged, and the stream's other chunks do not tell whether it was ours: the appends get an answer that promises nothing;
@@ -81,7 +81,7 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	s.awaitAnswers(ctx)
 	last, err := s.log.lastSeq(ctx)
 	if js.StreamMissing(err) {
-		// Somebody deleted the JetStream stream: nothing that was in flight is stored, nor will be.
+		// The JetStream stream was deleted: nothing that was in flight is stored, nor will be.
 		clear(s.unanswered)
 		s.sentBytes, s.last = 0, 0
 		s.refuse(s.flight[s.storedCount-s.durableCount:], err)
@@ -146,7 +146,7 @@ func (s *sequencer) pause(ctx context.Context, last js.Seq) {
 	s.resent++
 }
 
-// subjectPassed reports whether a publication failed because its stream is not what it was, although nobody wrote to the
+// subjectPassed reports whether a publication failed because its stream is not what it was, although no other writer wrote to the
 // log: another server has removed it.
 func (s *sequencer) subjectPassed(cause error) bool {
 	return s.shared && js.WrongSequence(cause)
@@ -176,7 +176,7 @@ func (s *sequencer) awaitAnswers(ctx context.Context) {
 
 // matchStored looks for the chunks in flight where they would stand, up to the log's last sequence. It marks those that
 // are there and moves them to the front; foreign tells whether something else has come between them. A chunk behind a
-// foreign one can be stored: it found the sequence that it expected, and nobody else had written to its stream.
+// foreign one can be stored: it found the sequence that it expected, and no other writer had written to its stream.
 func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool, err error) {
 	lost := s.flight[s.storedCount-s.durableCount:]
 	base, found := s.last, js.Seq(0)

@@ -24,7 +24,7 @@ const (
 	maxUndurableBytes    = 8 << 20
 	maxUndurableRequests = 8192
 	// The same while several basins append to the log, which they do for so long after the last change from one to another. One
-	// basin alone has nobody to wait for, and larger syncs are fewer.
+	// basin alone has no other to wait for, and larger syncs are fewer.
 	sharedUndurableBytes    = 1 << 20
 	sharedUndurableRequests = 1024
 	sharedFor               = 10_000 // milliseconds

@@ -33,7 +33,7 @@ const (
 
 // sizes knows how many metered bytes are stored: of each stream as of its last measurement, and of each basin as their
 // sum, which the view keeps. A measurement is two gets, because chunks carry a running total. Only streams that have
-// changed since the last one are measured, so that streams that nobody uses cost nothing (docs/adr/0010).
+// changed since the last one are measured, so that unused streams cost nothing (docs/adr/0010).
 type sizes struct {
 	a *Adapter
 

@@ -113,7 +113,7 @@ func (s *state) repeated(in *protocol.AppendInput, key *chunk.ProducerKey) (ack 
 	return s.closedBefore(in)
 }
 
-// closedBefore is repeated for the closing of a closed stream. The conditions are judged as the first time.
+// closedBefore is repeated for the closing of a closed stream. The conditions are checked as the first time.
 func (s *state) closedBefore(in *protocol.AppendInput) (ack protocol.AppendAck, threshold uint64, err error, ok bool) {
 	if s.closed == chunk.NotClosed || s.terminal || !in.OnlyCloses() {
 		return ack, 0, nil, false

@@ -35,7 +35,7 @@ type Stats struct {
 	ChunksInFlight int // published and not durable
 
 	Followers      int64  // feeds that are attached
-	DroppedBatches uint64 // batches that left a ring while somebody followed
+	DroppedBatches uint64 // batches that left a ring while a reader followed
 	LaggedFeeds    uint64 // followers that were sent back to read from storage
 
 	SizesKnown bool // all streams were measured since the start, see EachBasin

@@ -26,7 +26,7 @@ func newWire(records int, metered uint64) []byte {
 	return *wires.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 }
 
-// freeWire gives a buffer back that nobody reads any more.
+// freeWire gives a buffer back that is not read any more.
 func freeWire(b []byte) {
 	if cap(b) >= pooledCap && cap(b) <= 2*pooledCap {
 		b = b[:0]

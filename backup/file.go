@@ -90,9 +90,9 @@ func (w *writer) finish() (File, error) {
 // abandon closes a file that will not be finished; its temporary name says so.
 func (w *writer) abandon() {
 	if w.zip != nil {
-		w.zip.Close() //nolint:errcheck // nobody wants it
+		w.zip.Close() //nolint:errcheck // it is abandoned
 	}
-	w.file.Close() // nobody wants it
+	w.file.Close() // it is abandoned
 }
 
 func syncDir(dir string) error {

@@ -87,7 +87,7 @@ func check(ctx context.Context, dir string, m *Manifest, progress *meter) error 
 	}
 }
 
-// nothingElse refuses a directory with files that the manifest does not name: whoever put them there had something in
+// nothingElse refuses a directory with files that the manifest does not name: they were put there with something in
 // mind.
 func nothingElse(dir string, m *Manifest) error {
 	names, err := contents(dir)

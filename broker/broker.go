@@ -175,7 +175,7 @@ func (b *Broker) Service() protocol.Service {
 	return b.inProcess(b.guard.Root().Service())
 }
 
-// Authenticate returns the service of whoever presents an access token, as the doors do; without a root token the whole
+// Authenticate returns the service of the holder of an access token, as the doors do; without a root token the whole
 // service. The error has code authn.
 func (b *Broker) Authenticate(token string) (protocol.Service, error) {
 	svc, err := b.guard.ServiceFor(token)

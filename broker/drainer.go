@@ -22,7 +22,7 @@ type drainer struct {
 	mu     sync.Mutex // guards the fields below
 	closed bool
 	inside int
-	empty  chan struct{} // closed when the drainer is closed and nobody is inside
+	empty  chan struct{} // closed when the drainer is closed and no call is inside
 	enders map[ender]struct{}
 }
 

@@ -148,7 +148,7 @@ func errNobody(subject string) *protocol.Error {
 	return protocol.Errorf(protocol.CodeUnavailable, "no weir broker answers on %s", subject)
 }
 
-// noResponders reports whether m is the NATS server's word that nobody listens.
+// noResponders reports whether m is the NATS server's answer that there is no responder.
 func noResponders(m *nats.Msg) bool {
 	return len(m.Data) == 0 && m.Header.Get("Status") == "503"
 }

@@ -25,7 +25,7 @@ func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protoco
 }
 
 // Append implements [protocol.RecordService]. An append that names its producer is made again while its outcome is unknown or
-// nobody answers, until ctx ends, or for [Options.ResumeFor] if ctx has no deadline.
+// no server answers, until ctx ends, or for [Options.ResumeFor] if ctx has no deadline.
 func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts ...protocol.RecordOption) (protocol.AppendAck, error) {
 	if in.Producer == nil {
 		ctx, cancel := c.bound(ctx, 0)

@@ -29,7 +29,7 @@ type BackupService interface {
 	// PurgedStreams tells which of some streams hold chunks, but none at or before a place in their log any more.
 	PurgedStreams(ctx context.Context, req PurgedStreamsRequest) (ids []string, err error)
 
-	// BeginRestore makes a basin that nobody sees until EndRestore. A basin that an earlier restore left behind is removed
+	// BeginRestore makes a basin that no client sees until EndRestore. A basin that an earlier restore left behind is removed
 	// first. Codes: resource_already_exists; basin_deletion_pending and transaction_conflict, which pass: the remains are
 	// being removed, or another restore of the basin may be under way; invalid.
 	BeginRestore(ctx context.Context, req BeginRestoreRequest) error

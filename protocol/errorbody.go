@@ -37,7 +37,7 @@ func (e *Error) Body() []byte {
 }
 
 // Retryable reports whether the same request may be tried again. An error with a code that this version does not know
-// is judged by its status; a known code that came with a status not its own is not retried (control plane 8.2).
+// is classified by its status; a known code that came with a status not its own is not retried (control plane 8.2).
 func (e *Error) Retryable() bool {
 	switch {
 	case e.RemoteStatus == 0:

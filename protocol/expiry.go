@@ -50,7 +50,7 @@ func (c *StreamConfig) CheckDefault() error {
 }
 
 // readJSON reads {"idle_secs": seconds, "at": RFC 3339}, either of which may be missing; {} is an explicit never. An idle_secs
-// of 0 is judged invalid, because it would delete the stream at once.
+// of 0 is invalid, because it would delete the stream at once.
 func (x *Expiry) readJSON(r *strictjson.Reader) error {
 	*x = Expiry{}
 	return r.Object(func(name []byte) error {

@@ -34,7 +34,7 @@ func value[T any, P interface {
 	return v, err
 }
 
-// readJSON reads one of {"age": seconds} and {"infinite": {}} (control plane 2.4). An age of 0 is judged invalid.
+// readJSON reads one of {"age": seconds} and {"infinite": {}} (control plane 2.4). An age of 0 is invalid.
 func (p *RetentionPolicy) readJSON(r *strictjson.Reader) error {
 	*p = RetentionPolicy{}
 	members := 0

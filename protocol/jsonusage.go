@@ -221,7 +221,7 @@ func EncodeMetricsQueryJSON(q MetricsQuery) []byte {
 }
 
 // DecodeMetricsQueryJSON is the inverse of [EncodeMetricsQueryJSON]; null is the same as absence, and so is the empty
-// text. Whether the set, the times and the interval fit is judged by the service. The error has code bad_json.
+// text. Whether the set, the times and the interval fit is validated by the service. The error has code bad_json.
 func DecodeMetricsQueryJSON(data []byte) (q MetricsQuery, err error) {
 	if len(data) == 0 {
 		return q, nil

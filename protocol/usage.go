@@ -29,7 +29,7 @@ const (
 )
 
 // MetricsQuery asks for a set of metrics over a time (control plane 6.1). Start (inclusive) and End (exclusive) are
-// seconds since the epoch; nil, which is invalid for every set, is judged by the service.
+// seconds since the epoch; nil, which is invalid for every set, is validated by the service.
 type MetricsQuery struct {
 	Set      MetricSet      // one of the sets of what is asked
 	Start    *uint32        // inclusive, seconds since the epoch

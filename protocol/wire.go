@@ -10,7 +10,7 @@ import (
 var errWire = errors.New("malformed protobuf")
 
 // Records is a run of sequenced records of one stream, kept in the form in which they are stored and sent: the
-// concatenated field-1 entries of a ReadBatch message. Whoever only forwards records never decodes them.
+// concatenated field-1 entries of a ReadBatch message. A part that only forwards records never decodes them.
 //
 // The zero value holds no record. A Records value is immutable; slicing and iterating share its memory.
 type Records struct {

@@ -21,7 +21,7 @@ type AppendOptions struct {
 	// One input passes whatever its size.
 	MaxInflightBytes uint64
 	// MaxPending bounds the inputs that were submitted and whose acks Recv has not returned yet; default 256. It
-	// bounds the queue of acks when nobody receives.
+	// bounds the queue of acks when the caller receives none.
 	MaxPending int
 	// Settled, if set, is called for each input that was handed over, in their order, once it is stored or has failed; with
 	// nil nothing uses the memory of the input any more. It must not block.
@@ -214,7 +214,7 @@ func (a *Append) settle(size uint64, ack protocol.AppendAck, err error) {
 	a.unsettled--
 	switch {
 	case a.closed || a.failure != nil:
-		// Nobody asks for it: only the first failure is returned.
+		// It is never asked for: only the first failure is returned.
 	case err != nil:
 		// A context's error would be taken for that of the caller of Recv.
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -74,7 +74,7 @@ func AppendUnary(ctx context.Context, s Stream, in protocol.AppendInput) (protoc
 		ack protocol.AppendAck
 		err error
 	}
-	// Buffered: the outcome of an append that nobody waits for any more must not block the stream.
+	// Buffered: the outcome of an append that no caller waits for any more must not block the stream.
 	done := make(chan outcome, 1)
 	err := s.Appender().Submit(ctx, in, func(ack protocol.AppendAck, err error) { done <- outcome{ack, err} })
 	if err != nil {

@@ -1,5 +1,5 @@
 // Command eventsourcing keeps the events of a bank account in a stream. Each command reads the events, decides, and appends its
-// own event under the condition that nobody appended in between: match_seq_num. Of two commands at the same time one is
+// own event under the condition that nothing was appended in between: match_seq_num. Of two commands at the same time one is
 // refused, reads again and decides again, so the balance never falls below zero.
 //
 // It prints:
@@ -107,7 +107,7 @@ func change(ctx context.Context, svc protocol.Service, amount int) error {
 		event := protocol.AppendInput{Records: []protocol.Record{{Body: strconv.AppendInt(nil, int64(amount), 10)}}}
 		_, err = svc.Append(ctx, account, event.MatchingSeqNum(next))
 		if protocol.CodeOf(err) == protocol.CodeConditionFailed {
-			continue // somebody else was first: decide again
+			continue // another writer was first: decide again
 		}
 		return err
 	}

@@ -1,5 +1,5 @@
 // Package phases carries the times of an append from the storage up to a layer that traces it. Package adapter notes them,
-// package sessions hands them on, and neither knows what they are for. An append that nobody traces has none, and costs
+// package sessions hands them on, and neither knows what they are for. An append that is not traced has none, and costs
 // one look into its context.
 package phases
 
@@ -28,7 +28,7 @@ const (
 // Count is how many phases there are.
 const Count = int(count)
 
-// Times are those of one append. The storage writes them, from any goroutine, and may go on after nobody waits for the
+// Times are those of one append. The storage writes them, from any goroutine, and may go on after no caller waits for the
 // append any more.
 type Times struct {
 	mu sync.Mutex // guards at

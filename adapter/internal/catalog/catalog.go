@@ -345,7 +345,7 @@ const markersAtOnce = 500
 // RemoveStreams removes the entries of a basin's streams, in steps; rest is called between them with the time of a step, and waits.
 // The removal of the basin's own entry, which follows, makes it durable.
 //
-// Each gets a delete marker, although nobody needs to be told. JetStream drops the older values of a key without a note
+// Each gets a delete marker, although no server needs to be told. JetStream drops the older values of a key without a note
 // of it, because they are above the key's limit. If the newest one were purged, a recovery from the blocks would find the one
 // before it below the limit again, and the stream would be back (docs/upstream, case limits).
 func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func(ctx context.Context, worked time.Duration)) error {

@@ -16,7 +16,7 @@ type keyLock struct {
 	users int           // holders and waiters; guarded by keyLocks.mu
 }
 
-// lock waits until nobody else holds key, or ctx ends.
+// lock waits until key is free, or ctx ends.
 func (k *keyLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
 	k.mu.Lock()
 	if k.locks == nil {

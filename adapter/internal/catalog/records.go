@@ -19,7 +19,7 @@ type BasinRecord struct {
 	Location protocol.LocationName `json:"location,omitempty"`
 	// DedicatedLogs is how many logs the basin has for itself in each storage class; 0: it shares those of the account.
 	DedicatedLogs int `json:"dedicated_logs,omitempty"`
-	// Restoring is the id of the restore that is filling the basin: nobody sees it until that ends. Restored is the id of
+	// Restoring is the id of the restore that is filling the basin: no client sees it until that ends. Restored is the id of
 	// the restore that did.
 	Restoring string `json:"restoring,omitempty"`
 	Restored  string `json:"restored,omitempty"`

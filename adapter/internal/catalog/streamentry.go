@@ -113,7 +113,7 @@ type CheckTime struct {
 	EmptyAt secondsTime
 }
 
-// IsFresh reports whether nothing can have been stored: the stream was created here, nobody else writes, and it was never
+// IsFresh reports whether nothing can have been stored: the stream was created here, no other server writes, and it was never
 // appended to.
 func (c *CheckTime) IsFresh() bool { return c.Size.flags.Load()&freshFlag != 0 }
 

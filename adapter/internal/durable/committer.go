@@ -25,7 +25,7 @@ type Log interface {
 // may or may not be on disk, and the kernel may have dropped the dirty pages, so nothing is acknowledged any more.
 type Committer struct {
 	config  Config
-	catalog atomic.Uint64 // newest write to the catalog that somebody waits for
+	catalog atomic.Uint64 // newest write to the catalog that a caller waits for
 
 	mu      sync.Mutex
 	logs    map[Log]reached

@@ -84,7 +84,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("a direct get was answered with status %s %s", e.Status, e.Description)
 }
 
-// NoResponders reports whether nobody answers direct gets: the stream is not there, or has no leader now.
+// NoResponders reports whether no server answers direct gets: the stream is not there, or has no leader now.
 func NoResponders(err error) bool {
 	var e *StatusError
 	return errors.As(err, &e) && e.Status == "503"

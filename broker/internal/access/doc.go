@@ -16,6 +16,6 @@
 //
 // # Secrets
 //
-// A secret is "weir_" and 32 random bytes. Only its SHA-256 is kept: nobody guesses 256 random bits, so the slow hashes
+// A secret is "weir_" and 32 random bytes. Only its SHA-256 is kept: 256 random bits cannot be guessed, so the slow hashes
 // that protect passwords would cost much on every request and protect nothing.
 package access

@@ -120,7 +120,7 @@ func (g *Guard) Authenticate(secret string) (*Caller, error) {
 	return c, nil
 }
 
-// errAuthn is the one answer to whoever is not known, whatever the reason.
+// errAuthn is the one answer to an unauthenticated caller, for every reason.
 func errAuthn() *protocol.Error {
 	return protocol.Errorf(protocol.CodeAuthn, "the access token is missing, unknown, revoked or expired")
 }
@@ -172,7 +172,7 @@ func (g *Guard) drop(hash [32]byte) {
 	}
 }
 
-// Close frees what the guard holds: nobody is authenticated any more, but the root. It ends no session.
+// Close frees what the guard holds: no token is accepted any more, but the root's. It ends no session.
 func (g *Guard) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

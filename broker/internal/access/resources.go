@@ -65,7 +65,7 @@ func (s *service) ListStreams(ctx context.Context, basin protocol.BasinName, req
 	}
 	narrowed, some := narrow(s.scope.Streams, req)
 	if !some {
-		// Nothing to show; but whether the basin is there is known to whoever may list it.
+		// Nothing to show; but whether the basin is there is known to a caller that may list it.
 		_, err := s.inner.ListStreams(ctx, basin, protocol.ListRequest{Limit: 1})
 		return page, err
 	}

@@ -193,7 +193,7 @@ func (p *Place) Grow(bytes int) error {
 	mine := l.shares[p.client.Key]
 	switch {
 	case p.left:
-		return nil // nobody is left who would give it back
+		return nil // no caller is left to give it back
 	case mine != nil && mine.bytes+int64(bytes) > l.limits.Bytes/int64(mine.part):
 		return errShareBytes(mine)
 	case l.all.bytes+int64(bytes) > l.limits.Bytes || !l.limits.Budget.takeBytes(bytes):

@@ -225,7 +225,7 @@ func (h *Hold) Progress() {
 }
 
 // JSON returns the batch that was taken as JSON, once there is room for it; buffer gives the memory. Readers of the same
-// batch share it: nobody writes to it. The error is the cause of ctx's end.
+// batch share it: it is never written to. The error is the cause of ctx's end.
 func (h *Hold) JSON(ctx context.Context, batch *protocol.ReadBatch, format protocol.RecordFormat, buffer func() *[]byte) ([]byte, error) {
 	as := form{format: format, tailed: batch.Tail != nil}
 	if as.tailed {

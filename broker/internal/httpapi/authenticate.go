@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/door"
 )
 
-// authenticate finds the service of whoever asks by the token in Authorization: Bearer (control plane 5.9). It comes
+// authenticate finds the service of the caller by the token in Authorization: Bearer (control plane 5.9). It comes
 // before everything that looks at the request, so that an unauthenticated client learns nothing. The error has code authn.
 func (c *call) authenticate() (err error) {
 	caller := c.h.whole

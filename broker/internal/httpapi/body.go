@@ -25,7 +25,7 @@ type received struct {
 	claimed int     // of the room for bodies
 }
 
-// free gives the memory back: nobody may use data any more.
+// free gives the memory back: data may not be used any more.
 func (b *received) free() {
 	b.forget()
 	if b.buf != nil {
@@ -33,7 +33,7 @@ func (b *received) free() {
 	}
 }
 
-// forget leaves the memory to whoever still uses it.
+// forget leaves the memory to the part that still uses it.
 func (b *received) forget() { b.place.Shrink(b.claimed) }
 
 // body reads the whole body of a unary request and decompresses it. tooLarge is the code of a body that is more than

@@ -32,7 +32,7 @@ func getBuffer(size int) *[]byte {
 	return b
 }
 
-// putBuffer gives a buffer back. Nobody may use its memory any more.
+// putBuffer gives a buffer back. Its memory may not be used any more.
 func putBuffer(b *[]byte) {
 	switch c := cap(*b); {
 	case c > maxPooled:

@@ -95,7 +95,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends the answers, so that the client still reads them when it sends what nobody reads.
+// CloseWrite ends the answers, so that the client still reads them when it sends data that is not read.
 func (c *conn) CloseWrite() error { return closeWrite(c.Conn) }
 
 func closeWrite(nc net.Conn) error {

@@ -29,7 +29,7 @@ const (
 	dashboardName    = "dashboard" // in the metrics
 )
 
-// DashboardSession is what the console must know about the broker and about whoever uses it.
+// DashboardSession is what the console must know about the broker and about its user.
 type DashboardSession struct {
 	// Version of weir.
 	Version string `json:"version"`
@@ -43,7 +43,7 @@ type DashboardSession struct {
 	Token protocol.AccessTokenInfo `json:"token"`
 }
 
-// contentPolicy lets the page load nothing but its own files and talk to nobody but the broker that served it; what a
+// contentPolicy lets the page load nothing but its own files and talk only to the broker that served it; what a
 // record holds can neither run nor become markup by a string.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

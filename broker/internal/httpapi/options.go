@@ -28,7 +28,7 @@ type Options struct {
 	// request before anything of it is decoded. "" stands for no token. A nil function lets everybody use the handler's
 	// service.
 	Authenticate func(token string) (door.Caller, error)
-	// Dashboard tells the console at /dashboard what it must know for whoever presents the token in Authorization; an error
+	// Dashboard tells the console at /dashboard what it must know for the holder of the token in Authorization; an error
 	// with code authn if that opens nothing. A nil function switches the console off.
 	Dashboard func(token string) (DashboardSession, error)
 	// Registry takes the door's metrics, and is what /metrics shows; nil makes one.

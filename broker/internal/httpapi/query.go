@@ -80,7 +80,7 @@ func (q *query) bool(name string) (bool, error) {
 	}
 }
 
-// readQuery is the query of a read. How many starts it has, and whether they fit its end, is judged later (data plane
+// readQuery is the query of a read. How many starts it has, and whether they fit its end, is checked later (data plane
 // 8.14, steps 7 and 8).
 type readQuery struct {
 	req    protocol.ReadRequest
@@ -123,7 +123,7 @@ func parseReadQuery(raw string) (rq readQuery, err error) {
 	return rq, nil
 }
 
-// request judges the query as a whole, for a session that resumes behind after, if that is not nil (data plane 8.8).
+// request checks the query as a whole, for a session that resumes behind after, if that is not nil (data plane 8.8).
 // The code of the error is invalid.
 func (rq readQuery) request(after *eventID) (protocol.ReadRequest, error) {
 	if rq.starts > 1 {

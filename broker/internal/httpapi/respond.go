@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/protocol/s2s"
 )
 
-// The values of Content-Type that the door sends, shared by all answers: nobody writes to them.
+// The values of Content-Type that the door sends, shared by all answers: they are never written to.
 var (
 	contentJSON        = []string{protocol.MediaJSON}
 	contentProtobuf    = []string{protocol.MediaProtobuf}

@@ -38,7 +38,7 @@ func (c *call) s2sAppend(ref protocol.StreamRef, opts []protocol.RecordOption) e
 		return dst.Close()
 	}
 	if err = s.run(); err != nil {
-		s.out.terminal(err) // nobody hears it if the client is gone
+		s.out.terminal(err) // it is lost if the client is disconnected
 	}
 	s.linger()
 	return nil

@@ -21,7 +21,7 @@ const (
 	maxHeaderBytes = 64 << 10
 
 	// Windows and frames of HTTP/2, for s2s frames of 1 MiB. A window is what a client can make the server hold of a body that
-	// nobody reads yet.
+	// it is not read yet.
 	maxStreams          = 1024
 	maxReadFrame        = 1 << 20
 	streamReceiveWindow = 1 << 20

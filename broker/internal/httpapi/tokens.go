@@ -33,7 +33,7 @@ func (c *call) issueToken() error {
 	if err != nil {
 		return door.CauseOf(ctx, err)
 	}
-	c.w.Header()["Cache-Control"] = []string{"no-store"} // nobody on the way may keep a secret
+	c.w.Header()["Cache-Control"] = []string{"no-store"} // no proxy may keep a secret
 	return c.answerJSON(http.StatusCreated, protocol.IssuedAccessToken{Secret: secret})
 }
 

@@ -49,7 +49,7 @@ func (c *call) streamMetrics() (err error) {
 	return c.answerMetrics(ctx, func() ([]protocol.Metric, error) { return c.svc.StreamMetrics(ctx, ref, q) })
 }
 
-// metricsQuery decodes the query of control plane 6.1; the service judges it. The error has code bad_query.
+// metricsQuery decodes the query of control plane 6.1; the service validates it. The error has code bad_query.
 func (c *call) metricsQuery() (out protocol.MetricsQuery, err error) {
 	q, err := parseQuery(c.r.URL.RawQuery, metricsParams)
 	if err != nil {

@@ -237,7 +237,7 @@ func (s *Scope) flush(now time.Time, put func(Key, []byte) bool) {
 	}
 }
 
-// retire takes a basin's counters out of the meter when they have not been used for long. Whoever still holds them is led
+// retire takes a basin's counters out of the meter when they have not been used for long. A holder of them is led
 // to their successor, because his next addition falls into a new minute.
 func (s *Scope) retire(now time.Time) {
 	s.mu.Lock()

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// rollAfter is how long a day is over before its hours become one value. Nobody writes into it any more then, even if the
+// rollAfter is how long a day is over before its hours become one value. It is not written any more then, even if the
 // clocks of two brokers differ by as much as the difference to lateFor.
 const rollAfter = lateFor + time.Hour
 
-// rollUp puts the hours of days that are over, of all processes, into one value for each scope and day. Whoever comes
+// rollUp puts the hours of days that are over, of all processes, into one value for each scope and day. A process that comes
 // first makes the value, and then the hours are removed; where the value exists, queries ignore the hours, so that it may
 // be interrupted anywhere and done by several brokers at once.
 func (m *Meter) rollUp(ctx context.Context, now time.Time) error {

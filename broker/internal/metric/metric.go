@@ -77,7 +77,7 @@ func (h *LateHistogram) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Snapshot is a collector of gauges and counters without labels that are looked up when somebody asks.
+// Snapshot is a collector of gauges and counters without labels that are looked up when they are scraped.
 type Snapshot struct {
 	kinds map[string]prometheus.ValueType
 	descs map[string]*prometheus.Desc

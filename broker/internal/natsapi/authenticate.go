@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// authenticate finds the service of whoever asks. A token in a header decides, for clients whose NATS credential is not
+// authenticate finds the service of the caller. A token in a header decides, for clients whose NATS credential is not
 // one of weir's tokens; without a token it is the service that the door was opened with. The error has code authn.
 func (c *call) authenticate() (err error) {
 	c.svc = c.door.whole

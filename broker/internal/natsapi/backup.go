@@ -97,7 +97,7 @@ func exportCatalog(ctx context.Context, c *call) (reply, error) {
 	})(ctx, c)
 }
 
-// backup is what backs up and restores for whoever asks. The error has code permission_denied.
+// backup is what backs up and restores for the caller. The error has code permission_denied.
 func (c *call) backup() (protocol.BackupService, error) {
 	if b := c.door.opts.Backup(c.svc); b != nil {
 		return b, nil

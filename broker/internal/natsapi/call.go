@@ -22,7 +22,7 @@ type call struct {
 	ep      *endpoint
 	subject string
 	rest    string // what follows the endpoint's subject, without the dot
-	inbox   string // where the answer goes; "" when nobody waits
+	inbox   string // where the answer goes; "" when no client waits
 	ctl     controls
 	head    nats.Header
 	body    []byte
@@ -44,7 +44,7 @@ func (d *Door) onRequest(ep *endpoint, req micro.Request) {
 		return
 	}
 	if inbox == "" && !ep.mutes {
-		return // nobody to tell
+		return // no client waits for it
 	}
 	stats := d.stats[ep.name]
 	c := &call{door: d, ep: ep, subject: req.Subject(), inbox: inbox, head: nats.Header(req.Headers()), body: body}

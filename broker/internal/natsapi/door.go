@@ -46,7 +46,7 @@ type Door struct {
 	sessionSub *nats.Subscription
 	stats      map[string]*endpointStats // by endpoint name; not written after Serve
 
-	expelled  atomic.Bool // nobody is owed an answer any more
+	expelled  atomic.Bool // no client is owed an answer any more
 	closeOnce sync.Once
 	closed    chan struct{}
 }
@@ -175,7 +175,7 @@ func (d *Door) shutDown(ctx context.Context) error {
 }
 
 // closeConn closes the door's own connection. With DrainConn the subscriptions end first, and the requests that NATS sent
-// before are refused; those that come later are told by NATS that nobody answers.
+// before are refused; those that come later are told by NATS that there are no responders.
 func (d *Door) closeConn(ctx context.Context) {
 	defer d.nc.Close()
 	if !d.opts.DrainConn || d.expelled.Load() {

@@ -77,7 +77,7 @@ func (s *readSession) message(token string, m *nats.Msg) {
 	}
 }
 
-// What the NATS server sends to the reply subject of a message that nobody is there to receive.
+// What the NATS server sends to the reply subject of a message without a receiver.
 const (
 	statusHeader = "Status"
 	noResponders = "503"

@@ -90,7 +90,7 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accoun
 		}
 	}
 	plan.services, plan.clients = slices.Sorted(maps.Keys(named)), globalAccount
-	nobody := !hasUsers(o)
+	open := !hasUsers(o)
 	for _, name := range own {
 		// Only the configuration parser can give an account JetStream for good (surviving reloads).
 		if err := o.ProcessConfigString("accounts { " + name + " { jetstream: enabled } }"); err != nil {
@@ -106,7 +106,7 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accoun
 		}
 		return plan, nil
 	}
-	if nobody {
+	if open {
 		// Accounts without any user: clients need not say who they are and land in the global account. Our users would
 		// make the server ask everybody, so these clients get a name.
 		if err := addAnybody(o, keys); err != nil {
@@ -134,7 +134,7 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accoun
 	return plan, nil
 }
 
-// addAnybody makes a user of those who need not say who they are. It has a key that nobody uses, so that nobody can log in
+// addAnybody makes a user of those who need not say who they are. It has a key that no client has, so that no client can log in
 // as it, rather than a password, of which the server warns.
 func addAnybody(o *server.Options, keys keyring) error {
 	_, public, err := keys.forAccount(anybody) // the same after a reload

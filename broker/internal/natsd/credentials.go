@@ -19,7 +19,7 @@ import (
 //
 //   - the broker itself, in process, into any account
 //   - without a root token everybody, into the account of clients
-//   - with a root token whoever has an access token, into an account of that token alone
+//   - with a root token, holders of access tokens, into an account of that token alone
 //
 // It takes the place of the server's own users in all three cases, because the server closes connections of users that
 // it does not know itself when it is reloaded; that is also why the broker says who it is by a token, without a name.

@@ -227,7 +227,7 @@ func (e *Embedded) checkStore() error {
 	return e.checkCatalog()
 }
 
-// CheckLogs judges the headless logs when the catalog can be asked: one that it needs is damaged, any other was being
+// CheckLogs checks the headless logs when the catalog can be asked: one that it needs is damaged, any other was being
 // deleted and is removed.
 func (e *Embedded) CheckLogs(needed func(log string) bool) error {
 	if lost := slices.DeleteFunc(slices.Clone(e.headless), func(name string) bool { return !needed(name) }); len(lost) > 0 {

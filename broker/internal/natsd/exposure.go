@@ -13,7 +13,7 @@ import (
 )
 
 // checkExposure refuses what would let others in than the configuration means to. It looks at what the file says, before weir adds users of its own. Accounts without
-// users tell nobody apart.
+// users do not distinguish clients.
 //
 // Without a root token and without users nothing is checked, so every port must be on the loopback address. With a root
 // token and without users weir checks who connects, so nothing may go around that.
@@ -61,10 +61,10 @@ func leafUsers(o *server.LeafNodeOpts) bool {
 	return o.Username != "" || o.Nkey != "" || len(o.Users) > 0
 }
 
-// verifies reports whether whoever connects needs a certificate.
+// verifies reports whether a client needs a certificate.
 func verifies(t *tls.Config) bool { return t != nil && t.ClientAuth == tls.RequireAndVerifyClientCert }
 
-// checkNoWayAround refuses the settings of the file that let others in than those with an access token. Whoever entered
+// checkNoWayAround refuses the settings of the file that admit clients without an access token. A client that entered
 // by them would be in the account of the storage.
 func checkNoWayAround(cfg conf.Config, o *server.Options) error {
 	var errs []error

@@ -98,7 +98,7 @@ func (s *StoreState) inspect(dir, prefix string, deep bool) error {
 	}
 	holes, err := storefiles.Survey(dir)
 	if errors.Is(err, storefiles.ErrEncrypted) {
-		return nil // nobody without the key can tell
+		return nil // it cannot be told without the key
 	}
 	for _, h := range holes {
 		s.Lost = append(s.Lost, h.String())
@@ -106,7 +106,7 @@ func (s *StoreState) inspect(dir, prefix string, deep bool) error {
 	return err
 }
 
-// tryLock takes the lock of a store directory if there is one and nobody holds it, and writes nothing. running says who does.
+// tryLock takes the lock of a store directory if there is one and it is free, and writes nothing. running says whether a process holds it.
 func tryLock(dir string) (release func() error, running string, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -87,7 +87,7 @@ func (l *natsLogger) ofClient(format string) bool {
 }
 
 func (l *natsLogger) Fatalf(format string, v ...any) {
-	l.log.Debug(natsMessage, text(format, v), slog.Bool("fatal", true)) // Whoever watches failed reports it.
+	l.log.Debug(natsMessage, text(format, v), slog.Bool("fatal", true)) // The reader of failed reports it.
 	l.once.Do(func() {
 		l.fatal = fmt.Sprintf(format, v...)
 		close(l.failed)

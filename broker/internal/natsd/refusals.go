@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// refusals logs how many connections were refused, one line for many: whoever guesses tokens must not fill the disk.
+// refusals logs how many connections were refused, one line for many: a client that guesses tokens must not fill the disk.
 type refusals struct {
 	log *slog.Logger
 	why string // follows "nats connections were refused: "

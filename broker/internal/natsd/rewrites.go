@@ -14,10 +14,10 @@ import (
 // syncRewrites makes JetStream sync what it rewrites of a stream, and nothing else: descriptions and compacted blocks are on
 // disk before they take the place of what was there.
 //
-// JetStream has this mode for streams whose messages are synced by somebody else, and has it on for the streams of a
+// JetStream has this mode for streams whose messages are synced by another process, and has it on for the streams of a
 // Raft group. Its configuration cannot turn it on for a single server: there it syncs every message, or renames an unsynced
 // copy over a block, so that a power cut leaves an empty file where acknowledged records were (docs/adr/0012, docs/upstream).
-// weir's committer is that somebody else, so the mode is right, and the switch is set where it is.
+// weir's committer is that process, so the mode is right, and the switch is set where it is.
 //
 // The names and types on the way are checked, and so a server that has moved the switch makes the start fail.
 func syncRewrites(srv *server.Server, account, stream string) error {

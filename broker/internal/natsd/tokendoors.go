@@ -35,9 +35,9 @@ const (
 const tokenAccountPrefix = "WEIR-TOKEN-"
 
 // tokenDoors gives each access token that connects a NATS account of its own with a door in it (ADR 9). The account is
-// the identity: what arrives in it is asked with that token, whatever the messages say. Nobody hears anybody else's.
+// the identity: what arrives in it is asked with that token, whatever the messages say. No connection receives the messages of another.
 //
-// The server cannot forget an account, so one that is no longer needed serves another token later, once nobody is in it.
+// The server cannot forget an account, so one that is no longer needed serves another token later, once no connection is in it.
 // Names are not the same on two servers, so that a cluster cannot join the accounts of two tokens.
 type tokenDoors struct {
 	srv     *server.Server
@@ -76,12 +76,12 @@ type tokenDoor struct {
 	door    *natsapi.Door // nil if the broker was closing already, or err is set
 	outlet  *tap.Outlet   // nil if door is, or there are no live taps
 	err     error
-	idle    chan struct{} // closed when nobody has used it for long
+	idle    chan struct{} // closed when it was not used for long
 
 	// Guarded by the mutex of tokenDoors.
 	conns     map[uint64]struct{} // by the server's number; those that have gone are dropped by the sweep
 	idleSince time.Time           // zero while there are connections
-	over      bool                // nobody enters any more
+	over      bool                // no connection enters any more
 }
 
 func newTokenDoors(srv *server.Server, guard *access.Guard, opts natsapi.Options, connect func(account, name string) (*nats.Conn, error), refused *refusals) *tokenDoors {
@@ -219,7 +219,7 @@ func (t *tokenDoors) doorOf(caller *access.Caller) (*tokenDoor, error) {
 	return d, nil
 }
 
-// accountLocked returns an account that nobody is in.
+// accountLocked returns an account without connections.
 func (t *tokenDoors) accountLocked() (*server.Account, error) {
 	if n := len(t.free); n > 0 {
 		account := t.free[n-1]
@@ -259,7 +259,7 @@ func (t *tokenDoors) openDoor(d *tokenDoor) (*natsapi.Door, error) {
 	closing := t.closing
 	t.mu.Unlock()
 	if closing {
-		return nil, nil // Who still comes finds nobody who answers, and looks for another server.
+		return nil, nil // A client that still comes finds no responder, and looks for another server.
 	}
 	nc, err := t.connect(d.account.Name, "weir-token-door")
 	if err != nil {
@@ -352,7 +352,7 @@ func (t *tokenDoors) sweepNowAndThen() {
 	}
 }
 
-// sweep forgets connections that have gone, closes doors that nobody has used for long, and frees accounts.
+// sweep forgets connections that have gone, closes doors that were not used for long, and frees accounts.
 func (t *tokenDoors) sweep(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

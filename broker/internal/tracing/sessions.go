@@ -40,7 +40,7 @@ type appendSession struct {
 	t      *Tracer
 	ref    protocol.StreamRef
 	span   trace.Span
-	opener trace.SpanContext // of whoever opened the session, which contexts of inputs may have inherited
+	opener trace.SpanContext // of the opener of the session, which contexts of inputs may have inherited
 
 	mu      sync.Mutex // guards what follows
 	waiting []*input   // inputs without an answer, in their order; the session bounds them
@@ -130,7 +130,7 @@ func (a *appendSession) Close() error {
 	return err
 }
 
-// errUnanswered is the outcome of inputs that nobody waits for any more.
+// errUnanswered is the outcome of inputs that no caller waits for any more.
 var errUnanswered error = protocol.Errorf(protocol.CodeClientHangup, "the session was closed before the answer")
 
 // finish ends what is left: inputs without an answer, and the session.

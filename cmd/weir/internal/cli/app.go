@@ -243,7 +243,7 @@ func (a *app) getenv(name string) string {
 // call is what a client verb does once it is connected.
 type call func(ctx context.Context, svc protocol.Service) error
 
-// verb makes the function of a client verb. prepare judges arguments and flags; only then is a broker looked for. SIGINT
+// verb makes the function of a client verb. prepare validates arguments and flags; only then is a broker looked for. SIGINT
 // and SIGTERM end the call's context with errInterrupted as its cause.
 func (a *app) verb(prepare func(args []string) (call, error)) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {

@@ -16,7 +16,7 @@ var keyVariables = []string{"WEIR_ENCRYPTION_KEY", "S2_ENCRYPTION_KEY"}
 const keyHelp = `
 
 On an encrypted stream, give the key that its records are encrypted with: 32 bytes in Base64, in a file, in
-$WEIR_ENCRYPTION_KEY or $S2_ENCRYPTION_KEY, or, where nobody else can see this machine's processes, with -k.
+$WEIR_ENCRYPTION_KEY or $S2_ENCRYPTION_KEY, or, where no other user can see this machine's processes, with -k.
 A stream that is not encrypted takes no notice of it.`
 
 // keyFlags say where the encryption key is. Their values are not parsed as flags, because a message about a bad flag

@@ -27,7 +27,7 @@ func addListFlags(fs *pflag.FlagSet) *listFlags {
 	return f
 }
 
-// check judges the flags; names is the check that the listed names' prefixes must pass.
+// check validates the flags; names is the check that the listed names' prefixes must pass.
 func (f *listFlags) check(names func(field, s string) error) error {
 	if f.limit < 0 {
 		return usagef("--limit is %d; at least 0 is needed", f.limit)

@@ -20,7 +20,7 @@ type progressLine struct {
 	width int
 }
 
-// progressLine returns nil where nobody would read it: with --json, unless standard error is a terminal.
+// progressLine returns nil where it would not be read: with --json, unless standard error is a terminal.
 func (a *app) progressLine(o bench.Options) *progressLine {
 	terminal := a.env.Terminal(a.env.Stderr)
 	if a.json && !terminal {

@@ -104,7 +104,7 @@ func (a *app) tellRepaired(found Repaired, mended bool, dir string) error {
 	return a.printf("%s", b.String())
 }
 
-// agrees asks a question on the terminal. Where nobody can answer, the answer is no.
+// agrees asks a question on the terminal. Without a terminal the answer is no.
 func (a *app) agrees(question string) (bool, error) {
 	if !a.env.Terminal(a.env.Stdin) {
 		return false, usagef("there is no terminal to ask on: say --yes, or mend a copy with --copy-to")

@@ -105,7 +105,7 @@ func (a *app) issueAccessToken() *cobra.Command {
 
 A token allows operations, by groups (--op-group-perms) and by name (--ops), on what matches: basins, streams and other
 access tokens, each by a prefix or by one exact name. What is left out matches nothing, and "" as a prefix everything.
-Nobody can issue a token that allows more than the own one. Operations: list-basins, create-basin, delete-basin,
+A token cannot issue one that allows more than itself. Operations: list-basins, create-basin, delete-basin,
 reconfigure-basin, get-basin-config, list-streams, create-stream, delete-stream, get-stream-config, reconfigure-stream,
 check-tail, append, read, trim, fence, issue-access-token, revoke-access-token, list-access-tokens, account-metrics,
 basin-metrics, stream-metrics, list-locations, get-default-location, set-default-location; _ is as good as -.`,

@@ -142,7 +142,7 @@ func Connect(o Options, notify func(string)) (*nats.Conn, error) {
 			return nc, nil
 		}
 		if errors.Is(err, nats.ErrAuthorization) {
-			// A NATS that knows no tokens of weir may still let in whoever says nothing; the token goes with the requests.
+			// A NATS that knows no tokens of weir may still let in clients without credentials; the token goes with the requests.
 			nc, again := nctx.Connect(opts...)
 			if again == nil {
 				return nc, nil
