@@ -54,4 +54,33 @@ func TestClientsDoNotFillTheLog(t *testing.T) {
 	if warned, _ := said(""); len(warned) > 0 {
 		t.Errorf("warnings that a client caused: %q", warned)
 	}
+	// What connections that are refused have sent, and the user's name, is in no line at all.
+	for _, sent := range []string{"CONNECT {\"user\":\"marker-user\",\"pass\":\"marker-password\"}\r\nPING\r\n", "marker-garbage marker\r\n",
+		"CONNECT {marker-json\r\n", "PUB marker-subject marker-size\r\n"} {
+		before := count(&mu, &lines, "nats connection failed")
+		bad, err := net.DialTimeout("tcp", strings.TrimPrefix(b.st.URL(), "nats://"), 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer bad.Close()
+		if _, err := fmt.Fprint(bad, sent); err != nil {
+			t.Fatal(err)
+		}
+		until(t, sent, func() bool { return count(&mu, &lines, "nats connection failed") > before })
+	}
+	if count(&mu, &lines, "marker") > 0 {
+		t.Errorf("lines with what a client has sent: %q", lines)
+	}
+}
+
+// count is how many lines hold a text.
+func count(mu *sync.Mutex, lines *[]string, text string) (n int) {
+	mu.Lock()
+	defer mu.Unlock()
+	for _, l := range *lines {
+		if strings.Contains(l, text) {
+			n++
+		}
+	}
+	return n
 }
