@@ -280,11 +280,7 @@ func (c *Catalog) Write(ctx context.Context, key string, record any, revision ui
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), js.Timeout)
 	defer cancel()
-	if revision == 0 {
-		next, err = c.kv.Create(ctx, key, value)
-	} else {
-		next, err = c.kv.Update(ctx, key, value, revision)
-	}
+	next, err = c.put(ctx, key, value, revision)
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return 0, errConflict
 	}

@@ -1,0 +1,55 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/adapter/internal/js"
+)
+
+// put stores a value under a key that is at revision (0: absent), and returns the new revision. It fails with
+// jetstream.ErrKeyExists when the key is not at that revision. A bucket whose leader is lost does not answer: then the key is read to
+// find out what became of the attempt, and the next one has the same condition, so that at most one is stored.
+func (c *Catalog) put(ctx context.Context, key string, value []byte, revision uint64) (next uint64, err error) {
+	for lost := false; ; lost = true {
+		next, err = c.tryPut(ctx, key, value, revision)
+		exists := errors.Is(err, jetstream.ErrKeyExists)
+		switch {
+		case err == nil, exists && !lost:
+			return next, err
+		case ctx.Err() != nil, !exists && !unanswered(err):
+			return 0, err
+		}
+		e, found, err := c.newest(ctx, key)
+		switch {
+		case err != nil:
+			return 0, err
+		case found && e.revision > revision && bytes.Equal(e.value, value):
+			return e.revision, nil
+		case exists, found && e.revision != revision, !found && revision != 0:
+			return 0, jetstream.ErrKeyExists
+		}
+	}
+}
+
+func (c *Catalog) tryPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if js.MayLose(c.config.Conn) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, js.Attempt)
+		defer cancel()
+	}
+	if revision == 0 {
+		return c.kv.Create(ctx, key, value)
+	}
+	return c.kv.Update(ctx, key, value, revision)
+}
+
+// unanswered reports whether JetStream did not answer, so that a publication may have been stored or not.
+func unanswered(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse)
+}
