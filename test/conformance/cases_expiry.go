@@ -35,7 +35,7 @@ var expiryCases = []Case{
 			}
 			read.Read(from(0)).Seqs(0, 1)
 			written.Append(text("b"))
-			unused.e.Service.CheckTail(e.ctx, unused.StreamRef) //nolint:errcheck // a look at the tail is no use
+			unused.e.Service.CheckTail(e.ctx, unused.StreamRef) // a look at the tail is no use
 		}
 		unused.deleted()
 		read.Read(from(0)).Seqs(0, 1)
