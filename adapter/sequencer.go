@@ -272,10 +272,10 @@ func (s *sequencer) admit(r *request, now uint64) {
 		s.reject(r, 0, r.unknown)
 		return
 	}
-	if ack, threshold, err, ok := st.pendingState.repeated(&r.in, r.producer); ok && err != nil {
+	if ack, threshold, done, err := st.pendingState.repeated(&r.in, r.producer); err != nil {
 		s.reject(r, threshold, err)
 		return
-	} else if ok {
+	} else if done {
 		s.settled(r, threshold, ack)
 		return
 	}

@@ -95,34 +95,34 @@ const everything = ^uint64(0)
 
 // repeated tells of an append that needs not be stored because what it asks for was done before: its producer made it, or it
 // closes a stream that is closed. The answer must wait as long as one of check.
-func (s *state) repeated(in *protocol.AppendInput, key *chunk.ProducerKey) (ack protocol.AppendAck, threshold uint64, err error, ok bool) {
+func (s *state) repeated(in *protocol.AppendInput, key *chunk.ProducerKey) (ack protocol.AppendAck, threshold uint64, done bool, err error) {
 	if p := in.Producer; p != nil && !s.terminal {
 		epoch, seq, recent, known := s.producers.Find(*key)
 		switch back := seq - p.Seq; {
 		case !known || p.Epoch > epoch:
 		case p.Epoch < epoch:
-			return ack, everything, protocol.ProducerFenced(epoch), true
+			return ack, everything, true, protocol.ProducerFenced(epoch)
 		case p.Seq > seq:
 		case back < uint64(len(recent)):
 			at := recent[back]
-			return protocol.AppendAck{Start: at.Start, End: at.End, Tail: s.tail(), Repeated: true, LastSeq: seq}, everything, nil, true
+			return protocol.AppendAck{Start: at.Start, End: at.End, Tail: s.tail(), Repeated: true, LastSeq: seq}, everything, true, nil
 		default:
-			return ack, everything, protocol.ProducerRepeated(protocol.ProducerMismatch{Epoch: &epoch, Expected: seq + 1, Received: p.Seq}), true
+			return ack, everything, true, protocol.ProducerRepeated(protocol.ProducerMismatch{Epoch: &epoch, Expected: seq + 1, Received: p.Seq})
 		}
 	}
 	return s.closedBefore(in)
 }
 
 // closedBefore is repeated for the closing of a closed stream. The conditions are checked as the first time.
-func (s *state) closedBefore(in *protocol.AppendInput) (ack protocol.AppendAck, threshold uint64, err error, ok bool) {
+func (s *state) closedBefore(in *protocol.AppendInput) (ack protocol.AppendAck, threshold uint64, done bool, err error) {
 	if s.closed == chunk.NotClosed || s.terminal || !in.OnlyCloses() {
-		return ack, 0, nil, false
+		return ack, 0, false, nil
 	}
 	tail := s.tail()
 	ack = protocol.AppendAck{Start: tail, End: tail, Tail: tail, Repeated: true}
 	if len(in.Records) > 0 {
 		if s.closed != chunk.ClosedByCommand {
-			return ack, 0, nil, false // there is no record that the positions could be of
+			return ack, 0, false, nil // there is no record that the positions could be of
 		}
 		ack.Start.SeqNum--
 	}
@@ -132,7 +132,7 @@ func (s *state) closedBefore(in *protocol.AppendInput) (ack protocol.AppendAck, 
 	case in.MatchSeqNum != nil && *in.MatchSeqNum != ack.Start.SeqNum:
 		err = protocol.SeqNumMismatch(s.next)
 	}
-	return ack, everything, err, true
+	return ack, everything, true, err
 }
 
 // check evaluates an append's conditions against the state (data plane 3.1 D). A failure must not be answered before the
