@@ -7,7 +7,7 @@ import (
 	_ "unsafe" // for the names below
 )
 
-// The times of elections in nats-server, which none of its options sets (docs/upstream asks for one). By default a server waits
+// The times of elections in nats-server, which none of its options sets. By default a server waits
 // for 4 to 9 s without a heartbeat before it stands for election, and a leader that is cut off believes for 10 s that it leads. They are the
 // whole process's. Where a version of nats-server has other names the variables below are weir's own and 0.
 
