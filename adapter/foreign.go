@@ -98,7 +98,11 @@ func (s *sequencer) mustAsk(r *request) bool {
 	if r.asked == answered || r.kind != appendRequest || r.appender.failed || st.broken != nil {
 		return false
 	}
-	if _, err := st.pendingState.check(&r.in, r.producer, st.settings.Load()); err == nil {
+	_, _, done, err := st.pendingState.repeated(&r.in, r.producer)
+	if err == nil && !done {
+		_, err = st.pendingState.check(&r.in, r.producer, st.settings.Load())
+	}
+	if err == nil {
 		return false
 	}
 	if st.newest != nil || r.asked == asking {
