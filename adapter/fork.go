@@ -17,7 +17,7 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// Forks (docs/adr/0019). A fork is a catalog entry that names the streams whose chunks hold its records below the position
+// Forks (docs/adr/0020). A fork is a catalog entry that names the streams whose chunks hold its records below the position
 // at which it begins on its own. The entry is also what keeps those chunks: there is no count of references beside it that could be
 // wrong after a crash. Nothing is copied, and nothing but the entry is written.
 

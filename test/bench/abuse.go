@@ -44,7 +44,7 @@ func abuse(ctx context.Context, e *env) (figures []figure, err error) {
 			Grown     int64
 			Calm, P99 time.Duration
 		}
-		if err := lines.Decode(&got); err == io.EOF { //nolint:errorlint // what a decoder returns at the end
+		if err := lines.Decode(&got); err == io.EOF {
 			break
 		} else if err != nil {
 			return nil, err

@@ -11,7 +11,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Fork is what a stream shares with others (docs/adr/0019): its records below At lie in the chunks of their streams. It is
+// Fork is what a stream shares with others (docs/adr/0020): its records below At lie in the chunks of their streams. It is
 // fixed at the stream's creation.
 type Fork struct {
 	// Segments are the streams whose chunks hold the shared records, in the order of the records. None is empty.

@@ -244,7 +244,7 @@ func breakThings(ctx context.Context, t *testing.T, c *cluster) {
 			return
 		}
 		if i%3 != 2 {
-			js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 300*time.Millisecond) //nolint:errcheck // it may have no leader
+			js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 300*time.Millisecond)
 			continue
 		}
 		gone := rand.IntN(3)

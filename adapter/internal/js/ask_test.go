@@ -85,7 +85,7 @@ func TestRequestsAreMadeAgainWhileThereIsNoLeader(t *testing.T) {
 		if asked.Add(1) > 2 {
 			text = "{}"
 		}
-		m.Respond([]byte(text)) //nolint:errcheck // as above
+		m.Respond([]byte(text))
 	}); err != nil {
 		t.Fatal(err)
 	}
