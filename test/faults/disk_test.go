@@ -112,7 +112,7 @@ func TestFaultStoreIsFull(t *testing.T) {
 func refusedForWantOfRoom(t *testing.T, b *instance, l *ledger) {
 	t.Helper()
 	for size := 32 << 10; size >= 128; size /= 2 {
-		for l.append(t.Context(), b.Service(), 1, size) == nil { //nolint:revive // until it is refused
+		for l.append(t.Context(), b.Service(), 1, size) == nil {
 		}
 	}
 	for i := range 200 {
