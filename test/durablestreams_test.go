@@ -125,7 +125,18 @@ func TestDurableStreamsRefusals(t *testing.T) {
 	d.is(404, "PUT", "another-basin/s", "", text...)
 	d.is(404, "GET", "demo-basin/missing", "")
 	d.is(405, "PATCH", "demo-basin/s", "")
-	d.is(501, "PUT", "demo-basin/fork", "", "Stream-Forked-From", "/ds/demo-basin/s")
+	const from, at, sub = "Stream-Forked-From", "Stream-Fork-Offset", "Stream-Fork-Sub-Offset"
+	d.is(404, "PUT", "demo-basin/fork", "", from, "/ds/demo-basin/missing")
+	d.is(400, "PUT", "demo-basin/fork", "", from, "/ds/another-basin/s")
+	d.is(400, "PUT", "demo-basin/fork", "", from, "s")
+	d.is(400, "PUT", "demo-basin/fork", "", from, "/")
+	d.is(400, "PUT", "demo-basin/fork", "", from, "/%")
+	d.is(400, "PUT", "demo-basin/fork", "", at, "-1")
+	d.is(400, "PUT", "demo-basin/fork", "", from, "/s", at, "7")
+	d.is(400, "PUT", "demo-basin/fork", "", from, "/s", at, "00000000000000000001")
+	d.is(400, "PUT", "demo-basin/fork", "", from, "/s", at, "-1", sub, "1")
+	d.is(409, "PUT", "demo-basin/fork", "", from, "/s", "Content-Type", "application/json")
+	d.is(404, "GET", "demo-basin/fork", "")
 	d.is(501, "GET", "demo-basin/__ds/subscriptions/x", "")
 	d.is(413, "POST", "demo-basin/s", strings.Repeat("x", 1<<20), text...)
 	d.is(413, "POST", "demo-basin/s", strings.Repeat("x", 3<<20), text...)
@@ -139,6 +150,57 @@ func TestDurableStreamsRefusals(t *testing.T) {
 	d.is(204, "POST", "demo-basin/j", "["+strings.Repeat("1,", 999)+"1]", "Content-Type", "application/json")
 	for _, bad := range []string{"[", "[1]]", "[1] 2", "{}{}", "[]", " ", "nul"} {
 		d.is(400, "POST", "demo-basin/j", bad, "Content-Type", "application/json")
+	}
+}
+
+// A fork is a stream of its own: it outlives its source, whose name is free at once.
+func TestDurableStreamsFork(t *testing.T) {
+	d := newDurable(t)
+	svc := d.b.Service()
+	if _, _, err := svc.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: durableBasin}); err != nil {
+		t.Fatal(err)
+	}
+	const from, at, sub = "Stream-Forked-From", "Stream-Fork-Offset", "Stream-Fork-Sub-Offset"
+	text := []string{"Content-Type", "text/plain"}
+	const second = "00000000000000000001"
+	d.is(201, "PUT", "demo-basin/chat/a%20b", "one", text...)
+	d.is(204, "POST", "demo-basin/chat/a%20b", "two", text...)
+	fork := []string{from, "/ds/demo-basin/chat/a%20b", at, second, sub, "2"}
+	d.is(201, "PUT", "demo-basin/fork", "+", fork...)
+	d.is(200, "PUT", "demo-basin/fork", "+", fork...)
+	d.is(409, "PUT", "demo-basin/fork", "", from, "/chat/a%20b")
+	d.is(409, "PUT", "demo-basin/fork", "", from, "/chat/a%20b", at, second, sub, "1")
+	whole := []string{from, "/fork"}
+	d.is(201, "PUT", "demo-basin/deeper", "!", whole...)
+	if got := d.is(200, "GET", "demo-basin/deeper", ""); got != "onetw+!" {
+		t.Errorf("a fork of the fork has %q", got)
+	}
+
+	// The creation was cut off before the fork had its own part: the next one completes it.
+	one, token := uint64(1), "durable-streams.1"
+	cut := protocol.CreateStreamRequest{Stream: "cut", Config: protocol.StreamConfig{RetentionPolicy: &protocol.RetentionPolicy{}},
+		Fork: &protocol.ForkRequest{Source: "chat/a b", At: &one}, RequestToken: &token}
+	if _, _, err := svc.CreateStream(t.Context(), durableBasin, cut); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		d.is(200, "PUT", "demo-basin/cut", "", from, "/chat/a%20b", at, second, sub, "1")
+		if got := d.is(200, "GET", "demo-basin/cut", ""); got != "onet" {
+			t.Errorf("the completed fork has %q", got)
+		}
+	}
+
+	d.is(204, "DELETE", "demo-basin/chat/a%20b", "")
+	d.is(404, "HEAD", "demo-basin/chat/a%20b", "")
+	d.is(404, "PUT", "demo-basin/late", "", from, "/chat/a%20b")
+	d.is(204, "DELETE", "demo-basin/fork", "")
+	d.is(200, "PUT", "demo-basin/deeper", "!", whole...)
+	if got := d.is(200, "GET", "demo-basin/deeper", ""); got != "onetw+!" {
+		t.Errorf("without its sources a fork has %q", got)
+	}
+	d.is(201, "PUT", "demo-basin/chat/a%20b", "anew", text...)
+	if got := d.is(200, "GET", "demo-basin/cut", ""); got != "onet" {
+		t.Errorf("beside a new stream of the source's name a fork has %q", got)
 	}
 }
 
@@ -172,4 +234,11 @@ func TestDurableStreamsAskForTokens(t *testing.T) {
 	d.is(403, "POST", "demo-basin/mine/s", "x", text...)
 	d.is(403, "DELETE", "demo-basin/mine/s", "")
 	d.is(403, "PUT", "demo-basin/mine/new", "", text...)
+
+	d.token = issue("forker", protocol.OpRead, protocol.OpCheckTail, protocol.OpGetStreamConfig, protocol.OpCreateStream)
+	d.is(201, "PUT", "demo-basin/mine/fork", "", "Stream-Forked-From", "/mine/s")
+	d.is(403, "PUT", "demo-basin/mine/taken", "", "Stream-Forked-From", "/other")
+	d.is(403, "PUT", "demo-basin/fork", "", "Stream-Forked-From", "/mine/s")
+	d.token = issue("creator", protocol.OpCheckTail, protocol.OpGetStreamConfig, protocol.OpCreateStream)
+	d.is(403, "PUT", "demo-basin/mine/unread", "", "Stream-Forked-From", "/mine/s")
 }

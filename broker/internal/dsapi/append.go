@@ -150,16 +150,23 @@ func recordsOf(media string, body []byte, empty bool) ([]protocol.Record, error)
 		parts = [][]byte{body}
 	}
 	recs := make([]protocol.Record, len(parts))
-	size := uint64(0)
 	for i, part := range parts {
 		recs[i].Body = part
+	}
+	return recs, fits(recs)
+}
+
+// fits reports whether one append takes the records.
+func fits(recs []protocol.Record) error {
+	size := uint64(0)
+	for i := range recs {
 		size += recs[i].MeteredSize()
 	}
 	if len(recs) > protocol.MaxBatchRecords || size > protocol.MaxBatchBytes {
-		return nil, protocol.Errorf(protocol.CodeBadFrame, "an append takes at most %d messages and %d bytes, 8 more counted for each message",
+		return protocol.Errorf(protocol.CodeBadFrame, "an append takes at most %d messages and %d bytes, 8 more counted for each message",
 			protocol.MaxBatchRecords, protocol.MaxBatchBytes)
 	}
-	return recs, nil
+	return nil
 }
 
 // jsonSpace is what JSON takes for white space.

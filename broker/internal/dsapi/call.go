@@ -43,6 +43,7 @@ const (
 	headSeq       = "Stream-Seq"
 	headFork      = "Stream-Forked-From"
 	headForkAt    = "Stream-Fork-Offset"
+	headForkSub   = "Stream-Fork-Sub-Offset"
 	headEncoding  = "Stream-Sse-Data-Encoding"
 
 	headProducer = "Producer-Id"

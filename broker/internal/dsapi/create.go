@@ -3,6 +3,7 @@ package dsapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,10 +15,11 @@ const deletionPatience = 5 * time.Second
 
 // create answers PUT: it makes the stream, with its first content, or finds one that is as it was asked for.
 func (c *Call) create() error {
-	if c.R.Header.Get(headFork) != "" || c.R.Header.Get(headForkAt) != "" {
-		return protocol.Errorf(protocol.CodeNotImplemented, "%s: forks are not served by this door yet", headFork)
-	}
 	config, err := c.wanted()
+	if err != nil {
+		return err
+	}
+	f, err := c.wantedFork()
 	if err != nil {
 		return err
 	}
@@ -25,14 +27,38 @@ func (c *Call) create() error {
 	if err != nil {
 		return err
 	}
-	defer free()
-	in := protocol.AppendInput{Close: c.wantsClosed()}
-	if in.Records, err = recordsOf(*config.ContentType, body, true); err != nil {
-		return err
-	}
 	ctx, cancel := c.Unary(deletionPatience)
 	defer cancel()
-	created, err := c.provision(ctx, config)
+	defer func() {
+		if ctx.Err() == nil { // an append whose outcome is not known may still read the body
+			free()
+		}
+	}()
+	req := protocol.CreateStreamRequest{Stream: c.Ref.Stream, Config: config}
+	in := protocol.AppendInput{Close: c.wantsClosed()}
+	if f == nil {
+		if in.Records, err = recordsOf(*config.ContentType, body, true); err != nil {
+			return err
+		}
+	} else {
+		media, own, err := c.asFork(ctx, &req, f)
+		if err != nil {
+			return err
+		}
+		if in.Records, err = recordsOf(media, body, true); err != nil {
+			return err
+		}
+		if own != nil {
+			in.Records = slices.Insert(in.Records, 0, protocol.Record{Body: own})
+		}
+		if err := fits(in.Records); err != nil {
+			return err
+		}
+	}
+	if len(in.Records) > 0 {
+		in.MatchSeqNum = firstOwn(&req) // nobody else's content comes first
+	}
+	created, err := c.provision(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -41,10 +67,6 @@ func (c *Call) create() error {
 		status = http.StatusCreated
 		c.W.Header().Set("Location", location(c.R))
 		if len(in.Records) > 0 || in.Close {
-			if in.Close && len(in.Records) > 0 || len(in.Records) > 0 {
-				first := uint64(0)
-				in.MatchSeqNum = &first // nobody else's content comes first
-			}
 			if _, err := c.Service.Append(ctx, c.Ref, in); err != nil {
 				return err
 			}
@@ -54,7 +76,12 @@ func (c *Call) create() error {
 	if err != nil {
 		return err
 	}
-	if !created && !sameStream(&s, config, in.Close) {
+	if !created && f != nil {
+		if err := c.completeFork(ctx, &s, in); err != nil {
+			return err
+		}
+	}
+	if !created && !sameStream(&s, req.Config, in.Close) {
 		return protocol.Errorf(protocol.CodeResourceAlreadyExists, "the stream exists with another content type, expiry or closure")
 	}
 	c.tellEnd(s.tail)
@@ -64,7 +91,33 @@ func (c *Call) create() error {
 	return nil
 }
 
+// firstOwn is the seq_num of the first record that a new stream does not share; nil if that is not known before.
+func firstOwn(req *protocol.CreateStreamRequest) *uint64 {
+	if req.Fork != nil {
+		return req.Fork.At
+	}
+	return new(uint64)
+}
+
+// completeFork gives a fork that is there the content that its creation was cut off before.
+func (c *Call) completeFork(ctx context.Context, s *stream, in protocol.AppendInput) error {
+	if in.MatchSeqNum == nil || s.tail.SeqNum != *in.MatchSeqNum || s.tail.Closed {
+		return nil
+	}
+	_, err := c.Service.Append(ctx, c.Ref, in)
+	switch protocol.CodeOf(err) {
+	case "", protocol.CodeConditionFailed, protocol.CodeStreamClosed: // if refused, another request has completed it
+		s.tail, err = c.Service.CheckTail(ctx, c.Ref)
+	}
+	return err
+}
+
+// sameStream reports whether a stream that is there is as it was asked for. A content type of nil is that of the source of a fork;
+// its request token has told that the fork was asked for in the same way.
 func sameStream(s *stream, config protocol.StreamConfig, closed bool) bool {
+	if config.ContentType == nil {
+		return s.tail.Closed == closed
+	}
 	x := protocol.Expiry{}
 	if config.Expiry != nil {
 		x = *config.Expiry
@@ -72,15 +125,18 @@ func sameStream(s *stream, config protocol.StreamConfig, closed bool) bool {
 	return mediaType(s.media) == mediaType(*config.ContentType) && s.config.Expiry == x && s.tail.Closed == closed
 }
 
-// provision makes the stream; created is false if there is one already.
-func (c *Call) provision(ctx context.Context, config protocol.StreamConfig) (created bool, err error) {
+// provision makes the stream; created is false if there is one already. One that is there is refused as a fork if it is none, or
+// another one.
+func (c *Call) provision(ctx context.Context, req protocol.CreateStreamRequest) (created bool, err error) {
 	for began := time.Now(); ; {
-		_, _, err := c.Service.CreateStream(ctx, c.Ref.Basin, protocol.CreateStreamRequest{Stream: c.Ref.Stream, Config: config})
+		_, result, err := c.Service.CreateStream(ctx, c.Ref.Basin, req)
 		switch protocol.CodeOf(err) {
 		case "":
-			return true, nil
+			return result == protocol.ProvisionCreated, nil
 		case protocol.CodeResourceAlreadyExists:
-			return false, nil
+			if req.Fork == nil {
+				return false, nil
+			}
 		case protocol.CodeStreamDeletionPending:
 			if time.Since(began) < deletionPatience {
 				select {

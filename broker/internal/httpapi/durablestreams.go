@@ -13,7 +13,7 @@ import (
 
 // The Durable Streams protocol is served at /ds/{basin}/{stream...} by package dsapi. This door finds out who asks, admits the
 // request and bounds what it holds, as for its own routes.
-const durablePath = "/ds/"
+const durablePath = dsapi.Path
 
 // durableRoute stands in logs and metrics for all requests of that protocol. It is in no table: the OpenAPI document is about S2's API.
 var durableRoute = route{name: "durable_streams", pattern: "/ds/{basin}/{stream}", serve: (*call).durableStreams}
