@@ -36,7 +36,7 @@ try {
 		if (n === 0) counts.wrong++;
 	}
 	console.log(`Durable Streams conformance: ${counts.passed} of ${tests.length} tests passed, ${counts.excepted} left out, ${counts.wrong} wrong`);
-	if (counts.wrong > 0 || counts.passed < 200) process.exitCode = 1;
+	if (counts.wrong > 0 || counts.passed < 300) process.exitCode = 1;
 } finally {
 	await broker.end("SIGTERM");
 	broker.remove();

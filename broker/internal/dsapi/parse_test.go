@@ -3,10 +3,13 @@ package dsapi
 import (
 	"bytes"
 	"encoding/json"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirstream/weir/protocol"
 )
 
 func TestOffsetsSort(t *testing.T) {
@@ -81,4 +84,38 @@ func FuzzElements(f *testing.F) {
 			t.Fatalf("%q comes back as %q, %v", body, got.Bytes(), err)
 		}
 	})
+}
+
+// The path of each stream, whole or below its basin, names it as the source of a fork.
+func FuzzSourceName(f *testing.F) {
+	for _, path := range []string{"/chat/7", "/ds/demo-basin/chat/reply%207", "/ds/demo-basin/ds/x", "/ds/other-basin/x", "/ds/demo-basin", "/", "chat", "/%", "/%2F"} {
+		f.Add(path)
+	}
+	const basin protocol.BasinName = "demo-basin"
+	f.Fuzz(func(t *testing.T, path string) {
+		name, err := sourceName(path, basin)
+		if err != nil {
+			if protocol.CodeOf(err) != protocol.CodeBadHeader {
+				t.Errorf("%q: %v", path, err)
+			}
+			return
+		}
+		whole := Path + string(basin) + "/" + url.PathEscape(string(name))
+		if again, err := sourceName(whole, basin); err != nil || again != name {
+			t.Errorf("%q is %q, and %q is %q, %v", path, name, whole, again, err)
+		}
+	})
+}
+
+func TestForkOffsets(t *testing.T) {
+	for text, want := range map[string]uint64{"-1": 0, "0000000000000000_0000000000000000": 0, offsetOf(0): 0, offsetOf(7): 7} {
+		if seq, ok := parseForkOffset(text); !ok || seq != want {
+			t.Errorf("%q is %d, %t", text, seq, ok)
+		}
+	}
+	for _, bad := range []string{"", "now", "7", "0000000000000000_0000000000000001"} {
+		if _, ok := parseForkOffset(bad); ok {
+			t.Errorf("%q is taken", bad)
+		}
+	}
 }
