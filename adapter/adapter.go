@@ -59,7 +59,7 @@ type Adapter struct {
 
 const defaultInflightBytes = 128 << 20
 
-// Open connects, creates what is missing, and loads the catalog. Deletions that a crash interrupted go on in the
+// Open connects, creates the missing JetStream streams, and loads the catalog. Deletions that a crash interrupted go on in the
 // background.
 func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if opts.Connect == nil {
@@ -159,7 +159,7 @@ func (a *Adapter) connect() (err error) {
 	return nil
 }
 
-// watchReconnects tells the sequencers that publish over a connection when it is back, so that they need not wait for
+// watchReconnects notifies the sequencers that publish over a connection when it is back, so that they need not wait for
 // answers that were lost with it.
 func (a *Adapter) watchReconnects(pub *nats.Conn) {
 	back := pub.StatusChanged(nats.CONNECTED)
@@ -241,7 +241,7 @@ func (a *Adapter) closeAll() {
 	}
 }
 
-// Fail tells the adapter that the store does not work any more, although it still answers reads: every append that waits
+// Fail informs the adapter that the store does not work any more, although it still answers reads: every append that waits
 // is answered with code storage, as unknown, and so is every one that comes. Without it they would wait for a JetStream
 // that never answers. It is final, and may be called at any time and more than once.
 func (a *Adapter) Fail(err error) { a.logs.fail(err) }

@@ -208,7 +208,7 @@ func (l *restoredLog) fill(ctx context.Context, before uint64, chunks []restored
 	} else {
 		return l.a.commit.Wait(ctx) // an earlier call may not have waited for it
 	}
-	l.forgetCount() // until it is known what is stored
+	l.forgetCount() // until the stored chunks are known
 	// Once begun it is not given up: a chunk on its way must be settled before the chunks are counted again.
 	appender := &Appender{st: l.stream}
 	outcomes := make(chan error, len(chunks))

@@ -20,7 +20,7 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// ExportChunks implements [protocol.BackupService]. A log is read once, in order, whatever the number of its streams.
+// ExportChunks implements [protocol.BackupService]. A log is read once, in order, for any number of streams.
 func (a *Adapter) ExportChunks(ctx context.Context, req protocol.ExportChunksRequest) (page protocol.ExportChunksPage, err error) {
 	leave, err := a.enterBulk(ctx)
 	if err != nil {
@@ -82,7 +82,7 @@ func (l *log) exportEnd(ctx context.Context, subject string, all bool) (end, mes
 	return uint64(state.LastSeq), messages, l.a.commit.Wait(ctx)
 }
 
-// exportPage fills the page with what stands from a place on.
+// exportPage fills the page with the chunks of the log from a sequence on.
 func (l *log) exportPage(ctx context.Context, subject string, from uint64, room int, page *protocol.ExportChunksPage) error {
 	size, stale := 0, 0
 	for from <= page.End {
@@ -243,7 +243,7 @@ func (a *Adapter) awaitShadow(ctx context.Context, e *catalog.Entry) error {
 // accountKeys are the catalog's keys that belong to no stream.
 var accountKeys = []string{"b.>", "l.>", "t.>"}
 
-// exportAccount takes a page of everything else from the bucket, so that whatever a value holds is kept.
+// exportAccount takes a page of everything else from the bucket, so that every field of a value is kept.
 func (a *Adapter) exportAccount(ctx context.Context, req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
 	leave, err := a.enterBulk(ctx) // it holds all of them for a moment
 	if err != nil {
@@ -270,7 +270,7 @@ func (a *Adapter) exportAccount(ctx context.Context, req protocol.ExportCatalogR
 	return page, nil
 }
 
-// accountEntries returns what belongs to no stream, in the order of the keys.
+// accountEntries returns the catalog entries that belong to no stream, in the order of the keys.
 func (a *Adapter) accountEntries(ctx context.Context) (entries []protocol.CatalogEntry, err error) {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()

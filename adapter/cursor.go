@@ -22,7 +22,7 @@ type Cursor struct {
 	from uint64 // next seq_num to deliver
 	to   uint64 // exclusive
 
-	shared *sharedCursor // what comes before, of a fork; nil: nothing, or no more
+	shared *sharedCursor // of a fork: the shared records before its own; nil: none, or no more
 	sharer *stream       // the fork whose shared records these are; nil: they are the stream's own
 
 	at       js.Seq       // where the next fetch begins; 0: not known yet
@@ -104,7 +104,7 @@ func (c *Cursor) Next(ctx context.Context) (protocol.Records, error) {
 	return protocol.Records{}, io.EOF
 }
 
-// passed is what a cursor keeps of the chunk that it left behind.
+// passed is a cursor's note of the chunk that it left behind.
 type passed struct {
 	seq    js.Seq // 0: none
 	next   uint64
@@ -246,7 +246,7 @@ func (c *Cursor) collect(ctx context.Context) (again bool, err error) {
 	return false, readFailure(err)
 }
 
-// prefetch asks for the batch behind what is at hand, unless that reaches the end of the range.
+// prefetch asks for the batch behind the messages at hand, unless they reach the end of the range.
 func (c *Cursor) prefetch() {
 	seq, err := js.SeqOf(c.have[len(c.have)-1])
 	if err != nil || c.to-c.from <= uint64(len(c.have)) {
@@ -289,7 +289,7 @@ func (c *Cursor) finishFetch() {
 	}
 }
 
-// Close gives up what is under way.
+// Close gives up the requests under way.
 func (c *Cursor) Close() {
 	if c.shared != nil {
 		c.shared.close()

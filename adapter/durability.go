@@ -17,7 +17,7 @@ import (
 	"github.com/weirstream/weir/adapter/internal/js"
 )
 
-// openWatermarks opens the watermarks if any log is synced. Otherwise it removes what another durability has left.
+// openWatermarks opens the watermarks if any log is synced. Otherwise it removes the file that another durability has left.
 func (a *Adapter) openWatermarks() (err error) {
 	switch {
 	case a.opts.Memory || a.opts.StoreDir == "":
@@ -62,7 +62,8 @@ func (a *Adapter) syncs() bool {
 	return a.sync != nil && (a.opts.groups() || a.opts.Durability == protocol.DurabilityInterval)
 }
 
-// committed is what the committer makes sure with that what JetStream has stored is on disk; nil: it takes its word.
+// committed returns the function by which the committer makes sure that the messages that JetStream has stored are on disk. If it
+// is nil, the committer relies on JetStream's answer.
 func (a *Adapter) committed() func() error {
 	if a.syncs() {
 		return a.observed(a.sync)
@@ -70,8 +71,8 @@ func (a *Adapter) committed() func() error {
 	return a.probe
 }
 
-// proven fails if what JetStream shows may not be on disk. It shows what it could not sync, and what it could not write:
-// after a failure the store has failed as a whole.
+// proven fails if messages that JetStream shows may not be on disk. JetStream shows messages that it could not sync or could not
+// write: after a failure the store has failed as a whole.
 func (a *Adapter) proven() error {
 	var err error
 	if a.opts.Failure != nil {
@@ -98,7 +99,7 @@ func once(f func(error)) func(error) {
 	}
 }
 
-// syncLater syncs what counts before it is on disk, every so often.
+// syncLater regularly syncs the chunks that count before they are on disk.
 func (a *Adapter) syncLater(ctx context.Context) {
 	if a.opts.SyncInterval <= 0 || !a.syncs() {
 		return
@@ -117,7 +118,7 @@ func (a *Adapter) syncLater(ctx context.Context) {
 	}
 }
 
-// made prepares a JetStream stream that was made or changed for what is written to it, and puts its files on disk: a stream
+// made prepares a JetStream stream that was made or changed for later writes, and puts its files on disk: a stream
 // whose description is not there would be left out of the next start, with everything in it.
 func (a *Adapter) made(ctx context.Context, stream string) error {
 	if a.opts.Made != nil {
@@ -129,7 +130,7 @@ func (a *Adapter) made(ctx context.Context, stream string) error {
 }
 
 // onDisk returns once everything that JetStream has done before the call is on disk, in any class of durability where that can
-// be had: JetStream never syncs a purge by itself. A purge must be on disk before the names of what it purged are removed, or
+// be had: JetStream never syncs a purge by itself. A purge must be on disk before the names of the purged streams are removed, or
 // chunks without an owner come back after a power cut.
 func (a *Adapter) onDisk(ctx context.Context) error {
 	if err := a.commit.Wait(ctx); err != nil {

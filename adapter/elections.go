@@ -12,8 +12,8 @@ import (
 // new leader.
 const leaderElected = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED."
 
-// followElections wakes the sequencer of a log when its JetStream stream has got a new leader: what was published to the one
-// before and not answered may be lost, and the log can be read again.
+// followElections wakes the sequencer of a log when its JetStream stream has got a new leader: an unanswered publication to the
+// leader before may be lost, and the log can be read again.
 func (a *Adapter) followElections() error {
 	if !js.MayLose(a.manage) {
 		return nil

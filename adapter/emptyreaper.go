@@ -35,7 +35,7 @@ const (
 var errInUse = errors.New("the stream was written to, or delete-on-empty was disabled, meanwhile")
 
 // emptyReaper deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream
-// that has delete-on-empty enabled or an expiry once or so, at a time no later than its earliest deadline; what the deadlines are is
+// that has delete-on-empty enabled or an expiry once or so, at a time no later than its earliest deadline. The deadlines are
 // read when that time comes, so an append costs the queue nothing. The queue is in memory only: at the start every such
 // stream is looked at.
 type emptyReaper struct {
@@ -63,7 +63,7 @@ func (m *emptyReaper) watch(e *catalog.Entry) {
 	at := uint64(0)
 	if e.Config().DeleteOnEmptyMinAge > 0 {
 		at = 1
-		if e.Checks.IsFresh() { // nothing is stored, so the record tells all deadlines
+		if e.Checks.IsFresh() { // nothing is stored, so the record has all deadlines
 			at = max(at, catalog.Earliest(e.RecordDeadlines()))
 		}
 	}
@@ -129,7 +129,7 @@ func (m *emptyReaper) run(ctx context.Context) {
 	}
 }
 
-// pass looks at a page of the streams whose time has come; more tells that there may be others.
+// pass looks at a page of the streams whose time has come; more reports that there may be others.
 func (m *emptyReaper) pass(ctx context.Context) (more bool) {
 	page := m.take(catalog.Seconds(time.Now()))
 	var workers errgroup.Group
@@ -140,7 +140,7 @@ func (m *emptyReaper) pass(ctx context.Context) (more bool) {
 			return nil
 		})
 	}
-	workers.Wait() //nolint:errcheck // look reports what fails
+	workers.Wait() //nolint:errcheck // look reports failures
 	return len(page) == reapPage
 }
 
@@ -234,7 +234,7 @@ func (m *emptyReaper) next(e *catalog.Entry, ds []catalog.Deadline) uint64 {
 }
 
 // retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,
-// because the sequencer can refuse it; then follows what every deletion does.
+// because the sequencer can refuse it; the steps of every deletion follow.
 func (m *emptyReaper) retire(ctx context.Context, l *log, e *catalog.Entry, newest *storedChunk) (deleted bool, err error) {
 	if showsShared(e.Fork(), newest.Trim, catalog.Millis(time.Now())) {
 		return false, nil
@@ -310,7 +310,7 @@ func (q *reapQueue) Pop() any {
 // lastWrite is when the stream was last appended to, or else created, in seconds, rounded up.
 func lastWrite(e *catalog.Entry, newest *storedChunk) uint64 {
 	at := newest.lastAppend().At
-	if newest.Next == 0 { // nothing was: what may be stored is that it was closed
+	if newest.Next == 0 { // no append was stored: the chunk may say that the stream was closed
 		at = catalog.Millis(e.CreatedAt())
 	}
 	return (at + 999) / 1000

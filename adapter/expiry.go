@@ -22,17 +22,17 @@ const (
 	// noteShare is which part of the idle time may pass before a use that goes on is noted again.
 	noteShare = 8
 	// noteDelay is how long a note may take beyond that, in milliseconds: the uses between the last note and a crash are not
-	// known to the next start, so what it does not know it assumes.
+	// known to the next start, so it assumes them.
 	noteDelay = 60_000
 	// notesAtOnce bounds the notes that are written at the same time, so that they share syncs.
 	notesAtOnce = 64
 )
 
-// reads is what a loaded stream knows of its uses by clients: appends and reads, but not looks at its tail.
+// reads is a loaded stream's knowledge of its uses by clients: appends and reads, but not looks at its tail.
 type reads struct {
 	open  atomic.Int64  // handles
-	last  atomic.Uint64 // when the last of them was closed, in milliseconds since the epoch, or what was known when it was loaded
-	noted uint64        // what the catalog knows; guarded by log.mu
+	last  atomic.Uint64 // when the last of them was closed, in milliseconds since the epoch, or the last use known at the load
+	noted uint64        // the last use that the catalog knows; guarded by log.mu
 }
 
 // at is when the stream was last used, as of now.
@@ -93,7 +93,7 @@ func satMul(a, b uint64) uint64 {
 	return a * b
 }
 
-// expires is when a stream ends by what its record says, in seconds since the epoch, or earlier than that; 0: never.
+// expires is when a stream ends according to its record, in seconds since the epoch, or earlier than that; 0: never.
 func (a *Adapter) expires(e *catalog.Entry) uint64 { return a.expiresUnless(e, e.Used()) }
 
 // expiresUnless is when a stream that was last used at used ends, if it is not used again.
@@ -146,17 +146,17 @@ func (m *emptyReaper) expire(ctx context.Context, l *log, e *catalog.Entry, newe
 }
 
 func (m *emptyReaper) tell(e *catalog.Entry, what string) {
-	m.a.logger.LogAttrs(context.Background(), slog.LevelInfo, what, //nolint:sloglint // what is a constant of the caller
+	m.a.logger.LogAttrs(context.Background(), slog.LevelInfo, what, //nolint:sloglint // the message is a constant of the caller
 		slog.String("basin", string(e.Basin())), slog.String("stream", string(e.Name)))
 }
 
-// lastUse is what a stream's uses are to be noted as.
+// lastUse is the last use that the catalog is to note for a stream.
 type lastUse struct {
 	st *stream
 	at uint64
 }
 
-// unnoted returns the streams whose uses the catalog must hear of, at now.
+// unnoted returns the streams whose uses must be noted in the catalog, at now.
 func (l *log) unnoted(now time.Time, idleBefore time.Time) (found []lastUse) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,13 +6,13 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Basins take turns, and within a basin its streams. A turn is over when it has taken so many metered bytes; what a request takes
-// beyond that is counted against the next turn. So neither a basin that appends as fast as it can, nor one with many streams or
+// Basins take turns, and within a basin its streams. A turn is over when it has taken so many metered bytes; the bytes of a request
+// beyond that are counted against the next turn. So neither a basin that appends as fast as it can, nor one with many streams or
 // large batches, keeps the others waiting for more than a turn of each.
 const (
 	basinTurn  = 256 << 10
 	streamTurn = 64 << 10
-	// requestCost is what a request counts for at least.
+	// requestCost is the least cost of a request.
 	requestCost = 512
 )
 
@@ -96,7 +96,7 @@ func (q *fairQueue) enter(st *stream) {
 	b.turns = append(b.turns, st)
 }
 
-// serve takes requests in turn and hands them to take, which answers what a request has cost; wait says that the request must
+// serve takes requests in turn and hands them to take, which returns the cost of a request; wait says that the request must
 // stay, and those behind it in its stream with it. It ends when take says that there is no room, or when all are taken or
 // have to wait.
 func (q *fairQueue) serve(take func(*request) (cost int, wait, full bool)) {

@@ -9,12 +9,13 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// When other servers write to the log too, what a sequencer knows of a stream may be old. A success does not depend on that:
-// the publication is conditional. A refusal, a tail and a follower do. So before it refuses an append for a condition, before
-// it tells a tail and before a follower attaches, the newest chunk of the stream is asked for; and while a reader follows,
-// the log's chunks come by a consumer (foreignfeed.go). What is found is adopted: it becomes the state of the stream.
+// When other servers write to the log too, the sequencer's state of a stream may be old. A success does not depend on that:
+// the publication is conditional. A refusal, a tail and a follower do. So the sequencer asks for the newest chunk of the stream
+// before it refuses an append for a condition, before it reports a tail and before a follower attaches. While a reader follows,
+// the log's chunks come by a consumer (foreignfeed.go). The newest chunk is adopted: it becomes the state of the stream.
 
-// refresh brings what other servers have written to a stream into its state. What they wrote before the call is in it after it.
+// refresh brings the chunks that other servers have written to a stream into its state. After the call the state includes every
+// chunk that they wrote before it.
 func (st *stream) refresh(ctx context.Context) error {
 	if !st.log.a.opts.Shared {
 		return nil
@@ -85,7 +86,7 @@ func (s *sequencer) adopt(st *stream, c *storedChunk) {
 	}
 }
 
-// finding is what was found when a stream's newest chunk was asked for on behalf of a request.
+// finding is the answer to a request for a stream's newest chunk, which was made on behalf of an append or a read.
 type finding struct {
 	req    *request
 	newest storedChunk
@@ -126,7 +127,7 @@ func (s *sequencer) mustAsk(r *request) bool {
 	return true
 }
 
-// settleFound takes in what was found.
+// settleFound takes in the answers to requests for newest chunks.
 func (s *sequencer) settleFound(found []finding) {
 	for i := range found {
 		f := &found[i]
@@ -145,8 +146,8 @@ func (s *sequencer) settleFound(found []finding) {
 }
 
 // neverStored reports whether a chunk whose place in the log is empty was never stored there, because another server's stood
-// there: the seq_nums of a stream have no gap, and its newest chunk stays as long as the stream. It counts only what a server
-// says that knows the log beyond that place: one that no longer leads the log may answer as well, and not know it.
+// there: the seq_nums of a stream have no gap, and its newest chunk stays as long as the stream. It counts only the answer of a
+// server that knows the log beyond that place: a server that no longer leads the log may answer as well, and not know it.
 func (s *sequencer) neverStored(ctx context.Context, p *pending) (bool, error) {
 	if !s.shared || p.restored != nil {
 		return false, nil

@@ -25,7 +25,7 @@ const (
 	feedHeartbeat = time.Second
 )
 
-// foreignFeed delivers what other servers write to a log while a reader follows a stream of it.
+// foreignFeed delivers the chunks that other servers write to a log while a reader follows a stream of it.
 type foreignFeed struct {
 	l *log
 
@@ -126,7 +126,7 @@ func (f *foreignFeed) follow(ctx context.Context, run *feedRun) {
 	}
 }
 
-// refreshFollowed brings what other servers have written into the streams that are followed.
+// refreshFollowed brings the chunks that other servers have written into the streams that are followed.
 func (l *log) refreshFollowed(ctx context.Context) {
 	for _, st := range l.followed() {
 		if err := st.refresh(ctx); err != nil && ctx.Err() == nil {
@@ -207,7 +207,7 @@ func (l *log) takeForeign(ctx context.Context, m jetstream.Msg) {
 	}
 	st := l.ready(place.ID)
 	if st == nil {
-		return // the next open reads what is stored
+		return // the next open reads the stored state
 	}
 	defer st.release()
 	c, err := chunk.Decode(header, m.Data())
@@ -242,7 +242,7 @@ func (st *stream) followShared(ctx context.Context, from uint64) (*Feed, protoco
 	if err := feed.acquire(ctx); err != nil {
 		return nil, protocol.Position{}, err
 	}
-	// What was stored before the consumer began.
+	// The chunks from before the consumer began.
 	if err := st.refresh(ctx); err != nil {
 		feed.release()
 		return nil, protocol.Position{}, err

@@ -18,13 +18,13 @@ import (
 )
 
 // Forks (docs/adr/0020). A fork is a catalog entry that names the streams whose chunks hold its records below the position
-// at which it begins on its own. The entry is also what keeps those chunks: there is no count of references beside it that could be
+// at which it begins on its own. The entry also keeps those chunks: there is no count of references beside it that could be
 // wrong after a crash. Nothing is copied, and nothing but the entry is written.
 
-// recheckForked is when it is looked again whether forks still need what a stream has lost.
+// recheckForked is the time until the next check whether forks still need the records that a stream has lost.
 const recheckForked = 10 * time.Minute
 
-// maxForkSegments bounds the streams that a fork reads from, and so what its entry costs: forks of forks of forks.
+// maxForkSegments bounds the streams that a fork reads from, and so the size of its entry: forks of forks of forks.
 const maxForkSegments = 64
 
 // forkStream makes a stream that shares the records of another. It is called as newStream is.
@@ -93,7 +93,7 @@ func (a *Adapter) holdSource(ctx context.Context, ref protocol.StreamRef) (e *ca
 		return nil, nil, err
 	}
 	release = func() { a.janitor.letGo(ids) }
-	// What was purged before the hold shows now: a source that is still there has all that it shows.
+	// A purge from before the hold shows now: a source that is still there has all the records that it shows.
 	again, err := find()
 	if err == nil && again.ID != e.ID {
 		err = a.streamNotFound(ref) // it was deleted, and another one of its name was made
@@ -105,7 +105,7 @@ func (a *Adapter) holdSource(ctx context.Context, ref protocol.StreamRef) (e *ca
 	return again, release, nil
 }
 
-// forkAt is what a fork of the stream shares that begins at a seq_num; at the durable tail if it is nil.
+// forkAt is the shared part of a fork of the stream that begins at a seq_num; at the durable tail if it is nil.
 func (h *Stream) forkAt(ctx context.Context, at *uint64) (*catalog.Fork, error) {
 	told, trim, closed := h.st.live.position()
 	tail := told.Position
@@ -272,7 +272,7 @@ func (c *sharedCursor) close() {
 	}
 }
 
-// checkShared judges records that a fork shares and that are missing before found: it must have trimmed them meanwhile.
+// checkShared checks records that a fork shares and that are missing before found: it must have trimmed them meanwhile.
 func (c *Cursor) checkShared(found uint64) error {
 	_, trim, _ := c.sharer.live.position()
 	if trim >= found || c.sharer.fork.Over(catalog.Millis(time.Now())) {
@@ -407,7 +407,7 @@ func (j *janitor) shade(ctx context.Context, e *catalog.Entry) error {
 	return err
 }
 
-// freeSources asks for the streams to be removed that were kept for a fork that is gone.
+// freeSources asks for the removal of the streams that were kept for a fork that is deleted.
 func (j *janitor) freeSources(fork *catalog.Entry) {
 	f := fork.Fork()
 	if f == nil {
@@ -419,12 +419,12 @@ func (j *janitor) freeSources(fork *catalog.Entry) {
 		case e.IsShadow():
 			j.removeStream(e)
 		default:
-			e.Checks.At.Before(0) // what it had trimmed may go now
+			e.Checks.At.Before(0) // its trimmed records may be purged now
 		}
 	}
 }
 
-// trimmedFork notes how far a fork is trimmed, so that what it shared can go.
+// trimmedFork notes how far a fork is trimmed, so that the records that it shared can be purged.
 func (j *janitor) trimmedFork(e *catalog.Entry, trim uint64) {
 	for _, source := range j.a.catalog.View.TrimFork(e, trim) {
 		if source.IsShadow() {
@@ -438,8 +438,8 @@ func (j *janitor) trimmedFork(e *catalog.Entry, trim uint64) {
 // deleteDenied is JetStream's refusal to delete single messages.
 const deleteDenied = 10057
 
-// checkForked is check for a stream whose records forks need: what lies between them is removed chunk by chunk, since a purge takes
-// all that is before. newest stays in any case.
+// checkForked is check for a stream whose records forks need: the chunks between the needed ones are removed one by one, since a
+// purge takes all chunks before a place. newest stays in any case.
 func (j *janitor) checkForked(ctx context.Context, l *log, e *catalog.Entry, newest *storedChunk, needed []catalog.Range, purgeable func(*storedChunk) bool) error {
 	st, err := l.open(ctx, e)
 	if err != nil {
@@ -485,7 +485,7 @@ func (j *janitor) checkForked(ctx context.Context, l *log, e *catalog.Entry, new
 		}
 		err = log.DeleteMsg(ctx, uint64(c.seq))
 		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && refused.ErrorCode == deleteDenied {
-			return nil // a log that somebody else has made: what lies between stays
+			return nil // a log that somebody else has made: the chunks between stay
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return errNoStore(err)

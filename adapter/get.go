@@ -47,8 +47,8 @@ func (c *storedChunk) hasPredecessor(trim, now uint64) bool {
 	return c.FirstSeqNum() > trim && c.PrevExpiry > now+expiryMargin
 }
 
-// lastAppend is the last append of the stream as of this chunk. A chunk that does not tell it has records, which came
-// when it was stored.
+// lastAppend is the last append of the stream as of this chunk. A chunk that does not carry it has records, and the time of
+// their append is the time at which the chunk was stored.
 func (c *storedChunk) lastAppend() chunk.LastAppend {
 	if c.LastAppend.At != 0 {
 		return c.LastAppend
@@ -192,7 +192,7 @@ func (l *log) lastSeq(ctx context.Context) (js.Seq, error) {
 }
 
 // whileNew asks the servers about the log, and asks again while one says that the log does not exist soon after it was opened: the
-// servers of a cluster hear of a new JetStream stream one after the other.
+// servers of a cluster learn about a new JetStream stream one after the other.
 func (l *log) whileNew(ctx context.Context, ask func() error) error {
 	for {
 		err := ask()

@@ -6,7 +6,7 @@ import (
 	"github.com/weirstream/weir/adapter/internal/js"
 )
 
-// inbox is how the rest of the process speaks to a sequencer. Senders never wait: what they send is bounded by the
+// inbox is how the rest of the process speaks to a sequencer. Senders never wait: their messages are bounded by the
 // budget of bytes in flight and by the number of chunks in the pipeline.
 type inbox struct {
 	mu       sync.Mutex
@@ -87,7 +87,7 @@ func (m *inbox) postFailed(err error) {
 	m.poke()
 }
 
-// take swaps out what has come in; old's slices are used again.
+// take swaps out the arrivals; old's slices are used again.
 func (m *inbox) take(old arrivals) arrivals {
 	clear(old.requests)
 	fresh := arrivals{requests: old.requests[:0], acks: old.acks[:0]}

@@ -26,8 +26,8 @@ func indexEntryOf(seq js.Seq, c *chunk.Chunk) indexEntry {
 const maxIndexEntries = 256
 
 // index is a sparse map of a stream's chunks, filled as they go by, so that a seek begins close to its goal. When it is
-// full every second entry is dropped, which keeps it spread over what was touched. It is never wrong: chunks do not
-// move, and the entry of a purged chunk still divides what is before from what is after.
+// full every second entry is dropped, which keeps it spread over the touched chunks. It is never wrong: chunks do not
+// move, and the entry of a purged chunk still divides the chunks before it from the chunks after it.
 type index struct {
 	mu      sync.Mutex
 	entries []indexEntry // ascending
@@ -55,7 +55,7 @@ func (x *index) add(m indexEntry) {
 	}
 }
 
-// around returns the last entry whose key is below target and the first whose key is not. ok tells which exist.
+// around returns the last entry whose key is below target and the first whose key is not. The have results report which exist.
 func (x *index) around(target uint64, key func(indexEntry) uint64) (below, above indexEntry, haveBelow, haveAbove bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

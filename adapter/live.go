@@ -10,11 +10,11 @@ import (
 const (
 	// ringBatches is how many append batches a follower may lag behind; at least protocol.MinFollowLag.
 	ringBatches = 64
-	// ringBytes bounds what a ring holds beyond the first protocol.MinFollowLag batches.
+	// ringBytes bounds the bytes that a ring holds beyond the first protocol.MinFollowLag batches.
 	ringBytes = 4 << 20
 )
 
-// live is what readers see of a stream at once: its durable tail and trim point, and, while a reader follows, the
+// live is the part of a stream that readers see at once: its durable tail and trim point, and, while a reader follows, the
 // latest batches. The sequencer writes it, readers read it, and no goroutine blocks while holding mu.
 type live struct {
 	mu   sync.Mutex
@@ -33,7 +33,7 @@ type live struct {
 	stats     *liveStats    // of all streams
 }
 
-// begin sets what was stored when the stream was loaded. closed says why no batch will follow; nil: some may.
+// begin sets the stored state at the load of the stream. closed says why no batch will follow; nil: some may.
 func (v *live) begin(tail protocol.Position, trim uint64, last js.Seq, final bool, closed error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -41,7 +41,7 @@ func (v *live) begin(tail protocol.Position, trim uint64, last js.Seq, final boo
 }
 
 // advance publishes a durable chunk: the new tail and one batch for each append that it holds. batches calls its
-// argument once for each; it is not called when no reader follows. kept tells whether the batches' memory is kept.
+// argument once for each; it is not called when no reader follows. kept reports whether the batches' memory is kept.
 func (v *live) advance(tail protocol.Position, trim uint64, last js.Seq, final bool, batches func(push func(protocol.Records))) (kept bool) {
 	v.mu.Lock()
 	v.tail, v.trim, v.last, v.final = tail, trim, last, final
@@ -99,7 +99,7 @@ func (v *live) dropRingLocked() {
 	v.ring, v.bytes = nil, 0
 }
 
-// close ends all feeds with err once they have delivered what is in the ring.
+// close ends all feeds with err once they have delivered the batches in the ring.
 func (v *live) close(err error) {
 	v.mu.Lock()
 	if v.closed == nil {
@@ -141,7 +141,7 @@ func (v *live) newest() js.Seq {
 type Feed struct {
 	v    *live
 	next uint64 // number of the batch to deliver next
-	// release gives back what feeds the feed; may be nil.
+	// release gives back the source of the feed's batches; may be nil.
 	release func()
 }
 

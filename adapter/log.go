@@ -34,7 +34,7 @@ type log struct {
 	sub         *nats.Subscription
 	seq         *sequencer
 	stop        context.CancelFunc // ends the sequencer at once
-	foreign     foreignFeed        // what other servers write; used when the store is shared
+	foreign     foreignFeed        // the chunks that other servers write; used when the store is shared
 	opened      time.Time          // when the log was found or made; zero until then
 	missing     atomic.Bool        // JetStream has said last that the log does not exist
 
@@ -242,7 +242,7 @@ func (l *log) closes(ctx context.Context, e *catalog.Entry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// What is loaded meanwhile may have stored a chunk that is not durable.
+	// A stream that is loaded meanwhile may have stored a chunk that is not durable.
 	if closed, loaded := l.closesLoaded(e.ID); loaded {
 		return closed, nil
 	}
@@ -320,7 +320,7 @@ func (l *log) unloadIdle(before time.Time) {
 	}
 }
 
-// close lets the sequencer settle what is in flight, until ctx ends, and stops it.
+// close lets the sequencer settle the chunks in flight, until ctx ends, and stops it.
 func (l *log) close(ctx context.Context, reason error) {
 	l.seq.in.close(reason)
 	select {
@@ -371,7 +371,7 @@ func (l *log) endBasin(ctx context.Context, basin protocol.BasinName) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		loaded[i].ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
+		loaded[i].ask(ctx, sealRequest) //nolint:errcheck // refused, but not before the chunks in flight are settled
 		return ctx.Err()
 	})
 }

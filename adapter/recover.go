@@ -31,16 +31,16 @@ const (
 	recoverBackoffRemote = 100 * time.Millisecond
 )
 
-// recover finds out what became of the publications that failed or had no answer, by reading the log where they would
+// recover finds the outcome of the publications that failed or had no answer, by reading the log where they would
 // stand (jetstream-notes, "Unknown outcome recipe"). A publication carries the expected last sequence, so there is one
-// place for each, and every chunk carries an id of its own, which tells whose write won:
+// place for each, and every chunk carries an id of its own, which identifies the write that won:
 //
-//   - ours: stored, goes on as if it had been acknowledged, unless the store has failed: what could not be written or
+//   - ours: stored, goes on as if it had been acknowledged, unless the store has failed: a message that could not be written or
 //     synced is shown all the same;
 //   - that of another server, which wrote to this log. The log's last sequence has then passed what our lost
 //     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
 //     are decided again from their conditions;
-//   - purged, and the stream's other chunks do not tell whether it was ours: the appends get an answer that promises nothing;
+//   - purged, and the stream's other chunks do not show whether it was ours: the appends get an answer that promises nothing;
 //   - nothing: the chunk may still arrive. It is published again as it is, under the same id and with the same
 //     expected sequence, so that at most one copy can win. A server that leads the log and is cut off refuses the second copy for
 //     the first one's sake, for as long as it believes that it leads;
@@ -104,7 +104,7 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	}
 	if foreign || !late && !s.adrift(last) && s.subjectPassed(cause) {
 		if !foreign {
-			s.pause(ctx, last) // what another server has published is under way, and refuses ours until it is stored
+			s.pause(ctx, last) // the other server's publication is under way, and refuses ours until it is stored
 		}
 		if err := s.redecide(ctx); err != nil {
 			return err // with s.last as it is: the next attempt must find the same
@@ -146,7 +146,7 @@ func (s *sequencer) pause(ctx context.Context, last js.Seq) {
 	s.resent++
 }
 
-// subjectPassed reports whether a publication failed because its stream is not what it was, although no other writer wrote to the
+// subjectPassed reports whether a publication failed because its stream has changed, although no other writer wrote to the
 // log: another server has removed it.
 func (s *sequencer) subjectPassed(cause error) bool {
 	return s.shared && js.WrongSequence(cause)
@@ -175,7 +175,7 @@ func (s *sequencer) awaitAnswers(ctx context.Context) {
 }
 
 // matchStored looks for the chunks in flight where they would stand, up to the log's last sequence. It marks those that
-// are there and moves them to the front; foreign tells whether something else has come between them. A chunk behind a
+// are there and moves them to the front; foreign reports whether something else has come between them. A chunk behind a
 // foreign one can be stored: it found the sequence that it expected, and no other writer had written to its stream.
 func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool, err error) {
 	lost := s.flight[s.storedCount-s.durableCount:]
@@ -241,7 +241,7 @@ func (s *sequencer) redecide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lost := slices.Clone(s.flight) // what is stored has just been settled
+	lost := slices.Clone(s.flight) // the stored chunks have just been settled
 	var again []*request
 	for _, p := range lost {
 		if p.purged {

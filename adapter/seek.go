@@ -12,11 +12,11 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// seekKey is what a seek compares. The goal is the first chunk whose end is at least the target; ends never fall from
+// seekKey is the key that a seek compares. The goal is the first chunk whose end is at least the target; ends never fall from
 // one chunk of a stream to the next.
 type seekKey struct {
 	end func(indexEntry) uint64
-	// settles tells that the chunk, whose end is at least the target, is the first such, because it begins before.
+	// settles reports that the chunk, whose end is at least the target, is the first such, because it begins before.
 	settles func(m indexEntry, target uint64) bool
 }
 

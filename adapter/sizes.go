@@ -27,7 +27,7 @@ const (
 	// resurveyAfter is when a stream is measured again that other servers may have written to.
 	resurveyAfter = 30 * time.Minute
 	// expiredChunks bounds the chunks at a stream's beginning that are passed over because they are trimmed or expired; the
-	// janitor is about to remove them. What lies behind counts as stored.
+	// janitor is about to remove them. The chunks behind count as stored.
 	expiredChunks = 64
 )
 
@@ -96,7 +96,7 @@ func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef
 		if e == nil || e.ID != c.id {
 			continue
 		}
-		e.Checks.Size.MarkMeasured() // what changes from now on is seen the next time
+		e.Checks.Size.MarkMeasured() // a change from now on is seen the next time
 		bytes, err := z.update(ctx, e)
 		if damaged(err) {
 			z.report(ctx, e, err)
@@ -123,7 +123,7 @@ func (z *sizes) report(ctx context.Context, e *catalog.Entry, err error) {
 	}
 }
 
-// damaged tells that a stream cannot be measured, while the store answers: the others can. It is tried again when it
+// damaged reports that a stream cannot be measured, while the store answers: the others can. It is tried again when it
 // changes.
 func damaged(err error) bool { return err != nil && protocol.CodeOf(err) == protocol.CodeStorage }
 
@@ -211,7 +211,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// BasinBytes returns the metered bytes stored in a basin, what has just been written included. It is not known until all
+// BasinBytes returns the metered bytes stored in a basin, the latest writes included. It is not known until all
 // streams were measured once after the start.
 func (a *Adapter) BasinBytes(ctx context.Context, basin protocol.BasinName) (bytes uint64, known bool) {
 	a.sizes.measureChanged(ctx, func(ref protocol.StreamRef) bool { return ref.Basin == basin })
@@ -243,7 +243,7 @@ func (a *Adapter) BasinsWithStreams(t time.Time) []protocol.BasinName {
 	return a.catalog.View.BasinsWithStreams(t)
 }
 
-// streamsDeleted tells the observer of streams whose deletion was accepted.
+// streamsDeleted reports streams whose deletion was accepted to the observer.
 func (a *Adapter) streamsDeleted(basin protocol.BasinName, since, until time.Time) {
 	if f := a.opts.Observer.StreamsDeleted; f != nil {
 		f(basin, since, until)

@@ -9,12 +9,12 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Observer is told what happens inside. Functions that are nil are not called; they must return at once.
+// Observer receives the events inside the adapter. Functions that are nil are not called; they must return at once.
 type Observer struct {
 	// Synced reports a sync of the store's file system: how many chunks became durable by it, and how long it took.
 	Synced func(chunks int, took time.Duration)
-	// WritesCatalog reports that an entry of the catalog is about to be written or removed, and what it returns is called once
-	// that is durable or has failed. ctx is that of the request.
+	// WritesCatalog reports that an entry of the catalog is about to be written or removed. It returns a function that is called
+	// once that is durable or has failed. ctx is that of the request.
 	WritesCatalog func(ctx context.Context, key string) (done func(error))
 	// StreamSized reports the metered bytes stored in a stream that has changed, about once a minute.
 	StreamSized func(ref protocol.StreamRef, bytes uint64, at time.Time)
@@ -22,7 +22,7 @@ type Observer struct {
 	StreamsDeleted func(basin protocol.BasinName, since, until time.Time)
 }
 
-// Stats is what the adapter holds at the moment.
+// Stats is a snapshot of the adapter's state.
 type Stats struct {
 	Basins  int // in the catalog, those being deleted included
 	Streams int // in the catalog, those being deleted included
@@ -41,14 +41,14 @@ type Stats struct {
 	SizesKnown bool // all streams were measured since the start, see EachBasin
 }
 
-// liveStats counts what the rings of all streams do.
+// liveStats counts the work of the rings of all streams.
 type liveStats struct {
 	followers atomic.Int64
 	dropped   atomic.Uint64
 	lagged    atomic.Uint64
 }
 
-// sequencerStats is what a sequencer shows of itself after each turn.
+// sequencerStats is the numbers that a sequencer shows after each turn.
 type sequencerStats struct {
 	queued  atomic.Int64
 	flights atomic.Int64
@@ -75,7 +75,7 @@ func (a *Adapter) Stats() (s Stats) {
 	return s
 }
 
-// JetStreamStats is what JetStream says of the account that holds the storage.
+// JetStreamStats is JetStream's report on the account that holds the storage.
 type JetStreamStats struct {
 	Store       uint64 // bytes on disk
 	Memory      uint64 // bytes in memory

@@ -6,7 +6,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// OnTokenRemoved sets what is called with the hash of every token that was removed, here or by another server, once
+// OnTokenRemoved sets the function that is called with the hash of every token that was removed, here or by another server, once
 // TokenByHash does not find it any more.
 func (a *Adapter) OnTokenRemoved(f func(hash [32]byte)) {
 	a.catalog.Tokens.OnRemoved(f)

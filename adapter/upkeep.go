@@ -2,7 +2,7 @@ package adapter
 
 import "github.com/weirstream/weir/protocol"
 
-// upkeep is what a sequencer tells of its chunks. The methods return at once: they are called by the sequencer's goroutine
+// upkeep receives a sequencer's reports on its chunks. The methods return at once: they are called by the sequencer's goroutine
 // for every chunk.
 type upkeep interface {
 	// stored says that so many more chunks are stored.

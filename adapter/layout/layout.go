@@ -33,7 +33,7 @@ type Log struct {
 	Owner protocol.BasinName
 }
 
-// Number tells the logs of a basin apart; it stands in the catalog and in backups. Those that basins share come first, class by
+// Number distinguishes the logs of a basin; it stands in the catalog and in backups. Those that basins share come first, class by
 // class, and then those of the basin's own.
 func (l Log) Number() int {
 	n := l.Index

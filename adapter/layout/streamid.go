@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// StreamID tells an incarnation of a stream from all others, of all basins and times: a stream that is deleted and created
+// StreamID distinguishes an incarnation of a stream from all others, of all basins and times: a stream that is deleted and created
 // again has another. The first 4 bytes are the bucket, big-endian; the rest is random.
 type StreamID [16]byte
 
