@@ -25,7 +25,7 @@ import (
 // and chunks are stored behind that, and one last change of the record shows everything at once. After a restart of the
 // broker the client begins the basin again; see [Adapter.resumable].
 
-// activity is when a restore was last heard of in this process.
+// activity is when a restore last made a request of this process.
 type activity struct {
 	restore string
 	at      time.Time
@@ -40,7 +40,7 @@ func (b *bulk) touch(basin protocol.BasinName, restore string) {
 	b.active[basin] = activity{restore, time.Now()}
 }
 
-// heldBy returns the restore that was heard of lately.
+// heldBy returns the restore that made a request lately.
 func (b *bulk) heldBy(basin protocol.BasinName) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,7 +72,7 @@ func (b *bulk) settle(ctx context.Context, basin protocol.BasinName) error {
 	return nil
 }
 
-// forget drops what is remembered of a basin's restore.
+// forget drops the record of a basin's restore.
 func (b *bulk) forget(basin protocol.BasinName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -366,7 +366,7 @@ func (a *Adapter) EndRestore(ctx context.Context, req protocol.EndRestoreRequest
 	})
 }
 
-// checkRestored compares what the basin holds with what it should.
+// checkRestored compares the contents of the basin with those that the request expects.
 func (a *Adapter) checkRestored(ctx context.Context, rec *catalog.BasinRecord, req protocol.EndRestoreRequest) error {
 	if n := a.catalog.View.CountStreams(req.Basin); n != req.Streams {
 		return protocol.Errorf(protocol.CodeInvalid, "streams: the restored basin has %d, not %d", n, req.Streams)

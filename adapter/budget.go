@@ -15,7 +15,7 @@ type appendBudget struct {
 	all   *semaphore.Weighted
 	share int64 // of a basin
 
-	mu     sync.Mutex // guards what follows; nothing is waited for with it held
+	mu     sync.Mutex // guards the fields below; nothing is waited for with it held
 	basins map[protocol.BasinName]*basinBudget
 }
 
@@ -48,7 +48,7 @@ func (b *appendBudget) acquire(ctx context.Context, basin protocol.BasinName, co
 	return nil
 }
 
-// release gives back what acquire got.
+// release gives back the bytes that acquire got.
 func (b *appendBudget) release(basin protocol.BasinName, cost int64) {
 	b.all.Release(cost)
 	b.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// openCatalog opens the catalog, and follows what other servers write to a shared one until the adapter closes.
+// openCatalog opens the catalog, and follows the writes of other servers to a shared one until the adapter closes.
 func (a *Adapter) openCatalog(ctx context.Context) (err error) {
 	a.catalog, err = catalog.Open(ctx, catalog.Config{
 		Prefix: a.opts.Prefix, Conn: a.manage, Getters: a.gets, Logger: a.logger, Shared: a.opts.Shared, Memory: a.opts.Memory,
@@ -36,7 +36,7 @@ func (s catalogStore) Committer() *durable.Committer                 { return s.
 func (s catalogStore) Made(ctx context.Context, stream string) error { return s.a.made(ctx, stream) }
 func (s catalogStore) Proven() error                                 { return s.a.proven() }
 
-// catalogListener hands the changes of the catalog on to what depends on them.
+// catalogListener hands the changes of the catalog on to the parts that depend on them.
 type catalogListener struct{ a *Adapter }
 
 func (l catalogListener) StreamShown(e *catalog.Entry) {

@@ -25,7 +25,7 @@ type request struct {
 	restored *restoredChunk
 	// foreign is the chunk of an adoptRequest.
 	foreign *storedChunk
-	// asked tells how far the question is whether the state that refuses an append is the newest, and unknown why it has
+	// asked reports how far the question is whether the state that refuses an append is the newest, and unknown why it has
 	// no answer.
 	asked   askedState
 	unknown error
@@ -67,7 +67,7 @@ type reply struct {
 	ack protocol.AppendAck
 	err error
 	// wireEnd is where the request's records end in the chunk's payload; 0 when it has none there: a rejection, a seal, a
-	// closing without records, or what was done before.
+	// closing without records, or a repeated append.
 	wireEnd int
 }
 
@@ -92,7 +92,7 @@ type pending struct {
 	acked  bool
 	traced bool // one of the requests has times
 	adrift bool // a copy was published and never answered: it may still be stored, as long as the log has not passed seq
-	purged bool // what stood at seq was purged: whether it was stored is not known
+	purged bool // the message at seq was purged: whether this chunk was stored is not known
 	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.
 	before *pending
 	// restored is the chunk itself if it comes from a backup; then the state after it and the records are not known here.

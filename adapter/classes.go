@@ -27,7 +27,7 @@ const (
 	CompressionS2   Compression = "s2"
 )
 
-// Class says what is special about the logs of a storage class. With the zero value nothing is.
+// Class is the special settings of the logs of a storage class. The zero value has none.
 type Class struct {
 	// Replicas is the number of copies; 0: Options.Replicas.
 	Replicas int
@@ -53,7 +53,7 @@ func (a *Adapter) place(b *catalog.BasinRecord, class protocol.StorageClass, id 
 	return l
 }
 
-// logClass is what applies to the logs of a storage class, completed by what applies to all.
+// logClass is the settings of the logs of a storage class, completed by the settings of all logs.
 func (a *Adapter) logClass(class protocol.StorageClass) Class {
 	c := a.opts.Classes[class]
 	if c.Replicas == 0 {
@@ -122,7 +122,7 @@ func (a *Adapter) logConfig(id layout.Log) jetstream.StreamConfig {
 	return c
 }
 
-// conform brings an existing log of a class to what its class says now, as far as the class says something. A log that
+// conform brings an existing log of a class to the present settings of its class, as far as the class has any. A log that
 // cannot be changed goes on as it is.
 func (l *log) conform(ctx context.Context) {
 	class := l.a.opts.Classes[l.id.Class]

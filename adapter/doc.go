@@ -12,11 +12,11 @@
 //   - log is one log in use: its sequencer, its publisher and the streams of it that are loaded.
 //   - sequencer decides appends: it checks conditions, assigns seq_nums and timestamps, packs appends that wait together
 //     into chunks, publishes them pipelined with the expected last sequence of the whole log, and answers in order once
-//     they are durable. What it tells the rest is the interface upkeep.
+//     they are durable. It reports to the rest through the interface upkeep.
 //   - stream is one loaded stream: its state, its durable tail and the ring of recent batches for followers (live), and the
 //     sparse index of its chunks.
-//   - janitor gives space back, emptyReaper deletes streams that have been empty for long enough, sizes measures what is
-//     stored.
+//   - janitor gives space back, emptyReaper deletes streams that have been empty for long enough, sizes measures the stored
+//     bytes.
 //   - internal/catalog holds basins, streams and tokens: in a key-value bucket, and in the view in memory.
 //   - internal/js makes requests of JetStream, internal/durable makes writes durable, internal/recordcipher encrypts.
 //

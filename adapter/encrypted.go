@@ -8,11 +8,11 @@ import (
 )
 
 // EncryptedStream is a handle to an encrypted stream whose records are encrypted and decrypted with one key. The work is
-// done by the caller's goroutine: appends are encrypted before they are queued, and what is read is decrypted as it leaves.
+// done by the caller's goroutine: appends are encrypted before they are queued, and records are decrypted as they leave.
 type EncryptedStream struct {
 	*Stream
 	cipher *recordcipher.Cipher
-	key    protocol.EncryptionKey // for what a fork shares: those records are bound to the names of other streams
+	key    protocol.EncryptionKey // for the shared records of a fork: they are bound to the names of other streams
 }
 
 // WithKey returns the handle of an encrypted stream with the key for its records; closing either closes both. The error has
@@ -113,10 +113,10 @@ func (c *DecryptingCursor) cipherOf(r protocol.Records) (*recordcipher.Cipher, e
 	return c.cipher, nil
 }
 
-// Close gives up what is under way.
+// Close gives up the requests under way.
 func (c *DecryptingCursor) Close() { c.stored.Close() }
 
-// DecryptingFeed is a [Feed] that decrypts. What the followers of a stream share stays as it is stored.
+// DecryptingFeed is a [Feed] that decrypts. The batches that the followers of a stream share stay as they are stored.
 type DecryptingFeed struct {
 	stored *Feed
 	cipher *recordcipher.Cipher

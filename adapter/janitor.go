@@ -18,7 +18,7 @@ import (
 
 const (
 	// sweepEvery is how often the janitor looks at the next sweepStreams streams of the catalog: a million streams take
-	// about a quarter of an hour. Readers never see what has expired, so this bounds only how late space is given back.
+	// about a quarter of an hour. Readers never see expired records, so this bounds only how late space is given back.
 	sweepEvery   = 2 * time.Second
 	sweepStreams = 2000
 	// sweepChunks bounds the chunks of one stream that a pass looks at.
@@ -30,7 +30,7 @@ const (
 )
 
 // The janitor gives space back: it purges chunks below a trim point, chunks that have expired, deleted streams and
-// deleted basins. Every step can be repeated, and what a crash interrupts is found again: deletions by their mark in the
+// deleted basins. Every step can be repeated, and work that a crash interrupts is found again: deletions by their mark in the
 // catalog, trims and expiries by the sweep over all streams.
 type janitor struct {
 	a    *Adapter
@@ -42,7 +42,7 @@ type janitor struct {
 	basins  map[protocol.BasinName]struct{}
 	held    map[layout.StreamID]int // streams that are being forked, of which nothing is purged
 
-	// purging has room for one: a step that purges, from the look at what forks need to the end of the purge.
+	// purging has room for one: a step that purges, from the look at the forks' needs to the end of the purge.
 	purging chan struct{}
 
 	at       protocol.StreamRef // where the sweep goes on; owned by run
@@ -101,7 +101,7 @@ func (j *janitor) removeBasin(name protocol.BasinName) {
 	j.poke()
 }
 
-// run works until ctx ends. What fails is logged and tried again at the next sweep.
+// run works until ctx ends. A step that fails is logged and tried again at the next sweep.
 func (j *janitor) run(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
@@ -119,7 +119,7 @@ func (j *janitor) run(ctx context.Context) {
 	}
 }
 
-// work does what was asked for.
+// work carries out the removals that were asked for.
 func (j *janitor) work(ctx context.Context) {
 	j.mu.Lock()
 	trims, streams, basins := j.trims, j.streams, j.basins
@@ -156,7 +156,7 @@ func (j *janitor) again(put func()) {
 
 func (j *janitor) report(ctx context.Context, what string, err error, attr slog.Attr) {
 	if ctx.Err() == nil && !errors.Is(err, errHeld) {
-		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err)) //nolint:sloglint // what is a constant of the caller
+		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err)) //nolint:sloglint // the message is a constant of the caller
 	}
 }
 
@@ -171,7 +171,7 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 		return err
 	}
 	if st := l.end(e.ID); st != nil {
-		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before what was in flight is settled
+		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before the chunks in flight are settled
 	}
 	needed, err := j.needed(e.Basin(), e.ID)
 	switch {
@@ -316,7 +316,7 @@ func (j *janitor) sweep(ctx context.Context) {
 	}
 }
 
-// check purges what has expired or is trimmed at the beginning of a stream.
+// check purges the expired or trimmed chunks at the beginning of a stream.
 func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error {
 	if _, _, purging := j.a.catalog.View.Stream(e.Ref()); purging {
 		return nil
@@ -378,7 +378,7 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	if passed == 0 {
 		return nil
 	}
-	// What stays is the stream's checkpoint from now on: it must not be lost when the chunks that it replaces are removed.
+	// The chunk that stays is the stream's checkpoint from now on: it must not be lost when the chunks that it replaces are removed.
 	if err := j.a.commit.Wait(ctx); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ type logs struct {
 	ctx   context.Context //nolint:containedctx // that of the adapter's background
 	tasks *sync.WaitGroup // goroutines that end with ctx
 
-	mu       sync.Mutex                      // guards what follows; nothing is called with it held but sequencers' inboxes
+	mu       sync.Mutex                      // guards the fields below; nothing is called with it held but sequencers' inboxes
 	slots    map[string]*logSlot             // by name of the JetStream stream
 	removing map[protocol.BasinName]struct{} // no log of their own is opened any more
 	closed   bool                            // no log and no task is begun any more
@@ -145,7 +145,7 @@ func (r *logs) unbar(basin protocol.BasinName) {
 	delete(r.removing, basin)
 }
 
-// remove closes a log, if it is open or being opened, and takes it out. Those who use it get reason.
+// remove closes a log, if it is open or being opened, and takes it out. Its users get reason.
 func (r *logs) remove(ctx context.Context, name string, reason error) error {
 	r.mu.Lock()
 	slot := r.slots[name]

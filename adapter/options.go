@@ -12,7 +12,7 @@ import (
 // Options says where and how the adapter stores. Connect is required; the zero value of the rest works.
 type Options struct {
 	// Connect opens a connection to the NATS account that holds the storage; name shows in monitoring. The adapter
-	// closes what it opened.
+	// closes the connections that it opened.
 	Connect func(name string) (*nats.Conn, error)
 	// Durability is when a write counts as done; default interval.
 	Durability protocol.Durability
@@ -27,8 +27,8 @@ type Options struct {
 	// Logs is the number of logs that all basins share, for each storage class; default 1, at most layout.MaxLogs. A stream
 	// stays in the log that it was created in, so that more can be added later.
 	Logs int
-	// Classes says what is special about the logs of storage classes. A stream lives in a log of the class that it was
-	// created with; to change its class later changes only what it says.
+	// Classes has the special settings of the logs of storage classes. A stream lives in a log of the class that it was
+	// created with; to change its class later changes only the word in its configuration.
 	Classes map[protocol.StorageClass]Class
 	// Locations are the names of the places where basins can be made; the first is the default until another is set, and
 	// where basins are taken to live that were made before there were locations. Default: the one called "local".
@@ -48,21 +48,22 @@ type Options struct {
 	// Failure returns why the store cannot be written any more, or nil. After one, nothing that is read back proves that a
 	// write was made.
 	Failure func() error
-	// SyncInterval is how often what durability "interval" has stored is synced; 0: never by the adapter.
+	// SyncInterval is how often the chunks of durability "interval" are synced; 0: never by the adapter.
 	SyncInterval time.Duration
-	// Made is told of each JetStream stream that was made or changed, before anything is written to it; its failure fails
-	// what needs the stream.
+	// Made is called for each JetStream stream that was made or changed, before anything is written to it; its failure fails
+	// the operation that needs the stream.
 	Made func(stream string) error
 	// AcceptLoss is the code of the lost records that Open has complained of, to go on without them (docs/durability.md).
 	AcceptLoss string
 	// Fatal is called once, from a goroutine of its own, when the store can no longer be trusted (a failed sync). All
 	// writes fail from then on; the operator must check the disk and restart.
 	Fatal func(error)
-	// Tap, if set, is asked once for each stream that is loaded and not encrypted, and returns what the sequencer tells of
-	// its durable records, chunk by chunk in order. That must return at once, and says whether the records' memory is kept.
+	// Tap, if set, is called once for each stream that is loaded and not encrypted. It returns a function to which the sequencer
+	// passes the stream's durable records, chunk by chunk in order. The function must return at once, and says whether the
+	// records' memory is kept.
 	Tap func(protocol.StreamRef) func(protocol.Records) (kept bool)
-	// Observer is told what happens inside.
+	// Observer receives the events inside the adapter.
 	Observer Observer
-	// Logger gets what an operator should see; default: discarded.
+	// Logger gets the messages for the operator; default: discarded.
 	Logger *slog.Logger
 }

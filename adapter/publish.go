@@ -34,7 +34,7 @@ type publication struct {
 	expected js.Seq // the log's last sequence before it
 	wire     []byte
 	// checkSubject asks JetStream to check that the newest message of the subject stands at subjectLast as well (0: there
-	// is none). That costs a look-up, and tells apart what the log's sequence alone does not when others write to it.
+	// is none). That costs a look-up, and distinguishes cases that the log's sequence alone does not when others write to it.
 	checkSubject bool
 	subjectLast  js.Seq
 }
@@ -44,7 +44,7 @@ func newPublisher(conn *nats.Conn, prefix string, onFail func(uint64, error)) *p
 		msg: &nats.Msg{Header: nats.Header{chunk.Header: {""}, nats.ExpectedLastSeqHdr: {""}}}}
 }
 
-// run sends what is handed over until stop.
+// run sends the messages that are handed over until stop.
 func (p *publisher) run() {
 	for pub := range p.queue {
 		p.write(pub)

@@ -49,7 +49,7 @@ func (l *log) removing(ctx context.Context, covers func(newest string) bool, rem
 	switch {
 	case err == nil || errors.As(err, &unreadable):
 		if !covers(newest.Subject) {
-			return remove() // what is newer stays, and so does the last sequence
+			return remove() // a newer message stays, and so does the last sequence
 		}
 	case !errors.Is(err, js.ErrNotFound):
 		return err
@@ -64,7 +64,7 @@ func (a *Adapter) unwatched(ctx context.Context, stream string, remove func() er
 		a.watermarks.Resume(stream)
 		return err
 	}
-	// When one of these fails, it is unknown what is on disk, and the watermark stays away until the next start.
+	// When one of these fails, the state on disk is unknown, and the watermark stays away until the next start.
 	if err := remove(); err != nil {
 		return err
 	}
@@ -128,5 +128,5 @@ func (l *log) removeInSteps(ctx context.Context, basin protocol.BasinName, strea
 			}
 		}
 	}
-	return l.purge(ctx, everything, 0) // what is left, whatever it is
+	return l.purge(ctx, everything, 0) // all that is left
 }

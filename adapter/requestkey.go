@@ -23,7 +23,7 @@ func requestKey(token *string, config any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// askedStream is what the idempotency key of a create is derived from: the configuration and, if the stream is a fork, what it
+// askedStream is the input of the idempotency key of a create: the configuration and, if the stream is a fork, the part that it
 // shares.
 func askedStream(req protocol.CreateStreamRequest) any {
 	if req.Fork == nil {
@@ -32,7 +32,7 @@ func askedStream(req protocol.CreateStreamRequest) any {
 	return []any{req.Config, req.Fork}
 }
 
-// askedBasin is what the idempotency key of a create is derived from: the configuration and, with decision D-1, the
+// askedBasin is the input of the idempotency key of a create: the configuration and, with decision D-1, the
 // location as requested. Keys of requests without a location are those that older versions stored.
 func askedBasin(req protocol.CreateBasinRequest) any {
 	if req.Location == "" && req.DedicatedLogs == 0 {

@@ -14,13 +14,13 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// What a sequencer has published and JetStream has not answered is bounded: behind it appends wait in the queue, where
+// The publications that JetStream has not answered are bounded: behind them appends wait in the queue, where
 // those of one stream join into one chunk. JetStream's own queue for a stream holds 128 MiB.
 const (
 	maxUnansweredBytes  = 16 << 20
 	maxUnansweredChunks = 512
-	// What is not durable is bounded as well: a request waits for the turn and the sync before it, which take the longer the more
-	// they have to do. So a basin that appends as fast as it can does not keep another one waiting for long.
+	// The chunks that are not durable are bounded as well: a request waits for the turn and the sync before it, which take the longer
+	// the more they have to do. So a basin that appends as fast as it can does not keep another one waiting for long.
 	maxUndurableBytes    = 8 << 20
 	maxUndurableRequests = 8192
 	// The same while several basins append to the log, which they do for so long after the last change from one to another. One
@@ -34,19 +34,19 @@ const (
 )
 
 // A sequencer orders all appends of a log. Its goroutine, run, owns every field below in and the speculative state of
-// the log's streams; everybody else puts what it should know into its inbox.
+// the log's streams; everybody else sends it messages through its inbox.
 //
 // The life of an append: post -> admit (conditions, seq_nums, encoding into a chunk) -> publish -> PubAck (stored) ->
 // committer -> durable -> the tail moves, followers get the batch, the request is answered.
 type sequencer struct {
 	log    *log
 	upkeep upkeep
-	later  func(log string, seq js.Seq) // told what is stored if it counts before it is synced; may be nil
-	proven func() error                 // fails if what JetStream shows may not be on disk; may be nil
-	commit *durable.Committer           // nil: what is stored counts as durable at once
+	later  func(log string, seq js.Seq) // receives each stored sequence that counts before it is synced; may be nil
+	proven func() error                 // fails if messages that JetStream shows may not be on disk; may be nil
+	commit *durable.Committer           // nil: a stored chunk counts as durable at once
 	shared bool                         // other servers write to the log too
 	// timeout is how long a publication may go without an answer, and backoff the longest time between two attempts to find
-	// out what became of it.
+	// its outcome.
 	timeout, backoff time.Duration
 	prefix           string // of chunk ids
 	in               inbox
@@ -93,8 +93,8 @@ func (s *sequencer) Name() string { return s.log.name }
 func (s *sequencer) Durable(n uint64) { s.in.postDurable(n) }
 func (s *sequencer) Failed(err error) { s.in.postFailed(err) }
 
-// run is the sequencer's goroutine. When its inbox is closed it settles what is in flight and returns; when ctx ends it
-// answers what is left as unknown.
+// run is the sequencer's goroutine. When its inbox is closed it settles the chunks in flight and returns; when ctx ends it
+// answers the remaining appends as unknown.
 func (s *sequencer) run(ctx context.Context) {
 	defer close(s.done)
 	defer s.out.stop()
@@ -438,7 +438,7 @@ func (s *sequencer) hold(r *request, threshold uint64, ack protocol.AppendAck, e
 		threshold = max(threshold, r.appender.end)
 	}
 	if r.st.pendingState.closed != r.st.durable.closed {
-		threshold = everything // no seq_num tells that the closing is durable
+		threshold = everything // no seq_num shows that the closing is durable
 	}
 	if p := r.st.newest; p != nil && (threshold > r.st.durable.next || r.kind != appendRequest) {
 		p.replies = append(p.replies, reply{req: r, ack: ack, err: err})
@@ -518,7 +518,7 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 	s.countStored()
 }
 
-// countStored moves the count of stored chunks over the head of flight and tells the committer.
+// countStored moves the count of stored chunks over the head of flight and reports it to the committer.
 func (s *sequencer) countStored() {
 	before := s.storedCount
 	for i := s.storedCount - s.durableCount; i < uint64(len(s.flight)) && s.flight[i].acked; i++ {
@@ -537,7 +537,7 @@ func (s *sequencer) countStored() {
 	}
 }
 
-// settleDurable finishes the chunks up to number n: the tails move, followers and appenders hear of it.
+// settleDurable finishes the chunks up to number n: the tails move, followers get the batches and appenders their answers.
 func (s *sequencer) settleDurable(n uint64) {
 	done := 0
 	for ; s.durableCount < n && done < len(s.flight); done++ {
@@ -622,7 +622,7 @@ func (s *sequencer) dropChunk(p *pending, err error) {
 	}
 }
 
-// abandon answers what is left when the time to shut down is over.
+// abandon answers the remaining requests when the time to shut down is over.
 func (s *sequencer) abandon() {
 	s.in.close(errDraining)
 	got := s.in.take(arrivals{})

@@ -10,7 +10,7 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// state is a stream's state after some record: what conditions are checked against and what a chunk carries.
+// state is a stream's state after some record: conditions are checked against it, and a chunk carries it.
 type state struct {
 	next  uint64 // seq_num of the next record
 	last  uint64 // timestamp of the last record
@@ -27,7 +27,7 @@ type state struct {
 	terminal bool
 	// closed is set by an append that closes the stream: no other append follows.
 	closed chunk.Closing
-	// producers is what is remembered of the producers.
+	// producers is the remembered state of the producers.
 	producers *chunk.Producers
 	// writerSeq is the highest writer_seq.
 	writerSeq string
@@ -37,7 +37,7 @@ type state struct {
 
 func (s *state) tail() protocol.Position { return protocol.Position{SeqNum: s.next, Timestamp: s.last} }
 
-// prevExpiry is what a chunk that follows, whose records expire at expiry, says of the record before it.
+// prevExpiry is the expiry of the record before it that a following chunk carries, whose own records expire at expiry.
 func (s *state) prevExpiry(expiry uint64) uint64 {
 	if s.next > 0 && s.lastExpiry == 0 && expiry != 0 {
 		return chunk.NeverExpires
@@ -93,7 +93,7 @@ var (
 // everything is a threshold that is reached when all chunks of the stream are durable.
 const everything = ^uint64(0)
 
-// repeated tells of an append that needs not be stored because what it asks for was done before: its producer made it, or it
+// repeated reports an append that need not be stored because its request was done before: its producer made it, or it
 // closes a stream that is closed. The answer must wait as long as one of check.
 func (s *state) repeated(in *protocol.AppendInput, key *chunk.ProducerKey) (ack protocol.AppendAck, threshold uint64, done bool, err error) {
 	if p := in.Producer; p != nil && !s.terminal {

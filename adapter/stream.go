@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	// errStreamDeleted is what handles of a deleted stream get once its sequencer has ended it.
+	// errStreamDeleted is the error of a deleted stream's handles once its sequencer has ended it.
 	errStreamDeleted = protocol.Errorf(protocol.CodeUnavailable, "the stream was deleted")
 	errDraining      = protocol.Errorf(protocol.CodeServerDraining, "the broker is shutting down; nothing was stored")
 )
@@ -39,10 +39,10 @@ type stream struct {
 	waiting      streamQueue                        // its requests that are not decided
 	open         *pending                           // the chunk that appends join in this turn
 	newest       *pending                           // the newest chunk that is not durable yet
-	broken       error                              // what is stored cannot be used
+	broken       error                              // why the stored state cannot be used
 	tap          func(protocol.Records) (kept bool) // see Options.Tap; may be nil
 
-	ended atomic.Bool // the stream is being removed: it takes no append, whatever its state says
+	ended atomic.Bool // the stream is being removed: it takes no append in any state
 
 	live  live
 	index index
@@ -65,7 +65,7 @@ func (st *stream) acquire() { st.log.acquire(st) }
 func (st *stream) release() { st.log.release(st) }
 
 // load reads the stream's newest chunk. A failure is not remembered: the stream is taken out, and the next one to ask
-// loads again. What was read while another server's writes made states stale is read again.
+// loads again. A chunk that was read while another server's writes made states stale is read again.
 func (st *stream) load(ctx context.Context) {
 	for {
 		reloads := st.log.countReloads()
@@ -79,7 +79,7 @@ func (st *stream) load(ctx context.Context) {
 	}
 }
 
-// begin sets the state that the stream's newest chunk tells, before the stream is ready.
+// begin sets the state that the stream's newest chunk carries, before the stream is ready.
 func (st *stream) begin(last *storedChunk) {
 	if last.seq == 0 {
 		*last = base(st.fork)
@@ -108,7 +108,7 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 		return err
 	}
 	if len(needed) > 0 {
-		trim = min(trim, needed[0].From) // what is behind goes chunk by chunk, see janitor.checkForked
+		trim = min(trim, needed[0].From) // the chunks behind are removed one by one, see janitor.checkForked
 	}
 	at, _, err := st.seek(ctx, trim, bySeqNum)
 	if err != nil {
@@ -120,7 +120,7 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 	if err := st.log.purge(ctx, st.subject, min(at, newest)); err != nil {
 		return err
 	}
-	st.checks.At.Before(0) // what comes first now may have expired before
+	st.checks.At.Before(0) // the first chunk now may have expired before
 	return nil
 }
 
@@ -133,7 +133,7 @@ type Stream struct {
 	found atomic.Pointer[storedChunk]
 }
 
-// Cipher is what the stream's records are encrypted with, fixed at its creation. Those of an encrypted stream are moved
+// Cipher is the cipher of the stream's records, fixed at its creation. Those of an encrypted stream are moved
 // through the handle that [Stream.WithKey] gives.
 func (h *Stream) Cipher() protocol.Cipher { return h.st.cipher }
 

@@ -175,7 +175,7 @@ func (a *Adapter) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (
 	return a.configOf(ctx, e)
 }
 
-// configOf is the configuration of a stream, with what its newest chunk says of it.
+// configOf is the configuration of a stream, with the closing that its newest chunk reports.
 func (a *Adapter) configOf(ctx context.Context, e *catalog.Entry) (config protocol.ResolvedStreamConfig, err error) {
 	config = e.Config()
 	if e.Checks.IsFresh() {
@@ -207,7 +207,7 @@ func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef,
 		if err := a.reconfigure(ctx, e, config); err != nil {
 			return err
 		}
-		if now, err := a.configOf(ctx, e); err == nil { // it is changed, whatever comes of this
+		if now, err := a.configOf(ctx, e); err == nil { // the stream is changed, even if this fails
 			config.Closed = now.Closed
 		}
 		return nil
@@ -268,7 +268,7 @@ func (a *Adapter) endStream(ctx context.Context, e *catalog.Entry) error {
 	return st.ask(ctx, terminalRequest)
 }
 
-// Use is what a stream is opened for. It decides which of its basin's settings creates a missing stream.
+// Use is the purpose of opening a stream. It decides which of its basin's settings creates a missing stream.
 type Use uint8
 
 // The uses of a stream.

@@ -17,8 +17,8 @@ import (
 	"github.com/weirstream/weir/adapter/internal/js"
 )
 
-// UsageStore keeps what was used in two JetStream streams of the store: the samples of single streams, of which there may
-// be many, and the rest. A value is the newest message of its subject, <prefix>.usage.<name>; JetStream drops what is
+// UsageStore keeps the usage figures in two JetStream streams of the store: the samples of single streams, of which there may
+// be many, and the rest. A value is the newest message of its subject, <prefix>.usage.<name>; JetStream drops messages
 // older than usageAge, and the oldest first when a stream has its full size (docs/adr/0010).
 type UsageStore struct {
 	a       *Adapter
@@ -42,11 +42,11 @@ const (
 	// usageBytes is how large each of the two streams may become; a store that is small gets less.
 	usageBytes    = 256 << 20
 	minUsageBytes = 4 << 20
-	// usageSamples is what the names of samples begin with.
+	// usageSamples is the prefix of the names of samples.
 	usageSamples = "s."
 )
 
-// ErrUsageExists is what Create fails with if the name has a value.
+// ErrUsageExists is the failure of Create if the name has a value.
 var ErrUsageExists = errors.New("the name has a value already")
 
 // UsageStore returns the store of usage. It needs no closing.
