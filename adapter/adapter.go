@@ -59,7 +59,7 @@ type Adapter struct {
 
 const defaultInflightBytes = 128 << 20
 
-// Open connects, creates the missing JetStream streams, and loads the catalog. Deletions that a crash interrupted go on in the
+// Open connects, creates the missing parts of the store, and loads the catalog. Deletions that a crash interrupted go on in the
 // background.
 func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if opts.Connect == nil {

@@ -146,7 +146,7 @@ func (m *emptyReaper) expire(ctx context.Context, l *log, e *catalog.Entry, newe
 }
 
 func (m *emptyReaper) tell(e *catalog.Entry, what string) {
-	m.a.logger.LogAttrs(context.Background(), slog.LevelInfo, what, //nolint:sloglint // the message is a constant of the caller
+	m.a.logger.LogAttrs(context.Background(), slog.LevelInfo, what, //nolint:sloglint // a constant of the caller
 		slog.String("basin", string(e.Basin())), slog.String("stream", string(e.Name)))
 }
 

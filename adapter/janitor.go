@@ -156,7 +156,7 @@ func (j *janitor) again(put func()) {
 
 func (j *janitor) report(ctx context.Context, what string, err error, attr slog.Attr) {
 	if ctx.Err() == nil && !errors.Is(err, errHeld) {
-		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err)) //nolint:sloglint // the message is a constant of the caller
+		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err)) //nolint:sloglint // a constant of the caller
 	}
 }
 

@@ -44,7 +44,7 @@ func newPublisher(conn *nats.Conn, prefix string, onFail func(uint64, error)) *p
 		msg: &nats.Msg{Header: nats.Header{chunk.Header: {""}, nats.ExpectedLastSeqHdr: {""}}}}
 }
 
-// run sends the messages that are handed over until stop.
+// run sends the publications that are handed over until stop.
 func (p *publisher) run() {
 	for pub := range p.queue {
 		p.write(pub)

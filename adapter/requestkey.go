@@ -23,8 +23,8 @@ func requestKey(token *string, config any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// askedStream is the input of the idempotency key of a create: the configuration and, if the stream is a fork, the part that it
-// shares.
+// askedStream is the input of the idempotency key of a create: the configuration and, if the stream is a fork, the fork as
+// requested.
 func askedStream(req protocol.CreateStreamRequest) any {
 	if req.Fork == nil {
 		return req.Config

@@ -6,8 +6,8 @@
 // in arm64 assembly, both on the processor's AES instructions, and a portable one for all other processors, which is slower
 // and has neither branches nor table look-ups that depend on secrets.
 //
-// It is here because no module of Go's that could be had implements AEGIS-256 (docs/adr/0007). What vouches for it are the
-// vectors of the draft, kept in testdata, and the comparison of the kernels with each other and, when it was written, with
+// It is here because no module of Go's that could be had implements AEGIS-256 (docs/adr/0007). It was verified by the
+// vectors of the draft, kept in testdata, and by the comparison of the kernels with each other and, when it was written, with
 // libaegis.
 package aegis
 
@@ -115,7 +115,7 @@ func (a *aead) Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, erro
 	whole := len(text) &^ (blockSize - 1)
 	a.decrypt(&s, out[:whole], text[:whole])
 	if rest := text[whole:]; len(rest) > 0 {
-		// The state takes in the plaintext with zeros behind it, not what the key stream makes of those.
+		// The state takes in the plaintext with zeros behind it, not the zeros combined with the key stream.
 		var block [blockSize]byte
 		z := s.keyStream()
 		subtle.XORBytes(block[:len(rest)], rest, z[:])
@@ -181,7 +181,7 @@ func (a *aead) tag(s *state, additionalData, message int) (tag [TagSize]byte) {
 	return tag
 }
 
-// keyStream is what the next block of a message is added to.
+// keyStream is the key stream for the next block of a message, which is added to the block.
 func (s *state) keyStream() (z [blockSize]byte) {
 	for i := range z {
 		z[i] = s[1][i] ^ s[4][i] ^ s[5][i] ^ s[2][i]&s[3][i]

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// What follows is for processors without AES instructions. It takes the same time whatever the secrets are: the S-box is
+// The code below is for processors without AES instructions. It takes the same time for all secrets: the S-box is
 // computed bit by bit for all bytes at once, not looked up.
 
 func (s *state) absorb(src []byte) {

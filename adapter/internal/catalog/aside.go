@@ -9,14 +9,15 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// asides are the entries that cannot be read. Each stays where it is stored, and what it describes answers with code storage: neither
-// that it does not exist, which would be untrue, nor that its name is free. Everything else is served.
+// asides are the entries that cannot be read. Each stays where it is stored, and a request for its basin, stream or token is
+// answered with code storage: neither that it does not exist, which would be untrue, nor that its name is free. Everything else
+// is served.
 type asides struct {
 	mu   sync.RWMutex // guards keys
 	keys map[string]*protocol.Error
 }
 
-// setAside names an entry that cannot be read, and remembers it. It returns what is answered for it, of code storage.
+// setAside names an entry that cannot be read, and remembers it. It returns the error of requests for it, of code storage.
 func (c *Catalog) setAside(key string, revision uint64, why error) *protocol.Error {
 	e := protocol.Wrap(protocol.CodeStorage, fmt.Errorf("catalog entry %s: %w", key, why), "the catalog entry of this name cannot be read; the broker's log names it")
 	c.asides.mu.Lock()
@@ -32,14 +33,14 @@ func (c *Catalog) setAside(key string, revision uint64, why error) *protocol.Err
 	return e
 }
 
-// readable says that an entry can be read, or is gone.
+// readable says that an entry can be read, or is removed.
 func (c *Catalog) readable(key string) {
 	c.asides.mu.Lock()
 	defer c.asides.mu.Unlock()
 	delete(c.asides.keys, key)
 }
 
-// Aside is why what a key describes is not served; nil if its entry was not set aside.
+// Aside is why the entry of a key is not served; nil if it was not set aside.
 func (c *Catalog) Aside(key string) error {
 	c.asides.mu.RLock()
 	defer c.asides.mu.RUnlock()

@@ -34,7 +34,7 @@ type Catalog struct {
 	Tokens Tokens
 }
 
-// Config is what a catalog needs. All fields but Shared, Memory and Writes are required.
+// Config has the needs of a catalog. All fields but Shared, Memory and Writes are required.
 type Config struct {
 	Prefix   string
 	Conn     *nats.Conn   // for single requests
@@ -47,22 +47,22 @@ type Config struct {
 	Location protocol.LocationName
 	// Duplicates is the bucket's window of duplicates.
 	Duplicates time.Duration
-	// Writes is told that an entry is about to be written or removed, and what it returns of the outcome.
+	// Writes is called when an entry is about to be written or removed, and the function that it returns with the outcome.
 	Writes func(ctx context.Context, key string) (done func(error))
 }
 
 // Store is where the bucket is kept.
 type Store interface {
 	JetStream() jetstream.JetStream
-	// Committer makes what was written to the bucket durable.
+	// Committer makes the writes to the bucket durable.
 	Committer() *durable.Committer
 	// Made makes a JetStream stream durable after it was created.
 	Made(ctx context.Context, stream string) error
-	// Proven fails when the store takes no writes any more, so that what it answers may not be durable.
+	// Proven fails when the store takes no writes any more, so that the values in its answers may not be durable.
 	Proven() error
 }
 
-// Listener is told of changes that the catalog itself brings into the view: while it is loaded, and those that other
+// Listener receives the changes that the catalog itself brings into the view: while it is loaded, and those that other
 // servers write. Its methods return at once.
 type Listener interface {
 	// StreamShown says that the entry of a stream is new or has changed.
@@ -294,8 +294,8 @@ func (c *Catalog) Write(ctx context.Context, key string, record any, revision ui
 	return next, nil
 }
 
-// notWritten is the failure of a change. JetStream refuses for want of room before it stores anything; what else fails may have been
-// made.
+// notWritten is the failure of a change. JetStream refuses for want of room before it stores anything; after any other failure
+// the change may have been made.
 func notWritten(err error) error {
 	if js.NoRoom(err) {
 		return protocol.Wrap(protocol.CodeStorage, err, "the storage is full: nothing was changed")
@@ -341,7 +341,7 @@ const markersAtOnce = 500
 // RemoveStreams removes the entries of a basin's streams, in steps; rest is called between them with the time of a step, and waits.
 // The removal of the basin's own entry, which follows, makes it durable.
 //
-// Each gets a delete marker, although no server needs to be told. JetStream drops the older values of a key without a note
+// Each gets a delete marker, although no server needs the notice. JetStream drops the older values of a key without a note
 // of it, because they are above the key's limit. If the newest one were purged, a recovery from the blocks would find the one
 // before it below the limit again, and the stream would be back (docs/upstream, case limits).
 func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func(ctx context.Context, worked time.Duration)) error {
@@ -376,7 +376,7 @@ func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func
 	return ctx.Err()
 }
 
-// deleteMarker is what the bucket's Purge writes, which does not tell the revision.
+// deleteMarker is the message that the bucket's Purge writes, which does not return the revision.
 func (c *Catalog) deleteMarker(key string) *nats.Msg {
 	m := nats.NewMsg(layout.CatalogSubjects(c.config.Prefix) + key)
 	m.Header.Set("KV-Operation", "PURGE")
@@ -384,7 +384,7 @@ func (c *Catalog) deleteMarker(key string) *nats.Msg {
 	return m
 }
 
-// Refresh brings what another server wrote under key into the view, after a conflict.
+// Refresh brings the value that another server wrote under key into the view, after a conflict.
 func (c *Catalog) Refresh(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
@@ -416,7 +416,7 @@ func (c *Catalog) Change(ctx context.Context, key string, step func() error) err
 			return err
 		}
 		if i > 0 {
-			pause(ctx, time.Millisecond<<i) // what another server writes refuses ours before it can be read
+			pause(ctx, time.Millisecond<<i) // the other server's write refuses ours before it can be read
 		}
 		if err := c.Refresh(ctx, key); err != nil {
 			return err

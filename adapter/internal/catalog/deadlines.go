@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// IdleSlackSecs is what every deadline of delete-on-empty has on top (control plane 4.9).
+// IdleSlackSecs is the time that is added to every deadline of delete-on-empty (control plane 4.9).
 const IdleSlackSecs = 600
 
 // maxDeadlines bounds the deadlines in a stream's record. A stream gets there only when delete-on-empty was switched on
@@ -42,7 +42,7 @@ func addSecs(a, b uint64) uint64 {
 // Seconds are the seconds since the epoch, of which there are none before it.
 func Seconds(t time.Time) uint64 { return uint64(max(0, t.Unix())) }
 
-// IdleRecord is what a stream's record says of delete-on-empty. It is immutable once stored.
+// IdleRecord is the delete-on-empty state in a stream's record. It is immutable once stored.
 type IdleRecord struct {
 	Deadlines []Deadline `json:"deadlines,omitempty"`
 	// Done is up to when, in seconds, deadlines were dealt with: earlier ones count as removed, wherever they stand.
@@ -57,7 +57,7 @@ func (r *StreamRecord) ArmIdle(now time.Time) {
 	}
 	var idle IdleRecord
 	if r.Idle != nil {
-		// What fell due while it was switched off was dealt with then.
+		// A deadline that fell due while delete-on-empty was switched off was dealt with then.
 		idle = r.Idle.DoneBy(Seconds(now))
 	}
 	idle.Deadlines = append(idle.Deadlines, newDeadline(Seconds(now), r.Config.RetentionPolicy.AgeSecs, minAge))

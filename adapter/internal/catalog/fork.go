@@ -11,14 +11,14 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Fork is what a stream shares with others (docs/adr/0020): its records below At lie in the chunks of their streams. It is
-// fixed at the stream's creation.
+// Fork describes the records that a stream shares with others (docs/adr/0020): its records below At lie in the chunks of their
+// streams. It is fixed at the stream's creation.
 type Fork struct {
 	// Segments are the streams whose chunks hold the shared records, in the order of the records. None is empty.
 	Segments []Segment `json:"segments"`
 	// At is the position at which the fork begins on its own: the tail that it was created with.
 	At protocol.Position `json:"at"`
-	// Trim is the seq_num of the first shared record: what was gone when the fork was made.
+	// Trim is the seq_num of the first shared record: the records below it were purged when the fork was made.
 	Trim uint64 `json:"trim,omitempty"`
 	// Until is when the shared records expire in the fork, in milliseconds since the epoch; 0: never.
 	Until uint64 `json:"until,omitempty"`
@@ -59,7 +59,7 @@ type forkUse struct {
 	trim atomic.Uint64 // of the fork, as far as known
 }
 
-// useLocked notes what a fork needs.
+// useLocked notes the segments that a fork needs.
 func (b *basinView) useLocked(e *Entry) {
 	f := e.Fork()
 	if f == nil || b.uses[e.ID] != nil {
@@ -78,7 +78,7 @@ func (b *basinView) useLocked(e *Entry) {
 	}
 }
 
-// disuseLocked forgets what a fork needs.
+// disuseLocked forgets the segments that a fork needs.
 func (b *basinView) disuseLocked(e *Entry) {
 	u := b.uses[e.ID]
 	if u == nil {
@@ -133,7 +133,7 @@ func (v *View) Needed(basin protocol.BasinName, id layout.StreamID, now uint64) 
 	return merged
 }
 
-// TrimFork notes that a fork was trimmed; it returns the streams that may have been kept for what it does not need any more.
+// TrimFork notes that a fork was trimmed; it returns the streams that may have been kept for records that it no longer needs.
 func (v *View) TrimFork(e *Entry, trim uint64) (sources []*Entry) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -153,7 +153,7 @@ func (v *View) TrimFork(e *Entry, trim uint64) (sources []*Entry) {
 	return sources
 }
 
-// Source returns the stream of a segment, living or not; nil if it is gone.
+// Source returns the stream of a segment, living or not; nil if it is removed.
 func (v *View) Source(basin protocol.BasinName, s Segment) *Entry {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

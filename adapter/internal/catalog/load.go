@@ -190,7 +190,7 @@ func (c *Catalog) reportProgress(ctx context.Context, read *atomic.Uint64, total
 	}
 }
 
-// Follow brings what other servers have written since the catalog was opened into the view, until ctx ends.
+// Follow brings the changes that other servers have made since the catalog was opened into the view, until ctx ends.
 func (c *Catalog) Follow(ctx context.Context) (run func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w, err := c.kv.WatchAll(ctx, jetstream.ResumeFromRevision(c.loaded+1))
@@ -208,7 +208,7 @@ func (c *Catalog) Follow(ctx context.Context) (run func(), err error) {
 					return
 				}
 				if e == nil {
-					continue // the end of what was there
+					continue // the end of the entries that were there
 				}
 				_ = c.apply(entryOf(e)) // one that cannot be read is set aside
 			case <-ctx.Done():

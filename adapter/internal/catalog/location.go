@@ -16,7 +16,7 @@ type locationRecord struct {
 	Default protocol.LocationName `json:"default"`
 }
 
-// applyDefaultLocation brings what is stored under DefaultLocationKey into the view.
+// applyDefaultLocation brings the stored value of DefaultLocationKey into the view.
 func (c *Catalog) applyDefaultLocation(e keyValue) error {
 	var r locationRecord
 	if !e.deleted {
@@ -28,7 +28,7 @@ func (c *Catalog) applyDefaultLocation(e keyValue) error {
 	return nil
 }
 
-// DefaultLocation returns what was set last, and the revision of the catalog's key; "" and 0 if nothing was.
+// DefaultLocation returns the location that was set last, and the revision of the catalog's key; "" and 0 if none was.
 func (v *View) DefaultLocation() (name protocol.LocationName, revision uint64) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

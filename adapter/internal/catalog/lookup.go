@@ -10,8 +10,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// LookUp brings what other servers have written about a stream that is not known, and about its basin, into the view. Follow
-// would bring it a moment later.
+// LookUp brings the entries that other servers have written for an unknown stream, and for its basin, into the view. Follow
+// would bring them a moment later.
 func (c *Catalog) LookUp(ctx context.Context, ref protocol.StreamRef) error {
 	keys := []string{BasinKey(ref.Basin), StreamKey(ref)}
 	if _, _, known := c.View.Basin(ref.Basin); known {

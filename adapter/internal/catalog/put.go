@@ -13,7 +13,7 @@ import (
 
 // put stores a value under a key that is at revision (0: absent), and returns the new revision. It fails with
 // jetstream.ErrKeyExists when the key is not at that revision. A bucket whose leader is lost does not answer: then the key is read to
-// find out what became of the attempt, and the next one has the same condition, so that at most one is stored.
+// find the outcome of the attempt, and the next one has the same condition, so that at most one is stored.
 func (c *Catalog) put(ctx context.Context, key string, value []byte, revision uint64) (next uint64, err error) {
 	for lost := false; ; lost = true {
 		next, err = c.tryPut(ctx, key, value, revision)

@@ -15,7 +15,7 @@ type BasinRecord struct {
 	CreatedAt time.Time            `json:"created_at"`
 	DeletedAt time.Time            `json:"deleted_at,omitzero"`
 	Config    protocol.BasinConfig `json:"config"`
-	// Location is fixed at creation; empty in what was stored before there were locations.
+	// Location is fixed at creation; empty in records that were stored before there were locations.
 	Location protocol.LocationName `json:"location,omitempty"`
 	// DedicatedLogs is how many logs the basin has for itself in each storage class; 0: it shares those of the account.
 	DedicatedLogs int `json:"dedicated_logs,omitempty"`
@@ -41,11 +41,11 @@ type StreamRecord struct {
 	// Used is when the stream was read last, or its expiry changed, as far as an idle limit has to know, in milliseconds since
 	// the epoch; 0: not noted.
 	Used uint64 `json:"used,omitempty"`
-	// Fork is what the stream shares with others; nil: nothing.
+	// Fork describes the records that the stream shares with others; nil: none.
 	Fork *Fork `json:"fork,omitempty"`
 }
 
-// Info is what a listing shows of the basin.
+// Info is the basin as a listing shows it.
 func (r *BasinRecord) Info() protocol.BasinInfo {
 	return protocol.BasinInfo{Name: r.Name, CreatedAt: r.CreatedAt, DeletedAt: r.DeletedAt, Location: r.Location, DedicatedLogs: r.DedicatedLogs}
 }
@@ -53,7 +53,7 @@ func (r *BasinRecord) Info() protocol.BasinInfo {
 // Deleting reports whether the basin's deletion was accepted.
 func (r *BasinRecord) Deleting() bool { return !r.DeletedAt.IsZero() }
 
-// Hidden reports whether the basin does not show: it is being restored, or what a restore left behind.
+// Hidden reports whether the basin does not show: it is being restored, or a restore left it behind.
 func (r *BasinRecord) Hidden() bool { return r.Restoring != "" }
 
 // BasinKey is the key of a basin in the catalog, b.<basin>. That of a stream is s.<basin>.<stream name>, where every byte that a

@@ -14,7 +14,7 @@ import (
 )
 
 // The value of a stream's key in the catalog: streamVersion, then fields of the protobuf wire format. There may be millions of
-// them, and a start reads all. The name is not in it, since the key tells it.
+// them, and a start reads all. The name is not in it, since the key has it.
 //
 //	1  bytes   id, 16 bytes
 //	2  varint  number of the log
@@ -27,9 +27,9 @@ import (
 //	7  bytes   a deadline of delete-on-empty, a message: 1 time, 2 min_age_secs (varints); repeated
 //	8  varint  time up to which deadlines were dealt with
 //	9  varint  when the stream was last used, see StreamRecord.Used
-//	10 bytes   what a fork shares, see fork.go
+//	10 bytes   the shared part of a fork, see fork.go
 //
-// What is unset is left out. A reader refuses another version, and a field that it does not know: what it says may matter.
+// An unset field is left out. A reader refuses another version, and a field that it does not know: its meaning may matter.
 const streamVersion = 1
 
 // Value is the value of the stream's key.
@@ -91,7 +91,7 @@ type Decoder struct {
 	configs map[string]cipheredConfig
 }
 
-// cipheredConfig is what streams that were created alike have in common.
+// cipheredConfig is the common part of streams that were created alike.
 type cipheredConfig struct {
 	config protocol.ResolvedStreamConfig
 	cipher protocol.Cipher

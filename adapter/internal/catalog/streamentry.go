@@ -19,8 +19,8 @@ type Entry struct {
 	Checks   *CheckTime
 }
 
-// entryCommon is what many streams of a basin have in common, which then share it, and what few streams have at all. It is
-// immutable.
+// entryCommon has the properties that many streams of a basin have in common, which then share it, and those that few streams
+// have at all. It is immutable.
 type entryCommon struct {
 	basin  protocol.BasinName
 	cipher protocol.Cipher
@@ -59,16 +59,16 @@ func (e *Entry) Log() int { return int(e.placed & 0xffff) }
 // Config is the stream's resolved configuration.
 func (e *Entry) Config() protocol.ResolvedStreamConfig { return e.common.config }
 
-// Cipher is what its records are encrypted with.
+// Cipher is the cipher of the stream's records.
 func (e *Entry) Cipher() protocol.Cipher { return e.common.cipher }
 
 // Key is the idempotency key of its creation; "" if it was made without a request token.
 func (e *Entry) Key() string { return e.common.key }
 
-// Idle is what it says of delete-on-empty; nil: nothing was ever armed.
+// Idle is the stream's delete-on-empty state; nil: nothing was ever armed.
 func (e *Entry) Idle() *IdleRecord { return e.common.idle }
 
-// Fork is what the stream shares with others; nil: nothing.
+// Fork describes the records that the stream shares with others; nil: none.
 func (e *Entry) Fork() *Fork { return e.common.fork }
 
 // Used is when the stream was used last as far as its record knows, in milliseconds since the epoch.
@@ -97,12 +97,12 @@ func (e *Entry) Record() *StreamRecord {
 // Deleting reports whether the stream's deletion was accepted.
 func (e *Entry) Deleting() bool { return !e.common.deletedAt.IsZero() }
 
-// Info is what a listing shows of the stream.
+// Info is the stream as a listing shows it.
 func (e *Entry) Info() protocol.StreamInfo {
 	return protocol.StreamInfo{Name: e.Name, CreatedAt: e.CreatedAt(), DeletedAt: e.common.deletedAt, Cipher: e.Cipher()}
 }
 
-// CheckTime is what the background tasks remember of a stream between passes. It is shared by all entries of one incarnation,
+// CheckTime is the background tasks' memory of a stream between passes. It is shared by all entries of one incarnation,
 // and small, because there may be millions.
 type CheckTime struct {
 	// Size is how much is stored, see sizes.
@@ -136,7 +136,7 @@ func (s *SizeState) MarkChanged() (was bool) {
 // MarkMeasured notes that the stream is being measured.
 func (s *SizeState) MarkMeasured() { s.flags.And(^uint32(changedFlag)) }
 
-// secondsTime is a time in seconds since the epoch. What is beyond its range, in 2106, is at its end.
+// secondsTime is a time in seconds since the epoch. A time beyond its range, which ends in 2106, counts as its end.
 type secondsTime struct{ v atomic.Uint32 }
 
 func (t *secondsTime) Load() uint64   { return uint64(t.v.Load()) }
@@ -178,7 +178,7 @@ func (t *expiryTime) Before(ms uint64) {
 	}
 }
 
-// SizeState is what is known of the size of one stream. It is shared by all entries of an incarnation.
+// SizeState is the known size of one stream. It is shared by all entries of an incarnation.
 type SizeState struct {
 	bytes    uint64        // guarded by View.mu
 	Measured atomic.Uint32 // when, in minutes since the epoch; 0: never

@@ -28,11 +28,11 @@ func tokenKey(id protocol.AccessTokenID) string { return tokenKeys + escapeName(
 
 // Tokens is the tokens in memory: ordered by id for listings, and by hash for login. Everything in it is durable.
 type Tokens struct {
-	mu     sync.RWMutex // guards what follows
+	mu     sync.RWMutex // guards the fields below
 	byID   btree.Map[string, *tokenEntry]
 	byHash map[[32]byte]*tokenEntry
-	// removedAt has the revisions of tokens that were removed here and that the watch may still tell of, so that a removed
-	// token does not come back for the moment until the watch tells of its removal. Of a shared catalog only.
+	// removedAt has the revisions of tokens that were removed here and that the watch may still report, so that a removed
+	// token does not come back for the moment until the watch reports its removal. Of a shared catalog only.
 	removedAt map[string]uint64
 	removed   func(hash [32]byte)
 }
@@ -124,7 +124,7 @@ func (v *Tokens) announce(hash [32]byte) {
 	}
 }
 
-// OnRemoved sets what is called with the hash of every token that was removed, once WithHash does not find it any more.
+// OnRemoved sets the function that is called with the hash of every removed token, once WithHash does not find it any more.
 func (v *Tokens) OnRemoved(f func(hash [32]byte)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -162,7 +162,7 @@ func (v *Tokens) List(req protocol.ListRequest) (page []protocol.StoredToken, mo
 	return page, more
 }
 
-// applyToken brings what is stored under a token's key into the view.
+// applyToken brings the stored value of a token's key into the view.
 func (c *Catalog) applyToken(e keyValue) error {
 	id, ok := unescapeName(strings.TrimPrefix(e.key, tokenKeys))
 	if !ok {

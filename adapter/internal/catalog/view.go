@@ -10,7 +10,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// View is the catalog in memory, ordered by name, for lookups and listings. What stands in it is durable.
+// View is the catalog in memory, ordered by name, for lookups and listings. Every entry in it is durable.
 type View struct {
 	mu     sync.RWMutex
 	basins btree.Map[string, *basinView]
@@ -49,7 +49,7 @@ func (v *View) Basin(name protocol.BasinName) (rec BasinRecord, revision uint64,
 	return b.BasinRecord, b.revision, true
 }
 
-// Stream returns the stream's entry, or nil. basinOK tells whether the basin exists, purging whether it is going away.
+// Stream returns the stream's entry, or nil. basinOK reports whether the basin exists, purging whether it is being deleted.
 func (v *View) Stream(ref protocol.StreamRef) (e *Entry, basinOK, purging bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -98,7 +98,7 @@ func (b *basinView) putLocked(e *Entry) {
 	b.useLocked(e)
 }
 
-// share lets an entry share what it has in common with those that were put in before.
+// share lets an entry share its entryCommon with an equal entry that was put in before.
 func (b *basinView) share(e *Entry) {
 	if !e.common.plain() {
 		return
@@ -227,7 +227,7 @@ func (v *View) ListBasins(req protocol.ListRequest) protocol.BasinPage {
 	return page
 }
 
-// ListStreams returns a page of a basin's streams; ok tells whether there is such a basin.
+// ListStreams returns a page of a basin's streams; ok reports whether there is such a basin.
 func (v *View) ListStreams(basin protocol.BasinName, req protocol.ListRequest) (page protocol.StreamPage, ok bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -267,13 +267,13 @@ func list[T any](m ordered[T], req protocol.ListRequest, yield func(T) bool) {
 	})
 }
 
-// Some returns up to n entries behind the given place, for the janitor's walk; done tells that the end was reached.
+// Some returns up to n entries behind the given place, for the janitor's walk; done reports that the end was reached.
 func (v *View) Some(after protocol.StreamRef, n int) (entries []*Entry, done bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	v.basins.Ascend(string(after.Basin), func(name string, b *basinView) bool {
 		if b.Hidden() {
-			return true // what is there is not complete
+			return true // its entries are not complete
 		}
 		from := ""
 		if name == string(after.Basin) {
@@ -310,7 +310,7 @@ func (v *View) EachDeleting(basin func(protocol.BasinName), stream func(*Entry))
 	})
 }
 
-// StreamsAfter returns up to n streams of a basin behind a name, in order; ok tells whether the basin is there.
+// StreamsAfter returns up to n streams of a basin behind a name, in order; ok reports whether the basin is there.
 func (v *View) StreamsAfter(after protocol.StreamRef, n int) (entries []*Entry, ok bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -29,7 +29,7 @@ func (b *basinView) forgetSizeLocked(e *Entry) {
 	e.Checks.Size.bytes = 0
 }
 
-// BasinSize returns the bytes and the number of streams of a basin; ok tells whether there is such a basin.
+// BasinSize returns the bytes and the number of streams of a basin; ok reports whether there is such a basin.
 func (v *View) BasinSize(name protocol.BasinName) (bytes uint64, streams int, ok bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -21,7 +21,7 @@ type Log interface {
 }
 
 // A Committer makes writes durable that JetStream has done, many at a time. It is one goroutine: it takes everything
-// that waits, syncs the file system once, and tells all (docs/adr/0003). A sync that fails is final: what it covered
+// that waits, syncs the file system once, and answers all (docs/adr/0003). A sync that fails is final: the writes that it covered
 // may or may not be on disk, and the kernel may have dropped the dirty pages, so nothing is acknowledged any more.
 type Committer struct {
 	config  Config
@@ -37,14 +37,14 @@ type Committer struct {
 	done    chan struct{}
 }
 
-// Config says what a committer works with.
+// Config has the parts that a committer works with.
 type Config struct {
-	// Sync puts everything that was written before the call on disk. With nil, what is stored counts as durable at once and
+	// Sync puts everything that was written before the call on disk. With nil, a stored write counts as durable at once and
 	// the committer has no goroutine.
 	Sync func() error
 	// OnFatal is called once, by the committer's goroutine, when a sync has failed.
 	OnFatal func(error)
-	// Watermarks is told what each sync covered; may be nil.
+	// Watermarks receives the sequences that each sync covered; may be nil.
 	Watermarks *Watermarks
 	// Catalog is the name of the catalog's JetStream stream.
 	Catalog string
@@ -70,11 +70,11 @@ func NewCommitter(config Config) *Committer {
 	return c
 }
 
-// Config is what the committer was made with.
+// Config is the configuration of the committer.
 func (c *Committer) Config() Config { return c.config }
 
-// Stored tells the committer that the first n chunks of a log are written, the last of them at seq. The log is told of n
-// chunks or more once they are on disk.
+// Stored reports to the committer that the first n chunks of a log are written, the last of them at seq. The committer calls
+// the log's Durable with n or more once they are on disk.
 func (c *Committer) Stored(l Log, n uint64, seq js.Seq) {
 	if c.config.Sync == nil {
 		l.Durable(n)
@@ -196,7 +196,7 @@ func (c *Committer) run() {
 				l.Failed(err)
 				continue
 			}
-			c.config.Watermarks.Set(l.Name(), n.seq) // first: once the log has heard, it may be deleted
+			c.config.Watermarks.Set(l.Name(), n.seq) // first: once the log has this report, it may be deleted
 			l.Durable(n.chunks)
 		}
 		for _, w := range waiters {

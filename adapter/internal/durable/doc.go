@@ -1,4 +1,4 @@
-// Package durable decides when what JetStream has written counts: it syncs the file system of the store for many writes at
-// once ([Committer]), notes how far each JetStream stream is on disk ([Watermarks]), and tells at the next start what is
-// missing ([Losses]). It knows JetStream streams by their names and last sequences only.
+// Package durable decides when JetStream's writes count: it syncs the file system of the store for many writes at
+// once ([Committer]), notes how far each JetStream stream is on disk ([Watermarks]), and reports missing records at the next
+// start ([Losses]). It knows JetStream streams by their names and last sequences only.
 package durable

@@ -15,7 +15,7 @@ type Loss struct {
 	Log  string // name of the JetStream stream
 	Last js.Seq // where it ends
 	Mark js.Seq // its watermark: where it ended when it was last synced
-	// Streams are streams of the log, each with the seq_num from which on it may have lost records; More are not told.
+	// Streams are streams of the log, each with the seq_num from which on it may have lost records; More are not listed.
 	Streams []string
 	More    int
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // FileName is the file in the store directory that says how far each log was when the last sync ended. JetStream cuts a
-// damaged end of its newest file off at the start and goes on from there; this is what gives it away (docs/durability.md).
+// damaged end of its newest file off at the start and goes on from there; this file gives it away (docs/durability.md).
 //
 // It is made of slots of slotSize bytes, all numbers little-endian; an unused slot holds zeros:
 //
@@ -25,7 +25,7 @@ import (
 //	12  1  length of the name
 //	13     name of the JetStream stream, padded with zeros
 //
-// A slot is written in place, after the sync that it tells of. The file is not synced for itself: the next sync covers
+// A slot is written in place, after the sync that it describes. The file is not synced for itself: the next sync covers
 // it, so after a power cut it may say less than was there, never more.
 const FileName = "weir.marks"
 
@@ -57,8 +57,8 @@ type slot struct {
 	held int  // how often it is suspended
 }
 
-// OpenWatermarks reads the file, or makes it. A slot that is damaged is left out, with a warning: the log that it told of goes
-// without until it is written again.
+// OpenWatermarks reads the file, or makes it. A slot that is damaged is left out, with a warning: its log has no watermark
+// until it is written again.
 func OpenWatermarks(dir string, logger *slog.Logger) (*Watermarks, error) {
 	f, err := os.OpenFile(filepath.Join(dir, FileName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -148,7 +148,7 @@ func (m *Watermarks) Set(name string, seq js.Seq) {
 // time in which JetStream may forget how far the log was without anything being lost.
 func (m *Watermarks) Suspend(name string) { m.hold(name, 1) }
 
-// Resume ends what Suspend has begun, when everything is on disk or the attempt has failed.
+// Resume ends the pause that Suspend has begun, when everything is on disk or the attempt has failed.
 func (m *Watermarks) Resume(name string) { m.hold(name, -1) }
 
 func (m *Watermarks) hold(name string, by int) {
@@ -163,7 +163,7 @@ func (m *Watermarks) hold(name string, by int) {
 	}
 }
 
-// Lower makes a watermark say what is there now, after a loss was accepted.
+// Lower sets a watermark to the present end of the log, after a loss was accepted.
 func (m *Watermarks) Lower(name string, seq js.Seq) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -218,7 +218,7 @@ func (m *Watermarks) Close() {
 	}
 }
 
-// RemoveWatermarks removes what another durability has left, which would grow stale.
+// RemoveWatermarks removes the file that another durability has left, which would grow stale.
 func RemoveWatermarks(dir string) error {
 	if err := os.Remove(filepath.Join(dir, FileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the watermarks of the store: %w", err)

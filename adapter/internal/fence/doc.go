@@ -5,5 +5,5 @@
 // messages unanswered. So all that it can have under way expects a sequence less than InFlight behind one that it has seen
 // acknowledged. A take-over stores a run of InFlight+1 messages without anything between them: behind the run, no message of the
 // deposed writer finds the sequence that it expects. It relies on JetStream's conditional publication and on nothing else: no
-// clock, no lease, no configuration change, and no answer that a server gives about what is stored.
+// clock, no lease, no configuration change, and no server's answer about the stored messages.
 package fence

@@ -84,7 +84,7 @@ func Renew(ctx context.Context, js jetstream.JetStream, subject string, epoch, n
 	return ack.Sequence, nil
 }
 
-// rest stores what follows the first message of a run, which stands at first.
+// rest stores the other messages of a run, whose first message stands at first.
 func rest(ctx context.Context, js jetstream.JetStream, subject string, epoch, first uint64) (last uint64, err error) {
 	acks := make([]jetstream.PubAckFuture, 0, InFlight)
 	for i := range uint64(InFlight) {

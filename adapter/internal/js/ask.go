@@ -24,7 +24,7 @@ func MayLose(nc *nats.Conn) bool {
 // electionPause is how long an answer that says that there is no leader is left alone before the request is made again.
 const electionPause = 100 * time.Millisecond
 
-// askAvailable is ask, again while JetStream says that it has no leader. It fails with what JetStream reports.
+// askAvailable is ask, again while JetStream says that it has no leader. It fails with the error that JetStream reports.
 func askAvailable(ctx context.Context, nc *nats.Conn, subject string, body []byte) (*nats.Msg, error) {
 	for {
 		m, err := ask(ctx, nc, subject, body)
@@ -96,7 +96,7 @@ const patience = 30 * time.Second
 
 // Contact runs step, which makes requests of JetStream that may be carried out twice, again and again while JetStream is not
 // there yet: servers look for each other, or elect a leader. Each attempt gets some time of its own. It gives up when ctx ends,
-// or after half a minute, with what the last attempt said.
+// or after half a minute, with the error of the last attempt.
 func Contact(ctx context.Context, step func(ctx context.Context) error) error {
 	end := time.Now().Add(patience)
 	for {

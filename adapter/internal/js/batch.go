@@ -81,7 +81,7 @@ func (b *Batch) take(m *nats.Msg) (*nats.Msg, error) {
 	return nil, b.end
 }
 
-// Close gives up what is under way.
+// Close gives up the request under way.
 func (b *Batch) Close() {
 	b.g.close(b.token, b.ch)
 	b.g.budget.Release(b.cost)
@@ -129,8 +129,8 @@ func SeqOf(m *nats.Msg) (Seq, error) {
 	return Seq(seq), nil
 }
 
-// Pending tells roughly how many messages of a subject or wildcard a stream holds at or after a sequence: a replica that is
-// behind does not know of the newest.
+// Pending reports roughly how many messages of a subject or wildcard a stream holds at or after a sequence: a replica that is
+// behind does not know the newest.
 func (g *Getter) Pending(ctx context.Context, stream, filter string, seq Seq) (messages uint64, err error) {
 	none, err := g.All(ctx, stream, Request{Subject: filter, Seq: seq, Count: 1, MaxBytes: 1}, func(m *nats.Msg) (err error) {
 		messages, err = strconv.ParseUint(LastValue(m.Header, "Nats-Num-Pending"), 10, 64)

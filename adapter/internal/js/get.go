@@ -20,7 +20,7 @@ const (
 	// max_bytes, and holds a lock that commits of the stream wait for (docs/spec/jetstream-notes.md, "Batched direct get").
 	MaxBatchBytes    = 1 << 20
 	MaxBatchMessages = 512
-	// maxMessageBytes is the largest message of weir's: a batch of a megabyte and what is around it.
+	// maxMessageBytes is about the largest message of weir's: a batch of a megabyte, not counting the chunk around it.
 	maxMessageBytes = 1 << 20
 )
 
@@ -45,7 +45,7 @@ func NewGetter(nc *nats.Conn) (*Getter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("subscribe for direct gets: %w", err)
 	}
-	// The budget bounds what can be pending.
+	// The budget bounds the pending messages.
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return nil, fmt.Errorf("set pending limits: %w", err)
 	}
@@ -117,7 +117,7 @@ func (g *Getter) One(ctx context.Context, stream string, body []byte) (*nats.Msg
 	return m, nil
 }
 
-// answerStatus tells a message from the statuses of a direct get. end says that the answer is complete.
+// answerStatus distinguishes a message from the statuses of a direct get. end says that the answer is complete.
 func answerStatus(m *nats.Msg) (end bool, err error) {
 	if len(m.Data) > 0 {
 		return false, nil
@@ -153,7 +153,7 @@ func await(ctx context.Context, ch <-chan *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
-// Request says what a batched get asks for: the messages at or after Seq, of a subject or wildcard, or with "" of the whole
+// Request describes a batched get: it asks for the messages at or after Seq, of a subject or wildcard, or with "" of the whole
 // stream, which costs JetStream the same for any number of subjects. At most Count come, and none after MaxBytes are
 // reached.
 type Request struct {

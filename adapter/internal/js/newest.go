@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Newest fetches the newest message of a subject as one server of the stream knows it, and tells up to which sequence this
-// server knew the stream then. A server may be behind the others, but what it tells was true of the stream up to there. It fails
+// Newest fetches the newest message of a subject as one server of the stream knows it, and reports up to which sequence this
+// server knew the stream then. A server may be behind the others, but its answer was true of the stream up to there. It fails
 // with [ErrNotFound] when there is none.
 func (g *Getter) Newest(ctx context.Context, stream, subject string) (m *nats.Msg, upTo Seq, err error) {
 	token, ch := g.open(2)

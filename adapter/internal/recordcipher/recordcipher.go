@@ -117,7 +117,7 @@ func (c *Cipher) Encrypt(records []protocol.Record) ([]protocol.Record, error) {
 }
 
 // Decrypt returns stored records as they were appended, in new memory. If one cannot be decrypted it returns those before
-// it, and the error. Codes: decryption_failed; storage, if what is stored is not what Encrypt made (data plane 7.4).
+// it, and the error. Codes: decryption_failed; storage, if a stored record is not one that Encrypt made (data plane 7.4).
 func (c *Cipher) Decrypt(stored protocol.Records) (plain protocol.Records, err error) {
 	wire := make([]byte, 0, len(stored.Wire()))
 	count, metered := 0, uint64(0)
