@@ -29,7 +29,7 @@ func (a *Adapter) openWatermarks() (err error) {
 	return durable.RemoveWatermarks(a.opts.StoreDir)
 }
 
-// openSync finds out how to put things on disk. Only durability group cannot do without.
+// openSync finds the way to put files on disk. Only durability group cannot do without.
 func (a *Adapter) openSync() error {
 	if a.opts.StoreDir == "" || a.opts.Memory {
 		if a.opts.groups() && !a.opts.Memory {
@@ -130,7 +130,7 @@ func (a *Adapter) made(ctx context.Context, stream string) error {
 }
 
 // onDisk returns once everything that JetStream has done before the call is on disk, in any class of durability where that can
-// be had: JetStream never syncs a purge by itself. A purge must be on disk before the names of the purged streams are removed, or
+// be had: JetStream never syncs a purge by itself. A purge must be on disk before the names of purged streams and basins are removed, or
 // chunks without an owner come back after a power cut.
 func (a *Adapter) onDisk(ctx context.Context) error {
 	if err := a.commit.Wait(ctx); err != nil {

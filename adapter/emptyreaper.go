@@ -34,8 +34,8 @@ const (
 // errInUse refuses to end a stream that was found empty and is in use again.
 var errInUse = errors.New("the stream was written to, or delete-on-empty was disabled, meanwhile")
 
-// emptyReaper deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream
-// that has delete-on-empty enabled or an expiry once or so, at a time no later than its earliest deadline. The deadlines are
+// emptyReaper deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream that
+// has delete-on-empty enabled or an expiry, usually once, at a time no later than its earliest deadline. The deadlines are
 // read when that time comes, so an append costs the queue nothing. The queue is in memory only: at the start every such
 // stream is looked at.
 type emptyReaper struct {

@@ -397,7 +397,7 @@ func (j *janitor) noteTrim(st *stream) {
 	}
 }
 
-// seal writes a state chunk behind a stream's records, so that the newest of them can go, and returns its place.
+// seal writes a state chunk behind a stream's records, so that the newest of them can be purged, and returns its place.
 func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry) (js.Seq, error) {
 	st, err := l.open(ctx, e)
 	if err != nil {

@@ -170,7 +170,7 @@ func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 	reloads := l.reloads
 	l.mu.Unlock()
 	if !ok && !(e.Checks.IsFresh() && l.finishLoad(st, storedChunk{}, nil, reloads)) {
-		// The load outlives a caller that goes away: others may wait for it.
+		// The load outlives a caller that gives up: others may wait for it.
 		if !l.a.logs.spawn(func() { st.load(l.a.ctx) }) {
 			l.finishLoad(st, storedChunk{}, errDraining, reloads)
 		}

@@ -37,7 +37,7 @@ const (
 //
 //   - ours: stored, goes on as if it had been acknowledged, unless the store has failed: a message that could not be written or
 //     synced is shown all the same;
-//   - that of another server, which wrote to this log. The log's last sequence has then passed what our lost
+//   - that of another server, which wrote to this log. The log's last sequence has then passed the sequences that our lost
 //     publications expected, so they can never be stored any more: the streams' states are read again, and the appends
 //     are decided again from their conditions;
 //   - purged, and the stream's other chunks do not show whether it was ours: the appends get an answer that promises nothing;

@@ -41,7 +41,7 @@ const (
 type sequencer struct {
 	log    *log
 	upkeep upkeep
-	later  func(log string, seq js.Seq) // receives each stored sequence that counts before it is synced; may be nil
+	later  func(log string, seq js.Seq) // receives the last stored sequence if chunks count before they are synced; may be nil
 	proven func() error                 // fails if messages that JetStream shows may not be on disk; may be nil
 	commit *durable.Committer           // nil: a stored chunk counts as durable at once
 	shared bool                         // other servers write to the log too
@@ -498,7 +498,7 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 	for _, a := range acks {
 		p, ok := s.unanswered[a.token]
 		if !ok {
-			continue // answered after a recovery had found out
+			continue // answered after a recovery had found the outcome
 		}
 		delete(s.unanswered, a.token)
 		s.sentBytes -= len(p.wire)

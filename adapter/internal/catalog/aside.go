@@ -9,9 +9,9 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// asides are the entries that cannot be read. Each stays where it is stored, and a request for its basin, stream or token is
-// answered with code storage: neither that it does not exist, which would be untrue, nor that its name is free. Everything else
-// is served.
+// asides are the entries that cannot be read. Each stays where it is stored, and a request for its resource is answered with code
+// storage. The answer says neither that the resource does not exist, which would be untrue, nor that its name is free. Everything
+// else is served.
 type asides struct {
 	mu   sync.RWMutex // guards keys
 	keys map[string]*protocol.Error

@@ -133,7 +133,7 @@ func (v *View) Needed(basin protocol.BasinName, id layout.StreamID, now uint64) 
 	return merged
 }
 
-// TrimFork notes that a fork was trimmed; it returns the streams that may have been kept for records that it no longer needs.
+// TrimFork notes that a fork was trimmed; it returns the streams that may have been kept for records that the fork no longer needs.
 func (v *View) TrimFork(e *Entry, trim uint64) (sources []*Entry) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

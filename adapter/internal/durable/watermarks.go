@@ -16,7 +16,7 @@ import (
 )
 
 // FileName is the file in the store directory that says how far each log was when the last sync ended. JetStream cuts a
-// damaged end of its newest file off at the start and goes on from there; this file gives it away (docs/durability.md).
+// damaged end of its newest file off at the start and goes on from there; this file reveals the loss (docs/durability.md).
 //
 // It is made of slots of slotSize bytes, all numbers little-endian; an unused slot holds zeros:
 //

@@ -1,5 +1,5 @@
-// Package js makes weir's requests of JetStream beside the client library: requests that the library does not make or that
-// cost less when made directly, and reads the answers to them. It knows nothing of chunks and streams.
+// Package js is weir's own JetStream client beside the client library: requests that the library does not make or that
+// cost less when made directly, and the answers to them. It knows nothing of chunks and streams.
 //
 // A [Getter] makes direct gets over one connection: one message at a time ([Getter.One]) or many in a [Batch]. [Call] makes a
 // request of the management API, which the leader of a JetStream stream answers.

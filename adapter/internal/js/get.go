@@ -20,7 +20,7 @@ const (
 	// max_bytes, and holds a lock that commits of the stream wait for (docs/spec/jetstream-notes.md, "Batched direct get").
 	MaxBatchBytes    = 1 << 20
 	MaxBatchMessages = 512
-	// maxMessageBytes is about the largest message of weir's: a batch of a megabyte, not counting the chunk around it.
+	// maxMessageBytes is the largest message of weir's: a batch of a megabyte and the chunk around it.
 	maxMessageBytes = 1 << 20
 )
 
