@@ -95,7 +95,7 @@ func (s ResourceSet) Normal() ResourceSet {
 	return s
 }
 
-// AccessTokenScope is what a token allows: operations, on the resources that match (control plane 5.3).
+// AccessTokenScope is the permissions of a token: operations, on the resources that match (control plane 5.3).
 type AccessTokenScope struct {
 	Basins       ResourceSet     // basins on which the operations are allowed
 	Streams      ResourceSet     // streams on which they are allowed, in those basins

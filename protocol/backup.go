@@ -20,8 +20,8 @@ func (n StreamName) IsShadow() bool { return strings.HasPrefix(string(n), Shadow
 // Every call is a step of its own that the broker keeps nothing of between calls, or finds again after a restart, and
 // may be made again when its answer was lost.
 type BackupService interface {
-	// ExportCatalog returns a page of the catalog: what stands in it at some moment of the call. What is being deleted or
-	// restored is left out. Codes: basin_not_found, also while the basin is being deleted; invalid.
+	// ExportCatalog returns a page of the catalog: its entries at some moment of the call. It leaves out basins and
+	// streams that are being deleted or restored. Codes: basin_not_found, also while the basin is being deleted; invalid.
 	ExportCatalog(ctx context.Context, req ExportCatalogRequest) (ExportCatalogPage, error)
 	// ExportChunks returns the next durable chunks of a log, or of one stream in it, in the log's order. Codes: invalid;
 	// storage, for a chunk that is damaged; unavailable.
@@ -39,7 +39,7 @@ type BackupService interface {
 	// ImportChunks stores chunks in a log of a basin that is being restored; when it returns they are durable. Those that
 	// are there already are passed over. Codes: as ImportStreams.
 	ImportChunks(ctx context.Context, req ImportChunksRequest) error
-	// EndRestore shows the basin, if it holds what it should. Codes: as ImportStreams.
+	// EndRestore shows the basin, if it holds the requested streams and chunks. Codes: as ImportStreams.
 	EndRestore(ctx context.Context, req EndRestoreRequest) error
 	// AbortRestore removes the basin, in the background. It is no error if this restore does not hold it.
 	AbortRestore(ctx context.Context, basin BasinName, restore string) error
@@ -58,7 +58,7 @@ type CatalogEntry struct {
 // ExportCatalogRequest asks for entries behind the key After, "" being the first: the streams of a basin in the order of
 // their names, or, without one, everything that belongs to no basin, and the basins themselves.
 type ExportCatalogRequest struct {
-	Basin BasinName `json:"basin,omitempty"` // "": what belongs to no basin, and the basins
+	Basin BasinName `json:"basin,omitempty"` // "": the entries outside of basins, and the basins
 	After string    `json:"after,omitempty"` // the last key of the page before; "" for the first page
 	// MaxBytes bounds the entries of a page; one always comes. 0: 1 MiB.
 	MaxBytes int `json:"max_bytes,omitempty"`
@@ -144,7 +144,7 @@ type ImportChunksRequest struct {
 	Chunks []StoredChunk `json:"-"` // those of a stream in its order; they travel beside the JSON
 }
 
-// EndRestoreRequest says what a restored basin must hold.
+// EndRestoreRequest states the required contents of a restored basin.
 type EndRestoreRequest struct {
 	Basin   BasinName `json:"basin"`   // the basin that is being restored
 	Restore string    `json:"restore"` // id of the restore that holds it
@@ -153,7 +153,7 @@ type EndRestoreRequest struct {
 	Chunks map[int]uint64 `json:"chunks"`
 }
 
-// HeaderBackup carries, in JSON, what stands beside the frames of a message: an [ExportChunksPage] or an
+// HeaderBackup carries, in JSON, the fields beside the frames of a message: an [ExportChunksPage] or an
 // [ImportChunksRequest].
 const HeaderBackup = "Weir-Backup"
 

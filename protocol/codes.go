@@ -3,8 +3,9 @@ package protocol
 // Code is the machine-readable reason of a failure. The set is closed: see codeTable.
 type Code string
 
-// The codes of data plane 8.13, and weir's own: CodeStreamClosed, CodeWriterSeqConflict and those of producers. CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry
-// facts in place of a code (data plane 8.12); they never appear on the wire.
+// The codes of data plane 8.13, and weir's own: CodeStreamClosed, CodeWriterSeqConflict and those of producers.
+// CodeConditionFailed and CodeUnwritten stand for the two failures whose bodies carry facts in place of a code (data plane
+// 8.12); they never appear on the wire.
 const (
 	CodeAccessTokenNotFound   Code = "access_token_not_found"
 	CodeAuthn                 Code = "authn"
@@ -44,7 +45,7 @@ const (
 	CodeUnwritten       Code = "unwritten"
 )
 
-// codeFacts is what a code promises. Status is a function of the code.
+// codeFacts are the promises of a code. Status is a function of the code.
 type codeFacts struct {
 	status    int
 	retryable bool // a client may retry

@@ -73,7 +73,7 @@ type StreamConfig struct {
 	Expiry              *Expiry           // when the stream is deleted; the zero value: never. A basin's default has no Expiry.At
 }
 
-// ResolvedStreamConfig is what a stream runs with: every field concrete. Values are comparable.
+// ResolvedStreamConfig is a stream's effective configuration: every field is concrete. Values are comparable.
 type ResolvedStreamConfig struct {
 	StorageClass        StorageClass     // see [StreamConfig]
 	RetentionPolicy     RetentionPolicy  // when records expire
@@ -86,7 +86,7 @@ type ResolvedStreamConfig struct {
 	Closed bool
 }
 
-// DefaultStreamConfig is what applies where neither the stream nor its basin says anything (control plane 2.2).
+// DefaultStreamConfig applies where neither the stream nor its basin sets anything (control plane 2.2).
 var DefaultStreamConfig = ResolvedStreamConfig{
 	StorageClass:     StorageExpress,
 	RetentionPolicy:  RetentionPolicy{AgeSecs: 604800},
@@ -184,8 +184,8 @@ func (r StreamReconfiguration) Apply(c StreamConfig) StreamConfig {
 	return c
 }
 
-// ApplyResolved changes a stream's resolved configuration: what is kept stays concrete even if the basin's default
-// has changed; what is unset resolves anew from the basin's layer (control plane 2.8).
+// ApplyResolved changes a stream's resolved configuration: a field that is kept stays concrete even if the basin's
+// default has changed; a field that is unset resolves anew from the basin's layer (control plane 2.8).
 func (r StreamReconfiguration) ApplyResolved(c ResolvedStreamConfig, basin StreamConfig) ResolvedStreamConfig {
 	return r.Apply(c.Layer()).Resolve(basin)
 }

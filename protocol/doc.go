@@ -1,6 +1,6 @@
 // Package protocol holds the words that every part of weir shares: names, records, batches, positions,
-// configurations, limits, errors, and their JSON and protobuf encodings. Below it, package chunk encodes what is stored,
-// package s2s what S2's sessions send, and package subject the subjects of NATS.
+// configurations, limits, errors, and their JSON and protobuf encodings. Below it, package chunk encodes stored messages,
+// package s2s the frames of S2's sessions, and package subject the subjects of NATS.
 //
 // It does no I/O, reads no clock and starts no goroutine. Everything in it is a value or a pure function, and it
 // imports nothing of the project, so that a client, a door and the storage adapter mean the same thing by the same

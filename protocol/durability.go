@@ -1,6 +1,6 @@
 package protocol
 
-// Durability says what an acknowledged write has survived (docs/durability.md).
+// Durability names the failures that an acknowledged write survives (docs/durability.md).
 type Durability string
 
 // The durability classes.
@@ -10,7 +10,7 @@ const (
 	DurabilityGroup Durability = "group"
 	// DurabilityAlways lets JetStream sync every write before it answers.
 	DurabilityAlways Durability = "always"
-	// DurabilityInterval acknowledges what JetStream has written; the disk follows at intervals. A killed process loses
+	// DurabilityInterval acknowledges an append that JetStream has written; the disk follows at intervals. A killed process loses
 	// nothing, a power cut can.
 	DurabilityInterval Durability = "interval"
 )

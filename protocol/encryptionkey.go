@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// EncryptionKey is the key that a client supplies for the records of an encrypted stream, as it came: what it must be is
-// known once the stream is (data plane 7.2). The zero value is no key. It is a secret: however it is printed, logged or
+// EncryptionKey is the key that a client supplies for the records of an encrypted stream, as it came: its required form
+// is known once the stream is known (data plane 7.2). The zero value is no key. It is a secret: however it is printed, logged or
 // marshalled, it does not show.
 type EncryptionKey struct{ text string }
 

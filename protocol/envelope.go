@@ -19,7 +19,7 @@ func AppendEnvelope(dst []byte, headers []Header, body []byte) []byte {
 }
 
 // AppendSequencedHead appends the beginning of a record in wire form, behind which an envelope of size bytes must follow;
-// together they are what [AppendSequenced] gives.
+// together they are the output of [AppendSequenced].
 func AppendSequencedHead(dst []byte, pos Position, size int) []byte {
 	size += sequencedSize(pos.SeqNum, pos.Timestamp, nil, nil)
 	dst = protowire.AppendTag(dst, fieldBatchRecords, protowire.BytesType)

@@ -22,7 +22,7 @@ type Error struct {
 	// stream ([CodeStreamClosed]).
 	Tail *Position
 
-	// Producer tells what an append of a producer met ([CodeProducerFenced], [CodeProducerGap], [CodeProducerRepeated]).
+	// Producer describes the failure of a producer's append ([CodeProducerFenced], [CodeProducerGap], [CodeProducerRepeated]).
 	Producer *ProducerMismatch
 
 	// RemoteStatus is the status that a server sent with a code that this version does not know or that has another
@@ -110,11 +110,11 @@ func CodeOf(err error) Code {
 	return AsError(err).Code
 }
 
-// ErrLagged is what a follower gets that fell too far behind the live feed: it reads on from storage. It never leaves
+// ErrLagged is the error for a follower that fell too far behind the live feed: it reads on from storage. It never leaves
 // the process.
 var ErrLagged = errors.New("follower lagged behind the live feed")
 
-// ErrStreamEnd is what a follower gets when it has all records of a closed stream. It never leaves the process: sessions end
+// ErrStreamEnd is the error for a follower that has all records of a closed stream. It never leaves the process: sessions end
 // cleanly.
 var ErrStreamEnd = errors.New("the stream is closed, and this is its end")
 

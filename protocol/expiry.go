@@ -13,7 +13,7 @@ type Expiry struct {
 	// IdleSecs is how many seconds a stream may go without an append and without a read; 0: for ever. While a read session is
 	// open the stream is being read.
 	IdleSecs uint64
-	// At is when the stream ends whatever happens, in milliseconds since the epoch of the server's clock; 0: never.
+	// At is when the stream ends, used or not, in milliseconds since the epoch of the server's clock; 0: never.
 	At uint64
 }
 

@@ -10,7 +10,7 @@ import (
 type RecordFormat uint8
 
 const (
-	// FormatRaw takes and gives the bytes as UTF-8 text. What is not UTF-8 is replaced on the way out.
+	// FormatRaw takes and gives the bytes as UTF-8 text. Bytes that are not UTF-8 are replaced on the way out.
 	FormatRaw RecordFormat = iota
 	// FormatBase64 takes and gives standard Base64 with padding; it is lossless.
 	FormatBase64

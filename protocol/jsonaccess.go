@@ -6,8 +6,8 @@ import (
 	"github.com/weirstream/weir/internal/strictjson"
 )
 
-// The JSON of access tokens (control plane 5.2, 5.3, 5.7). What is read may leave out what has a default; what is written
-// has every member.
+// The JSON of access tokens (control plane 5.2, 5.3, 5.7). A text that is read may leave out members with a default; a text
+// that is written has every member.
 
 // readResourceSet makes a reader of a set of names: null, {"exact": name} or {"prefix": prefix}, and nothing else.
 func readResourceSet(checkName func(string) error, checkPrefix func(field, s string) error) func(*strictjson.Reader) (ResourceSet, error) {
@@ -78,7 +78,7 @@ func (s ResourceSet) appendJSON(dst []byte) []byte {
 	return append(dst, "null"...)
 }
 
-// readJSON reads {"read": bool, "write": bool}; what is missing or null is false.
+// readJSON reads {"read": bool, "write": bool}; a member that is missing or null is false.
 func (g *ReadWrite) readJSON(r *strictjson.Reader) error {
 	*g = ReadWrite{}
 	if r.Null() {

@@ -18,7 +18,7 @@ import (
 // when f asks for it. Nothing else is validated; see [AppendInput.Validate]. Records after the 1001st are checked for
 // their shape and dropped: the batch is refused for their number anyway. The result does not share data's memory.
 func DecodeAppendInputJSON(data []byte, f RecordFormat) (AppendInput, error) {
-	// What a string stands for is never longer than its JSON form, so the arena does not grow.
+	// A decoded string is never longer than its JSON form, so the arena does not grow.
 	d := appendDecoder{format: f, arena: make([]byte, 0, len(data))}
 	if err := readJSONText(data, d.input); err != nil {
 		return AppendInput{}, err

@@ -47,7 +47,7 @@ func (r *SequencedRecord) appendJSON(dst []byte, f RecordFormat) []byte {
 	return append(dst, '}')
 }
 
-// DecodeReadBatchJSON is the inverse of [AppendReadBatchJSON], for clients; what a raw batch replaced stays replaced.
+// DecodeReadBatchJSON is the inverse of [AppendReadBatchJSON], for clients; bytes that a raw batch replaced stay replaced.
 // Seq nums must rise and timestamps must not fall. Codes: bad_json; invalid for a string that is not Base64 when f asks
 // for it.
 func DecodeReadBatchJSON(data []byte, f RecordFormat) (ReadBatch, error) {

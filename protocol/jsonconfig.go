@@ -201,7 +201,7 @@ func (c ResolvedStreamConfig) MarshalJSON() ([]byte, error) {
 	return dst, nil
 }
 
-// UnmarshalJSON is the strict inverse of MarshalJSON. What is missing or null gets the system default.
+// UnmarshalJSON is the strict inverse of MarshalJSON. A member that is missing or null gets the system default.
 func (c *ResolvedStreamConfig) UnmarshalJSON(b []byte) error { return readWhole(b, c) }
 
 func (c *ResolvedStreamConfig) readJSON(r *strictjson.Reader) error {

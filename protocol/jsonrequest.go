@@ -189,7 +189,7 @@ func (d *readRequestDecoder) start(r *strictjson.Reader, kind StartKind) error {
 	return nil
 }
 
-// wait reads a number of units; what a Duration cannot hold, 292 years, is lowered to the longest one.
+// wait reads a number of units; a time that a Duration cannot hold, 292 years, is lowered to the longest one.
 func (d *readRequestDecoder) wait(r *strictjson.Reader, limit uint64, unit time.Duration) error {
 	if r.Null() {
 		return nil
@@ -220,7 +220,7 @@ func EncodeReadRequestJSON(r *ReadRequest) []byte {
 		member("seq_num", r.Start.Value)
 	case r.Start.Kind == StartTimestamp:
 		member("timestamp", r.Start.Value)
-	case r.Start.Value > 0: // tail_offset 0 is what no start means
+	case r.Start.Value > 0: // tail_offset 0 is the default start
 		member("tail_offset", r.Start.Value)
 	}
 	if r.Clamp {
@@ -255,7 +255,7 @@ func EncodeReadRequestJSON(r *ReadRequest) []byte {
 }
 
 // DecodeListRequestJSON decodes {"prefix": "text", "start_after": "text", "limit": integer}. All may be left out or
-// null; so may the whole text. The names are not checked here: what is allowed depends on what is listed. The error has
+// null; so may the whole text. The names are not checked here: the rules for them depend on the listing. The error has
 // code bad_json.
 func DecodeListRequestJSON(data []byte) (ListRequest, error) {
 	var req ListRequest

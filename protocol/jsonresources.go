@@ -110,7 +110,7 @@ func (b BasinInfo) appendJSON(dst []byte) []byte {
 // MarshalJSON gives the five members of control plane 3.1.
 func (b BasinInfo) MarshalJSON() ([]byte, error) { return b.appendJSON(nil), nil }
 
-// UnmarshalJSON reads what MarshalJSON gives. The error has code bad_json.
+// UnmarshalJSON reads the output of MarshalJSON. The error has code bad_json.
 func (b *BasinInfo) UnmarshalJSON(data []byte) error { return readWhole(data, b) }
 
 // readJSON reads {"name", "created_at", "deleted_at", "cipher"}.

@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/internal/strictjson"
 )
 
-// MetricsAnswer is what a query of usage metrics is answered with (control plane 6.4):
+// MetricsAnswer is the answer to a query of usage metrics (control plane 6.4):
 //
 //	{"values":[{"label":{"name":"…","values":["…"]}},
 //	           {"accumulation":{"name":"…","unit":"…","interval":"…","values":[[seconds,value],…]}},
@@ -129,7 +129,7 @@ func readMetric(r *strictjson.Reader) (m Metric, err error) {
 	return m, err
 }
 
-// readBody reads what stands under the name of a kind; all members of the kind are required.
+// readBody reads the value under the name of a kind; all members of the kind are required.
 func (m *Metric) readBody(r *strictjson.Reader, kind MetricKind) error {
 	*m = Metric{Kind: kind}
 	var name, unit, interval, values, value bool

@@ -2,7 +2,7 @@ package protocol
 
 import "strings"
 
-// MediaKind is what a Content-Type or Accept header asks for, as far as weir tells media types apart.
+// MediaKind is the media type of a Content-Type or Accept header, as far as weir tells media types apart.
 type MediaKind uint8
 
 const (
@@ -29,7 +29,7 @@ const (
 )
 
 // ParseMedia reads the value of a Content-Type or Accept header (data plane 8.3): the first element of the
-// comma-separated list counts, its parameters do not, nor does case. What is not of the form type/subtype, and a value
+// comma-separated list counts, its parameters do not, nor does case. An element that is not of the form type/subtype, and a value
 // with anything but visible ASCII, spaces and tabs, is [KindNone].
 func ParseMedia(v string) MediaKind {
 	// The two values that nearly every request has.

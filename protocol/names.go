@@ -26,7 +26,7 @@ func (r StreamRef) String() string { return "s2://" + string(r.Basin) + "/" + st
 // NameError says why a name is refused. The door that met the name chooses the code, because it depends on where
 // the name stood (control plane 1.2).
 type NameError struct {
-	Field  string // what the name is for, such as "basin name"
+	Field  string // the role of the name, such as "basin name"
 	Reason string // the rule that is broken, with its limit
 }
 
@@ -44,7 +44,7 @@ func ParseBasinName(s string) (BasinName, error) {
 // The error is a [*NameError] that names field.
 func CheckBasinPrefix(field, s string) error { return checkBasin(field, s, namePrefix) }
 
-// nameForm is what a text is of a name: all of it, or a prefix, which may be empty.
+// nameForm tells a whole name from a prefix of one, which may be empty.
 type nameForm uint8
 
 const (
@@ -122,7 +122,7 @@ func ParseStreamURI(s string) (StreamRef, error) {
 	return StreamRef{b, n}, nil
 }
 
-// ParseBasinURI reads s2://basin, s2://basin/ or a bare basin name, and returns what follows the slash as a stream
+// ParseBasinURI reads s2://basin, s2://basin/ or a bare basin name, and returns the text behind the slash as a stream
 // prefix, possibly empty. The error is a [*NameError].
 func ParseBasinURI(s string) (basin BasinName, prefix string, err error) {
 	name := s

@@ -6,15 +6,15 @@ package protocol
 // Control headers of a message to or from the door. Their names compare without regard to ASCII case when they arrive
 // at the door.
 const (
-	HeaderContentType = "Content-Type" // what the body is
-	HeaderAccept      = "Accept"       // what the answer shall be
+	HeaderContentType = "Content-Type" // media type of the body
+	HeaderAccept      = "Accept"       // media type of the answer
 
-	HeaderAccessToken     = "S2-Access-Token"     // who asks, where the NATS credential does not say it
+	HeaderAccessToken     = "S2-Access-Token"     // identity of the caller, where the NATS credential does not say it
 	HeaderFormat          = "S2-Format"           // how bytes stand in JSON, see RecordFormat
 	HeaderEncryptionKey   = "S2-Encryption-Key"   // for the records of an encrypted stream, see EncryptionKey; a secret
 	HeaderStreamConfig    = "S2-Stream-Config"    // configuration, in JSON, of the stream that an append or read may create
 	HeaderRequestToken    = "S2-Request-Token"    //nolint:gosec // idempotency token of a create
-	HeaderProvisionResult = "S2-Provision-Result" // what a create or ensure did
+	HeaderProvisionResult = "S2-Provision-Result" // outcome of a create or ensure
 	HeaderTimeout         = "S2-Timeout"          // milliseconds that the client waits for a unary answer
 	HeaderMaxPayload      = "S2-Max-Payload"      // bytes that the largest answer to the client may have, headers included
 	HeaderMatchSeqNum     = "S2-Match-Seq-Num"    // condition of an append in raw form

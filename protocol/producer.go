@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Producer numbers the appends of one writer to a stream, so that an append whose outcome is unknown can be made again: what
-// was stored the first time is not stored once more, and its positions are answered (docs/producers.md).
+// Producer numbers the appends of one writer to a stream, so that an append whose outcome is unknown can be made again: a
+// batch that was stored the first time is not stored once more, and its positions are answered (docs/producers.md).
 type Producer struct {
 	// ID names the writer; 1 to [MaxProducerIDBytes] bytes of UTF-8. Two writers at once must not share it.
 	ID string
@@ -41,7 +41,7 @@ func (p *Producer) Validate() error {
 	return nil
 }
 
-// ProducerMismatch is what an append of a producer met in place of what it expects.
+// ProducerMismatch is the producer's state that an append met in place of the expected one.
 type ProducerMismatch struct {
 	// Epoch is that of the producer's last append; nil if the stream does not know the producer.
 	Epoch *uint64

@@ -280,7 +280,7 @@ func appendPosition(dst []byte, field protowire.Number, p Position) []byte {
 	return dst
 }
 
-// position merges a StreamPosition into p: a field that occurs again replaces only what it holds, as proto3 wants.
+// position merges a StreamPosition into p: a field that occurs again replaces only the members that it holds, as proto3 wants.
 func (f protoField) position(p *Position) error {
 	b, err := f.bytes()
 	if err != nil {

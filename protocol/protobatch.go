@@ -21,7 +21,7 @@ func AppendReadBatch(dst []byte, b *ReadBatch) []byte {
 // timestamps must not fall. The error has code bad_proto.
 func UnmarshalReadBatch(b []byte) (ReadBatch, error) {
 	var batch ReadBatch
-	// The leading run of records is kept as it is. What follows is walked; records there are rare, and copied.
+	// The leading run of records is kept as it is. The fields behind it are walked; records there are rare, and copied.
 	run := 0
 	for run < len(b) {
 		_, n := nextEntry(b[run:])

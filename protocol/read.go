@@ -25,7 +25,7 @@ func FromSeqNum(n uint64) Start     { return Start{StartSeqNum, n} }
 func FromTimestamp(ts uint64) Start { return Start{StartTimestamp, ts} }
 func FromTail(n uint64) Start       { return Start{StartTailOffset, n} }
 
-// ReadRequest says what a read covers (data plane 4.1). The zero value follows from the tail for ever as a session,
+// ReadRequest states the range of a read (data plane 4.1). The zero value follows from the tail for ever as a session,
 // and fails as a unary read, which may not wait.
 type ReadRequest struct {
 	Start Start // the first record
@@ -85,7 +85,7 @@ func (r *ReadRequest) Validate() error {
 	return nil
 }
 
-// ReadBatch is what a read delivers at a time: at most 1000 records and 1 MiB metered.
+// ReadBatch is one delivery of a read: at most 1000 records and 1 MiB metered.
 type ReadBatch struct {
 	Records Records // consecutive, ascending; empty in a heartbeat
 	// Tail is the stream's tail right after the append batch that was delivered live, or the known tail in a

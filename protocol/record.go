@@ -42,7 +42,7 @@ func meteredSize(headers []Header, body []byte) uint64 {
 	return n
 }
 
-// CommandKind tells what a record does beside carrying data.
+// CommandKind is the effect of a record beside carrying data.
 type CommandKind uint8
 
 const (

@@ -24,7 +24,7 @@ type StreamInfo struct {
 	Cipher Cipher
 }
 
-// ProvisionResult says what a create or ensure did.
+// ProvisionResult is the outcome of a create or ensure.
 type ProvisionResult string
 
 // The provision results.
@@ -76,7 +76,7 @@ type CreateBasinRequest struct {
 	DedicatedLogs int
 }
 
-// EnsureBasinRequest is what a basin shall be like (control plane 3.4).
+// EnsureBasinRequest is the desired state of a basin (control plane 3.4).
 type EnsureBasinRequest struct {
 	Config BasinConfig // replaces the whole configuration
 	// Location must be the basin's if it exists; "" asks for nothing.

@@ -84,16 +84,16 @@ type TokenService interface {
 	// IssueAccessToken makes a token, durably, and returns its secret, which cannot be had again. Codes:
 	// resource_already_exists, invalid, permission_denied.
 	IssueAccessToken(ctx context.Context, req IssueAccessTokenRequest) (secret string, err error)
-	// RevokeAccessToken ends a token: when it returns the token opens nothing any more, and what it has opened is being
-	// closed. Codes: access_token_not_found, permission_denied.
+	// RevokeAccessToken ends a token: when it returns the token opens nothing any more, and the sessions that it has opened
+	// are being closed. Codes: access_token_not_found, permission_denied.
 	RevokeAccessToken(ctx context.Context, id AccessTokenID) error
 	// ConfirmAccessToken makes a token count that was issued while nothing was checked; see [AccessTokenInfo].Unconfirmed. A token that
 	// counts already stays as it is. It is for the root token alone. Codes: access_token_not_found, permission_denied.
 	ConfirmAccessToken(ctx context.Context, id AccessTokenID) error
 }
 
-// MetricsService tells what was used (control plane section 6). What does not exist has no data; it is no error. Codes:
-// bad_query for a set that is not of what was asked; invalid for a time or interval that the set does not have.
+// MetricsService reports usage (control plane section 6). A resource that does not exist has no data; it is no error. Codes:
+// bad_query for a set that the resource does not have; invalid for a time or interval that the set does not have.
 type MetricsService interface {
 	AccountMetrics(ctx context.Context, query MetricsQuery) ([]Metric, error)
 	BasinMetrics(ctx context.Context, basin BasinName, query MetricsQuery) ([]Metric, error)
@@ -122,7 +122,7 @@ type AppendSession interface {
 	Recv(ctx context.Context) (AppendAck, error)
 	// CloseSend says that no input follows. Inputs submitted before are still stored and acknowledged.
 	CloseSend() error
-	// Close ends the session at once and frees what it holds. Inputs in flight may or may not be stored.
+	// Close ends the session at once and frees its resources. Inputs in flight may or may not be stored.
 	Close() error
 }
 
@@ -132,6 +132,6 @@ type ReadSession interface {
 	// Next returns the next batch or heartbeat, and io.EOF at a clean end. A failure is final. The batch's memory
 	// belongs to the caller.
 	Next(ctx context.Context) (ReadBatch, error)
-	// Close ends the session and frees what it holds.
+	// Close ends the session and frees its resources.
 	Close() error
 }

@@ -2,7 +2,7 @@ package protocol
 
 import "time"
 
-// MetricSet is a set of usage metrics (control plane 6.2). Which sets there are depends on what they are asked of.
+// MetricSet is a set of usage metrics (control plane 6.2). The account, a basin and a stream have different sets.
 type MetricSet string
 
 // The metric sets: of the account, of a basin, and of a stream, which has MetricStorage only.
@@ -31,13 +31,13 @@ const (
 // MetricsQuery asks for a set of metrics over a time (control plane 6.1). Start (inclusive) and End (exclusive) are
 // seconds since the epoch; nil, which is invalid for every set, is validated by the service.
 type MetricsQuery struct {
-	Set      MetricSet      // one of the sets of what is asked
+	Set      MetricSet      // one of the sets of the account, basin or stream that is asked
 	Start    *uint32        // inclusive, seconds since the epoch
 	End      *uint32        // exclusive, seconds since the epoch
 	Interval MetricInterval // "" for the set's default
 }
 
-// MetricKind tells what a [Metric] holds.
+// MetricKind is the kind of data in a [Metric].
 type MetricKind uint8
 
 // The kinds of metrics (control plane 6.4).

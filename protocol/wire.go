@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// errWire is what a malformed protobuf encoding gives; doors turn it into bad_proto or bad_frame.
+// errWire is the error for a malformed protobuf encoding; doors turn it into bad_proto or bad_frame.
 var errWire = errors.New("malformed protobuf")
 
 // Records is a run of sequenced records of one stream, kept in the form in which they are stored and sent: the
@@ -154,7 +154,7 @@ var NoLimit = Limit{Count: ^uint64(0), Bytes: ^uint64(0)}
 // Exhausted reports whether no record at all can pass any more.
 func (l Limit) Exhausted() bool { return l.Count == 0 || l.Bytes == 0 }
 
-// Spend lowers the limit by what was taken, not below 0.
+// Spend lowers the limit by the given count and size, not below 0.
 func (l Limit) Spend(count int, metered uint64) Limit {
 	l.Count -= min(l.Count, uint64(count))
 	l.Bytes -= min(l.Bytes, metered)

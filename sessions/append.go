@@ -18,7 +18,7 @@ const (
 // AppendOptions bounds what an append session holds; the zero value works.
 type AppendOptions struct {
 	// MaxInflightBytes bounds the metered bytes of inputs that were handed over and are not answered; default 8 MiB.
-	// One input passes whatever its size.
+	// One input passes regardless of its size.
 	MaxInflightBytes uint64
 	// MaxPending bounds the inputs that were submitted and whose acks Recv has not returned yet; default 256. It
 	// bounds the queue of acks when the caller receives none.
@@ -60,7 +60,7 @@ type Append struct {
 	// over is closed once no further input is taken: a failure, CloseSend or Close.
 	over chan struct{}
 
-	mu        sync.Mutex           // guards what follows; nothing foreign is called with it held
+	mu        sync.Mutex           // guards the fields below; nothing foreign is called with it held
 	bytes     uint64               // metered, of unanswered inputs
 	unsettled int                  // inputs handed over, or about to be, that have no answer
 	pending   int                  // inputs whose ack Recv has not returned
@@ -103,7 +103,7 @@ func OpenAppend(s Stream, opts AppendOptions) *Append {
 // When ctx ends while Submit waits, its error is returned, nothing was handed over and the session goes on. (When it
 // ends at the very moment of the hand-over the input may be dropped after all, which poisons the session.)
 // An invalid input is returned as code invalid, at once and, after the acks of all earlier inputs, by Recv; it ends
-// the input. After the end of the input, for whatever reason, Submit fails at once and nothing is stored; the
+// the input. After the end of the input, for any reason, Submit fails at once and nothing is stored; the
 // reason comes from Recv.
 func (a *Append) Submit(ctx context.Context, in protocol.AppendInput) error {
 	if err := ctx.Err(); err != nil {
@@ -269,8 +269,8 @@ func (a *Append) refusalLocked() error {
 	return protocol.Wrap(protocol.CodeInvalid, a.end, "the append session takes no input after one that was refused")
 }
 
-// Recv returns the next ack; after the last, what ended the session: the failure of the first input that failed, why
-// input stopped, or io.EOF after CloseSend. Those are final. When ctx ends, Recv returns its error and may be called
+// Recv returns the next ack; after the last, the end of the session: the failure of the first input that failed, the
+// reason why input stopped, or io.EOF after CloseSend. Those are final. When ctx ends, Recv returns its error and may be called
 // again. After Close it fails with code client_hangup.
 func (a *Append) Recv(ctx context.Context) (protocol.AppendAck, error) {
 	for {

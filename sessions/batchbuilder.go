@@ -28,7 +28,7 @@ func (j *batchBuilder) full() bool {
 	return j.count >= protocol.MaxBatchRecords || j.metered+minRecordBytes > protocol.MaxBatchBytes
 }
 
-// add appends a run, which must follow what was added before.
+// add appends a run, which must follow the runs that were added before.
 func (j *batchBuilder) add(run protocol.Records) {
 	if run.Len() == 0 {
 		return
@@ -42,7 +42,7 @@ func (j *batchBuilder) add(run protocol.Records) {
 	j.last = run.Last()
 }
 
-// take returns what was added and empties the builder, which does not keep the runs alive.
+// take returns the added records and empties the builder, which does not keep the runs alive.
 func (j *batchBuilder) take() protocol.Records {
 	var wire []byte
 	switch len(j.wires) {

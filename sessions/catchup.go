@@ -15,7 +15,7 @@ import (
 func (r *Read) catchUp(ctx context.Context) (out protocol.ReadBatch, ok bool, err error) {
 	end, err := r.collect(ctx)
 	if r.builder.count > 0 {
-		// What was read is delivered first. A failure comes with the next call; the end of a context, which is no
+		// The runs that were read are delivered first. A failure comes with the next call; the end of a context, which is no
 		// failure of the session, is found anew by the next call.
 		var tail *protocol.Position
 		if end == collectPassed && r.tellTail {
@@ -59,7 +59,7 @@ const (
 	collectRefused
 )
 
-// collect adds runs to the joiner. On an error the cursor is closed, and what was collected stands.
+// collect adds runs to the joiner. On an error the cursor is closed, and the collected runs stay.
 func (r *Read) collect(ctx context.Context) (collectEnd, error) {
 	ctx, unbind := r.bind(ctx)
 	defer unbind()

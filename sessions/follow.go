@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// attach is what happens at the known tail (data plane 4.5, step 2): the session ends, or attaches to the live feed
+// attach acts at the known tail (data plane 4.5, step 2): the session ends, or attaches to the live feed
 // and sends a heartbeat, or finds that the tail moved on and goes back to catching up.
 func (r *Read) attach(ctx context.Context) (out protocol.ReadBatch, ok bool, err error) {
 	if !r.mayFollow {

@@ -25,7 +25,7 @@ const leanBatchBytes = 64 << 10
 
 func (r *Read) lean() bool { return r.opts.Lean != nil && r.opts.Lean() }
 
-// errReadClosed is what Next returns after Close, and when Close interrupts it.
+// errReadClosed is the error of Next after Close, and when Close interrupts it.
 var errReadClosed = protocol.Errorf(protocol.CodeClientHangup, "the read session was closed")
 
 // Read is a read session: the state machine of data plane 4.5. It has no goroutine of its own; Next moves it on.
@@ -36,7 +36,7 @@ var errReadClosed = protocol.Errorf(protocol.CodeClientHangup, "the read session
 //	next == tail.SeqNum, feed == nil  at the known tail: end, or attach to the live feed
 //	feed != nil                       following
 //
-// err ends it, whatever the state.
+// err ends it, in any state.
 type Read struct {
 	// life ends when the session does. It interrupts a Next that waits, which a lock cannot.
 	life   context.Context //nolint:containedctx // lives as long as one request
@@ -52,7 +52,7 @@ type Read struct {
 
 	next      uint64            // seq_num of the next record to look at
 	tail      protocol.Position // known durable tail
-	limit     protocol.Limit    // what is left of it
+	limit     protocol.Limit    // the rest of it
 	mayFollow bool
 	tellTail  bool           // a stored batch that reaches the known tail carries it
 	ended     bool           // nothing is delivered: the limit is zero
@@ -99,7 +99,7 @@ func newRead(ctx context.Context, s Stream, req protocol.ReadRequest, opts ReadO
 		return nil, err
 	}
 	next := tail.SeqNum
-	// A limit of zero admits no record: the read ends at once, whatever its start (data plane 4.3).
+	// A limit of zero admits no record: the read ends at once, regardless of its start (data plane 4.3).
 	if !req.Limit().Exhausted() {
 		if next, err = resolveStart(ctx, s, &req, tail.Position); err != nil {
 			return nil, err
@@ -160,7 +160,7 @@ func (r *Read) Next(ctx context.Context) (protocol.ReadBatch, error) {
 	return protocol.ReadBatch{}, r.err
 }
 
-// step does what the state asks for. It returns an output (ok), an error, or neither after it changed the state.
+// step performs the action of the state. It returns an output (ok), an error, or neither after it changed the state.
 func (r *Read) step(ctx context.Context) (out protocol.ReadBatch, ok bool, err error) {
 	switch {
 	case r.ended:
@@ -190,7 +190,7 @@ func (r *Read) emit(recs protocol.Records, tail *protocol.Position) protocol.Rea
 	return protocol.ReadBatch{Records: recs, Tail: tail}
 }
 
-// Close ends the session and frees what it holds. It interrupts a Next that is waiting, which then fails with code
+// Close ends the session and frees its resources. It interrupts a Next that is waiting, which then fails with code
 // client_hangup, and may be called more than once.
 func (r *Read) Close() error {
 	r.cancel()

@@ -86,7 +86,7 @@ func AppendUnary(ctx context.Context, s Stream, in protocol.AppendInput) (protoc
 	case <-ctx.Done():
 	}
 	select {
-	case o := <-done: // both came at once: what is known is worth more
+	case o := <-done: // both came at once: a known answer is worth more
 		return o.ack, o.err
 	default:
 		return protocol.AppendAck{}, ctx.Err()

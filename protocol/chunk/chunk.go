@@ -16,7 +16,7 @@ import (
 // the payload (jetstream-notes, rule 3).
 const Header = "Weir-Chunk"
 
-// Version is the version of the format that is written. A reader refuses a later one with a [VersionError]: what it says of a
+// Version is the version of the format that is written. A reader refuses a later one with a [VersionError]: its facts about a
 // stream's state must not be passed over.
 const Version = 1
 
@@ -49,15 +49,15 @@ type Chunk struct {
 	// the stream's tail after the chunk.
 	Next uint64
 	Last uint64 // milliseconds since the epoch
-	// Total is the metered bytes of all records ever appended to the stream, those of this chunk included: what lies between
-	// two chunks is told by their difference.
+	// Total is the metered bytes of all records ever appended to the stream, those of this chunk included: the difference of
+	// two chunks' totals is the size of the records appended between them.
 	Total uint64
 	// Expiry is when the records are no longer shown, in milliseconds since the epoch of the server's clock; 0: never.
 	Expiry uint64
 	// Trim is the trim point: records with a lower seq_num are not shown.
 	Trim uint64
-	// Kept is the seq_num from which on records are kept until they are trimmed: no record with a higher one ever expires. So what
-	// is not below it or the trim point must be there.
+	// Kept is the seq_num from which on records are kept until they are trimmed: no record with a higher one ever expires. So a
+	// record that is not below it or the trim point must be there.
 	Kept uint64
 	// PrevExpiry is the Expiry of the record before FirstSeqNum; 0: there is none, or [Chunk.Kept] or an infinite retention says
 	// that it is kept; [NeverExpires]: it never expires, although records of this chunk do. So if that record has neither
@@ -65,23 +65,23 @@ type Chunk struct {
 	PrevExpiry uint64
 	// Fence is the fencing token; "" when the stream is not fenced.
 	Fence string
-	// Closed says whether the stream is closed, and by what.
+	// Closed says whether the stream is closed, and how.
 	Closed Closing
-	// Producers is what the stream remembers of its producers.
+	// Producers is the stream's memory of its producers.
 	Producers *Producers
 	// WriterSeq is the highest writer_seq of an append; "" when none had one.
 	WriterSeq string
 	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is told in
 	// the chunks of streams that have it enabled, and in every state chunk; the zero value otherwise.
 	LastAppend LastAppend
-	// Cipher is what the records are encrypted with, commands excepted. Sizes are those of the records as they were before.
+	// Cipher is the cipher of the records, commands excepted. Sizes are those of the records as they were before.
 	Cipher protocol.Cipher
 }
 
 // NeverExpires is a [Chunk.PrevExpiry].
 const NeverExpires = ^uint64(0)
 
-// Closing says whether a stream is closed, and by what. Nothing follows the chunk of a closed stream but state and the end of a
+// Closing says whether a stream is closed, and how. Nothing follows the chunk of a closed stream but state and the end of a
 // deleted stream.
 type Closing uint8
 
@@ -92,7 +92,7 @@ const (
 	ClosedByCommand Closing = 2 // by a command record, which is the last record
 )
 
-// LastAppend is the latest append of a stream: what deadlines of delete-on-empty follow from (control plane 4.9).
+// LastAppend is the latest append of a stream: the deadlines of delete-on-empty follow from it (control plane 4.9).
 type LastAppend struct {
 	// At is when it arrived, in milliseconds since the epoch of the server's clock; 0: not told.
 	At uint64

@@ -22,7 +22,7 @@ type Frame struct {
 	Count uint64
 }
 
-// FrameKind tells what a frame holds.
+// FrameKind is the kind of a frame's content.
 type FrameKind uint8
 
 // The kinds of frames.

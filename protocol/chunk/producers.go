@@ -18,7 +18,7 @@ func KeyOfProducer(id string) ProducerKey {
 	return ProducerKey(sum[:16])
 }
 
-// Producers is what a stream remembers of its producers: at most [protocol.MaxProducers], the one that appended last first. It is
+// Producers is a stream's memory of its producers: at most [protocol.MaxProducers], the one that appended last first. It is
 // immutable but for its text, so it is for one goroutine. nil is empty.
 type Producers struct {
 	list []producerState

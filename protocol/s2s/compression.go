@@ -26,8 +26,8 @@ const (
 	Gzip
 )
 
-// CompressionThreshold is the least size, in bytes, of what is worth compressing: of an s2s payload and of a unary
-// response body (data plane section 1).
+// CompressionThreshold is the least size, in bytes, at which an s2s payload or a unary response body is worth compressing
+// (data plane section 1).
 const CompressionThreshold = 1024
 
 // String is the name that HTTP has for the compression.
@@ -61,14 +61,15 @@ func ParseContentEncoding(v string) (c Compression, ok bool) {
 // ErrDecompressedTooLarge is the failure to decompress something that is larger than allowed.
 var ErrDecompressedTooLarge = errors.New("larger than allowed after decompression")
 
-// ErrWindowTooLarge is the failure to decompress a zstd frame for which a decoder would need more memory than allowed, whatever is in it.
+// ErrWindowTooLarge is the failure to decompress a zstd frame for which a decoder would need more memory than
+// allowed, regardless of its content.
 var ErrWindowTooLarge = fmt.Errorf("the zstd frame announces a window of more than %d bytes: compress with a smaller window", maxZstdWindow)
 
 const (
-	// maxDecompressed bounds every decompression, whatever the caller's limit.
+	// maxDecompressed bounds every decompression, regardless of the caller's limit.
 	maxDecompressed = protocol.MaxRequestBytes
 	// maxZstdWindow is the largest window that a zstd frame may announce. Every decoder should take 8 MiB (RFC 8878,
-	// 3.1.1.1.2); it bounds what is decoded before the limit is looked at.
+	// 3.1.1.1.2); it bounds the bytes that are decoded before the limit is checked.
 	maxZstdWindow = 8 << 20
 )
 
@@ -80,7 +81,7 @@ var (
 	zstdEncoder = func() *zstd.Encoder {
 		e := must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
 			zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20)))
-		e.EncodeAll(nil, nil) // makes what is made on first use
+		e.EncodeAll(nil, nil) // allocates the buffers of the first use
 		return e
 	}()
 	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
@@ -114,7 +115,7 @@ func (c Compression) Append(dst, src []byte) []byte {
 	return append(dst, src...)
 }
 
-// Decode returns what src stands for, at most limit bytes (and never more than 2 MiB); without compression that is
+// Decode returns the decompressed src, at most limit bytes (and never more than 2 MiB); without compression that is
 // src itself. The error is [ErrDecompressedTooLarge] or [ErrWindowTooLarge], or says how src is damaged.
 func (c Compression) Decode(src []byte, limit int) (out []byte, err error) {
 	limit = min(limit, maxDecompressed)

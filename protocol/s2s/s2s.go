@@ -35,7 +35,7 @@ const (
 	s2sShift     = 5
 )
 
-// Head is what stands before a frame's payload.
+// Head is the part of a frame before its payload.
 type Head struct {
 	// Terminal marks the last frame, which tells why the session ended.
 	Terminal bool
@@ -109,10 +109,10 @@ func DecodeTerminal(payload []byte) (status int, body []byte, err error) {
 	return int(binary.BigEndian.Uint16(payload)), payload[2:], nil
 }
 
-// AppendTerminal appends the terminal frame that tells of the error.
+// AppendTerminal appends the terminal frame that reports the error.
 func AppendTerminal(dst []byte, e *protocol.Error) []byte {
 	body := e.Body()
-	if len(body) > MaxPayload-2 { // a message that repeats what a client sent
+	if len(body) > MaxPayload-2 { // a message that repeats a client's input
 		body = protocol.Errorf(e.Code, "the message is too long to be sent").Body()
 	}
 	dst = Head{Terminal: true, Payload: 2 + len(body)}.Append(dst)

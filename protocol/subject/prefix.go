@@ -5,7 +5,7 @@ import "github.com/weirstream/weir/protocol"
 // DefaultPrefix is the default first token of the service's subjects.
 const DefaultPrefix = "s2"
 
-// Prefix makes the subjects of the service. Its value is what stands before "v1" in each of them: one or more tokens;
+// Prefix makes the subjects of the service. Its value is the part before "v1" in each of them: one or more tokens;
 // "" means [DefaultPrefix]. docs/nats-api.md lists the subjects.
 type Prefix string
 

@@ -69,7 +69,7 @@ func subjectSafe(r rune, n int) bool {
 	return !unicode.IsSpace(r) && !unicode.IsControl(r)
 }
 
-// Decode is the inverse of [Encode]. Only what that function produces is accepted, so that
+// Decode is the inverse of [Encode]. It accepts only results of that function, so that
 // two subjects never name one stream. The error is a [*protocol.NameError].
 func Decode(s string) (protocol.StreamName, error) {
 	if len(s) > 3*protocol.MaxStreamNameBytes {
