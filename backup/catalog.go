@@ -11,14 +11,14 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// streamValue is what a backup knows of a stream's catalog entry.
+// streamValue is the part of a stream's catalog entry that a backup knows.
 type streamValue struct {
 	Name protocol.StreamName `json:"name"`
 	ID   string              `json:"id"`
 	Log  int                 `json:"log"`
 }
 
-// entry is a catalog entry and what it stands for.
+// entry is a catalog entry and the resource that it describes.
 type entry struct {
 	protocol.CatalogEntry
 	basin  protocol.BasinName // of a basin or a stream; "" for everything else
@@ -51,7 +51,7 @@ func parseEntry(e protocol.CatalogEntry) (out entry, err error) {
 	return out, nil
 }
 
-// catalogReader reads the catalog of a backup: what belongs to no basin, then each basin with its streams behind it.
+// catalogReader reads the catalog of a backup: the entries outside of basins, then each basin with its streams behind it.
 type catalogReader struct {
 	*reader
 	lines   *bufio.Reader

@@ -38,7 +38,7 @@ type chain struct {
 	state   bool // the newest chunk has no records
 }
 
-// add takes in the next chunk, as of a time in milliseconds. The error says what cannot be.
+// add takes in the next chunk, as of a time in milliseconds. The error names the contradiction.
 func (c *chain) add(k *chunk.Chunk, now uint64) error {
 	first := k.FirstSeqNum()
 	if c.chunks > 0 {

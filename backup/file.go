@@ -166,7 +166,7 @@ func (r *reader) close() {
 	r.file.Close() // only read
 }
 
-// check reads what is left of the file and compares all of it with the manifest.
+// check reads the rest of the file and compares all of it with the manifest.
 func (r *reader) check() error {
 	if _, err := io.Copy(io.Discard, r.from); err != nil {
 		return damaged(r.path, err)

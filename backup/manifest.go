@@ -21,14 +21,14 @@ const Format = 1
 const (
 	manifestName = "manifest.json"
 	catalogName  = "catalog.jsonl"
-	spoolName    = "catalog.part" // a basin's part of the catalog while it may turn out to be gone
+	spoolName    = "catalog.part" // a basin's part of the catalog while the basin may turn out to be deleted
 	logsDir      = "logs"
 	chunksSuffix = ".chunks"
 	zstdSuffix   = ".zst"
 	tmpSuffix    = ".tmp"
 )
 
-// Manifest says what belongs to a backup. It is written last, when everything else has been read again and found right.
+// Manifest lists the files and facts of a backup. It is written last, when everything else has been read again and found right.
 type Manifest struct {
 	Format   int       `json:"format"`        // version of the backup format
 	Weir     string    `json:"weir"`          // version of the broker
@@ -112,10 +112,10 @@ func notComplete(dir string) error {
 	return fmt.Errorf("%s holds no complete backup: %s is missing; the backup was never completed", dir, manifestName)
 }
 
-// DamagedError says that a file of a backup is not what was written.
+// DamagedError says that a file of a backup is not as it was written.
 type DamagedError struct {
 	Path string // the file
-	Err  error  // what is wrong with it
+	Err  error  // its fault
 }
 
 func (e *DamagedError) Error() string { return e.Path + " is damaged: " + e.Err.Error() }

@@ -47,7 +47,7 @@ type RestoreOptions struct {
 	Progress func(Progress)
 }
 
-// Restored says what a restore did.
+// Restored is the result of a restore.
 type Restored struct {
 	Basins  int      `json:"basins"`        // basins that were made
 	Streams int      `json:"streams"`       // streams in them
@@ -55,7 +55,7 @@ type Restored struct {
 	Chunks  uint64   `json:"chunks"`        // chunks that were stored
 	Records uint64   `json:"records"`       // records in them
 	Metered uint64   `json:"metered_bytes"` // metered bytes of the records
-	Skipped []string `json:"skipped"`       // what was there already, such as "basin demo-basin"
+	Skipped []string `json:"skipped"`       // entries that existed already, such as "basin demo-basin"
 }
 
 // restorer is a restore under way.
@@ -130,7 +130,7 @@ func (r *restorer) wanted(e *entry) bool {
 	return len(r.opts.Basins) == 0 || e.basin != "" && slices.Contains(r.opts.Basins, e.basin)
 }
 
-// conflicts looks for what the broker has already, before anything is written.
+// conflicts looks for entries that the broker has already, before anything is written.
 func (r *restorer) conflicts(ctx context.Context) error {
 	req := protocol.ExportCatalogRequest{}
 	for {
@@ -176,7 +176,7 @@ func (r *restorer) conflicts(ctx context.Context) error {
 		"the broker has %s%s already; nothing was restored. Delete them there, or leave them as they are (--skip-existing)", strings.Join(conflicts, ", "), more)
 }
 
-// called is what people call an entry.
+// called is an entry's name for people.
 func called(e *entry) string {
 	switch {
 	case e.basin != "":
@@ -197,7 +197,7 @@ func called(e *entry) string {
 	return e.Key
 }
 
-// all restores the basins, and then what belongs to none: a token that works finds everything there.
+// all restores the basins, and then the entries outside of basins: a token that works finds everything there.
 func (r *restorer) all(ctx context.Context) error {
 	var lost map[protocol.BasinName]bool
 	for tries := 1; tries == 1 || len(lost) > 0; tries++ {
@@ -264,7 +264,7 @@ func whileHeld(err error) error {
 	return err
 }
 
-// abortTimeout bounds the removal of what a failed restore leaves.
+// abortTimeout bounds the removal of the remains of a failed restore.
 const abortTimeout = 5 * time.Second
 
 // basin restores one basin: a hidden one first, its streams, their chunks, and then the light.

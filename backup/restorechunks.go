@@ -147,7 +147,7 @@ func (s *sender) add(log int, c protocol.StoredChunk) error {
 	return nil
 }
 
-// flush sends what is gathered, when there is room for another message.
+// flush sends the gathered chunks, when there is room for another message.
 func (s *sender) flush(log int, l *sendingLog) error {
 	if len(l.chunks) == 0 {
 		return nil

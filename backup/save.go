@@ -28,7 +28,7 @@ type Source interface {
 type SaveOptions struct {
 	// Basins are those that are wanted, without anything that belongs to no basin; none means everything.
 	Basins []protocol.BasinName
-	// Force allows a directory that holds a backup already, or what is left of one, which is removed first.
+	// Force allows a directory that holds a backup already, or the remains of one, which are removed first.
 	Force bool
 	// Compress writes zstd.
 	Compress bool
@@ -263,7 +263,7 @@ func (s *saver) basin(ctx context.Context, b entry) error {
 	return nil
 }
 
-// forget removes what was copied of a basin that is gone.
+// forget removes the copied files of a basin that was deleted meanwhile.
 func (s *saver) forget(basin protocol.BasinName, logs map[int]map[id]*chain) error {
 	for n := range logs {
 		path := filepath.Join(s.dir, filepath.FromSlash(logName(basin, n)))
@@ -280,7 +280,7 @@ func (s *saver) forget(basin protocol.BasinName, logs map[int]map[id]*chain) err
 }
 
 // secondLook writes the entries of a basin and of those of its streams that are still there. They go through a file of
-// their own, because the basin may turn out to be gone.
+// their own, because the basin may turn out to be deleted.
 func (s *saver) secondLook(ctx context.Context, b entry, logs map[int]map[id]*chain) (err error) {
 	spool, err := os.OpenFile(filepath.Join(s.dir, spoolName+tmpSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

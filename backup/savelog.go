@@ -95,7 +95,7 @@ func (l *logSaver) run(ctx context.Context) (f File, err error) {
 	return f, nil
 }
 
-// all copies what the log holds up to its end. exact says that nothing was purged before it was copied: as many chunks
+// all copies the log's chunks up to its end. exact says that nothing was purged before it was copied: as many chunks
 // came as were there. Then nothing can be missing.
 func (l *logSaver) all(ctx context.Context) (exact bool, end uint64, err error) {
 	var held, came uint64

@@ -30,7 +30,7 @@ func Verify(ctx context.Context, dir string, progress func(Progress)) (*Manifest
 	return m, nil
 }
 
-// counts are what a manifest says of the whole.
+// counts are a manifest's figures for the whole backup.
 type counts struct {
 	basins, streams, tokens  int
 	chunks, records, metered uint64
@@ -40,7 +40,7 @@ func (m *Manifest) counts() counts {
 	return counts{m.Basins, m.Streams, m.Tokens, m.Chunks, m.Records, m.Metered}
 }
 
-// check reads all files that the manifest names and sets its counts to what they hold.
+// check reads all files that the manifest names and sets its counts to theirs.
 func check(ctx context.Context, dir string, m *Manifest, progress *meter) error {
 	if err := nothingElse(dir, m); err != nil {
 		return err
@@ -56,7 +56,7 @@ func check(ctx context.Context, dir string, m *Manifest, progress *meter) error 
 		return err
 	}
 	defer catalog.close()
-	whole, err := openCatalog(dir, m) // its checksum first: what it says is believed from here on
+	whole, err := openCatalog(dir, m) // its checksum first: its entries are believed from here on
 	if err != nil {
 		return err
 	}

@@ -27,13 +27,13 @@ const (
 )
 
 // appendSession is a pipelined append over one server; and over another, if the first is lost while nothing is
-// unanswered, or if a producer makes it safe to send what is unanswered again.
+// unanswered, or if a producer makes it safe to send the unanswered inputs again.
 type appendSession struct {
 	c    *Client
 	ref  protocol.StreamRef
 	opts protocol.RecordOptions
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	changed  chan struct{}
 	attempt  *appendAttempt // nil while there is no server
 	inflight []flying       // the unanswered inputs, in order
@@ -41,7 +41,7 @@ type appendSession struct {
 	acks     []protocol.AppendAck
 	ended    bool      // no input follows
 	failed   error     // the input that could not be sent; told after the acks of those before it
-	final    error     // what Recv returns after the last ack
+	final    error     // Recv's result after the last ack
 	opening  bool      // the session is being opened anew
 	giveUp   time.Time // when a session with a producer that makes no progress is given up; zero while it does
 }
@@ -64,7 +64,7 @@ type appendAttempt struct {
 	quit    chan struct{}
 }
 
-// OpenAppendSession implements [protocol.RecordService]; see the package for what happens when its server is lost.
+// OpenAppendSession implements [protocol.RecordService]; the package's comment describes the loss of its server.
 func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, opts ...protocol.RecordOption) (protocol.AppendSession, error) {
 	s := &appendSession{c: c, ref: ref, opts: protocol.MakeRecordOptions(opts...), changed: make(chan struct{})}
 	l, err := s.open(ctx)
@@ -156,9 +156,9 @@ func (s *appendSession) reopenLocked(ctx context.Context) error {
 	return nil
 }
 
-// inputSize is what an input counts in the window, but for its producer's number.
+// inputSize is an input's size in the window, but for its producer's number.
 func inputSize(in *protocol.AppendInput) int {
-	return int(in.MeteredSize()) + 8*len(in.Records) + protocol.NATSFrameCost // the broker refuses what is large
+	return int(in.MeteredSize()) + 8*len(in.Records) + protocol.NATSFrameCost // the broker refuses large inputs
 }
 
 // fullLocked reports whether a producer has as many unanswered inputs as the stream remembers.
@@ -178,7 +178,7 @@ func (s *appendSession) pumpLocked() {
 				s.lostLocked(err)
 				return
 			}
-			// Not sent for sure. What was sent before is still answered; the reason follows.
+			// Not sent for sure. Inputs that were sent before are still answered; the reason follows.
 			s.failed = s.c.failure(l.subject, len(next.body), err)
 			unsent := l.unsent(s)
 			for _, f := range s.inflight[len(s.inflight)-unsent:] {
@@ -266,7 +266,7 @@ func (s *appendSession) finishLocked() {
 	}
 }
 
-// cleanEnd is what Recv says after the last ack of a session whose inputs are all answered.
+// cleanEnd is Recv's error after the last ack of a session whose inputs are all answered.
 func (s *appendSession) cleanEnd() error {
 	if s.failed != nil {
 		return s.failed
@@ -305,7 +305,7 @@ func (s *appendSession) pingLocked() error {
 	return s.controlLocked(protocol.FramePing)
 }
 
-// run receives what the server of an attempt sends, until the attempt is given up.
+// run receives the messages of an attempt's server, until the attempt is given up.
 func (s *appendSession) run(l *appendAttempt) {
 	ticker := time.NewTicker(pingEvery)
 	defer ticker.Stop()
@@ -319,7 +319,7 @@ func (s *appendSession) run(l *appendAttempt) {
 			if status == nats.CLOSED {
 				s.lost(l, nats.ErrConnectionClosed)
 			} else {
-				s.ping(l) // the answer shows what was lost
+				s.ping(l) // the answer shows the loss
 			}
 		case <-ticker.C:
 			if time.Since(heard) > appendSilence {
@@ -438,8 +438,8 @@ func (s *appendSession) lostLocked(cause error) {
 	}
 }
 
-// resume opens the session on a new server and sends what is unanswered again: the producer's numbers tell the stream what it
-// has stored of it. It tries until giveUp.
+// resume opens the session on a new server and sends the unanswered inputs again: the producer's numbers show the stream
+// which of them it has stored. It tries until giveUp.
 func (s *appendSession) resume(giveUp time.Time, cause error) {
 	ctx, cancel := context.WithDeadline(context.Background(), giveUp)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 type Options struct {
 	// Prefix is the first token, or tokens, of the service's subjects; "" means s2.
 	Prefix string
-	// AccessToken goes with every request, for connections whose NATS credential does not say who asks. With a token as
+	// AccessToken goes with every request, for connections whose NATS credential does not identify the caller. With a token as
 	// the credential it is not needed.
 	AccessToken string
 	// Timeout bounds a call whose context has no deadline, beside the time that a read asks to wait; 0 means 10 s.
@@ -39,7 +39,7 @@ type Client struct {
 	nc       *nats.Conn
 	opts     Options
 	subjects subject.Prefix
-	readers  atomic.Int64 // open read sessions, which share what may be on its way to the connection
+	readers  atomic.Int64 // open read sessions, which share the bytes that may be on their way to the connection
 }
 
 var _ protocol.Service = (*Client)(nil)
@@ -87,7 +87,7 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 	return m, nil
 }
 
-// introduce adds to the headers of a request what the client says of itself: its access token, if there is one, and how large a
+// introduce adds the client's description of itself to the headers of a request: its access token, if there is one, and how large a
 // message the server takes that it is connected to, which may be a leaf node.
 func (c *Client) introduce(head nats.Header) {
 	if most := c.nc.MaxPayload(); most > 0 {

@@ -11,10 +11,11 @@
 //
 // A read session resumes by itself where it stood, when a message was lost, the connection was renewed, the server went
 // away, or nothing came for 20 s: the records that Next returns have neither gap nor duplicate. Each session takes a
-// subscription of its own whose buffer is larger than what the server may send before it hears of progress, so a slow
-// reader slows only itself.
+// subscription of its own. Its buffer is larger than the bytes that the server may send without an acknowledgement, so a
+// slow reader slows only itself.
 //
 // An append session does not resume while inputs are unanswered, for they may be stored: it ends with an error that says
-// so, code other. With [protocol.WithProducer] it does resume: it sends what is unanswered again, at most
-// [protocol.ProducerWindow] inputs, and each is stored once. When all inputs are answered, the next Submit opens it anew on whatever server answers.
+// so, code other. With [protocol.WithProducer] it does resume: it sends the unanswered inputs again, at most
+// [protocol.ProducerWindow], and each is stored once. When all inputs are answered, the next Submit opens it anew on any
+// server that answers.
 package client

@@ -13,11 +13,11 @@ type progress struct {
 	// deadline is when the wait window of the session closes, as its server counts it: armed when the reader first
 	// reached the tail, and by every batch. Zero while it is not armed.
 	deadline time.Time
-	// pinned tells that req.Start is a seq_num that follows from what was received.
+	// pinned tells that req.Start is a seq_num that follows from the batches received.
 	pinned bool
 }
 
-// batch notes what was received.
+// batch notes a batch that was received.
 func (p *progress) batch(b *protocol.ReadBatch, now time.Time) {
 	n := b.Records.Len()
 	if n == 0 {

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// readWindow is what a session lets the server send without an acknowledgement, when there are few sessions.
+	// readWindow is the bytes that a session lets the server send without an acknowledgement, when there are few sessions.
 	readWindow = 1 << 20
-	// minReadWindow is the least that a session asks for, and readWindows what all sessions together may ask for, well
+	// minReadWindow is the least that a session asks for, and readWindows the most for all sessions together, well
 	// below the 64 MiB at which a NATS server drops a slow connection.
 	minReadWindow = 64 << 10
 	readWindows   = 32 << 20
@@ -95,7 +95,7 @@ func (s *readSession) hold(ctx context.Context) error {
 	return nil
 }
 
-// window shares what may be on its way between the client's sessions.
+// window shares the bytes that may be on their way between the client's sessions.
 func (c *Client) window() int {
 	return min(max(readWindows/int(max(c.readers.Load(), 1)), minReadWindow), readWindow)
 }

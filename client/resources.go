@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// jsonMarshaler is what the bodies of requests are.
+// jsonMarshaler is the type of request bodies.
 type jsonMarshaler interface{ MarshalJSON() ([]byte, error) }
 
 // call sends a JSON request, of no body if in is nil, and decodes the answer as T.

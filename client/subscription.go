@@ -15,7 +15,7 @@ type subscription struct {
 	sub    *nats.Subscription
 }
 
-// newSubscription subscribes to a fresh inbox. What arrives beyond the capacity is lost, which the numbers of frames show.
+// newSubscription subscribes to a fresh inbox. A message beyond the capacity is lost, which the numbers of frames show.
 func (c *Client) newSubscription(capacity int) (*subscription, error) {
 	l := &subscription{nc: c.nc, inbox: c.nc.NewInbox(), msgs: make(chan *nats.Msg, capacity)}
 	var err error

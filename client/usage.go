@@ -39,7 +39,7 @@ func (c *Client) StreamMetrics(ctx context.Context, ref protocol.StreamRef, q pr
 	return c.metrics(ctx, c.subjects.Metrics(ref.Basin, ref.Stream), q)
 }
 
-// errEmptyName refuses what would make a subject of another meaning.
+// errEmptyName refuses an empty name, which would make a subject of another meaning.
 func errEmptyName(of string) *protocol.Error {
 	return protocol.Errorf(protocol.CodeBadPath, "the name of the %s is empty", of)
 }

@@ -12,7 +12,7 @@ const (
 	maxRootToken = 512
 )
 
-// Checked reports whether requests need an access token. If not, everybody who reaches the broker may do everything.
+// Checked reports whether requests need an access token. If not, every client that reaches the broker may do everything.
 func (c Config) Checked() bool { return c.RootToken != "" || c.RootTokenFile != "" }
 
 // RootSecret is the root token, read from its file if it has one; "" if nothing is checked. The error is an [*Error]
@@ -24,7 +24,7 @@ func (c Config) RootSecret() (string, error) {
 	return readSecret("root_token_file", "token", c.RootTokenFile)
 }
 
-// checkSecret says what is wrong with a root token or another secret, without showing it.
+// checkSecret describes the fault of a root token or another secret, without showing it.
 func checkSecret(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' }) {
 		return "holds a space, a line break or another character that is not visible ASCII"

@@ -1,13 +1,13 @@
 package conf
 
-// ClassSettings says what is special about the streams of one of S2's storage classes. With nothing set they are stored
+// ClassSettings states the special settings of the streams of one of S2's storage classes. With nothing set they are stored
 // like all others, in the same logs; with anything set the class gets logs of its own for new streams.
 type ClassSettings struct {
 	// Replicas is the number of copies: 1, 3 or 5. Default 0: as Config.Replicas.
 	Replicas int
 	// Compression is how the logs' files are compressed: "none" or "s2". Default "": none.
 	Compression string
-	// Durability is what an acknowledgement of an append promises. Default "": as Config.Durability. Group and interval can
+	// Durability is the promise of an acknowledgement of an append. Default "": as Config.Durability. Group and interval can
 	// stand beside each other; always is the whole server's.
 	Durability Durability
 	// Logs is the number of logs that the class has, from 1 to 64. Default 0: as Config.Logs.

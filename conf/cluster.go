@@ -21,7 +21,7 @@ type Cluster struct {
 	Peers string
 	// Advertise is the host:port at which the other nodes reach this one. Default "": as Listen.
 	Advertise string
-	// Secret is what the nodes know each other by: 16 to 512 visible ASCII characters. It has no flag.
+	// Secret is the shared secret by which the nodes know each other: 16 to 512 visible ASCII characters. It has no flag.
 	Secret string
 	// SecretFile is the path of a file that holds Secret; a newline at its end does not count. Excludes Secret.
 	SecretFile string
@@ -29,11 +29,11 @@ type Cluster struct {
 	Failover string
 }
 
-// How soon the other nodes take over what a lost one has led.
+// How soon the other nodes take over the leads of a lost one.
 const (
 	// FailoverFast elects after 1 to 2 s without a sign of life. A disk or a machine that stalls for longer loses its lead.
 	FailoverFast = "fast"
-	// FailoverStock is what nats-server does by itself: 4 to 9 s.
+	// FailoverStock is nats-server's own election time: 4 to 9 s.
 	FailoverStock = "stock"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Durability says what an acknowledged write has survived (docs/durability.md).
+// Durability names the failures that an acknowledged write survives (docs/durability.md).
 type Durability = protocol.Durability
 
 // The durability classes.
@@ -38,10 +38,10 @@ type Config struct {
 	StoreDir string
 	// Memory keeps everything in memory and touches no disk: for tests. Default false; excludes StoreDir and External.
 	Memory bool
-	// Durability is what an acknowledgement promises. Default [DurabilityAuto].
+	// Durability is the promise of an acknowledgement. Default [DurabilityAuto].
 	Durability Durability
-	// SyncInterval is how often JetStream syncs files in the background. Default 2m, from 1s to 1h. It bounds what a
-	// power cut can lose with [DurabilityInterval] only.
+	// SyncInterval is how often JetStream syncs files in the background. Default 2m, from 1s to 1h. It bounds the loss
+	// in a power cut with [DurabilityInterval] only.
 	SyncInterval time.Duration
 	// SubjectPrefix is the first token of every NATS subject of weir. Default "s2"; one token of 1 to 32 letters,
 	// digits, '-' and '_'.
@@ -87,14 +87,14 @@ type Config struct {
 	// start. Default "": none. Excludes RootToken.
 	RootTokenFile string
 
-	Log      Log      // what is logged
+	Log      Log      // settings of the log
 	NATS     NATS     // the embedded server
 	Cluster  Cluster  // the cluster that the broker is a node of
 	HTTP     HTTP     // S2's HTTP API and the console
 	External External // a NATS that runs by itself, in the place of the embedded server
 }
 
-// Log says what the broker logs, on standard error.
+// Log configures the broker's log, on standard error.
 type Log struct {
 	// Level is the least level that is written: "debug", "info", "warn" or "error". Default "info".
 	Level string
@@ -108,8 +108,8 @@ type NATS struct {
 	// port is opened and only the program itself can connect.
 	Listen string
 	// ConfigFile is a nats-server configuration file for everything that NATS knows and weir does not: TLS, accounts,
-	// websocket, leafnodes. Default "": none. What weir depends on (JetStream's directory, max_payload) comes
-	// from this Config.
+	// websocket, leafnodes. Default "": none. The settings that weir depends on (JetStream's directory,
+	// max_payload) come from this Config.
 	ConfigFile string
 	// ServerName is the name that the server shows. Default "": chosen by NATS.
 	ServerName string
@@ -192,7 +192,7 @@ func (c Config) LocationNames() (names []string) {
 	return names
 }
 
-// Prices is a price list in US dollars, for estimates of what was used. All 0 is none.
+// Prices is a price list in US dollars, for estimates of the cost of usage. All 0 is none.
 type Prices struct {
 	// Stored is for a GiB of metered bytes that is stored for 30 days.
 	Stored float64

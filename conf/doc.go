@@ -3,7 +3,7 @@
 //
 // The file is in the syntax of nats-server's configuration: `key: value`, nested blocks, # comments, includes, and
 // $VARIABLES of the file or the environment. A key that does not exist and a value that cannot be read are errors which
-// name the key, where it stands and what is allowed; nothing is dropped in silence.
+// name the key, its place and the allowed values; nothing is dropped in silence.
 //
 // Every setting is one row of the table in fields.go, from which its key, its environment variable (nats.listen is
 // WEIR_NATS_LISTEN) and its flag (--nats-listen) follow.

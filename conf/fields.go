@@ -15,7 +15,7 @@ type field struct {
 	key  string
 	help string
 	ptr  func(*Config) any
-	// redact hides what is secret in the value; nil if nothing is.
+	// redact hides the secret part of the value; nil if there is none.
 	redact func(string) string
 	// noFlag keeps the setting off the command line, which every user of the machine can read.
 	noFlag bool
@@ -131,7 +131,7 @@ func (f field) env() string { return "WEIR_" + strings.ToUpper(strings.ReplaceAl
 // flag is the setting's flag without its dashes.
 func (f field) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(f.key) }
 
-// kind is what the value is, for usage texts.
+// kind is the value's type, for usage texts.
 func (f field) kind() string {
 	switch f.ptr(new(Config)).(type) {
 	case *bool:
@@ -175,7 +175,7 @@ func (f field) setText(c *Config, s string) (err error) {
 	return err
 }
 
-// setValue sets the value from what a file's parser made of it: string, int64, float64, bool or something nested.
+// setValue sets the value from the result of a file's parser: string, int64, float64, bool or something nested.
 func (f field) setValue(c *Config, v any) error {
 	switch p := f.ptr(c).(type) {
 	case *bool:
@@ -277,7 +277,7 @@ func redactAll(s string) string {
 	return redacted
 }
 
-// redactURLs hides what may be secret in comma-separated addresses: the password, or the user if it stands alone,
+// redactURLs hides the possible secret in comma-separated addresses: the password, or the user if it stands alone,
 // since it is a token then.
 func redactURLs(s string) string {
 	if s == "" {

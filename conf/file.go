@@ -10,7 +10,7 @@ import (
 	natsconf "github.com/nats-io/nats-server/v2/conf"
 )
 
-// token is what nats-server's parser wraps each value of a file in.
+// token is the wrapper of nats-server's parser around each value of a file.
 type token interface {
 	Value() any
 	Line() int

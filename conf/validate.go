@@ -20,7 +20,7 @@ type Error struct {
 	Key string
 	// Source says where the value came from: "weir.conf:3:1", "WEIR_NATS_LISTEN", "--nats-listen"; "" if unknown.
 	Source string
-	// Reason says what is wrong and what is allowed. It never repeats a secret.
+	// Reason names the fault and the allowed values. It never repeats a secret.
 	Reason string
 }
 
@@ -176,7 +176,7 @@ func (v *validation) external(c Config) {
 			v.add(s.key, "configures the embedded server, but external is set: leave one out")
 		}
 	}
-	// The default address is what Default says, not something that an operator asked for.
+	// The default address comes from Default, not from an operator.
 	if n.Listens() && n.Listen != defaultListen {
 		v.add("nats.listen", "opens a port of the embedded server, but external is set: leave one out")
 	}

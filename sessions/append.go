@@ -15,7 +15,7 @@ const (
 	defaultAppendPending = 256
 )
 
-// AppendOptions bounds what an append session holds; the zero value works.
+// AppendOptions bounds the inputs that an append session holds; the zero value works.
 type AppendOptions struct {
 	// MaxInflightBytes bounds the metered bytes of inputs that were handed over and are not answered; default 8 MiB.
 	// One input passes regardless of its size.

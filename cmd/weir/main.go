@@ -71,7 +71,7 @@ func start(ctx context.Context, cfg conf.Config, log *slog.Logger, version strin
 	return traced{b, traces}, nil
 }
 
-// traced is a broker with what exports its spans, which ends after it.
+// traced is a broker with the exporter of its spans, which ends after it.
 type traced struct {
 	*broker.Broker
 	traces *telemetry.Provider

@@ -1,4 +1,4 @@
-// Command fencing lets one leader at a time write to a stream. Who becomes the leader sets a fencing token of its own, and every
+// Command fencing lets one leader at a time write to a stream. A new leader sets a fencing token of its own, and every
 // append names it. A former leader that does not know of the change yet is refused: nothing that it sends is stored.
 //
 // It prints:
@@ -87,7 +87,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// lead makes name the leader: its token replaces the one before. An election elsewhere, such as a lease, decides who may.
+// lead makes name the leader: its token replaces the one before. An election elsewhere, such as a lease, chooses the leader.
 func lead(ctx context.Context, svc protocol.Service, name string) error {
 	_, err := svc.Append(ctx, journal, protocol.AppendInput{Records: []protocol.Record{protocol.FenceRecord(name)}})
 	return err

@@ -108,7 +108,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// copyStream copies what is behind the last message that was copied, and returns how many messages that were.
+// copyStream copies the messages behind the last one that was copied, and returns how many messages that were.
 func copyStream(ctx context.Context, source jetstream.Stream, svc protocol.Service) (copied int, err error) {
 	next, sequence, err := whereToGoOn(ctx, svc)
 	if err != nil {

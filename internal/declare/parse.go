@@ -23,7 +23,7 @@ type Basin struct {
 	Streams       []Stream
 }
 
-// Stream is a stream that shall be there with this configuration; what it leaves open is the basin's default.
+// Stream is a stream that shall be there with this configuration; a setting that it leaves open is the basin's default.
 type Stream struct {
 	Name   protocol.StreamName
 	Config protocol.StreamConfig
@@ -43,8 +43,8 @@ func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 //	{"basins": [{"name": basin, "config": BasinConfig|null, "dedicated_logs": n|null, "streams": [{"name": stream, "config": StreamConfig|null}]}]}
 //
 // Unknown fields are refused except at the top, where "$schema" and others may stand. Within a config absent and null are
-// the same. A retention below one second is refused, and a min_age between 0 and one second, which would disable what it
-// asks for; fractions of a second above are dropped (D-23).
+// the same. A retention below one second is refused, and a min_age between 0 and one second, which would disable the deletion
+// that it asks for; fractions of a second above are dropped (D-23).
 func Parse(data []byte) (Resources, error) {
 	p := parser{basins: map[string]bool{}}
 	problems := strictjson.ReadAll(data, "the file", func(r *strictjson.Reader) error {

@@ -8,13 +8,13 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Inspector is what [Plan] asks; a [protocol.Service] is one.
+// Inspector holds the calls of [Plan]; a [protocol.Service] is one.
 type Inspector interface {
 	GetBasinConfig(ctx context.Context, basin protocol.BasinName) (protocol.BasinConfig, error)
 	GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error)
 }
 
-// Provisioner is what [Apply] asks; a [protocol.Service] is one.
+// Provisioner holds the calls of [Apply]; a [protocol.Service] is one.
 type Provisioner interface {
 	EnsureBasin(ctx context.Context, basin protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error)
 	EnsureStream(ctx context.Context, ref protocol.StreamRef, config protocol.StreamConfig) (protocol.StreamInfo, protocol.ProvisionResult, error)
@@ -34,27 +34,27 @@ func (i Item) String() string {
 	return protocol.StreamRef{Basin: i.Basin, Stream: i.Stream}.String()
 }
 
-// Action is what [Apply] would do with an item.
+// Action is the action that [Apply] would take for an item.
 type Action string
 
 // The actions.
 const (
 	Create    Action = "create"
-	Ensure    Action = "ensure" // change what differs
+	Ensure    Action = "ensure" // change the settings that differ
 	Unchanged Action = "unchanged"
 )
 
-// Step is an item and what [Apply] would do with it.
+// Step is an item and the action that [Apply] would take for it.
 type Step struct {
 	Item
 	Action Action
-	// Changes are the settings that the spec makes (Create; Left is nil) or that differ (Ensure; Left is what is there).
+	// Changes are the settings that the spec makes (Create; Left is nil) or that differ (Ensure; Left is the present value).
 	// Those of a basin are of its layer, those of a stream are resolved.
 	Changes []Change
 }
 
-// Plan tells what [Apply] would do now, in its order, and changes nothing. It fails where Apply would surely fail: at a
-// resource that is being deleted.
+// Plan returns the steps that [Apply] would take now, in its order, and changes nothing. It fails where Apply would surely
+// fail: at a resource that is being deleted.
 func Plan(ctx context.Context, svc Inspector, res Resources) (steps []Step, err error) {
 	for _, b := range res.Basins {
 		step, err := planBasin(ctx, svc, b)
@@ -115,10 +115,10 @@ func codeIs(err error, code protocol.Code) bool {
 	return errors.As(err, &e) && e.Code == code
 }
 
-// Apply ensures each basin and then its streams, in the order of the spec: what is missing is created, of what is there
-// the configuration is replaced, and what the spec leaves out goes back to the defaults (control plane 9.6). Nothing is
-// deleted. done is called after each item. The first failure, or the end of ctx, ends it; what was done before stays, and
-// a repeat goes on.
+// Apply ensures each basin and then its streams, in the order of the spec. It creates a missing resource and replaces the
+// configuration of one that exists; a setting that the spec leaves out goes back to the default (control plane 9.6). Nothing
+// is deleted. done is called after each item. The first failure, or the end of ctx, ends it; finished items stay, and a
+// repeat goes on.
 func Apply(ctx context.Context, svc Provisioner, res Resources, done func(Item, protocol.ProvisionResult)) error {
 	for _, b := range res.Basins {
 		item := Item{Basin: b.Name}

@@ -24,7 +24,7 @@ func (p *parser) object(known members) error {
 	})
 }
 
-// orNull reads null, or else what read reads: where a spec allows null it means what absence means.
+// orNull reads null, or else calls read: where a spec allows null it means the same as absence.
 func (p *parser) orNull(read func() error) func() error {
 	return func() error {
 		if p.Null() {
@@ -64,7 +64,7 @@ func (p *parser) integer(dst *int, most uint64) func() error {
 	}
 }
 
-// problem reports what is wrong with more than one value.
+// problem reports a fault of more than one value.
 func (p *parser) problem(format string, args ...any) { p.Report(fmt.Errorf(format, args...)) }
 
 // problemText is one problem as a line for people.

@@ -14,21 +14,21 @@ import (
 // maxQueuedBytes is how many bytes of frames wait to be sent before Submit does.
 const maxQueuedBytes = 4 << 20
 
-// appendSession is an append session over s2s. It is the body of its own request: what Submit queues, the transport
-// reads. A goroutine of its own receives acks.
+// appendSession is an append session over s2s. It is the body of its own request: the transport reads the inputs
+// that Submit queues. A goroutine of its own receives acks.
 type appendSession struct {
 	x        *exchange
 	received chan struct{} // closed when the receiver has ended
 	opts     protocol.RecordOptions
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	changed chan struct{}
 	queue   []byte // frames to be sent
 	inputs  int    // handed over and not acknowledged
 	acks    []protocol.AppendAck
 	ended   bool  // no input follows
 	over    bool  // the server takes no more
-	final   error // what Recv returns after the last ack
+	final   error // Recv's result after the last ack
 }
 
 // OpenAppendSession implements [protocol.RecordService].
@@ -165,7 +165,7 @@ func (s *appendSession) waitLocked(ctx context.Context) error {
 // requestBody is a session as the body of its request.
 type requestBody appendSession
 
-// Read gives what is queued. It ends when the session takes no more input.
+// Read gives the queued frames. It ends when the session takes no more input.
 func (b *requestBody) Read(p []byte) (int, error) {
 	s := (*appendSession)(b)
 	s.mu.Lock()

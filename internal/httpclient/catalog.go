@@ -70,7 +70,7 @@ func decode[T any](body []byte) (T, error) {
 	return out, nil
 }
 
-// provision performs a create or an ensure. The status goes with the result: 201 for what was created and for any
+// provision performs a create or an ensure. The status goes with the result: 201 for a created resource and for any
 // successful POST, 200 for the rest (control plane 3.2, 3.4).
 func provision[T any](ctx context.Context, c *Client, k call, token *string, in any) (out T, result protocol.ProvisionResult, err error) {
 	k.statuses, k.media = []int{http.StatusOK, http.StatusCreated}, protocol.MediaJSON

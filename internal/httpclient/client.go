@@ -57,12 +57,12 @@ func New(base string, hc *http.Client, opts ...Option) *Client {
 	return c
 }
 
-// call is one request and what is asked of its answer.
+// call is one request and the requirements on its answer.
 type call struct {
 	method, path string
 	head         http.Header
 	body         []byte
-	statuses     []int  // what a success may be
+	statuses     []int  // of a success
 	media        string // of a success's body; "" means that it has none
 }
 

@@ -55,7 +55,7 @@ func EncodeFrame(flag byte, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// EncodeMessage spells the frame of a message, compressed whatever its size.
+// EncodeMessage spells the frame of a message, compressed regardless of its size.
 func EncodeMessage(message []byte, how Compression) ([]byte, error) {
 	payload, err := compress(message, how)
 	if err != nil {

@@ -26,7 +26,7 @@ func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protoco
 	return tail, nil
 }
 
-// media is what unary appends and reads carry.
+// media is the media type of unary appends and reads.
 func (c *Client) media() string {
 	if c.json {
 		return protocol.MediaJSON

@@ -64,7 +64,7 @@ func (c *Client) exchange(life context.Context, method, path string, ref protoco
 	return &exchange{resp: resp}, nil
 }
 
-// checkSessionHead checks what data plane 8.9 says of the head of a session.
+// checkSessionHead checks the rules of data plane 8.9 for the head of a session.
 func checkSessionHead(resp *http.Response) error {
 	for name, want := range map[string]string{
 		protocol.HeaderContentType: MediaS2S,
@@ -97,7 +97,7 @@ func (x *exchange) message(r io.Reader) ([]byte, error) {
 	return nil, f.Failure()
 }
 
-// cut says that an answer broke off. What a session delivered before stands, so the caller may open another.
+// cut says that an answer broke off. Records that a session delivered before stand, so the caller may open another.
 func cut(err error) error {
 	if e := protocol.AsError(err); e.Code != protocol.CodeOther || e.Message != "internal error" {
 		return e
@@ -105,7 +105,7 @@ func cut(err error) error {
 	return protocol.Wrap(protocol.CodeUnavailable, err, "the session broke off")
 }
 
-// end frees what the exchange holds.
+// end frees the exchange's connection and context.
 func (x *exchange) end() {
 	x.cancel()
 	x.resp.Body.Close()

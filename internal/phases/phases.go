@@ -1,5 +1,5 @@
 // Package phases carries the times of an append from the storage up to a layer that traces it. Package adapter notes them,
-// package sessions hands them on, and neither knows what they are for. An append that is not traced has none, and costs
+// package sessions hands them on, and neither knows their purpose. An append that is not traced has none, and costs
 // one look into its context.
 package phases
 
@@ -68,7 +68,7 @@ func (t *Times) Placed(log string, sequence uint64) {
 	t.mu.Unlock()
 }
 
-// At returns what is known by now.
+// At returns the times that are known by now.
 func (t *Times) At() At {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -80,7 +80,7 @@ type key struct{}
 // With returns a context whose append notes its times in t.
 func With(ctx context.Context, t *Times) context.Context { return context.WithValue(ctx, key{}, t) }
 
-// From returns what [With] put into the context, or nil.
+// From returns the Times that [With] put into the context, or nil.
 func From(ctx context.Context) *Times {
 	t, _ := ctx.Value(key{}).(*Times)
 	return t

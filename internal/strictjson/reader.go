@@ -47,7 +47,7 @@ func (e *SyntaxError) Error() string { return e.text }
 
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// Read reads data, which must hold exactly one value. The error is a [*SyntaxError], a [*ValueError] or what read returns; or else
+// Read reads data, which must hold exactly one value. The error is a [*SyntaxError], a [*ValueError] or the error of read; or else
 // the first [*RuleError], which is returned only for a text that is well formed.
 func Read(data []byte, read func(*Reader) error) error {
 	r := newReader(data)

@@ -19,8 +19,8 @@ const (
 	abuseLatency = 5
 )
 
-// abuse runs the attacks of test/abuse and tells what each cost. A whole run takes some minutes; with a scale below 1 the attacks are
-// short.
+// abuse runs the attacks of test/abuse and reports the cost of each. A whole run takes some minutes; with a scale below 1 the
+// attacks are short.
 func abuse(ctx context.Context, e *env) (figures []figure, err error) {
 	path := filepath.Join(e.dir, "abuse.json")
 	if err := os.MkdirAll(e.dir, 0o755); err != nil {

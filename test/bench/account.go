@@ -21,11 +21,11 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// The measures in this file are about a whole account: how many basins and streams a broker takes, what they cost, and how
+// The measures in this file are about a whole account: how many basins and streams a broker takes, their cost, and how
 // fast it starts with them. Each phase is a process of its own, so that memory is its own: the command starts itself with
 // the phase in the environment.
 
-// phase is what a child does, and phaseResult is what it tells.
+// phase is the work of a child, and phaseResult is its report.
 type phase struct {
 	Do      string // fill, start
 	Dir     string
@@ -61,7 +61,7 @@ func runPhase(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	if p.Kill {
-		os.Exit(0) // what a killed process leaves; nothing is flushed on the way
+		os.Exit(0) // the state after a kill; nothing is flushed on the way
 	}
 	return true, b.Close(ctx)
 }
@@ -81,7 +81,7 @@ func (p *phase) run(ctx context.Context) (r phaseResult, b *broker.Broker, err e
 	}
 	r.Seconds = time.Since(began).Seconds()
 	if p.Do == "start" {
-		time.Sleep(25 * time.Second) // what is measured and freed after a start shall be over
+		time.Sleep(25 * time.Second) // the measuring and freeing after a start shall be over
 	}
 	r.RSS, r.PeakRSS = memoryOf("VmRSS:"), memoryOf("VmHWM:")
 	r.Goroutines = runtime.NumGoroutine()

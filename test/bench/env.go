@@ -20,7 +20,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// env is what all measures share.
+// env is the state that all measures share.
 type env struct {
 	dir    string
 	rounds int

@@ -23,7 +23,7 @@ func (e *env) httpBroker(ctx context.Context, durability conf.Durability) (*brok
 	return openBroker(ctx, dir, durability, func(c *conf.Config) { c.HTTP.Listen = "127.0.0.1:0" })
 }
 
-// web is a client of the HTTP API that adds next to nothing: what it measures is the server, the loopback and net/http.
+// web is a client of the HTTP API that adds next to nothing: it measures the server, the loopback and net/http.
 type web struct {
 	base   string
 	client *http.Client
@@ -97,7 +97,7 @@ func (f *frames) next() ([]byte, error) {
 	return payload, nil
 }
 
-// httpLatency measures what HTTP/1.1 with a kept connection adds to the append of one record: appends over HTTP and in
+// httpLatency measures the time that HTTP/1.1 with a kept connection adds to the append of one record: appends over HTTP and in
 // process, in turn, on one stream.
 func httpLatency(ctx context.Context, e *env) ([]figure, error) {
 	b, stop, err := e.httpBroker(ctx, conf.DurabilityInterval)

@@ -21,7 +21,7 @@ const followerCount = 1000
 // httpFanOut measures the time from an append to its arrival at each of 1000 SSE followers of one stream at 50 records a
 // second, over the loopback: each on a connection of HTTP/1.1 of its own, and as streams of ten connections of HTTP/2, as
 // proxies and browsers have them. Followers share the machine's cores and the process with the server, so they look for
-// the records' bodies and do nothing more. Beside HTTP/1.1 stands what plain TCP connections take for as many messages.
+// the records' bodies and do nothing more. Beside HTTP/1.1 stands the time of plain TCP connections for as many messages.
 func httpFanOut(ctx context.Context, e *env) ([]figure, error) {
 	records := e.scaled(250, 50)
 	plain, err := plainFanOut(ctx, records)
@@ -51,7 +51,7 @@ type follow func(ctx context.Context, b *broker.Broker, ref protocol.StreamRef, 
 
 func sseFanOut(ctx context.Context, e *env, open follow, records int) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends what an error leaves open
+	defer cancel() // ends the followers that an error leaves open
 	b, stop, err := e.httpBroker(ctx, conf.DurabilityInterval)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func askForEvents(ctx context.Context, host string, ref protocol.StreamRef) (*ne
 	if err != nil {
 		return nil, err
 	}
-	// What stands behind the head in the buffer is the first heartbeat or a part of it, and nothing that is measured.
+	// The bytes behind the head in the buffer are the first heartbeat or a part of it, and nothing that is measured.
 	in := bufio.NewReaderSize(c, 1024)
 	status, err := in.ReadString('\n')
 	if err != nil || !strings.HasPrefix(status, "HTTP/1.1 200 ") {
@@ -131,7 +131,7 @@ const streamsPerConn = 100
 func followStreams(ctx context.Context, b *broker.Broker, ref protocol.StreamRef, records int) (func() ([]time.Duration, error), error) {
 	var (
 		wg     sync.WaitGroup
-		mu     sync.Mutex // guards what follows
+		mu     sync.Mutex // guards the variables below
 		took   []time.Duration
 		failed error
 		w      *web

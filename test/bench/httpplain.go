@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// plainMessageBytes is about what an event takes on the wire.
+// plainMessageBytes is about the size of an event on the wire.
 const plainMessageBytes = 160
 
-// plainFanOut is what the machine takes for the same work without HTTP and without a broker: as many connections, with a
+// plainFanOut measures the machine's time for the same work without HTTP and without a broker: as many connections, with a
 // goroutine that writes to each, the same followers, and one message for all of them at the same pace.
 func plainFanOut(ctx context.Context, records int) ([]time.Duration, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

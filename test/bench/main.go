@@ -34,7 +34,7 @@ type figure struct {
 	Pass     bool    `json:"pass"`
 }
 
-// atLeast and atMost judge the ratio; below and above judge the figure itself.
+// atLeast and atMost compare the ratio with a target; below and above compare the figure itself.
 func (f figure) atLeast(ratio float64) figure {
 	f.Ratio = f.Weir / f.Baseline
 	f.Target, f.Pass = fmt.Sprintf(">= %g x", ratio), f.Ratio >= ratio

@@ -140,7 +140,7 @@ func heap() float64 {
 }
 
 // watchHeap samples the heap until the returned function is called, which returns the highest sample. Samples include
-// garbage that is not collected yet: what the process really holds.
+// garbage that is not collected yet, which the process really holds.
 func watchHeap() func() float64 {
 	stop, result := make(chan struct{}), make(chan float64)
 	go func() {

@@ -15,7 +15,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// manyStreams creates 100,000 streams with one record each by appending to them, weighs what a stream costs, and
+// manyStreams creates 100,000 streams with one record each by appending to them, weighs the cost of a stream, and
 // restarts the broker.
 func manyStreams(ctx context.Context, e *env) ([]figure, error) {
 	dir, err := e.newDir("many")
@@ -86,7 +86,7 @@ func createAll(ctx context.Context, b *broker.Broker, n int) (float64, error) {
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// memory is what the process holds after a collection: heap and stacks.
+// memory is the process's memory after a collection: heap and stacks.
 func memory() float64 {
 	runtime.GC()
 	runtime.GC()

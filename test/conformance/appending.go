@@ -82,7 +82,7 @@ func (s *Stream) tryAppend(recs []protocol.Record, conds ...Condition) (protocol
 	return s.e.Service.Append(s.e.ctx, s.StreamRef, input(recs, conds...), s.e.opts...)
 }
 
-// Append appends a batch, which must succeed, and checks what every ack promises.
+// Append appends a batch, which must succeed, and checks the promises of every ack.
 func (s *Stream) Append(recs []protocol.Record, conds ...Condition) protocol.AppendAck {
 	s.e.t.Helper()
 	ack, err := s.tryAppend(recs, conds...)
@@ -91,7 +91,7 @@ func (s *Stream) Append(recs []protocol.Record, conds ...Condition) protocol.App
 	return ack
 }
 
-// soundAck checks what data plane 3.6 promises of every ack.
+// soundAck checks the promises of data plane 3.6 for every ack.
 func (e *Env) soundAck(ack protocol.AppendAck, records int) {
 	e.t.Helper()
 	equal(e.t, "end - start of the ack", ack.End.SeqNum-ack.Start.SeqNum, uint64(records))

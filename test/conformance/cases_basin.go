@@ -44,7 +44,7 @@ func (b *Basin) clashes(code protocol.Code, token string, opts ...BasinOption) {
 	b.e.fails(err, code)
 }
 
-// listed returns the basin as a listing shows it; ok is false if it is gone.
+// listed returns the basin as a listing shows it; ok is false if it is not listed.
 func (b *Basin) listed() (info protocol.BasinInfo, ok bool) {
 	b.e.t.Helper()
 	page, err := b.e.Service.ListBasins(b.e.ctx, protocol.ListRequest{Prefix: string(b.Name)})

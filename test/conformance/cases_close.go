@@ -96,7 +96,7 @@ var closeCases = []Case{
 		s.refusesToken("mine", nil, closing, holding("yours"))
 		s.AppendRange(1, 1, nil, closing, at(1), holding("mine"))
 		s.closedAt(1)
-		// What is asked again is judged as the first time.
+		// A repeated append has the same result as the first time.
 		s.AppendRange(1, 1, nil, closing, at(1), holding("mine"))
 		s.refusesSeqNum(1, nil, closing, at(0))
 		s.refusesToken("mine", nil, closing, holding("yours"))

@@ -20,7 +20,7 @@ func resolved(opts ...StreamOption) protocol.ResolvedStreamConfig {
 // everything sets every member to something other than the system's default.
 var everything = []StreamOption{class(standard), retain(forever), arrival, uncapped(true), minAge(300)}
 
-// mergeCases: control plane A.3 and A.4, what a stream ends up with.
+// mergeCases: control plane A.3 and A.4, the resulting configuration of a stream.
 var mergeCases = []Case{
 	{Row: "cp A.4/81", Name: "neither the stream nor its basin says anything", Run: func(t *testing.T, e *Env) {
 		equal(t, "config", e.Stream().Config(), protocol.ResolvedStreamConfig{
@@ -54,7 +54,7 @@ var mergeCases = []Case{
 		} {
 			s := b.Stream(protocol.StreamName([]byte{'a' + byte(i)}), opt)
 			equal(t, "config", s.Config(), resolved(opt))
-			s.AppendRange(0, 1, stamped(1000)) // whatever its class, it can be used
+			s.AppendRange(0, 1, stamped(1000)) // it can be used, in any class
 			d := e.Basin(defaulting(opt))
 			equal(t, "basin config kept", d.Config().Equal(basinConfig(defaulting(opt))), true)
 		}

@@ -17,7 +17,7 @@ func (s *Stream) deleted() {
 	s.e.fails(err, protocol.CodeStreamNotFound)
 }
 
-// emptyCases: control plane A.16, delete-on-empty, and what of A.17 shows from outside.
+// emptyCases: control plane A.16, delete-on-empty, and the rules of A.17 that show from outside.
 var emptyCases = []Case{
 	{Row: "cp A.16/287,304", Name: "a stream whose records have expired is deleted", Timed: true, Run: func(t *testing.T, e *Env) {
 		s := e.Stream(minAge(60), retain(age(120*time.Second)))

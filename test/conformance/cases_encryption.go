@@ -256,7 +256,7 @@ var encryptionCases = []Case{
 	}},
 }
 
-// hasCipher checks what the listing says of the stream.
+// hasCipher checks the stream's cipher in the listing.
 func (s *Stream) hasCipher(want protocol.Cipher) {
 	s.e.t.Helper()
 	page, err := s.e.Service.ListStreams(s.e.ctx, s.StreamRef.Basin, protocol.ListRequest{Prefix: string(s.StreamRef.Stream)})

@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// followCases: data plane A.10, what a follower gets.
+// followCases: data plane A.10, the deliveries to a follower.
 var followCases = []Case{
 	{Row: "A.10/201", Name: "a session at the tail begins with a heartbeat", Run: func(t *testing.T, e *Env) {
 		s := e.Stream()

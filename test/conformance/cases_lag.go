@@ -26,7 +26,7 @@ func (e *Env) stalled(n int, terms ...Term) (*Stream, *Reader) {
 }
 
 // lagCases: data plane A.11. A door that reads ahead delivers as it goes, so how much is merged depends on the door;
-// what is delivered, and when the session ends, does not.
+// the delivered records and the end of the session do not.
 var lagCases = []Case{
 	{Row: "A.11/227", Name: "a follower stalls, catches up and ends its wait after the last record", Timed: true, Run: func(t *testing.T, e *Env) {
 		n := e.lagBatches()
@@ -87,7 +87,7 @@ var lagCases = []Case{
 		if e.Door.Lag > 0 && !errors.Is(err, io.EOF) {
 			t.Fatalf("got %d records and %v, want the end", len(g.Records), err)
 		}
-		for err == nil { // a door that read ahead delivers what it has
+		for err == nil { // a door that read ahead delivers those records
 			g, err = r.next()
 		}
 		if !errors.Is(err, io.EOF) {

@@ -62,7 +62,7 @@ func (b *Basin) livesIn(want protocol.LocationName) {
 	equal(b.e.t, "location as listed", info.Location, want)
 }
 
-// locationCases: control plane A.22, and what A.5 and A.6 say of locations.
+// locationCases: control plane A.22, and the rules of A.5 and A.6 about locations.
 var locationCases = []Case{
 	{Row: "cp A.22/404,405", Name: "the default location is among the locations", Run: func(t *testing.T, e *Env) {
 		found := 0

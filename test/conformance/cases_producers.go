@@ -205,7 +205,7 @@ var producerCases = []Case{
 		s := e.Stream()
 		const appends = 12
 		e.race(8, func(i int) error {
-			id := fmt.Sprintf("producer %d", i/2) // each has two who try the same
+			id := fmt.Sprintf("producer %d", i/2) // two goroutines try the same appends as each producer
 			for seq := uint64(0); seq < appends; {
 				_, err := s.tryAppend(text(fmt.Sprintf("%s %d", id, seq)), made(id, 0, seq))
 				switch protocol.CodeOf(err) {

@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// recordCases: data plane A.1, what is accepted and comes back as it was.
+// recordCases: data plane A.1, records that are accepted and come back as they were.
 var recordCases = []Case{
 	{Row: "A.1/5", Name: "fence with an empty payload clears the token and is metered 15", Run: func(t *testing.T, e *Env) {
 		s := e.Stream()

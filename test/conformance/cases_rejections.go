@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// badBatch is an append that is refused with invalid whatever the stream.
+// badBatch is an append that is refused with invalid by any stream.
 type badBatch struct {
 	row, name string
 	recs      []protocol.Record
@@ -46,7 +46,7 @@ func badBatches() []badBatch {
 	return bad
 }
 
-// recordRejectionCases: data plane A.1, what is refused.
+// recordRejectionCases: data plane A.1, records that are refused.
 var recordRejectionCases = rejectionCases()
 
 func rejectionCases() []Case {

@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// applies applies a spec, checks what happened to each of its items, in order, and that this was the plan.
+// applies applies a spec, checks the outcome of each of its items, in order, and that this was the plan.
 func (e *Env) applies(text string, want ...protocol.ProvisionResult) {
 	e.t.Helper()
 	res, err := declare.Parse([]byte(text))

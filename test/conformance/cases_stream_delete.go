@@ -29,7 +29,7 @@ var deleteStreamCases = []Case{
 		s := e.small(10)
 		s.Delete()
 		if err := e.Service.DeleteStream(e.ctx, s.StreamRef); err != nil {
-			e.fails(err, protocol.CodeStreamNotFound) // gone altogether already
+			e.fails(err, protocol.CodeStreamNotFound) // removed altogether already
 		}
 	}},
 	{Row: "cp A.12/232", Name: "delete a missing stream", Run: func(t *testing.T, e *Env) {
@@ -83,9 +83,9 @@ var deleteStreamCases = []Case{
 		b.Delete()
 		start := time.Now()
 		if err := e.Service.DeleteStream(e.ctx, b.Missing("stream").StreamRef); err != nil {
-			e.fails(err, protocol.CodeStreamNotFound, protocol.CodeBasinNotFound) // gone already
+			e.fails(err, protocol.CodeStreamNotFound, protocol.CodeBasinNotFound) // removed already
 		}
-		// The basin's own removal may take the stream away meanwhile; nobody may wait for what is gone.
+		// The basin's own removal may take the stream away meanwhile; no call may wait for a removed stream.
 		if d := time.Since(start); d > 5*time.Second {
 			t.Fatalf("it took %v", d)
 		}

@@ -179,7 +179,7 @@ var enforceCases = []TokenCase{
 	}},
 }
 
-// sessionsEnd opens sessions, ends the token, and checks that they end with authn and that what was taken was stored.
+// sessionsEnd opens sessions, ends the token, and checks that they end with authn and that accepted inputs were stored.
 func (e *TokenEnv) sessionsEnd(svc protocol.Service, end func()) {
 	e.t.Helper()
 	on := e.target()

@@ -27,7 +27,7 @@ func issues(row, name string, opts ...TokenOption) TokenCase {
 		got, ok := e.info(req.ID)
 		equal(t, "listed", ok, true)
 		equal(t, "the token", got, protocol.AccessTokenInfo(req))
-		// It is known, whatever it may do.
+		// The token is known, whether or not it allows the call.
 		_, err = e.as(secret).ListLocations(e.ctx)
 		if may := req.Scope.Operations().Has(protocol.OpListLocations); may {
 			e.must(err, "list locations")
@@ -56,7 +56,7 @@ const (
 	noPrefix      = "Auto prefixing is only allowed for streams with prefix matching"
 )
 
-// issueCases: control plane A.18 and A.19, what can be issued.
+// issueCases: control plane A.18 and A.19, the tokens that can be issued.
 var issueCases = []TokenCase{
 	issueRefused("cp A.18/317", "sets of exact nothing match nothing", protocol.CodeInvalid, noPermissions,
 		basins(exactly("")), streams(exactly("")), tokens(exactly(""))),
@@ -195,7 +195,7 @@ var deriveCases = []TokenCase{
 type issuer struct {
 	e   *TokenEnv
 	svc protocol.Service
-	id  protocol.AccessTokenID // prefix of what it may issue
+	id  protocol.AccessTokenID // prefix of the ids that it may issue
 }
 
 // issuer issues a token that may issue, and read, with a scope of ids of its own.
@@ -212,7 +212,7 @@ func (i *issuer) request(opts []TokenOption) protocol.IssueAccessTokenRequest {
 	return req
 }
 
-// may checks that the issuer can issue a token, and returns what it became.
+// may checks that the issuer can issue a token, and returns the token as it is listed.
 func (i *issuer) may(opts ...TokenOption) protocol.AccessTokenInfo {
 	i.e.t.Helper()
 	req := i.request(opts)

@@ -142,7 +142,7 @@ var trimCases = []Case{
 
 var deletionPending = []protocol.Code{protocol.CodeStreamDeletionPending, protocol.CodeStreamNotFound}
 
-// deletionCases: data plane A.12, deletion. A deleted stream may be gone altogether by the time it is asked for.
+// deletionCases: data plane A.12, deletion. A deleted stream may be removed altogether by the time it is asked for.
 var deletionCases = []Case{
 	{Row: "A.12/250", Name: "after delete: check tail, append and read", Run: func(t *testing.T, e *Env) {
 		s := e.full()

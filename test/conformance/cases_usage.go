@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Words for what is checked again and again.
+// Short names for values that are checked again and again.
 const (
 	accumulation = protocol.MetricAccumulation
 	gauge        = protocol.MetricGauge
@@ -20,7 +20,7 @@ const (
 	daily        = protocol.IntervalDay
 )
 
-// everySet are the sets of control plane 6.2 by what they are asked of.
+// everySet are the sets of control plane 6.2, with the account, basin or stream that has each.
 func everySet(e *Env, s *Stream) map[protocol.MetricSet]Usage {
 	return map[protocol.MetricSet]Usage{
 		protocol.MetricActiveBasins: e.accountUsage, protocol.MetricAccountOps: e.accountUsage,
@@ -156,7 +156,7 @@ var usageCases = []Case{
 		s := e.Stream()
 		s.Append(numbered(0, 4))
 		s.Append(numbered(4, 6))
-		s.Read(from(0), count(3)) // what is delivered counts, not what is asked for
+		s.Read(from(0), count(3)) // delivered records count, not the requested ones
 		s.Read(from(8), count(1000))
 		s.All()
 		until := time.Now().Add(time.Second)

@@ -31,7 +31,7 @@ type Door struct {
 
 // Case is one rule and the check of it.
 type Case struct {
-	// Row is what the rule is called in the specification: a section of an appendix, a slash, and rows divided by
+	// Row is the rule's name in the specification: a section of an appendix, a slash, and rows divided by
 	// commas, with "cp " in front for the control plane.
 	Row string
 	// Name states the rule.
@@ -72,7 +72,7 @@ func Cases() []Case {
 	return all
 }
 
-// run runs the case, and waits for what it has begun.
+// run runs the case, and waits for the goroutines that it has begun.
 func (c Case) run(t *testing.T, e *Env) {
 	c.Run(t, e)
 	for _, join := range e.joins {

@@ -20,7 +20,7 @@ func keyOf(b byte) protocol.EncryptionKey {
 // keyHeader is the header of HTTP that supplies a key.
 func keyHeader(key protocol.EncryptionKey) string { return "s2-encryption-key: " + key.Reveal() }
 
-// badKeys are key texts that may be sent and are no keys, with what the failure says.
+// badKeys are key texts that may be sent and are no keys, with a word of the failure.
 var badKeys = map[string]string{
 	"!!!!":                  "Base64",
 	"AAAA":                  "32",
@@ -40,7 +40,7 @@ func (e *Env) encrypted(c protocol.Cipher, opts ...StreamOption) *Stream {
 	return e.Basin(encrypting(c)).Stream("stream", opts...).with(keyA)
 }
 
-// with is the stream whose appends and reads supply the key, whatever s supplies.
+// with is the stream whose appends and reads supply the key in place of s's.
 func (s *Stream) with(key protocol.EncryptionKey) *Stream {
 	e := *s.e
 	e.opts = []protocol.RecordOption{protocol.WithEncryptionKey(key)}
@@ -55,7 +55,7 @@ func (s *Stream) withText(text string) *Stream {
 	return s.with(key)
 }
 
-// configured is the stream whose appends and reads give it the configuration if they create it.
+// configured is the stream with appends and reads that give it the configuration if they create it.
 func (s *Stream) configured(config protocol.StreamConfig) *Stream {
 	e := *s.e
 	e.opts = []protocol.RecordOption{protocol.WithNewStream(config)}

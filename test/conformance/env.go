@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Env is what a case works with: the service, and builders of basins and streams that belong to the case alone.
+// Env is the environment of a case: the service, and builders of basins and streams that belong to the case alone.
 type Env struct {
 	Service protocol.Service
 	Door    Door
@@ -21,7 +21,7 @@ type Env struct {
 	ctx context.Context // of the case; an Env lives no longer
 	// opts go with every append and read.
 	opts []protocol.RecordOption
-	// joins wait for what runs beside the case.
+	// joins wait for the goroutines that run beside the case.
 	joins []func()
 }
 

@@ -42,7 +42,7 @@ func (e *Env) fails(err error, codes ...protocol.Code) *protocol.Error {
 	return nil
 }
 
-// mismatchedSeqNum checks that err says what the next seq_num is.
+// mismatchedSeqNum checks that err names the next seq_num.
 func (e *Env) mismatchedSeqNum(err error, next uint64) {
 	e.t.Helper()
 	f := e.fails(err, protocol.CodeConditionFailed)
@@ -52,7 +52,7 @@ func (e *Env) mismatchedSeqNum(err error, next uint64) {
 	equal(e.t, "seq_num_mismatch", *f.SeqNumMismatch, next)
 }
 
-// mismatchedToken checks that err says what the current fencing token is.
+// mismatchedToken checks that err names the current fencing token.
 func (e *Env) mismatchedToken(err error, current string) {
 	e.t.Helper()
 	f := e.fails(err, protocol.CodeConditionFailed)
@@ -80,7 +80,7 @@ func (e *Env) took(start time.Time, d time.Duration) {
 	}
 }
 
-// eventually waits until ok holds. Use it only for what the broker does in the background.
+// eventually waits until ok holds. Use it only for the broker's background work.
 func (e *Env) eventually(what string, ok func() bool) {
 	e.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Usage is what is asked of usage metrics: the account's, a basin's or a stream's.
+// Usage is a query of usage metrics: the account's, a basin's or a stream's.
 type Usage func(protocol.MetricsQuery) ([]protocol.Metric, error)
 
 // Account asks of the account.
@@ -39,7 +39,7 @@ func lately(set protocol.MetricSet, interval ...protocol.MetricInterval) protoco
 	return within(set, time.Now().Add(-time.Hour), time.Now().Add(30*time.Second), interval...)
 }
 
-// measure asks, which must succeed, and checks what every answer promises (control plane 6.4): the kind and the unit, the
+// measure asks, which must succeed, and checks the promises of every answer (control plane 6.4): the kind and the unit, the
 // interval that was used, and points that rise, stand at the beginning of their bucket, and lie within the range.
 func (e *Env) measure(ask Usage, q protocol.MetricsQuery, kind protocol.MetricKind, unit string, used protocol.MetricInterval) map[string][]protocol.MetricPoint {
 	e.t.Helper()

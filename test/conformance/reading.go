@@ -40,7 +40,7 @@ func (s *Stream) tryRead(terms ...Term) (protocol.ReadBatch, error) {
 	return s.e.Service.Read(s.e.ctx, s.StreamRef, request(terms...), s.e.opts...)
 }
 
-// Read reads, which must succeed, and checks what every batch promises.
+// Read reads, which must succeed, and checks the promises of every batch.
 func (s *Stream) Read(terms ...Term) Got {
 	s.e.t.Helper()
 	batch, err := s.tryRead(terms...)
@@ -54,7 +54,7 @@ func (s *Stream) All() Got {
 	return s.Follow(from(0), wait(0)).Rest()
 }
 
-// Got is what a read delivered.
+// Got is the data that a read delivered.
 type Got struct {
 	e       *Env
 	Records []protocol.SequencedRecord
@@ -62,7 +62,7 @@ type Got struct {
 	Tail    *protocol.Position
 }
 
-// got checks what data plane 4.6 promises of every batch.
+// got checks the promises of data plane 4.6 for every batch.
 func (e *Env) got(batch protocol.ReadBatch) Got {
 	e.t.Helper()
 	g := Got{e: e, Records: batch.Records.Slice(), Metered: batch.Records.MeteredSize(), Tail: batch.Tail}
@@ -152,7 +152,7 @@ func (g Got) HasTail(want protocol.Position) Got {
 type Reader struct {
 	e       *Env
 	session protocol.ReadSession
-	seen    uint64 // seq_num after the last record delivered; what comes must not be before it
+	seen    uint64 // seq_num after the last record delivered; later records must not be before it
 }
 
 // Follow opens a read session, which must succeed.

@@ -178,7 +178,7 @@ var ControlPlane = []Row{
 	{"A.14", 255, 272, Void, "data plane A.14 has the same rows"},
 }
 
-// ControlPlaneTasks lists the rows of the control plane's appendix that concern what goes on in the background, once and
+// ControlPlaneTasks lists the rows of the control plane's appendix that concern background tasks, once and
 // in order. Where the reference works in pages of its own, a test asks that more than a page of work is done.
 var ControlPlaneTasks = []Row{
 	{"A.15", 273, 286, ByUnitTest, "adapter"},
@@ -194,7 +194,7 @@ var ControlPlaneTasks = []Row{
 }
 
 // ControlPlaneTokens lists the rows of the control plane's appendix that concern access tokens, once and in order. Their
-// cases are a [TokenCase] each, but for what shows only in HTTP.
+// cases are a [TokenCase] each, but for the rules that show only in HTTP.
 var ControlPlaneTokens = []Row{
 	{"A.18", 317, 318, Here, ""},
 	{"A.18", 319, 323, ByHTTP, ""},
@@ -219,7 +219,7 @@ var ControlPlaneUsage = []Row{
 	{"A.21", 403, 403, Void, "it is about the reference server, which has no usage metrics (D-12)"},
 }
 
-// ControlPlaneHTTP lists the rows of the control plane's appendix that concern errors and what is around the API, once
+// ControlPlaneHTTP lists the rows of the control plane's appendix that concern errors and the surroundings of the API, once
 // and in order.
 var ControlPlaneHTTP = []Row{
 	{"A.23", 414, 416, ByHTTP, ""},

@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Target is what calls are tried on. The new names begin with the others, so that one prefix covers both.
+// Target names the resources on which calls are tried. The new names begin with the others, so that one prefix covers both.
 type Target struct {
 	protocol.StreamRef // there, with a record; or not there
 	Token              protocol.AccessTokenID
@@ -18,7 +18,7 @@ type Target struct {
 	NewToken           protocol.AccessTokenID
 }
 
-// Call is one operation as a client asks for it, and what it needs (control plane 5.5).
+// Call is one operation as a client asks for it, and the operations that it needs (control plane 5.5).
 type Call struct {
 	Name  string
 	Needs []protocol.Operation

@@ -16,10 +16,10 @@ import (
 type Checked struct {
 	// Root may do everything.
 	Root protocol.Service
-	// As reaches the broker as whoever presents the token does.
+	// As reaches the broker as a client that presents the token does.
 	As func(token string) protocol.Service
-	// Before begins the message of what refuses requests before they reach the broker, and cannot say why; "" if nothing
-	// does.
+	// Before begins the message of a layer that refuses requests before they reach the broker, and cannot say why; "" if there
+	// is none.
 	Before string
 }
 
@@ -72,7 +72,7 @@ func RunTokens(t *testing.T, door TokenDoor) {
 	}
 }
 
-// TokenEnv is what a case of access tokens works with. Its service is the root's.
+// TokenEnv is the environment of a case of access tokens. Its service is the root's.
 type TokenEnv struct {
 	*Env
 	as     func(token string) protocol.Service
@@ -165,7 +165,7 @@ func (e *TokenEnv) issue(opts ...TokenOption) (id protocol.AccessTokenID, secret
 	return req.ID, secret
 }
 
-// holder is the service of whoever holds a token that is issued for it.
+// holder is the service of a client that holds a token, which holder issues.
 func (e *TokenEnv) holder(opts ...TokenOption) protocol.Service {
 	e.t.Helper()
 	_, secret := e.issue(opts...)

@@ -41,7 +41,7 @@ func (e *WebEnv) request(method, path string, body io.Reader, headers ...string)
 	e.t.Helper()
 	req, err := http.NewRequestWithContext(e.ctx, method, e.Base+path, body)
 	e.must(err, "make a request")
-	req.Header.Set("Accept-Encoding", "identity") // what the transport adds otherwise is its own affair
+	req.Header.Set("Accept-Encoding", "identity") // otherwise the transport adds a value of its own
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ": ")
 		if strings.EqualFold(name, "accept-encoding") {
@@ -52,7 +52,7 @@ func (e *WebEnv) request(method, path string, body io.Reader, headers ...string)
 	return req
 }
 
-// Answer is what came back.
+// Answer is the response to a request.
 type Answer struct {
 	e      *WebEnv
 	what   string

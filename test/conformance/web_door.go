@@ -52,7 +52,7 @@ func WebCases() []WebCase {
 	return all
 }
 
-// WebEnv is what a case of HTTP works with.
+// WebEnv is the environment of a case of HTTP.
 type WebEnv struct {
 	*Env
 	Web

@@ -113,7 +113,7 @@ func (v *Events) over() {
 	}
 }
 
-// eventCases: data plane A.17, what events look like.
+// eventCases: data plane A.17, the form of events.
 var eventCases = []WebCase{
 	{Row: "A.17/329", Name: "the first batch", Run: func(t *testing.T, e *WebEnv) {
 		s := e.Stream()

@@ -10,7 +10,7 @@ import (
 // oneRecord is an append of one record in JSON.
 const oneRecord = `{"records":[{"body":"x"}]}`
 
-// negotiationCases: data plane A.16, what types requests and answers have.
+// negotiationCases: data plane A.16, the media types of requests and answers.
 var negotiationCases = []WebCase{
 	{Row: "A.16/301", Name: "JSON whatever its parameters and case", Run: func(t *testing.T, e *WebEnv) {
 		s := e.Stream()

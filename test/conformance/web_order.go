@@ -45,7 +45,7 @@ func missingFault() fault {
 	return fault{step: 9, name: "stream that is not there", path: "/v1/streams/missing", status: 404, code: protocol.CodeStreamNotFound}
 }
 
-// kind is a kind of request and what can be wrong with it, in order.
+// kind is a kind of request and its possible faults, in order.
 type kind struct {
 	name, method, more string
 	headers            map[string]string

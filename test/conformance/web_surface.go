@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// surfaceCases: control plane A.24 and section 9, what is around the API.
+// surfaceCases: control plane A.24 and section 9, the surroundings of the API.
 var surfaceCases = []WebCase{
 	{Row: "cp A.24/432", Name: "probes", Run: func(t *testing.T, e *WebEnv) {
 		for _, path := range []string{"/health", "/ping"} {

@@ -10,7 +10,8 @@ import (
 
 const tokensPath = "/v1/access-tokens"
 
-// webTokenCases: control plane A.18 to A.20 and A.23, what of access tokens shows only in HTTP, where nothing is checked.
+// webTokenCases: control plane A.18 to A.20 and A.23, the rules of access tokens that show only in HTTP, where nothing is
+// checked.
 var webTokenCases = []WebCase{
 	{Row: "cp A.18/319,320,321,322,323", Name: "requests that cannot be decoded", Run: func(t *testing.T, e *WebEnv) {
 		for _, rest := range []string{

@@ -10,7 +10,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// webUsageCases: control plane A.21, what shows in the wire form only.
+// webUsageCases: control plane A.21, the rules that show in the wire form only.
 var webUsageCases = []WebCase{
 	{Row: "cp A.21/402", Name: "points of metrics", Run: func(t *testing.T, e *WebEnv) {
 		s := e.Stream()

@@ -18,7 +18,7 @@ type Wire struct {
 	body *io.PipeWriter // nil for reads
 }
 
-// openWire opens a session, which must succeed. What it sends is up to body.
+// openWire opens a session, which must succeed. The body supplies the bytes that it sends.
 func (e *WebEnv) openWire(method, path string, body io.Reader, headers ...string) *Wire {
 	e.t.Helper()
 	resp, err := e.Client.Do(e.request(method, path, body, headers...))

@@ -1,10 +1,10 @@
-// Package crash kills brokers and checks what they had promised.
+// Package crash kills brokers and checks their promises.
 //
 // TestCrash starts the real broker in a child process (this test binary, run again), lets many clients work on it over
-// NATS, kills it with SIGKILL at a random moment, starts it again, and compares every stream with a model that knows what
-// was acknowledged, what was refused and what was left open. The Damage tests kill a broker and then break its files.
+// NATS, kills it with SIGKILL at a random moment, starts it again, and compares every stream with a model that knows which
+// requests were acknowledged, refused and left open. The Damage tests kill a broker and then break its files.
 //
-// What the model demands after every restart:
+// The model demands after every restart:
 //
 //   - an acknowledged batch is there once, whole, byte for byte, at the positions that its ack told;
 //   - a batch whose outcome was left open is there once and whole, or not at all, and if not at all then for ever;
@@ -13,7 +13,7 @@
 //   - the trim point and the fencing token are those that the batches, in order, lead to, and every batch held to its
 //     conditions (match_seq_num, fencing_token) where it stands;
 //   - streams and basins are as the last acknowledged change left them, or as the one change under way would leave them;
-//   - a reader that followed across the kills has seen every record once, and none that is gone now.
+//   - a reader that followed across the kills has seen every record once, and none that is missing now.
 //
 // Environment: WEIR_CRASH_ROUNDS is the number of kills (default 3, 2 with -short), WEIR_CRASH_SEED repeats the random
 // choices of a run (the moments still depend on the machine). Every failure names seed, round and stream.

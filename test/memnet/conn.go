@@ -1,5 +1,5 @@
-// Package memnet joins HTTP clients and servers in memory, so that they fit into a testing/synctest bubble: whoever
-// waits on a connection is durably blocked, and deadlines go by the bubble's clock.
+// Package memnet joins HTTP clients and servers in memory, so that they fit into a testing/synctest bubble: a
+// goroutine that waits on a connection is durably blocked, and deadlines go by the bubble's clock.
 package memnet
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// bufferBytes is what a connection holds in each direction, like a kernel's socket buffers: a writer goes on while the
+// bufferBytes is the size of a connection's buffer in each direction, like a kernel's socket buffers: a writer goes on while the
 // reader is busy, and waits when the buffer is full.
 const bufferBytes = 64 << 10
 
@@ -28,13 +28,13 @@ var _ net.Conn = (*Conn)(nil)
 func (c *Conn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *Conn) Write(p []byte) (int, error) { return c.out.write(p) }
 
-// CloseWrite says that nothing more will be written; the other end reads what is there and then io.EOF.
+// CloseWrite says that nothing more will be written; the other end reads the buffered bytes and then io.EOF.
 func (c *Conn) CloseWrite() error {
 	c.out.update(func(h *half) { h.finished = true })
 	return nil
 }
 
-// Close ends both directions. What was written before can still be read by the other end.
+// Close ends both directions. The other end can still read bytes that were written before.
 func (c *Conn) Close() error {
 	_ = c.CloseWrite()
 	c.out.update(func(h *half) { h.writerGone = true })
@@ -73,7 +73,7 @@ func (addr) String() string  { return "mem" }
 
 // half is one direction of a connection.
 type half struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	changed sync.Cond
 	buf     []byte
 

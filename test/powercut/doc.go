@@ -1,11 +1,11 @@
-// Package powercut runs the real broker on file systems whose power fails, and checks what it had promised.
+// Package powercut runs the real broker on file systems whose power fails, and checks its promises.
 //
 // A machine is a loop device with a file system on it. Its power fails in one of two ways: by the file system's own shutdown
-// ioctl, which drops what the journal has not got, or by a disk that loses part of its volatile write cache (a file of a
+// ioctl, which drops the data that is not in the journal, or by a disk that loses part of its volatile write cache (a file of a
 // FUSE file system in a process of its own). The broker is killed, the file system is mounted again, which replays its journal,
 // and a new broker starts. Then every stream is compared with a ledger.
 //
-// What the ledger demands after a cut, of the classes group and always:
+// The ledger demands after a cut, of the classes group and always:
 //
 //   - the broker starts;
 //   - an acknowledged batch is there once, whole, at the position that its ack told, unless it is trimmed;

@@ -46,7 +46,7 @@ var (
 	wordTail = regexp.MustCompile(`^\w`)
 )
 
-// Citations finds what a text cites. It reads on over the ends of lines, past the marks of a comment.
+// Citations finds the citations of a text. It reads on over the ends of lines, past the marks of a comment.
 func Citations(text string) []Citation {
 	r := reader{text: margin.ReplaceAllStringFunc(text, func(m string) string {
 		return "\n" + strings.Repeat(" ", len(m)-1) // offsets and lines stay

@@ -18,7 +18,7 @@ const (
 	Control Plane = "control-plane"
 )
 
-// Row is a row of a page's appendix: what is given, and what is expected.
+// Row is a row of a page's appendix: the given situation, and the expected result.
 type Row struct {
 	Plane   Plane
 	Section string // "A.2"
@@ -110,7 +110,7 @@ func (p *Pages) Find(c Citation) (Row, bool) {
 	return Row{}, false
 }
 
-// Has says whether what a citation names exists.
+// Has says whether the target of a citation exists.
 func (p *Pages) Has(c Citation) bool {
 	switch {
 	case c.Decision != "":

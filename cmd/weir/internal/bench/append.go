@@ -18,7 +18,7 @@ const (
 	hashName = "hash"
 	// overhead is the metered size of a record with an empty body: 8, the header's 2, its name and its value.
 	overhead = 8 + 2 + len(hashName) + 4
-	// tick is the linger of a run with a target: what is due by then goes as one batch.
+	// tick is the linger of a run with a target: the records that are due by then go as one batch.
 	tick = 5 * time.Millisecond
 )
 

@@ -30,11 +30,11 @@ type Options struct {
 	CatchupDelay time.Duration
 	// Records are the options of the sessions.
 	Records []protocol.RecordOption
-	// Progress is told of the state about ten times a second, if it is set.
+	// Progress receives the state about ten times a second, if it is set.
 	Progress func(Progress)
 }
 
-// MinRecordSize leaves room for what the check needs.
+// MinRecordSize leaves room for the data of the check.
 const MinRecordSize = 128
 
 // Progress is how far a run is.
@@ -64,7 +64,7 @@ type Throughput struct {
 	LatencyMS     *Latency `json:"latency_ms,omitempty"`
 }
 
-// StreamConfig is what the stream of a run needs: timestamps are microseconds since the run began, by which the live
+// StreamConfig is the configuration for the stream of a run: timestamps are microseconds since the run began, by which the live
 // reader knows how long a record took.
 func StreamConfig() protocol.StreamConfig {
 	mode, uncapped := protocol.TimestampClientRequire, true
@@ -87,7 +87,7 @@ type run struct {
 }
 
 // Run puts the load on empty streams with [StreamConfig], on all of them side by side. When stop is closed the appending ends
-// early; what was appended is still read and reported. A canceled context ends the run with its cause.
+// early; the appended records are still read and reported. A canceled context ends the run with its cause.
 func Run(ctx context.Context, svc protocol.RecordService, refs []protocol.StreamRef, o Options, stop <-chan struct{}) (Result, error) {
 	began := time.Now()
 	runs := make([]*run, len(refs))
@@ -140,7 +140,7 @@ func Run(ctx context.Context, svc protocol.RecordService, refs []protocol.Stream
 	return res, context.Cause(ctx)
 }
 
-// phase is what one stream has done in a phase.
+// phase is one stream's result of a phase.
 type phase struct {
 	records   uint64
 	took      time.Duration

@@ -6,7 +6,7 @@ import (
 )
 
 // Histogram counts latencies in buckets whose width is at most 1/64 of their value, up to 2^41 ns (36 minutes), so that
-// a percentile is off by less than 2 % whatever the number of samples. The zero value is empty. It is for one goroutine.
+// a percentile is off by less than 2 % for any number of samples. The zero value is empty. It is for one goroutine.
 type Histogram struct {
 	counts [buckets]uint64
 	n      uint64
@@ -81,7 +81,7 @@ func (h *Histogram) Percentile(p float64) time.Duration {
 	return h.max
 }
 
-// Latency is what a report says of a histogram, in milliseconds.
+// Latency is a report's summary of a histogram, in milliseconds.
 type Latency struct {
 	Min  float64 `json:"min"`
 	P50  float64 `json:"p50"`

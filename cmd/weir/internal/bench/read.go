@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// checker follows the records of a stream and finds what is missing, doubled or changed.
+// checker follows the records of a stream and finds those that are missing, doubled or changed.
 type checker struct {
 	next uint64
 	hash uint32
@@ -154,7 +154,7 @@ func (r *run) readUnary(ctx context.Context, want uint64) (phase, error) {
 	return phase{c.next, time.Since(began), &latencies}, nil
 }
 
-// cause prefers the reason why ctx ended over what the session made of it.
+// cause prefers the reason why ctx ended over the session's error for it.
 func cause(ctx context.Context, err error) error {
 	if c := context.Cause(ctx); c != nil {
 		return c

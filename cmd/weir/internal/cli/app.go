@@ -23,10 +23,10 @@ import (
 
 // Env is the world that the command runs in.
 type Env struct {
-	// Name is how the command was called; it goes into what serve prints to paste.
+	// Name is how the command was called; it goes into the commands that serve prints to paste.
 	Name    string
 	Version string
-	// Build is what the version verb prints beside the version.
+	// Build is the output of the version verb beside the version.
 	Build  BuildFacts
 	Stdin  io.Reader
 	Stdout io.Writer
@@ -39,7 +39,7 @@ type Env struct {
 	Signals func(...os.Signal) (c <-chan os.Signal, stop func())
 	// Dial opens the service for a client verb; close gives it back.
 	Dial func(ctx context.Context, o DialOptions) (svc protocol.Service, close func(), err error)
-	// Repair looks through a store directory, and with mend does what is safe.
+	// Repair looks through a store directory, and with mend makes the safe repairs.
 	Repair func(dir, prefix string, mend bool) (Repaired, error)
 	// InspectStore looks at the files of a store directory and changes none; with deep it reads every record.
 	InspectStore func(dir, prefix string, deep bool) (StoreState, error)
@@ -60,7 +60,7 @@ type DialOptions struct {
 	Notify func(string)
 }
 
-// Broker is what serve needs of a running broker.
+// Broker is serve's view of a running broker.
 type Broker interface {
 	// ClientURL is the address for NATS clients, "" if there is none.
 	ClientURL() string
@@ -206,7 +206,7 @@ func messageOf(err error) string {
 	return text
 }
 
-// errorBody is the JSON body of the error. What never was a failure of the service gets code other, invalid or
+// errorBody is the JSON body of the error. An error that is not a failure of the service gets code other, invalid or
 // unavailable with its own text.
 func errorBody(err error) []byte {
 	if e := protocolError(err); e != nil {
@@ -240,7 +240,7 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// call is what a client verb does once it is connected.
+// call is the work of a client verb once it is connected.
 type call func(ctx context.Context, svc protocol.Service) error
 
 // verb makes the function of a client verb. prepare validates arguments and flags; only then is a broker looked for. SIGINT

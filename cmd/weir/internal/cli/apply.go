@@ -56,7 +56,7 @@ would be done: + create, ~ change, = nothing; with each setting.`,
 	return c
 }
 
-// readSpec reads and checks a resource spec; what is wrong with it is a mistake of the caller.
+// readSpec reads and checks a resource spec; a fault in it is a mistake of the caller.
 func (a *app) readSpec(path string) (declare.Resources, error) {
 	var data []byte
 	var err error
@@ -76,7 +76,7 @@ func (a *app) readSpec(path string) (declare.Resources, error) {
 	return res, nil
 }
 
-// resultWords tell what happened to an item.
+// resultWords name the outcome for an item.
 var resultWords = map[protocol.ProvisionResult]string{
 	protocol.ProvisionCreated: "created", protocol.ProvisionUpdated: "updated", protocol.ProvisionNoop: "unchanged",
 }

@@ -33,7 +33,7 @@ If the broker has a basin or an access token of the backup already, nothing is r
 
 It requires the root token if the broker checks access tokens.`
 
-// backupReport is what backup --json prints.
+// backupReport is the output of backup --json.
 type backupReport struct {
 	Dir string `json:"dir"`
 	*backup.Manifest
@@ -118,7 +118,7 @@ func (a *app) backup() *cobra.Command {
 	return c
 }
 
-// backupService is what the broker's clients can do beside the service, if the verb is to work.
+// backupService returns the calls of backups, which not every client of a broker has.
 func backupService(svc protocol.Service) (protocol.BackupService, error) {
 	if b, ok := svc.(protocol.BackupService); ok {
 		return b, nil
@@ -203,7 +203,7 @@ func (a *app) restore() *cobra.Command {
 	return c
 }
 
-// restoreReport is what restore --json prints.
+// restoreReport is the output of restore --json.
 type restoreReport struct {
 	Dir string `json:"dir"`
 	*backup.Restored

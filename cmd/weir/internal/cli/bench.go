@@ -29,10 +29,10 @@ record to reading it in this same process.
 
 --json prints what --compare reads: a later run with --compare FILE shows both and the change.`
 
-// benchReport is what bench --json prints.
+// benchReport is the output of bench --json.
 type benchReport struct {
 	Basin        string                `json:"basin"`
-	Stream       string                `json:"stream"` // of many, what their names begin with
+	Stream       string                `json:"stream"` // of many, the prefix of their names
 	Streams      int                   `json:"streams"`
 	Over         string                `json:"over"` // nats or http
 	Mode         string                `json:"mode"` // session or unary

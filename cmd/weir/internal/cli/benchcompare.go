@@ -18,7 +18,7 @@ type benchChange struct {
 	Percent float64 `json:"percent"`
 }
 
-// readBenchReport reads what a run has written with --json; nil without a path.
+// readBenchReport reads the output of a run with --json; nil without a path.
 func readBenchReport(path string) (*benchReport, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // nothing to compare with

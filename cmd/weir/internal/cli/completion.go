@@ -47,7 +47,7 @@ func (a *app) completeFromBroker(root *cobra.Command) {
 	}
 }
 
-// argumentKind is what an argument names.
+// argumentKind is the kind of resource that an argument names.
 type argumentKind uint8
 
 const (

@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// resourceKind is what diff compares; the last is for its output alone.
+// resourceKind is a kind of resource that diff compares; the last is for its output alone.
 type resourceKind string
 
 const (
@@ -22,7 +22,7 @@ const (
 	kindStreamVsDefaults resourceKind = "stream-vs-basin-defaults"
 )
 
-// errDifferent makes the command end with exit code 1 and without a message: what differs has been printed.
+// errDifferent makes the command end with exit code 1 and without a message: the differences have been printed.
 var errDifferent = errors.New("there are differences")
 
 func (a *app) diff() *cobra.Command {
@@ -164,7 +164,7 @@ func newOperand(kind *resourceKind, s string) (o operand, err error) {
 	return o, err
 }
 
-// compare asks for both sides and returns what differs.
+// compare asks for both sides and returns their differences.
 func (d *comparison) compare(ctx context.Context, svc protocol.Service) ([]declare.Change, error) {
 	left, err := d.left.fields(ctx, svc, d.kind)
 	if err != nil {
@@ -202,7 +202,7 @@ func (o operand) fields(ctx context.Context, svc protocol.Service, kind resource
 	}
 }
 
-// tokenFields are what a token may: its sets, and each operation by itself, whether a group or the token names it.
+// tokenFields are the permissions of a token: its sets, and each operation by itself, whether a group or the token names it.
 func tokenFields(t protocol.AccessTokenInfo) []declare.Field {
 	var expires any
 	if !t.ExpiresAt.IsZero() {
@@ -222,7 +222,7 @@ func tokenFields(t protocol.AccessTokenInfo) []declare.Field {
 	return fields
 }
 
-// resourceSetText writes what a set matches; nil for nothing.
+// resourceSetText writes the rule of a set; nil for a set that matches nothing.
 func resourceSetText(s protocol.ResourceSet) any {
 	//exhaustive:enforce
 	switch s = s.Normal(); s.Kind {

@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
-// StoreState is what a look at the files of a store directory has found.
+// StoreState is the result of a look at the files of a store directory.
 type StoreState struct {
 	Streams int    // of JetStream
 	Bytes   int64  // of all files of JetStream
@@ -18,7 +18,7 @@ type StoreState struct {
 	Lost    []string
 }
 
-// versionFinding is what the binary is made of.
+// versionFinding lists the versions of the binary's parts.
 func (a *app) versionFinding() finding {
 	parts := []string{"weir " + a.env.Version}
 	b := a.env.Build
@@ -30,7 +30,7 @@ func (a *app) versionFinding() finding {
 	return finding{Check: "version", Level: levelOK, Text: strings.Join(parts, ", ")}
 }
 
-// storeFindings are what a start would find in the files of the store.
+// storeFindings are the findings of a start in the files of the store.
 func (a *app) storeFindings(cfg conf.Config, deep bool) (out []finding) {
 	if cfg.StoreDir == "" || a.env.InspectStore == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// listFlags select what a listing shows.
+// listFlags select the entries of a listing.
 type listFlags struct {
 	prefix     string
 	startAfter string
@@ -112,7 +112,7 @@ func (a *app) listStreams() *cobra.Command {
 	return c
 }
 
-// listing is what a line of a listing shows: the URI alone, or the name with the time of the creation. A stream's name is its URI.
+// listing is the content of a listing's line: the URI alone, or the name with the time of the creation. A stream's name is its URI.
 type listing uint8
 
 const (

@@ -26,7 +26,7 @@ func (a *app) printf(format string, args ...any) error {
 	return err
 }
 
-// note writes what is not the result, such as acks, on standard error.
+// note writes text that is not the result, such as acks, on standard error.
 func (a *app) note(format string, args ...any) {
 	fmt.Fprintf(a.env.Stderr, format+"\n", args...)
 }
@@ -47,7 +47,7 @@ func (a *app) printRows(rows []row) error {
 	return nil
 }
 
-// configRows writes a layer of configuration; what it leaves open says so.
+// configRows writes a layer of configuration; it marks a setting that the layer leaves open.
 func configRows(indent string, c protocol.StreamConfig) []row {
 	rows := []row{
 		{indent + "storage class", orUnset(c.StorageClass, func(v protocol.StorageClass) string { return string(v) })},

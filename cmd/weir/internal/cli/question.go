@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// question is a verb that calls the broker once and shows the answer. A is what its arguments and flags say, R is the answer.
+// question is a verb that calls the broker once and shows the answer. A is the parsed arguments and flags, R is the answer.
 type question[A, R any] struct {
 	// parse reads the arguments and flags; only then is a broker looked for.
 	parse func(args []string) (A, error)
@@ -42,7 +42,7 @@ func first[A any](read func(string) (A, error)) func([]string) (A, error) {
 	return func(args []string) (A, error) { return read(args[0]) }
 }
 
-// none is what the arguments of a verb say that has none, and the answer of a call that has none.
+// none is the type for the arguments of a verb without any, and for the answer of a call without one.
 type none struct{}
 
 func noArgs([]string) (none, error) { return none{}, nil }

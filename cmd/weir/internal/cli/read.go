@@ -95,7 +95,7 @@ func (f *startFlags) start(now time.Time) protocol.Start {
 	return protocol.Start{}
 }
 
-// followPatience is how long a command that follows a stream waits for a broker that is gone: a user watches, or it
+// followPatience is how long a command that follows a stream waits for a broker that has ended: a user watches, or it
 // runs unattended and should outlive an upgrade.
 const followPatience = 24 * time.Hour
 

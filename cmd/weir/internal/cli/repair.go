@@ -24,7 +24,7 @@ in a copy of the directory.
 
 The exit code is 1 if something is lost, or could be mended and was not.`
 
-// Repaired is what a look through a store directory has found.
+// Repaired is the result of a look through a store directory.
 type Repaired struct {
 	Safe []string `json:"safe"`
 	Lost []string `json:"lost"`

@@ -177,7 +177,7 @@ func (a *app) stop(ctx context.Context, b Broker, cfg conf.Config, signals <-cha
 	}
 }
 
-// greet prints where the broker is and what to type next.
+// greet prints where the broker is and the next commands to type.
 func (a *app) greet(cfg conf.Config, broker Broker) error {
 	natsURL, httpURL := broker.ClientURL(), broker.HTTPURL()
 	var b strings.Builder
@@ -248,8 +248,8 @@ The same with the nats CLI:
 `, url, w, p, prefix, req)
 }
 
-// greetHTTP prints what S2's own SDKs and CLI need to find this broker. They do not start without a token, whatever it is
-// where nothing is checked.
+// greetHTTP prints the settings with which S2's own SDKs and CLI find this broker. They do not start without a token; any
+// token will do where nothing is checked.
 func greetHTTP(b *strings.Builder, cfg conf.Config, url string) {
 	fmt.Fprintf(b, `
 For S2's SDKs and the s2 CLI:

@@ -65,7 +65,7 @@ func parseSeconds(s string) (uint64, error) {
 	return uint64(d / time.Second), err
 }
 
-// expiry is what the flags say of it; nil if they say nothing.
+// expiry is the flags' expiry; nil if they set none.
 func (f *streamFlags) expiry() *protocol.Expiry {
 	if f.idle.value == nil && f.expiresAt.value == nil {
 		return nil
@@ -80,7 +80,7 @@ func (f *streamFlags) expiry() *protocol.Expiry {
 	return x
 }
 
-// layer is the settings as a configuration: what was not said stays open.
+// layer is the settings as a configuration: settings without a flag stay open.
 func (f *streamFlags) layer() protocol.StreamConfig {
 	return protocol.StreamConfig{
 		StorageClass: f.storageClass.value, RetentionPolicy: f.retention.value, TimestampingMode: f.timestampingMode.value,

@@ -62,7 +62,7 @@ func idText(id protocol.AccessTokenID) string {
 	return s
 }
 
-// scopeText tells what a token's scope matches: a name, a prefix with a star, or none.
+// scopeText writes the sets of a token's scope: a name, a prefix with a star, or none.
 func scopeText(t protocol.AccessTokenInfo) string {
 	if t.ID == protocol.RootTokenID {
 		return "everything"
@@ -219,7 +219,7 @@ func tokenIDArg(s string) (protocol.AccessTokenID, error) {
 	return id, nil
 }
 
-// tokenFlags say what a token allows and for how long.
+// tokenFlags set the permissions of a token and how long it lasts.
 type tokenFlags struct {
 	expiresIn  *optional[time.Duration]
 	expiresAt  *optional[time.Time]
@@ -279,7 +279,7 @@ func (f *tokenFlags) request(id string) (req protocol.IssueAccessTokenRequest, e
 	return req, nil
 }
 
-// setFlags are the two ways to say what a token matches.
+// setFlags are the two ways to give a token's set of names.
 type setFlags struct {
 	name          string
 	prefix, exact *optional[string]
@@ -328,7 +328,7 @@ func parseTime(s string) (time.Time, error) {
 	return t, nil
 }
 
-// parseGroups reads what S2's CLI writes as account=rw,basin=r,stream=w.
+// parseGroups reads the notation of S2's CLI, account=rw,basin=r,stream=w.
 func parseGroups(s string) (g protocol.OperationGroups, err error) {
 	groups := map[string]*protocol.ReadWrite{"account": &g.Account, "basin": &g.Basin, "stream": &g.Stream}
 	for part := range strings.SplitSeq(s, ",") {

@@ -75,7 +75,7 @@ func checkToken(s string) string {
 	return ""
 }
 
-// namesUser reports whether anything says who connects to NATS: a flag, a variable, the context or the URL.
+// namesUser reports whether anything identifies the NATS user: a flag, a variable, the context or the URL.
 func namesUser(c *natscontext.Context) bool {
 	for _, s := range []string{c.User(), c.Password(), c.Token(), c.Creds(), c.NKey(), c.UserJWT(), c.NscURL()} { //nolint:staticcheck // deprecated, and an older nats command may have saved the URL there alone
 		if s != "" {

@@ -40,8 +40,8 @@ type Options struct {
 
 	// AccessTokenFile is the path of a file that holds AccessToken.
 	AccessTokenFile string
-	// AccessToken is weir's. It goes with every request, and is also what the connection logs in with if nothing else
-	// says who connects.
+	// AccessToken is weir's. It goes with every request, and is also the connection's login if nothing else
+	// identifies the user.
 	AccessToken string
 
 	// OnError, if set, takes the errors that concern no single call, such as those of permissions.
@@ -51,7 +51,7 @@ type Options struct {
 // DefaultTimeout is that of the nats CLI.
 const DefaultTimeout = 5 * time.Second
 
-// variables are the nats CLI's environment variables and what they set.
+// variables are the nats CLI's environment variables and the options that they set.
 var variables = []struct {
 	name, flag, help string
 	field            func(*Options) *string
@@ -69,7 +69,7 @@ var variables = []struct {
 	{"NATS_INBOX_PREFIX", "inbox-prefix", "`prefix` of inboxes", func(o *Options) *string { return &o.InboxPrefix }},
 }
 
-// AddFlags adds the connection flags. getenv gives what they hold if they are not used.
+// AddFlags adds the connection flags. getenv gives the values of flags that are not used.
 func (o *Options) AddFlags(fs *pflag.FlagSet, getenv func(string) string) {
 	for _, v := range variables {
 		fs.StringVar(v.field(o), v.flag, "", v.help+" ($"+v.name+")")
@@ -111,8 +111,8 @@ func (d *duration) String() string { return conf.FormatDuration(time.Duration(*d
 
 func (d *duration) Type() string { return "duration" }
 
-// Connect connects, and keeps trying to come back when the connection is lost later. notify is told of losses and
-// returns. The error says which server was tried, without its password.
+// Connect connects, and keeps trying to come back when the connection is lost later. notify receives a text for each
+// loss and return. The error says which server was tried, without its password.
 func Connect(o Options, notify func(string)) (*nats.Conn, error) {
 	nctx, err := loadContext(o)
 	if err != nil {
@@ -194,7 +194,7 @@ func loadContext(o Options) (*natscontext.Context, error) {
 	return nctx, nil
 }
 
-// contextOptions lays what was said explicitly over a context.
+// contextOptions lays the explicit options over a context.
 func (o Options) contextOptions() []natscontext.Option {
 	if o.User != "" && o.Password == "" && o.Token == "" {
 		o.User, o.Token = "", o.User

@@ -14,7 +14,7 @@ import (
 
 // Options says how records become batches.
 type Options struct {
-	// Linger is how long a batch that is not full waits for more records; 0 sends what is there.
+	// Linger is how long a batch that is not full waits for more records; 0 sends the records that are there.
 	Linger time.Duration
 	// FencingToken goes with every batch.
 	FencingToken *string
@@ -22,7 +22,7 @@ type Options struct {
 	MatchSeqNum *uint64
 	// Session are the options of the append session.
 	Session []protocol.RecordOption
-	// Acked is told of every ack, in order, from one goroutine. An error ends the append.
+	// Acked receives every ack, in order, from one goroutine. An error ends the append.
 	Acked func(protocol.AppendAck) error
 }
 
@@ -122,8 +122,8 @@ type batcher struct {
 	submitted int
 }
 
-// run submits everything that the source yields. It returns the source's error, without io.EOF, after submitting what
-// came before it, or the first error of Submit.
+// run submits everything that the source yields. It returns the source's error, without io.EOF, after submitting the
+// records before it, or the first error of Submit.
 func (b *batcher) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
@@ -194,5 +194,5 @@ func (b *batcher) flush(ctx context.Context) error {
 	return nil
 }
 
-// errOver says that the session ended without a reason: what is not acknowledged may or may not be stored.
+// errOver says that the session ended without a reason: unacknowledged records may or may not be stored.
 var errOver = errors.New("the append session ended before everything was acknowledged")

@@ -33,7 +33,7 @@ type InputError struct {
 
 func (e *InputError) Error() string { return e.Where + ": " + e.Err.Error() }
 
-// Unwrap returns what is wrong with the record.
+// Unwrap returns the record's fault.
 func (e *InputError) Unwrap() error { return e.Err }
 
 // Lines reads one record from each line of r. In [Text] the line is the body, without its "\n" or "\r\n", and an empty

@@ -37,7 +37,7 @@ func (w *Writer) record(rec *protocol.SequencedRecord) error {
 	case w.format.IsJSON():
 		w.line = append(rec.AppendJSON(w.line[:0], w.format.wire()), '\n')
 	case rec.IsCommand():
-		// What was read before must stand before it where both outputs are one terminal.
+		// Records that were read before must stand before it where both outputs are one terminal.
 		if err := w.out.Flush(); err != nil {
 			return err
 		}

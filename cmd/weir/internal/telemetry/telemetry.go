@@ -85,7 +85,7 @@ func wanted(getenv func(string) string) (protocol string, on bool, err error) {
 	return protocol, true, nil
 }
 
-// Close exports what is left and ends. That a collector does not take it is for the log; nil does nothing.
+// Close exports the remaining spans and ends. It logs a collector's refusal of them; a nil Provider does nothing.
 func (p *Provider) Close(ctx context.Context) {
 	if p == nil {
 		return
@@ -97,7 +97,7 @@ func (p *Provider) Close(ctx context.Context) {
 	}
 }
 
-// complaints logs what goes wrong with spans, at most once a minute: an exporter without a collector fails with every batch.
+// complaints logs the failures of spans, at most once a minute: an exporter without a collector fails with every batch.
 type complaints struct {
 	log  *slog.Logger
 	mu   sync.Mutex // guards last
