@@ -40,7 +40,7 @@ type SaveOptions struct {
 	Progress func(Progress)
 }
 
-// Progress tells how far a backup or restore is.
+// Progress reports how far a backup or restore is.
 type Progress struct {
 	Phase string             // "copy", "verify", "restore" or "compare"
 	Basin protocol.BasinName // "" outside a basin

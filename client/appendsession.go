@@ -40,7 +40,7 @@ type appendSession struct {
 	bytes    int            // the sum of their sizes
 	acks     []protocol.AppendAck
 	ended    bool      // no input follows
-	failed   error     // the input that could not be sent; told after the acks of those before it
+	failed   error     // the input that could not be sent; returned after the acks of those before it
 	final    error     // Recv's result after the last ack
 	opening  bool      // the session is being opened anew
 	giveUp   time.Time // when a session with a producer that makes no progress is given up; zero while it does
@@ -297,7 +297,7 @@ func (s *appendSession) controlLocked(frame string) error {
 
 func (s *appendSession) pingLocked() error {
 	if s.ended && s.attempt.unsent(s) == 0 {
-		// The announcement may have been lost; to hear it twice does no harm.
+		// The announcement may have been lost; to receive it twice does no harm.
 		if err := s.controlLocked(protocol.FrameEnd); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (c *Client) bound(ctx context.Context, extra time.Duration) (context.Contex
 	return context.WithTimeout(ctx, c.opts.Timeout+extra)
 }
 
-// request sends a request and returns its answer, or the failure that the answer tells. ctx must have a deadline.
+// request sends a request and returns its answer, or the failure that the answer reports. ctx must have a deadline.
 func (c *Client) request(ctx context.Context, subject string, head nats.Header, body []byte) (*nats.Msg, error) {
 	if head == nil {
 		head = nats.Header{}
@@ -98,7 +98,7 @@ func (c *Client) introduce(head nats.Header) {
 	}
 }
 
-// failureOf returns the failure that a message tells, or nil.
+// failureOf returns the failure that a message reports, or nil.
 func failureOf(m *nats.Msg) *protocol.Error {
 	code := m.Header.Get(protocol.HeaderServiceErrorCode)
 	if code == "" {

@@ -13,7 +13,7 @@ type progress struct {
 	// deadline is when the wait window of the session closes, as its server counts it: armed when the reader first
 	// reached the tail, and by every batch. Zero while it is not armed.
 	deadline time.Time
-	// pinned tells that req.Start is a seq_num that follows from the batches received.
+	// pinned says that req.Start is a seq_num that follows from the batches received.
 	pinned bool
 }
 

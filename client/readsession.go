@@ -52,7 +52,7 @@ type readSession struct {
 
 	troubleSince time.Time // when the current row of failures began; zero when there is none
 	failures     int       // attempts in it
-	told         int       // failures that a broker told in it
+	told         int       // failures that a broker reported in it
 	lastTrouble  error
 }
 

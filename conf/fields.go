@@ -210,7 +210,7 @@ func (f field) setValue(c *Config, v any) error {
 			return f.setText(c, s)
 		}
 		if _, ok := v.(int64); ok {
-			// The syntax takes 10m for ten million, so a bare number cannot be told from a duration.
+			// The syntax takes 10m for ten million, so a bare number cannot be distinguished from a duration.
 			return errors.New(`is a number; write the duration in quotes, like "10s" or "2m"`)
 		}
 	case *string, *Durability:

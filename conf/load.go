@@ -54,7 +54,7 @@ func (c *Config) ApplyEnv(environ []string) error { return applyEnv(c, environ, 
 // ApplyFlags lays the flags that were given on the command line over c. It does not validate.
 func (c *Config) ApplyFlags(fs *pflag.FlagSet) error { return applyFlags(c, fs, origins{}) }
 
-// origins tells for each key which source spoke last.
+// origins names for each key the source that set it last.
 type origins map[string]string
 
 // explain adds to each error of a validation where the value came from.

@@ -133,7 +133,7 @@ func (t *AccessTokenInfo) ExpiredAt(now time.Time) bool {
 	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)
 }
 
-// AccessTokenPage is a page of tokens. HasMore tells whether at least one more matches.
+// AccessTokenPage is a page of tokens. HasMore reports whether at least one more matches.
 type AccessTokenPage struct {
 	Tokens  []AccessTokenInfo // ascending by id; at most 1000
 	HasMore bool              // at least one more token matches

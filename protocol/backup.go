@@ -26,7 +26,7 @@ type BackupService interface {
 	// ExportChunks returns the next durable chunks of a log, or of one stream in it, in the log's order. Codes: invalid;
 	// storage, for a chunk that is damaged; unavailable.
 	ExportChunks(ctx context.Context, req ExportChunksRequest) (ExportChunksPage, error)
-	// PurgedStreams tells which of some streams hold chunks, but none at or before a place in their log any more.
+	// PurgedStreams returns those of some streams that hold chunks, but none at or before a place in their log any more.
 	PurgedStreams(ctx context.Context, req PurgedStreamsRequest) (ids []string, err error)
 
 	// BeginRestore makes a basin that no client sees until EndRestore. A basin that an earlier restore left behind is removed
@@ -87,7 +87,7 @@ type ExportChunksRequest struct {
 	// Stream is the id of the one stream that is wanted; "" for all.
 	Stream string `json:"stream,omitempty"`
 	// From is the first place that is wanted, 0 for the oldest chunk, and End the last, 0 for the newest of the moment,
-	// which the answer tells. The pages after the first repeat it.
+	// which the answer states. The pages after the first repeat it.
 	From uint64 `json:"from,omitempty"`
 	End  uint64 `json:"end,omitempty"` // inclusive
 	// MaxBytes bounds a page, in bytes of headers and payloads; one chunk always comes. 0: 1 MiB.

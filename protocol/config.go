@@ -12,7 +12,7 @@ const (
 	StorageExpress  StorageClass = "express"
 )
 
-// StorageClasses are the storage classes that a broker can tell apart, the default one first.
+// StorageClasses are the storage classes that a broker can distinguish, the default one first.
 func StorageClasses() []StorageClass { return []StorageClass{StorageExpress, StorageStandard} }
 
 // ParseStorageClass takes any word of the form [a-z][a-z0-9-]*, as S2 does, of at most 64 bytes. The error is a
@@ -69,7 +69,7 @@ type StreamConfig struct {
 	TimestampingMode    *TimestampingMode // which timestamp a record gets
 	Uncapped            *bool             // timestamps later than the arrival are taken as they are
 	DeleteOnEmptyMinAge *uint64           // seconds; 0 disables
-	ContentType         *string           // media type of the records' bodies, for the Durable Streams door; "": not told. Reconfigurations keep it
+	ContentType         *string           // media type of the records' bodies, for the Durable Streams door; "": not stated. Reconfigurations keep it
 	Expiry              *Expiry           // when the stream is deleted; the zero value: never. A basin's default has no Expiry.At
 }
 
@@ -82,7 +82,7 @@ type ResolvedStreamConfig struct {
 	DeleteOnEmptyMinAge uint64           // seconds; 0 disables
 	ContentType         string           // see [StreamConfig]
 	Expiry              Expiry           // when the stream is deleted
-	// Closed says that the stream is closed. It is told with the configuration and no part of it: only an append sets it.
+	// Closed says that the stream is closed. It is returned with the configuration and is no part of it: only an append sets it.
 	Closed bool
 }
 

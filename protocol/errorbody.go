@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/internal/strictjson"
 )
 
-// Body is the JSON that tells a client of the error (data plane 8.12): {"code","message"}, or for the two failures that
+// Body is the JSON that reports the error to a client (data plane 8.12): {"code","message"}, or for the two failures that
 // carry facts {"seq_num_mismatch": u64}, {"fencing_token_mismatch": "token"} or {"tail": {...}}. That of stream_closed has its
 // tail beside code and message, those of producers current_epoch, expected_seq and received_seq. It never holds the cause.
 func (e *Error) Body() []byte {

@@ -20,7 +20,7 @@ type MetricsAnswer struct {
 	Values []Metric // of the query's set
 }
 
-// metricKindNames are the members that tell the kinds apart.
+// metricKindNames are the members that distinguish the kinds.
 var metricKindNames = [...]string{MetricLabel: "label", MetricAccumulation: "accumulation", MetricGauge: "gauge", MetricScalar: "scalar"}
 
 // MarshalJSON gives the form above. It fails for a value that is not finite.
@@ -111,7 +111,7 @@ func appendJSONNumber(dst []byte, v float64) ([]byte, error) {
 	return strconv.AppendFloat(dst, v, form, -1, 64), nil
 }
 
-// readMetric reads an object with exactly one of the four members that tell the kinds.
+// readMetric reads an object with exactly one of the four members that distinguish the kinds.
 func readMetric(r *strictjson.Reader) (m Metric, err error) {
 	kinds := 0
 	err = r.Object(func(name []byte) error {

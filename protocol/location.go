@@ -17,7 +17,7 @@ type LocationInfo struct {
 	Name LocationName
 	// IsPrivate says that only this account has the location; all of weir's are.
 	IsPrivate bool
-	// StorageClasses are those that the location tells apart; none from a server that does not say.
+	// StorageClasses are those that the location distinguishes; none from a server that does not say.
 	StorageClasses []StorageClass
 	// DefaultStorageClass is that of streams whose configuration names none; "" from a server that does not say.
 	DefaultStorageClass StorageClass

@@ -2,7 +2,7 @@ package protocol
 
 import "strings"
 
-// MediaKind is the media type of a Content-Type or Accept header, as far as weir tells media types apart.
+// MediaKind is the media type of a Content-Type or Accept header, as far as weir distinguishes media types.
 type MediaKind uint8
 
 const (

@@ -44,7 +44,7 @@ func ParseBasinName(s string) (BasinName, error) {
 // The error is a [*NameError] that names field.
 func CheckBasinPrefix(field, s string) error { return checkBasin(field, s, namePrefix) }
 
-// nameForm tells a whole name from a prefix of one, which may be empty.
+// nameForm distinguishes a whole name from a prefix of one, which may be empty.
 type nameForm uint8
 
 const (

@@ -1,6 +1,6 @@
 package protocol
 
-// The words of the service over NATS, shared by the door and the client; docs/nats-api.md tells how they are used. Package
+// The words of the service over NATS, shared by the door and the client; docs/nats-api.md describes their use. Package
 // subject makes the subjects.
 
 // Control headers of a message to or from the door. Their names compare without regard to ASCII case when they arrive

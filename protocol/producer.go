@@ -10,7 +10,7 @@ import (
 type Producer struct {
 	// ID names the writer; 1 to [MaxProducerIDBytes] bytes of UTF-8. Two writers at once must not share it.
 	ID string
-	// Epoch tells one life of the writer from the next: a higher one begins at Seq 0 and shuts out all lower ones.
+	// Epoch distinguishes one life of the writer from the next: a higher one begins at Seq 0 and shuts out all lower ones.
 	Epoch uint64
 	// Seq counts the appends of an epoch: 0, 1, 2 and so on. The seq of an append that failed for sure is given to the next one.
 	Seq uint64

@@ -81,13 +81,13 @@ func CloseRecord() Record {
 }
 
 // IsCommand reports whether the record has exactly one header and that header's name is empty, which is how clients
-// tell commands from data (data plane 2.1).
+// distinguish commands from data (data plane 2.1).
 func (r *SequencedRecord) IsCommand() bool { return len(r.Headers) == 1 && len(r.Headers[0].Name) == 0 }
 
-// Command tells which command an already validated record is.
+// Command returns the command of an already validated record.
 func (r *Record) Command() CommandKind { return commandKind(r.Headers) }
 
-// Command tells which command the record is; [NoCommand] for data.
+// Command returns the record's command; [NoCommand] for data.
 func (r *SequencedRecord) Command() CommandKind { return commandKind(r.Headers) }
 
 func commandKind(headers []Header) CommandKind {

@@ -14,7 +14,7 @@ type RecordOptions struct {
 	// Producer numbers the inputs of an append session, from its Seq on.
 	Producer *Producer
 	// Settled is for programs that serve sessions to others: an append session calls it once for each submitted input, in
-	// their order, as soon as the input is stored (nil) or has failed, and it is known, before Recv tells. With nil the
+	// their order, as soon as the input is stored (nil) or has failed, and the outcome is known, before Recv returns it. With nil the
 	// input's memory is free then. It must not block. A service that is somewhere else may leave it out.
 	Settled func(error)
 	// Lean is for programs that serve sessions to others: while it reports true a read session reads nothing ahead and makes
@@ -55,7 +55,7 @@ func (o *RecordOptions) Number(in *AppendInput) {
 	o.Producer.Seq++
 }
 
-// WithSettled has an append session tell when the memory of its inputs is free; see [RecordOptions].
+// WithSettled has an append session report when the memory of its inputs is free; see [RecordOptions].
 func WithSettled(settled func(error)) RecordOption {
 	return func(o *RecordOptions) { o.Settled = settled }
 }

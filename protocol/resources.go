@@ -51,13 +51,13 @@ func (r ListRequest) PageSize() int {
 	return r.Limit
 }
 
-// BasinPage is a page of basins. HasMore tells whether at least one more matches.
+// BasinPage is a page of basins. HasMore reports whether at least one more matches.
 type BasinPage struct {
 	Basins  []BasinInfo // ascending by name; at most 1000
 	HasMore bool        // at least one more basin matches
 }
 
-// StreamPage is a page of streams. HasMore tells whether at least one more matches.
+// StreamPage is a page of streams. HasMore reports whether at least one more matches.
 type StreamPage struct {
 	Streams []StreamInfo // ascending by name; at most 1000
 	HasMore bool         // at least one more stream matches

@@ -100,7 +100,7 @@ type MetricsService interface {
 	StreamMetrics(ctx context.Context, ref StreamRef, query MetricsQuery) ([]Metric, error)
 }
 
-// LocationService tells where basins can live (control plane section 7).
+// LocationService manages the locations where basins can live (control plane section 7).
 type LocationService interface {
 	// ListLocations returns all locations, at least one.
 	ListLocations(ctx context.Context) ([]LocationInfo, error)

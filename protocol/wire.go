@@ -139,12 +139,12 @@ func (r Records) skipWhile(skip func(Position) bool) Records {
 	return Records{}
 }
 
-// Limit tells how much of a run of records may be taken; see [Records.Take]. Use [NoLimit] for one that never bites.
+// Limit bounds the part of a run of records that may be taken; see [Records.Take]. [NoLimit] never cuts a run.
 type Limit struct {
 	Count uint64 // records
 	Bytes uint64 // metered bytes
 	Until uint64 // records with a timestamp of at least Until are refused, when HasUntil
-	// HasUntil tells whether Until counts.
+	// HasUntil reports whether Until counts.
 	HasUntil bool
 }
 

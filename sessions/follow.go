@@ -93,7 +93,7 @@ func (r *Read) deliver(item protocol.ReadBatch) (out protocol.ReadBatch, ok bool
 	return out, ok, nil
 }
 
-// heartbeat tells the known tail, and draws the time of the next heartbeat.
+// heartbeat returns the known tail, and draws the time of the next heartbeat.
 func (r *Read) heartbeat(now time.Time) protocol.ReadBatch {
 	r.beatAt = now.Add(r.opts.HeartbeatGap())
 	tail := r.tail

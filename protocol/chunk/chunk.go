@@ -41,7 +41,7 @@ func (e *VersionError) Error() string {
 // total, exp, trim, kept, prev, fence, closed, prod, wseq, idle and enc are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
 // followed by the payload.
 type Chunk struct {
-	// ID is unique among all chunks of a log: it tells whose write won when a publish had no answer.
+	// ID is unique among all chunks of a log: it shows whose write won when a publish had no answer.
 	ID string
 	// Records are the chunk's records; none in a state chunk.
 	Records protocol.Records
@@ -71,7 +71,7 @@ type Chunk struct {
 	Producers *Producers
 	// WriterSeq is the highest writer_seq of an append; "" when none had one.
 	WriterSeq string
-	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is told in
+	// LastAppend says when and under which settings the stream was last appended to, for delete-on-empty. It is set in
 	// the chunks of streams that have it enabled, and in every state chunk; the zero value otherwise.
 	LastAppend LastAppend
 	// Cipher is the cipher of the records, commands excepted. Sizes are those of the records as they were before.
@@ -94,7 +94,7 @@ const (
 
 // LastAppend is the latest append of a stream: the deadlines of delete-on-empty follow from it (control plane 4.9).
 type LastAppend struct {
-	// At is when it arrived, in milliseconds since the epoch of the server's clock; 0: not told.
+	// At is when it arrived, in milliseconds since the epoch of the server's clock; 0: not known.
 	At uint64
 	// AgeSecs is the retention age then in force, in seconds; 0: infinite.
 	AgeSecs uint64

@@ -37,7 +37,7 @@ const (
 
 // Head is the part of a frame before its payload.
 type Head struct {
-	// Terminal marks the last frame, which tells why the session ended.
+	// Terminal marks the last frame, which states why the session ended.
 	Terminal bool
 	// Reconnect advises a client to move to another connection soon. Senders other than servers leave it out.
 	Reconnect bool

@@ -13,7 +13,7 @@ func closing(in *protocol.AppendInput) { in.Close = true }
 // closeRecord is the command that closes a stream.
 func closeRecord() []protocol.Record { return these(protocol.CloseRecord()) }
 
-// refusesClosed appends to a stream that is closed, which must fail and tell the tail.
+// refusesClosed appends to a stream that is closed, which must fail and report the tail.
 func (s *Stream) refusesClosed(recs []protocol.Record, conds ...Condition) {
 	s.e.t.Helper()
 	s.e.isClosed(s.Refuses(protocol.CodeStreamClosed, recs, conds...), s.Tail())

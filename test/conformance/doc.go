@@ -1,4 +1,4 @@
-// Package conformance states, case by case, the behaviour of a weir broker, and checks it through [protocol.Service]. It knows
+// Package conformance states, case by case, the behavior of a weir broker, and checks it through [protocol.Service]. It knows
 // nothing of how the broker is reached: a [Door] opens the service in process, over NATS, or however else it is
 // offered, and [Run] puts every case to it.
 //

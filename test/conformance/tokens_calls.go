@@ -22,7 +22,7 @@ type Target struct {
 type Call struct {
 	Name  string
 	Needs []protocol.Operation
-	// Basin, Stream and Token tell which of a token's scopes the call is checked against.
+	// Basin, Stream and Token say which of a token's scopes the call is checked against.
 	Basin, Stream, Token bool
 	Do                   func(ctx context.Context, svc protocol.Service, on Target) error
 }

@@ -6,7 +6,7 @@
 //
 // The model demands after every restart:
 //
-//   - an acknowledged batch is there once, whole, byte for byte, at the positions that its ack told;
+//   - an acknowledged batch is there once, whole, byte for byte, at the positions in its ack;
 //   - a batch whose outcome was left open is there once and whole, or not at all, and if not at all then for ever;
 //   - a batch that was refused with a code that promises no effect is not there;
 //   - seq_nums are dense, the tail is the last record + 1, timestamps never decrease;

@@ -8,8 +8,8 @@
 // The ledger demands after a cut, of the classes group and always:
 //
 //   - the broker starts;
-//   - an acknowledged batch is there once, whole, at the position that its ack told, unless it is trimmed;
-//   - the records are dense, begin at the trim point, and end at a tail that is not below one that was told;
+//   - an acknowledged batch is there once, whole, at the position in its ack, unless it is trimmed;
+//   - the records are dense, begin at the trim point, and end at a tail that is not below one that was reported;
 //   - a batch whose outcome was open is there once and whole, or not at all;
 //   - basins and streams whose creation was acknowledged are there.
 //

@@ -74,7 +74,7 @@ func Citations(text string) []Citation {
 	return r.found
 }
 
-// squeeze makes every run of spaces one, and tells for each byte where it was.
+// squeeze makes every run of spaces one, and returns for each byte where it was.
 func squeeze(s string) (string, []int) {
 	var out strings.Builder
 	var at []int

@@ -56,7 +56,7 @@ type DialOptions struct {
 	SubjectPrefix string
 	// ResumeFor is how long a read session tries to reach a broker again; 0 is the client's default.
 	ResumeFor time.Duration
-	// Notify is told about lost and regained connections.
+	// Notify receives a text for each lost and regained connection.
 	Notify func(string)
 }
 
@@ -197,7 +197,7 @@ func errorText(err error) string {
 	return text
 }
 
-// messageOf is the text of err with the failure of the service, if there is one, told by its message alone.
+// messageOf is the text of err with the failure of the service, if there is one, shown by its message alone.
 func messageOf(err error) string {
 	text := err.Error()
 	if e := protocolError(err); e != nil {

@@ -154,7 +154,7 @@ func checkRecord(r protocol.Record) error {
 	in := protocol.AppendInput{Records: []protocol.Record{r}}
 	err := in.Validate()
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
-		// The place is told by the line or file.
+		// The line or file names the place.
 		return protocol.Errorf(e.Code, "%s", strings.TrimLeft(strings.TrimPrefix(e.Message, "records[0]"), ":. "))
 	}
 	return err
