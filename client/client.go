@@ -87,8 +87,8 @@ func (c *Client) request(ctx context.Context, subject string, head nats.Header, 
 	return m, nil
 }
 
-// introduce adds the client's description of itself to the headers of a request: its access token, if there is one, and how large a
-// message the server takes that it is connected to, which may be a leaf node.
+// introduce adds the client's description of itself to the headers of a request: its access token, if there is one, and
+// max_payload of the server that it is connected to, which may be a leaf node.
 func (c *Client) introduce(head nats.Header) {
 	if most := c.nc.MaxPayload(); most > 0 {
 		head[protocol.HeaderMaxPayload] = []string{strconv.FormatInt(most, 10)}

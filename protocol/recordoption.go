@@ -14,8 +14,8 @@ type RecordOptions struct {
 	// Producer numbers the inputs of an append session, from its Seq on.
 	Producer *Producer
 	// Settled is for programs that serve sessions to others: an append session calls it once for each submitted input, in
-	// their order, as soon as the input is stored (nil) or has failed, and the outcome is known, before Recv returns it. With nil the
-	// input's memory is free then. It must not block. A service that is somewhere else may leave it out.
+	// their order, as soon as the input is stored (nil) or has failed, and the outcome is known, before Recv returns it. With nil
+	// the input's memory is free then. It must not block. A service that is somewhere else may leave it out.
 	Settled func(error)
 	// Lean is for programs that serve sessions to others: while it reports true a read session reads nothing ahead and makes
 	// small batches. A service that is somewhere else may leave it out.

@@ -112,7 +112,8 @@ func (a *app) listStreams() *cobra.Command {
 	return c
 }
 
-// listing is the content of a listing's line: the URI alone, or the name with the time of the creation. A stream's name is its URI.
+// listing is the content of a listing's line: the URI alone, or the name with the time of the creation. A stream's
+// name is its URI.
 type listing uint8
 
 const (
