@@ -60,7 +60,7 @@ type Broker struct {
 // Start opens the store and the doors and returns when requests are served. ctx bounds the start only; it may take
 // long when JetStream has much to recover.
 //
-// The errors are for operators: they say what is wrong and what to do. On an error nothing is left running.
+// The errors are for operators: they name the fault and the remedy. On an error nothing is left running.
 func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -161,7 +161,8 @@ func (b *Broker) adapterOptions() adapter.Options {
 	}
 }
 
-// tap is where the storage says what is durable; nil with an external NATS, whose subscriptions cannot be seen.
+// tap returns the function by which the storage reports durable records; nil with an external NATS, whose subscriptions
+// cannot be seen.
 func (b *Broker) tap() func(protocol.StreamRef) func(protocol.Records) bool {
 	if b.cfg.External.Enabled() {
 		return nil
@@ -191,7 +192,7 @@ func (b *Broker) Connect() (*nats.Conn, error) { return b.st.Client("weir-embedd
 // ClientURL is where NATS clients connect; "" if the embedded server does not listen.
 func (b *Broker) ClientURL() string { return b.st.URL() }
 
-// TokensLogIn reports whether an access token is what NATS clients connect with. Otherwise nothing is checked, or NATS has
+// TokensLogIn reports whether NATS clients connect with an access token. Otherwise nothing is checked, or NATS has
 // users of its own and each request carries a token.
 func (b *Broker) TokensLogIn() bool { return b.doors.TokensLogIn() }
 
@@ -257,7 +258,7 @@ func (b *Broker) closeDone() {
 	close(b.done)
 }
 
-// Reload reads the NATS configuration file again and applies what NATS can change while it runs, such as users,
+// Reload reads the NATS configuration file again and applies the settings that NATS can change while it runs, such as users,
 // permissions, TLS certificates and limits. On an error the old configuration stays in force. Settings of weir itself, the
 // root token among them, need a restart.
 func (b *Broker) Reload() error {
@@ -278,16 +279,16 @@ func (b *Broker) Reload() error {
 	return nil
 }
 
-// minDrain is what requests under way get to finish where clients get no lame duck time.
+// minDrain is the time that requests under way get to finish where clients get no lame duck time.
 const minDrain = 2 * time.Second
 
 // Close stops the broker in order: the doors refuse new requests, sessions end with server_draining, appends that were
-// taken are finished and answered, clients of the embedded server are told to move to another one and then cut off, and
+// taken are finished and answered, clients of the embedded server are asked to move to another one and then cut off, and
 // the store is closed.
 //
-// The polite part takes at most the configured lame duck time, and ends early when ctx does; what has not finished by
-// then is cut off. Close returns when everything is down, and tells what had to be cut off. It may be called again and
-// returns the same.
+// The polite part takes at most the configured lame duck time, and ends early when ctx does; calls and sessions that have not
+// finished by then are cut off. Close returns when everything is down; its error reports the parts that had to be cut off. It
+// may be called again and returns the same.
 func (b *Broker) Close(ctx context.Context) error {
 	b.closeOnce.Do(func() {
 		began := time.Now()

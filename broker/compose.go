@@ -24,7 +24,7 @@ func (b *Broker) compose(root, version string) {
 	tokens := metering.Tokens{Tokens: tokenStore{b.ad, b.svc}, Meter: b.meter}
 	// The guard turns a secret into a caller, whose service checks its scope before anything else happens.
 	b.guard = access.New(operations, tokens, access.Options{RootSecret: root, Logger: b.log})
-	// Outermost, each door measures what its clients see, failures of access control included.
+	// Outermost, each door measures the answers that its clients see, failures of access control included.
 	b.doors = natsd.NewDoors(b.st, b.guard, b.taps, natsapi.Options{
 		Prefix: b.cfg.SubjectPrefix, Version: version, Logger: b.log, OwnConn: true, DrainConn: b.st.URL() != "",
 		Authenticate: b.authenticate, Measure: func(svc protocol.Service) protocol.Service { return b.seen(metering.NATS, svc) },
@@ -39,12 +39,12 @@ func (b *Broker) compose(root, version string) {
 		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version), Tracer: b.tracer})}
 }
 
-// seen is a service as the clients of a door see it: what they ask for is measured, and told to the door's spans.
+// seen is a service as the clients of a door see it: their requests are measured, and reported to the door's spans.
 func (b *Broker) seen(door string, svc protocol.Service) protocol.Service {
 	return b.tracer.Door(b.shown.doors[door].Through(svc))
 }
 
-// inProcess is a service for callers in this process, who come through no door that makes spans.
+// inProcess is a service for callers in this process. They come through no door that makes spans.
 func (b *Broker) inProcess(svc protocol.Service) protocol.Service {
 	return b.tracer.InProcess(b.shown.doors[metering.InProcess].Through(svc))
 }

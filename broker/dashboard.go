@@ -5,7 +5,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// dashboard is what the HTTP door tells the console; nil if the configuration switches the console off.
+// dashboard returns the function that describes the broker and the user to the console; nil if the configuration switches the
+// console off.
 func (b *Broker) dashboard(version string) func(token string) (httpapi.DashboardSession, error) {
 	if !b.cfg.HTTP.Dashboard {
 		return nil
@@ -16,7 +17,7 @@ func (b *Broker) dashboard(version string) func(token string) (httpapi.Dashboard
 			return httpapi.DashboardSession{}, err
 		}
 		info := caller.Info()
-		if info.AutoPrefixStreams { // its holder sees every name without the prefix, and is not told it
+		if info.AutoPrefixStreams { // its holder sees every name without the prefix, and does not learn it
 			info.Scope.Streams = protocol.ResourceSet{Kind: protocol.MatchPrefix}
 		}
 		return httpapi.DashboardSession{

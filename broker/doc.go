@@ -3,7 +3,7 @@
 // [Start] opens a store, which is either a NATS server embedded in this process or an existing one, puts the storage
 // adapter on it and opens the NATS door in front. [Broker.Service] is the same service in process.
 //
-// # What is started, and stopped, in which order
+// # The order of start and stop
 //
 //	start: store directory and its lock -> NATS server -> adapter -> NATS doors -> HTTP door
 //	stop:  doors refuse -> sessions end with a reason -> appends settle -> adapter -> NATS server -> lock

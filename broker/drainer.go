@@ -7,13 +7,12 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// errDraining is what every request gets once the broker is stopping. Its code promises that nothing was done.
+// errDraining is the error of every request once the broker is stopping. Its code promises that nothing was done.
 func errDraining() error {
 	return protocol.Errorf(protocol.CodeServerDraining, "the broker is stopping; try again on another one or later")
 }
 
-// drainer counts the calls that are inside the service and, once closed, lets no more in. Sessions register what ends
-// them.
+// drainer counts the calls that are inside the service and, once closed, lets no more in. Sessions register an [ender].
 type drainer struct {
 	// drain ends when the drainer closes; calls that wait for something new to happen stop waiting then.
 	drain context.Context //nolint:containedctx // ends when the broker drains
@@ -26,7 +25,7 @@ type drainer struct {
 	enders map[ender]struct{}
 }
 
-// ender is a session that can be told that the broker is stopping. End is called at most once, outside the drainer's
+// ender is a session that ends because the broker is stopping. Its method end is called at most once, outside the drainer's
 // lock.
 type ender interface{ end() }
 

@@ -14,9 +14,9 @@ const (
 	healthTimeout = time.Second
 )
 
-// storeHealth is what the store said last.
+// storeHealth is the store's last answer.
 type storeHealth struct {
-	mu  sync.Mutex // guards what follows, and is held while the store is asked
+	mu  sync.Mutex // guards the fields below, and is held while the store is asked
 	at  time.Time
 	err error
 }

@@ -26,7 +26,7 @@ type httpDoor struct {
 	closing atomic.Bool // the port is closed on purpose
 }
 
-// listen opens the port. What is wrong with the certificate or the address is told now; failed is called if the server
+// listen opens the port. A fault of the certificate or the address is returned now; failed is called if the server
 // ends by itself later.
 func (d *httpDoor) listen(ctx context.Context, cfg conf.HTTP, log *slog.Logger, failed func(error)) error {
 	if !cfg.Listens() {
@@ -77,7 +77,7 @@ func (d *httpDoor) connections() int {
 // the next answer.
 const farewell = 500 * time.Millisecond
 
-// moment is what is left of the farewell that began then: at most an eighth of the time that the stop has.
+// moment is the rest of the farewell that began then: at most an eighth of the time that the stop has.
 func moment(ctx context.Context, began time.Time) time.Duration {
 	length := farewell
 	if deadline, ok := ctx.Deadline(); ok {
@@ -87,7 +87,7 @@ func moment(ctx context.Context, began time.Time) time.Duration {
 }
 
 // close closes the port, refuses new requests on the connections that are there, ends sessions with server_draining and
-// lets requests under way finish until ctx ends. Connections are told to leave and get a moment for it: the server would
+// lets requests under way finish until ctx ends. Connections are asked to leave and get a moment for it: the server would
 // drop requests that it reads after Shutdown.
 func (d *httpDoor) close(ctx context.Context) error {
 	began := time.Now()
@@ -96,7 +96,7 @@ func (d *httpDoor) close(ctx context.Context) error {
 		return d.handler.Close(ctx)
 	}
 	d.closing.Store(true)
-	_ = d.ln.Close() // Serve tells what is wrong with it
+	_ = d.ln.Close() // Serve returns its error
 	<-d.served       //nolint:errcheck // the port is closed on purpose
 	d.ln.GoAway()
 	err := d.handler.Close(ctx)

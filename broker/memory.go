@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// memoryPart is the part of the memory that there is which the Go runtime may use: the rest is for what it does not see,
-	// the page cache of the store among it.
+	// memoryPart is the part of the machine's memory that the Go runtime may use: the rest is for the memory that it does not
+	// see, the page cache of the store among it.
 	memoryPart = 0.8
 	// returnEvery is how often it is looked whether memory can be given back.
 	returnEvery = 10 * time.Second
@@ -73,8 +73,8 @@ func returnMemory(ctx context.Context) {
 	}
 }
 
-// idleCollector collects garbage once in a period in which the runtime has no reason to: what lived at the last collection, perhaps in
-// the middle of a peak, may be garbage since.
+// idleCollector collects garbage once in a period in which the runtime has no reason to: objects that lived at the last
+// collection, perhaps in the middle of a peak, may be garbage since.
 type idleCollector struct {
 	seen, own uint64 // collections until the last look, and until the last one that it began
 }

@@ -21,7 +21,7 @@ type metrics struct {
 	syncTime, syncGroup prometheus.Observer
 }
 
-// newMetrics makes a registry with the metrics that something has to be told of, those of the process included.
+// newMetrics makes a registry with the metrics of the process, the build, the doors and the syncs.
 func newMetrics(version string) *metrics {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())

@@ -27,7 +27,7 @@ func WithOwnProcess() Option { return func(o *options) { o.ownProcess = true } }
 func WithVersion(v string) Option { return func(o *options) { o.version = v } }
 
 // WithTracerProvider has the broker trace its requests with a provider of OpenTelemetry; docs/tracing.md lists the spans. The
-// provider stays the caller's, who shuts it down after the broker. Without it nothing is traced.
+// provider stays the caller's: the caller shuts it down after the broker. Without it nothing is traced.
 func WithTracerProvider(p trace.TracerProvider) Option { return func(o *options) { o.tracer = p } }
 
 func resolve(opts []Option) options {

@@ -2,22 +2,23 @@ package broker
 
 import "github.com/weirstream/weir/broker/internal/natsd"
 
-// RepairReport is what [Repair] has found, one line for each thing; some have further lines, indented.
+// RepairReport lists the findings of [Repair], one line for each thing; some have further lines, indented.
 type RepairReport struct {
-	// Safe is what can be mended without losing a record. A start does it by itself after a crash.
+	// Safe lists the faults that can be mended without losing a record. A start mends them by itself after a crash.
 	Safe []string
-	// Lost is what cannot be read any more: which file, which messages, and which streams lose records from which seq_num on.
+	// Lost lists the data that cannot be read any more: which file, which messages, and which streams lose records from which
+	// seq_num on.
 	Lost []string
 }
 
-// RepairMode is what [Repair] does with what it finds.
+// RepairMode is the action of [Repair] on the faults that it finds.
 type RepairMode uint8
 
 // The modes of a repair.
 const (
 	// RepairLook changes nothing.
 	RepairLook RepairMode = iota
-	// RepairMend does what is safe.
+	// RepairMend mends the safe faults.
 	RepairMend
 )
 
@@ -28,7 +29,7 @@ func Repair(dir, prefix string, mode RepairMode) (RepairReport, error) {
 	return RepairReport{Safe: safe, Lost: lost}, err
 }
 
-// StoreState is what [InspectStore] finds.
+// StoreState is the result of [InspectStore].
 type StoreState struct {
 	// Streams is how many JetStream streams there are, and Bytes the size of all files of JetStream.
 	Streams int
@@ -37,17 +38,17 @@ type StoreState struct {
 	Mode string
 	// Stopped says that the last broker stopped in order. After a crash a start looks through the files.
 	Stopped bool
-	// Refuses is what would refuse a start, a running broker among it.
+	// Refuses lists the obstacles to a start, a running broker among them.
 	Refuses []string
-	// Mends is what the next start mends by itself, without losing a record.
+	// Mends lists the faults that the next start mends by itself, without losing a record.
 	Mends []string
 	// Lost is as in [RepairReport].
 	Lost []string
 }
 
-// InspectStore looks at the files of a store directory, changes none, and tells what a start would find there. If a broker runs on
-// the directory, that is all. With deep it reads every record. Where there is no store yet, the state is empty. prefix is as in
-// [Repair].
+// InspectStore looks at the files of a store directory, changes none, and reports the faults that a start would find there.
+// If a broker runs on the directory, that is all. With deep it reads every record. Where there is no store yet, the state is
+// empty. prefix is as in [Repair].
 func InspectStore(dir, prefix string, deep bool) (StoreState, error) {
 	s, err := natsd.Inspect(dir, prefix, deep)
 	return StoreState(s), err

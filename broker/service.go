@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/sessions"
 )
 
-// storage is what the service needs of the adapter; see [adapterStorage].
+// storage is the part of the adapter that the service needs; see [adapterStorage].
 type storage interface {
 	protocol.BasinService
 	protocol.StreamService
@@ -25,7 +25,7 @@ type storage interface {
 	OpenRecords(ctx context.Context, ref protocol.StreamRef, use use, opts protocol.RecordOptions) (sessions.Stream, error)
 }
 
-// use is what a stream's records are opened for.
+// use is the purpose for which a stream's records are opened.
 type use uint8
 
 const (
@@ -53,7 +53,7 @@ type service struct {
 
 var _ access.Core = (*service)(nil)
 
-// failure is the error for the caller; what has no code is a surprise, and its text is for the log alone.
+// failure is the error for the caller; an error without a code is a surprise, and its text is for the log alone.
 func (s *service) failure(err error) error {
 	var known *protocol.Error
 	switch {

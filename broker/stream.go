@@ -10,8 +10,8 @@ import (
 	"github.com/weirstream/weir/sessions"
 )
 
-// The adapter and the sessions do not know each other: the sessions say what they need and the adapter has methods
-// that fit, up to the interface types in their results. The wrappers below turn those, and the assertions keep both
+// The adapter and the sessions do not know each other: the sessions declare interfaces for their needs and the adapter has
+// methods that fit, up to the interface types in their results. The wrappers below turn those, and the assertions keep both
 // sides honest.
 var (
 	_ storage           = adapterStorage{}

@@ -24,7 +24,7 @@ func (s *service) StreamMetrics(ctx context.Context, ref protocol.StreamRef, q p
 	return do(s, func() ([]protocol.Metric, error) { return s.meter.Stream(ctx, ref, q) })
 }
 
-// startUsage begins to keep what is counted.
+// startUsage begins to keep the usage that is counted.
 func (b *Broker) startUsage() {
 	b.meter.Start(metering.AdapterStore{UsageStore: b.ad.UsageStore()}, b.ad)
 }
@@ -32,8 +32,8 @@ func (b *Broker) startUsage() {
 // usageFlush bounds the last write of the usage.
 const usageFlush = 2 * time.Second
 
-// stopUsage writes what was counted last. That it cannot is no reason to say that the broker did not stop well: it is what
-// a killed broker loses too.
+// stopUsage writes the usage that was counted last. If that fails the broker has still stopped well: a killed broker loses
+// the same counts.
 func (b *Broker) stopUsage(ctx context.Context) {
 	if b.meter == nil {
 		return

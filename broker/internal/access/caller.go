@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Caller is who presents a token, as long as the token lives.
+// Caller is the holder of a token, as long as the token lives.
 type Caller struct {
 	g     *Guard
 	svc   *service
@@ -82,8 +82,8 @@ func (c *Caller) alive() bool {
 	return c.life == nil || c.life.Err() == nil && !c.info.ExpiredAt(time.Now())
 }
 
-// Service does what the caller may do, and refuses the rest with permission_denied. Once the token is revoked or has
-// expired it refuses everything with authn.
+// Service does the operations that the token allows, and refuses the rest with permission_denied. Once the token is revoked
+// or has expired it refuses everything with authn.
 func (c *Caller) Service() protocol.Service { return c.svc }
 
 // MayRead reports whether the caller may read a stream, by its full name, whether it is there or not.
@@ -111,7 +111,7 @@ func (c *Caller) Done() <-chan struct{} {
 // Life ends when the token is revoked or has expired; it is nil for the root.
 func (c *Caller) Life() context.Context { return c.life }
 
-// ShareKey is what the requests of the token are counted as. It names the token and holds nothing of its secret.
+// ShareKey is the key under which the token's requests are counted. It names the token and holds nothing of its secret.
 func (c *Caller) ShareKey() string { return c.share }
 
 // Key is the hash of the secret. It tells apart tokens that have the same id one after the other.

@@ -32,8 +32,8 @@ type Tokens interface {
 	TokenByHash(hash [32]byte) (protocol.StoredToken, bool)
 	// ListTokens returns a page of tokens by id, at most req.PageSize(), and whether more match.
 	ListTokens(ctx context.Context, req protocol.ListRequest) (page []protocol.StoredToken, more bool, err error)
-	// OnTokenRemoved sets what is called, outside all locks, with the hash of every token that was removed, here or by
-	// another server, once TokenByHash does not find it any more. It is called once, before anything else.
+	// OnTokenRemoved sets the function that is called, outside all locks, with the hash of every token that was removed, here
+	// or by another server, once TokenByHash does not find it any more. It is called once, before anything else.
 	OnTokenRemoved(f func(hash [32]byte))
 }
 
@@ -41,11 +41,11 @@ type Tokens interface {
 type Options struct {
 	// RootSecret is the root token; "" leaves everything open: nothing is checked.
 	RootSecret string
-	// Logger gets who was issued and revoked, never a secret; nil discards it.
+	// Logger gets the tokens that are issued and revoked, by their ids and never by a secret; nil discards it.
 	Logger *slog.Logger
 }
 
-// Guard knows who may do what; make one with [New]. All methods may be called at once.
+// Guard knows the callers and their rights; make one with [New]. All methods may be called at once.
 type Guard struct {
 	core     Core
 	tokens   Tokens
@@ -54,7 +54,7 @@ type Guard struct {
 	root     *Caller
 	rootHash [32]byte
 
-	mu      sync.RWMutex // guards what follows
+	mu      sync.RWMutex // guards the fields below
 	callers map[[32]byte]*Caller
 	closed  bool
 }
@@ -93,15 +93,15 @@ var everyName = protocol.ResourceSet{Kind: protocol.MatchPrefix}
 // Open reports whether there is no root token, so that nothing is checked.
 func (g *Guard) Open() bool { return g.open }
 
-// Root is the caller that may do everything: who presents the root token, everybody when the guard is open, and the
+// Root is the caller that may do everything: the holder of the root token, everybody when the guard is open, and the
 // program that embeds the broker.
 func (g *Guard) Root() *Caller { return g.root }
 
-// maxSecretBytes bounds what is hashed; no secret is longer.
+// maxSecretBytes bounds the text that is hashed; no secret is longer.
 const maxSecretBytes = 1024
 
-// Authenticate returns the caller whose secret it is; of an open guard always the root. One caller is shared by all who
-// present the same token. The error has code authn and never says more than that.
+// Authenticate returns the caller whose secret it is; of an open guard always the root. All requests with the same token
+// share one caller. The error has code authn and never says more than that.
 func (g *Guard) Authenticate(secret string) (*Caller, error) {
 	if g.open {
 		return g.root, nil
@@ -160,7 +160,7 @@ func (g *Guard) caller(hash [32]byte) *Caller {
 	return c
 }
 
-// drop ends the caller of a token that is gone.
+// drop ends the caller of a token that was removed or has expired.
 func (g *Guard) drop(hash [32]byte) {
 	g.mu.Lock()
 	c := g.callers[hash]
@@ -172,7 +172,7 @@ func (g *Guard) drop(hash [32]byte) {
 	}
 }
 
-// Close frees what the guard holds: no token is accepted any more, but the root's. It ends no session.
+// Close frees the callers that the guard holds: no token is accepted any more, but the root's. It ends no session.
 func (g *Guard) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -32,7 +32,7 @@ func (s *service) Append(ctx context.Context, ref protocol.StreamRef, in protoco
 	return ack, s.hide(err, ref)
 }
 
-// appendOps are what a batch may need; a session can be opened with any of them.
+// appendOps are the operations that a batch may need; a session can be opened with any of them.
 var appendOps = protocol.Operations(protocol.OpAppend, protocol.OpFence, protocol.OpTrim)
 
 // batch checks the operations that a batch needs by the kinds of its records (control plane 5.5); to close the stream needs
@@ -106,7 +106,7 @@ type readSession struct {
 	s      *service
 	ref    protocol.StreamRef // full
 	unhook func() bool
-	over   atomic.Bool // the token is gone
+	over   atomic.Bool // the token was removed or has expired
 }
 
 func (r *readSession) Next(ctx context.Context) (protocol.ReadBatch, error) {
@@ -150,7 +150,7 @@ func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef,
 }
 
 // appendSession is an append session whose input ends with its caller, or with the first batch that the caller may not
-// append. What was taken before is stored and acknowledged, and then comes the reason.
+// append. Batches that were taken before are stored and acknowledged, and then comes the reason.
 type appendSession struct {
 	inner    protocol.AppendSession
 	s        *service

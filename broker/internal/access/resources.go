@@ -60,7 +60,7 @@ func (s *service) ListStreams(ctx context.Context, basin protocol.BasinName, req
 	}
 	size := req.PageSize()
 	if s.prefix != "" {
-		// What is called just like the prefix would have no name, so the listing begins behind it.
+		// A stream that is called just like the prefix would have no name, so the listing begins behind it.
 		req.Prefix, req.StartAfter = s.prefix+req.Prefix, s.prefix+req.StartAfter
 	}
 	narrowed, some := narrow(s.scope.Streams, req)
@@ -86,7 +86,7 @@ func (s *service) ListStreams(ctx context.Context, basin protocol.BasinName, req
 	}
 }
 
-// own appends to page what the caller can name of infos, by the names it uses: the prefix and "." make no name, nor do
+// own appends to page those of infos that the caller can name, by the names it uses: the prefix and "." make no name, nor do
 // the prefix and "..".
 func (s *service) own(page, infos []protocol.StreamInfo) []protocol.StreamInfo {
 	if s.prefix == "" {

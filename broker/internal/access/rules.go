@@ -9,8 +9,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// service is what a caller may do of the whole service. Every method begins with the rule of its line in control plane
-// 5.5, in one of the forms allow, basin and stream; what has no rule does not compile, because nothing is inherited.
+// service is the part of the whole service that a caller may use. Every method begins with the rule of its line in control plane
+// 5.5, in one of the forms allow, basin and stream; a method without a rule does not compile, because nothing is inherited.
 type service struct {
 	g      *Guard
 	c      *Caller
@@ -64,8 +64,8 @@ func (s *service) stream(ref protocol.StreamRef, ops ...protocol.Operation) (pro
 	return ref, nil
 }
 
-// errMissing and errOutOfScope say no more than what the caller knows of its own token, so that they are the same whether
-// what was asked for is there or not.
+// errMissing and errOutOfScope say no more than what the caller knows of its own token, so that they are the same whether the
+// requested object exists or not.
 func errMissing(op protocol.Operation) *protocol.Error {
 	return protocol.Errorf(protocol.CodePermissionDenied, "the access token does not allow %s", op)
 }
@@ -101,7 +101,7 @@ func quoted(name string) string {
 }
 
 // narrow restricts a listing to a set, so that a page costs the same however much is outside. ok is false if nothing can
-// match. What comes back may still hold one name too many, behind that of an exact set: pass it through keep.
+// match. The page that comes back may still hold one name too many, behind that of an exact set: pass it through keep.
 func narrow(set protocol.ResourceSet, req protocol.ListRequest) (out protocol.ListRequest, ok bool) {
 	//exhaustive:enforce
 	switch set = set.Normal(); set.Kind {
@@ -124,7 +124,7 @@ func narrow(set protocol.ResourceSet, req protocol.ListRequest) (out protocol.Li
 	return req, false
 }
 
-// keep leaves of a narrowed page what is in the set.
+// keep leaves the items of a narrowed page that are in the set.
 func keep[T any](set protocol.ResourceSet, items []T, more *bool, name func(T) string) []T {
 	if set.Kind == protocol.MatchPrefix {
 		return items // narrow has seen to it

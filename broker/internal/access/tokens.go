@@ -104,8 +104,8 @@ func wellFormed(info protocol.AccessTokenInfo, now time.Time) error {
 	return nil
 }
 
-// derive turns what is asked for into the token that is issued, and checks that it is no wider than the issuer. An
-// issuer's own prefix goes before the streams that it hands on, because that is what it calls by these names. Codes:
+// derive turns the requested token into the token that is issued, and checks that it is no wider than the issuer. An
+// issuer's own prefix goes before the streams that it hands on, because it calls those streams by these names. Codes:
 // permission_denied, invalid.
 func (s *service) derive(info protocol.AccessTokenInfo) (protocol.AccessTokenInfo, error) {
 	own := s.c.info
@@ -138,8 +138,8 @@ func (s *service) derive(info protocol.AccessTokenInfo) (protocol.AccessTokenInf
 	return info, nil
 }
 
-// settled is the token as it comes back from where it is kept. What would not come back, which only a caller in process
-// can ask for, has code invalid.
+// settled is the token as it comes back from the catalog. A token that would not come back the same has code invalid; only a
+// caller in process can ask for one.
 func settled(info protocol.AccessTokenInfo) (protocol.AccessTokenInfo, error) {
 	text, err := info.MarshalJSON()
 	if err != nil {

@@ -2,8 +2,8 @@ package door
 
 import "sync/atomic"
 
-// Budget bounds what several doors hold together, beside what each of them may. Make one with [NewBudget]; all methods of a
-// nil one allow everything.
+// Budget bounds the bytes and sessions that several doors hold together, beside the limits of each of them. Make one with
+// [NewBudget]; all methods of a nil one allow everything.
 type Budget struct {
 	maxBytes, maxSessions int64
 	bytes, sessions       atomic.Int64

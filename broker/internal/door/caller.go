@@ -6,9 +6,9 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Caller is a client that has said who it is.
+// Caller is a client that has been authenticated.
 type Caller struct {
-	Service protocol.Service // what the caller may do
-	Client  Client           // what its requests are counted as
+	Service protocol.Service // with the rights of the caller
+	Client  Client           // under which its requests are counted
 	Life    context.Context  //nolint:containedctx // ends when the caller's token is revoked or has expired; nil if it never does
 }

@@ -24,7 +24,7 @@ func CauseOf(ctx context.Context, err error) error {
 	return err
 }
 
-// ClientError turns any failure into one fit for a client. What the client must not see is logged under an id that the
+// ClientError turns any failure into one fit for a client. Text that the client must not see is logged under an id that the
 // client does see, with attrs.
 func ClientError(log *slog.Logger, err error, attrs ...any) *protocol.Error {
 	var known *protocol.Error

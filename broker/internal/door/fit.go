@@ -2,7 +2,7 @@ package door
 
 import "github.com/weirstream/weir/protocol"
 
-// Container is what the batches of a door travel in.
+// Container describes the message in which a door's batches travel.
 type Container struct {
 	Room int                           // bytes that it holds
 	Size func(*protocol.ReadBatch) int // bytes that a batch takes in it

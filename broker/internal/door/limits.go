@@ -1,6 +1,6 @@
-// Package door holds what the doors share. [Limiter] bounds what a door is busy with: a door takes a place for each request
-// and session, and room for the bytes that they hold, before it does anything for them. What is beyond the limits is
-// refused, not kept waiting. [Outbox] bounds what readers hold that do not take their answers.
+// Package door holds what the doors share. [Limiter] bounds the work of a door: a door takes a place for each request and
+// session, and room for the bytes that they hold, before it does anything for them. A request beyond the limits is refused,
+// not kept waiting. [Outbox] bounds the memory of readers that do not take their answers.
 package door
 
 import (
@@ -15,7 +15,7 @@ type Limits struct {
 	Requests int     // unary requests being served; 0 means 4096
 	Bytes    int64   // of requests and session inputs in flight; 0 means 256 MiB
 	Sessions int     // open sessions; 0 means 16384
-	Budget   *Budget // what the door holds together with others; nil for no bound
+	Budget   *Budget // the bound of this door and others together; nil for no bound
 }
 
 const (
@@ -37,28 +37,28 @@ const reservedPart = 16
 type Client struct {
 	Key  string // tells clients apart; "" is one without a share of its own
 	Part int    // the client may have one Part-th of each limit
-	Root bool   // may use what is kept for the root token
+	Root bool   // may use the places that are kept for the root token
 }
 
-// Limiter counts what a door is busy with, and lets a door that drains wait for it. Make one with [New]; all methods may be
+// Limiter counts the work of a door, and lets a door that drains wait for it. Make one with [New]; all methods may be
 // called at once. The errors have code server_draining or rate_limited.
 type Limiter struct {
 	limits Limits
 
-	mu       sync.Mutex      // guards what follows, and the fields of all places and shares
+	mu       sync.Mutex      // guards the fields below, and the fields of all places and shares
 	draining *protocol.Error // why everything new is refused; nil while nothing is
 	all      use
 	shares   map[string]*share // of clients with something in it
 	idle     chan struct{}     // closed when draining and nothing is left
 }
 
-// use is what is taken.
+// use is the amount of the limits that is taken.
 type use struct {
 	requests, sessions int
 	bytes              int64
 }
 
-// share is what one client has taken.
+// share is the amount that one client has taken.
 type share struct {
 	use
 	part int
@@ -87,8 +87,8 @@ type Place struct {
 	left    bool
 }
 
-// Request takes a place for one unary request with a body of so many bytes, as far as they are known. A single request
-// passes whatever its size. The caller calls Leave.
+// Request takes a place for one unary request with a body of so many bytes, as far as they are known. A single request passes
+// at any size. The caller calls Leave.
 func (l *Limiter) Request(client Client, bytes int) (*Place, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,7 +204,7 @@ func (p *Place) Grow(bytes int) error {
 	return nil
 }
 
-// Shrink gives back what Grow took.
+// Shrink gives back the bytes that Grow took.
 func (p *Place) Shrink(bytes int) {
 	l := p.l
 	l.mu.Lock()
@@ -263,7 +263,7 @@ func (l *Limiter) Wait(ctx context.Context) error {
 	}
 }
 
-// ErrDraining refuses what comes to a door that drains, and ends the sessions that it has.
+// ErrDraining refuses the requests that come to a door that drains, and ends the sessions that it has.
 func ErrDraining() *protocol.Error {
 	return protocol.Errorf(protocol.CodeServerDraining, "this server is stopping: ask again, another may answer")
 }

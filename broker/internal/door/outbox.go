@@ -11,17 +11,17 @@ import (
 )
 
 // Outbox bounds the memory of answers that clients have not taken yet. Each reader, a unary read or a read session, has a
-// [Hold]. Before it fetches stored records it reserves room, and waits for that while there is none; what it has fetched is
-// counted until it is written. JSON has room of its own, so that a reader which holds records can wait for it. While readers
-// wait, those are cut whose client has taken nothing for [stalledAfter], of the client that holds the most first. A batch
-// that many followers deliver counts once, and is encoded once in each format.
+// [Hold]. Before it fetches stored records it reserves room, and waits for that while there is none; the batch that it has
+// fetched is counted until it is written. JSON has room of its own, so that a reader which holds records can wait for it.
+// While readers wait, those are cut whose client has taken nothing for [stalledAfter], of the client that holds the most
+// first. A batch that many followers deliver counts once, and is encoded once in each format.
 //
 // Make one with [NewOutbox]; all methods may be called at once.
 type Outbox struct {
 	free     func(*[]byte)
 	encoders chan struct{} // has an element for each batch that is being encoded
 
-	mu      sync.Mutex // guards what follows, and the fields of holds and batches
+	mu      sync.Mutex // guards the fields below, and the fields of holds and batches
 	records room       // stored records that were fetched, or will be
 	json    room
 	batches map[memory]*outgoing   // nothing else can have the memory while they are here
@@ -38,7 +38,8 @@ func (r *room) fits(more int64) bool { return r.held == 0 || r.held+more <= r.li
 const (
 	// OutboxBytes is the room of the HTTP door, once for records and once for JSON.
 	OutboxBytes = 32 << 20
-	// reserveBytes is what a fetch of stored records reserves: a full batch, and about as much for what is read ahead.
+	// reserveBytes is the room that a fetch of stored records reserves: a full batch, and about as much for records that are
+	// read ahead.
 	reserveBytes = 2 * protocol.MaxBatchBytes
 	// stalledAfter is how long a client may take nothing while others wait for room.
 	stalledAfter = 2 * time.Second
@@ -52,7 +53,7 @@ type memory struct {
 	size int
 }
 
-// form is what a batch is encoded as.
+// form is the encoding of a batch.
 type form struct {
 	format protocol.RecordFormat
 	tail   protocol.Position
@@ -62,12 +63,12 @@ type form struct {
 // outgoing is a batch that readers deliver.
 type outgoing struct {
 	refs     int
-	json     int64         // bytes of what is encoded
+	json     int64         // bytes of the encoded forms
 	encoding chan struct{} // has an element while a reader encodes the batch
 	encoded  map[form]*[]byte
 }
 
-// outClient is what one client holds, shared batches counted for each of its readers.
+// outClient counts the bytes that one client holds, shared batches counted for each of its readers.
 type outClient struct {
 	bytes int64
 	order list.List // its holds that are being written, that whose client took something longest ago first
@@ -79,7 +80,7 @@ func NewOutbox(limit int64, free func(*[]byte)) *Outbox {
 		batches: map[memory]*outgoing{}, clients: map[string]*outClient{}, waiting: map[chan struct{}]bool{}}
 }
 
-// Hold is what one reader holds. It is for one goroutine.
+// Hold counts the memory of one reader. It is for one goroutine.
 type Hold struct {
 	o        *Outbox
 	client   string
@@ -108,7 +109,7 @@ func (o *Outbox) Crowded() bool {
 // Reserve waits for the room of a fetch, until ctx ends, whose cause it returns.
 func (h *Hold) Reserve(ctx context.Context) error { return h.o.wait(ctx, h.TryReserve) }
 
-// wait waits until try takes what it wants.
+// wait waits until try succeeds.
 func (o *Outbox) wait(ctx context.Context, try func() bool) error {
 	if try() {
 		return nil
@@ -178,7 +179,7 @@ func (o *Outbox) cutStalled(now time.Time) {
 	}
 }
 
-// Take counts a batch that was fetched, in the place of what was reserved, until Drop. It reports false, and counts
+// Take counts a batch that was fetched, in the place of the reservation, until Drop. It reports false, and counts
 // nothing, if the batch was fetched without a reservation and there is no room for it.
 func (h *Hold) Take(b protocol.ReadBatch) bool {
 	wire := b.Records.Wire()
@@ -288,7 +289,7 @@ func (o *Outbox) giveJSON(bytes int64) {
 	o.wakeLocked()
 }
 
-// Drop gives back what the reader holds.
+// Drop gives back the room that the reader holds.
 func (h *Hold) Drop() {
 	o := h.o
 	o.mu.Lock()
