@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// memoryPart is the part of the machine's memory that the Go runtime may use: the rest is for the memory that it does not
+	// memoryPart is the part of the available memory that the Go runtime may use: the rest is for the memory that it does not
 	// see, the page cache of the store among it.
 	memoryPart = 0.8
 	// returnEvery is how often it is looked whether memory can be given back.

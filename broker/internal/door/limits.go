@@ -1,6 +1,6 @@
-// Package door holds what the doors share. [Limiter] bounds the work of a door: a door takes a place for each request and
-// session, and room for the bytes that they hold, before it does anything for them. A request beyond the limits is refused,
-// not kept waiting. [Outbox] bounds the memory of readers that do not take their answers.
+// Package door holds the code that the doors share. [Limiter] bounds the work of a door: a door takes a place for each
+// request and session, and room for the bytes that they hold, before it does anything for them. A request beyond the limits
+// is refused, not kept waiting. [Outbox] bounds the memory of readers that do not take their answers.
 package door
 
 import (

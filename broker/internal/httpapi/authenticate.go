@@ -24,8 +24,8 @@ func (c *call) authenticate() (err error) {
 	return nil
 }
 
-// address is what the requests of a client are counted as that has no token: its address, of IPv6 the network of 64 bits
-// that one site has.
+// address is the key under which the requests of a client without a token are counted: its address, of IPv6 the network of 64
+// bits that one site has.
 func address(remote string) string {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/weirstream/weir/protocol/s2s"
 )
 
-// packedSlack is how much longer than [protocol.MaxRequestBytes] a compressed body may be: what does not compress
-// grows a little.
+// packedSlack is how much longer than [protocol.MaxRequestBytes] a compressed body may be: data that does not compress grows
+// a little.
 const packedSlack = 64 << 10
 
 // received is a body that was read whole. One of free and forget must be called.
@@ -76,7 +76,7 @@ func (c *call) receive(b *received) (err error) {
 	return err
 }
 
-// readAll appends the body to buf, at most limit bytes. claimed is what it took of the room for bodies.
+// readAll appends the body to buf, at most limit bytes. claimed is the room for bodies that it took.
 func (c *call) readAll(buf []byte, limit int, claimed *int) ([]byte, error) {
 	if c.r.ContentLength > int64(limit) {
 		return buf, s2s.ErrDecompressedTooLarge
@@ -120,7 +120,7 @@ func (c *call) readAll(buf []byte, limit int, claimed *int) ([]byte, error) {
 	}
 }
 
-// bodyError is the failure to read a body: the client was too slow, or is gone.
+// bodyError is the failure to read a body: the client was too slow, or has left.
 func bodyError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return protocol.Wrap(protocol.CodeRequestTimeout, err, "the request's body did not arrive in time")
@@ -131,9 +131,9 @@ func bodyError(err error) error {
 // readDeadline bounds the reads of a request's body. All methods may be called at once. A server that knows no
 // deadlines, such as a recorder in a test, ignores them.
 type readDeadline struct {
-	mu     sync.Mutex // guards what follows, and orders what reaches rc
+	mu     sync.Mutex // guards the fields below, and orders the calls of rc
 	rc     *http.ResponseController
-	until  time.Time // what was set last
+	until  time.Time // the deadline that was set last
 	passed bool      // a deadline that was set has passed
 	kicked bool
 }
@@ -154,7 +154,7 @@ func (d *readDeadline) checkLocked() {
 	d.passed = d.passed || !d.until.IsZero() && !time.Now().Before(d.until)
 }
 
-// ended reports whether a read may have failed because of the deadline, and not because the client is gone. net/http ends
+// ended reports whether a read may have failed because of the deadline, and not because the client has left. net/http ends
 // the context of a request over HTTP/1.1 in either case.
 func (d *readDeadline) ended() bool {
 	d.mu.Lock()

@@ -18,7 +18,8 @@ var (
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, largeBuffer); return &b }}
 )
 
-// getBuffer returns an empty buffer for about size bytes. Its capacity may be less: it grows with what is written to it.
+// getBuffer returns an empty buffer for about size bytes. Its capacity may be less: it grows with the bytes that are written
+// to it.
 func getBuffer(size int) *[]byte {
 	pool := &smallBuffers
 	switch {

@@ -146,7 +146,7 @@ func (c *conn) tryGoAway() {
 	}
 	defer c.writing.Unlock()
 	if c.out.between() && c.wantAway.CompareAndSwap(true, false) {
-		_, _ = c.Conn.Write(goAwayFrame) // what fails here fails the next write too
+		_, _ = c.Conn.Write(goAwayFrame) // an error here fails the next write too
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// cors lets pages of other origins use the API (control plane 9.2): what a browser asks for is mirrored. Where nothing is
-// checked no page gets to send what the browser knows of its user. It reports whether the request was a preflight, and is
-// answered.
+// cors lets pages of other origins use the API (control plane 9.2): the answer mirrors the origin, the method and the headers
+// that the browser asks for. Where nothing is checked no page gets to send the credentials that the browser has of its user.
+// It reports whether the request was a preflight, and is answered.
 func (c *call) cors() (answered bool) {
 	in, out := c.r.Header, c.w.Header()
 	origin := in["Origin"]
@@ -38,5 +38,5 @@ func (c *call) cors() (answered bool) {
 	return true
 }
 
-// exposedHeaders are what pages may read beside what every browser lets them.
+// exposedHeaders are the headers that pages may read beside those that every browser lets them read.
 const exposedHeaders = protocol.HeaderProvisionResult + ", Retry-After-Ms, Allow"

@@ -16,12 +16,12 @@ import (
 )
 
 // The console is a page of its own at /dashboard: files that a browser loads, and one question beside the API. Its sources
-// are in console/ at the root of the repository; make console builds them to what is embedded here.
+// are in console/ at the root of the repository; make console builds them to the files that are embedded here.
 //
 //	/                        302 to /dashboard, if the client accepts text/html
 //	/dashboard/assets/...    files with a hash of their content in the name
-//	/dashboard/session       what the console must know about the broker and the access token
-//	/dashboard, /dashboard/  index.html; also every other path below, which the page itself makes sense of
+//	/dashboard/session       the facts about the broker and the access token that the console needs
+//	/dashboard, /dashboard/  index.html; also every other path below, which the page itself interprets
 const (
 	dashboardPath    = "/dashboard"
 	dashboardAssets  = dashboardPath + "/assets/"
@@ -29,11 +29,11 @@ const (
 	dashboardName    = "dashboard" // in the metrics
 )
 
-// DashboardSession is what the console must know about the broker and about its user.
+// DashboardSession holds the facts about the broker and about its user that the console needs.
 type DashboardSession struct {
 	// Version of weir.
 	Version string `json:"version"`
-	// Durability is what an ack promises, as the configuration calls it.
+	// Durability is the promise of an ack, as the configuration calls it.
 	Durability string `json:"durability"`
 	// Checked says whether the broker asks for access tokens.
 	Checked bool `json:"checked"`
@@ -43,12 +43,12 @@ type DashboardSession struct {
 	Token protocol.AccessTokenInfo `json:"token"`
 }
 
-// contentPolicy lets the page load nothing but its own files and talk only to the broker that served it; what a
-// record holds can neither run nor become markup by a string.
+// contentPolicy lets the page load nothing but its own files and talk only to the broker that served it; the content of a
+// record can neither run nor become markup by a string.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// serveDashboard answers what belongs to the console, and reports whether the request does.
+// serveDashboard answers the requests for the console, and reports whether this one is.
 func (c *call) serveDashboard() bool {
 	p := c.r.URL.EscapedPath()
 	below, under := strings.CutPrefix(p, dashboardPath)
@@ -82,7 +82,7 @@ func (c *call) serveDashboard() bool {
 	return true
 }
 
-// dashboardSession tells the console who uses it; 401 without a valid token.
+// dashboardSession describes the broker and the console's user; 401 without a valid token.
 func (c *call) dashboardSession() {
 	c.w.Header()["Cache-Control"] = []string{"no-store"}
 	s, err := c.h.opts.Dashboard(c.bearer())
@@ -172,12 +172,12 @@ var dashboardFiles = sync.OnceValue(func() map[string]dashboardFile {
 		return nil
 	})
 	if err != nil {
-		panic(err) //nolint:forbidigo // what is embedded can be read
+		panic(err) //nolint:forbidigo // an embedded file can be read
 	}
 	return files
 })
 
-// dashboardType is the content type of a file by its name. What the machine's own table says is left aside where it matters.
+// dashboardType is the content type of a file by its name. The machine's own table is left aside where it matters.
 func dashboardType(name string) string {
 	switch ext := path.Ext(name); ext {
 	case ".html":

@@ -11,15 +11,16 @@
 //
 // # Sessions
 //
-// A read session (SSE or s2s) is the request's goroutine alone: it writes as fast as its client reads, and the service
-// holds what it has not asked for. An append session has a second goroutine that reads the request body, so that acks
-// leave while inputs arrive, over HTTP/1.1 too. Whatever ends the input stands behind the acks of all inputs before it.
+// A read session (SSE or s2s) is the request's goroutine alone: it writes as fast as its client reads, and the service holds
+// the batches that it has not asked for. An append session has a second goroutine that reads the request body, so that acks
+// leave while inputs arrive, over HTTP/1.1 too. The end of the input, for any reason, stands behind the acks of all inputs
+// before it.
 //
 // # Bounds
 //
 // Bodies are at most 2 MiB after decompression, and decompression stops there. A body must make progress while it is
 // expected; between the frames of a session a client may be silent for as long as it likes. All requests and sessions
-// are counted, and refused with rate_limited beyond a limit. Who connects and disconnects is the server's matter: see
+// are counted, and refused with rate_limited beyond a limit. Connections are the server's matter: see
 // [NewServer] for the deadlines that go with this handler.
 //
 // # Secrets

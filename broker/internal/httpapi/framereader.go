@@ -22,13 +22,13 @@ type frameReader struct {
 	charge func(bytes int, patience time.Duration) error
 }
 
-// readerSize is small, because every session has such a buffer, idle ones too; what is larger is read past it.
+// readerSize is small, because every session has such a buffer, idle ones too; a larger frame is read past it.
 const readerSize = 4 << 10
 
 // frameTimes is how many times the time without progress a whole frame may take.
 const frameTimes = 4
 
-// inputOverhead is what an input costs beside its memory: its records and its ack.
+// inputOverhead is the cost of an input beside its memory: its records and its ack.
 const inputOverhead = 1 << 10
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
@@ -44,8 +44,8 @@ func (f *frameReader) free() {
 	readers.Put(f.in)
 }
 
-// next returns the message of the next frame, the buffer that its memory is part of and what was charged for that, or io.EOF
-// at a clean end. What was charged for a frame that failed is not given back before the session ends. Codes: bad_frame,
+// next returns the message of the next frame, the buffer that its memory is part of and the charge for that, or io.EOF
+// at a clean end. The charge for a frame that failed is not given back before the session ends. Codes: bad_frame,
 // client_hangup, request_timeout, rate_limited.
 func (f *frameReader) next() (msg []byte, buf *[]byte, charged int, err error) {
 	head, err := f.head()
@@ -133,7 +133,7 @@ func (f *frameReader) payload(buf *[]byte, n int, charged *int) error {
 	return nil
 }
 
-// failed is what an error of the body inside a frame means.
+// failed returns the coded error for an error of the body inside a frame.
 func (f *frameReader) failed(err error) error {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

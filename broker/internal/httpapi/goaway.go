@@ -14,11 +14,11 @@ const (
 	flagEndHeaders    = 4
 )
 
-// frameTracker follows what a server writes, to know where one frame of HTTP/2 ends and the next begins. The zero value
+// frameTracker follows the bytes that a server writes, to know where one frame of HTTP/2 ends and the next begins. The zero value
 // is the beginning of a connection.
 type frameTracker struct {
 	began  bool // something was written
-	text   bool // what was written is HTTP/1.1
+	text   bool // the bytes written are HTTP/1.1
 	head   [frameHeadBytes]byte
 	have   int  // bytes of head
 	left   int  // bytes of the payload that are still to come
@@ -26,7 +26,7 @@ type frameTracker struct {
 	block  bool // a header block goes on: only CONTINUATION may follow
 }
 
-// track takes in what was written next and reports whether the connection speaks HTTP/2.
+// track takes in the bytes that were written next and reports whether the connection speaks HTTP/2.
 func (t *frameTracker) track(p []byte) bool {
 	if !t.began && len(p) > 0 {
 		// A server begins with SETTINGS in HTTP/2, whose first byte is a zero; an answer of HTTP/1.1 begins with its name.

@@ -22,15 +22,16 @@ type Handler struct {
 	hosts    hosts // see checkOrigin
 	metrics  *metrics
 
-	// drained ends when the handler begins to drain, and stopped when what is left is cut off.
+	// drained ends when the handler begins to drain, and stopped when the remaining calls are cut off.
 	drained context.Context //nolint:containedctx // both live as long as the handler
 	drain   context.CancelFunc
 	stopped context.Context //nolint:containedctx // see drained
 	stop    context.CancelFunc
 }
 
-// New returns a handler that answers with svc, or with what [Options].Authenticate returns. It works in any server, best in one from [NewServer], and without
-// HTTP/2 except that s2s sessions over HTTP/1.1 need a server that supports full duplex.
+// New returns a handler that answers with svc, or with the service that [Options].Authenticate returns. It works in any
+// server, best in one from [NewServer], and without HTTP/2 except that s2s sessions over HTTP/1.1 need a server that supports
+// full duplex.
 func New(svc protocol.Service, opts Options) *Handler {
 	opts = opts.withDefaults()
 	h := &Handler{
@@ -53,8 +54,8 @@ func (h *Handler) Drain() {
 	h.drain()
 }
 
-// Close drains and waits until every request and session has ended. When ctx ends it cuts off what is left, and
-// returns its error. It may be called again.
+// Close drains and waits until every request and session has ended. When ctx ends it cuts off the remaining ones, and returns
+// its error. It may be called again.
 func (h *Handler) Close(ctx context.Context) error {
 	h.Drain()
 	err := h.admit.Wait(ctx)
@@ -82,8 +83,8 @@ type call struct {
 	lasting  context.Context //nolint:containedctx // see context; nil until it is asked for
 	forget   func()          // frees lasting; nil if there is nothing to free
 	unhurry  func() bool     // when the token ends, the client is not hurried any more; nil if it never would be
-	hold     *door.Hold      // what a read holds; nil for other calls
-	failed   protocol.Code   // of the failure that was told
+	hold     *door.Hold      // the memory of a read; nil for other calls
+	failed   protocol.Code   // of the failure that was answered
 }
 
 // ServeHTTP implements [http.Handler].
@@ -149,7 +150,7 @@ func (c *call) sayGoodbye() {
 	}
 }
 
-// serve finds out who asks, admits the request and calls its handler.
+// serve identifies the caller, admits the request and calls its handler.
 func (c *call) serve() error {
 	if c.route.probe {
 		c.takeSlotless()
@@ -197,12 +198,12 @@ func (c *call) recover() {
 	}
 	err := door.Panicked(c.log(), p)
 	if c.status != 0 {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http is told to cut the connection
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to have net/http cut the connection
 	}
 	c.fail(err)
 }
 
-// unrouted answers what no route takes (control plane 8.4).
+// unrouted answers the requests that no route takes (control plane 8.4).
 func (c *call) unrouted(allowed []string) {
 	if len(allowed) == 0 {
 		why := "there is nothing at this path"
@@ -264,7 +265,7 @@ func (c *call) log() *slog.Logger { return c.h.log.With(slog.String("route", c.n
 // noWait is the wait of a request that does not wait for something new to happen.
 const noWait time.Duration = 0
 
-// served is the context of what is done for a unary request: over HTTP/1.1 one that does not wait for anything is done and answered
+// served is the context of the work for a unary request: over HTTP/1.1 one that does not wait for anything is done and answered
 // in any case.
 func (c *call) served(wait time.Duration) context.Context {
 	if c.r.ProtoMajor == 1 && wait <= 0 {
@@ -273,9 +274,9 @@ func (c *call) served(wait time.Duration) context.Context {
 	return c.context()
 }
 
-// context ends when the client is gone. Over HTTP/1.1 net/http ends the request's own when the client shuts its sending side, although
-// it may still wait for its answer; the connection of a [Listener] knows better. A client that has closed its socket looks the same
-// at first: it is gone when something is written to it. In another server it is the request's own.
+// context ends when the client has left. Over HTTP/1.1 net/http ends the request's own when the client shuts its sending
+// side, although it may still wait for its answer; the connection of a [Listener] knows better. A client that has closed its
+// socket looks the same at first: the loss shows when something is written to it. In another server it is the request's own.
 func (c *call) context() context.Context {
 	if c.lasting != nil {
 		return c.lasting

@@ -115,7 +115,7 @@ func (c *call) recordOptions() (opts []protocol.RecordOption, err error) {
 	return append(opts, protocol.WithNewStream(layer)), nil
 }
 
-// eventID is the position of a reader in an SSE session: what was delivered of an earlier response.
+// eventID is the position of a reader in an SSE session: the records that an earlier response delivered.
 type eventID struct {
 	seqNum, count, bytes uint64
 }

@@ -14,11 +14,11 @@ import (
 //   - Those of HTTP/2 get a GOAWAY for no stream in particular (RFC 9113, section 6.8): clients open no further stream,
 //     and those that are on their way are still served. The second GOAWAY, with the last stream, comes from
 //     [http.Server.Shutdown].
-//   - Those of HTTP/1.1 are told "Connection: close" by the answers of a draining [Handler], and are closed by the server
-//     then. One that stays silent is closed only while no byte of a request has been read from it, which the server
-//     itself cannot tell.
+//   - Those of HTTP/1.1 get "Connection: close" with the answers of a draining [Handler], and are closed by the server
+//     then. One that stays silent is closed only while no byte of a request has been read from it, which the server itself
+//     cannot tell.
 //
-// With a TLS configuration it does the handshake, so that what it counts is HTTP. The server recognizes HTTP/2 by its
+// With a TLS configuration it does the handshake, so that it counts bytes of HTTP. The server recognizes HTTP/2 by its
 // preface, with TLS and without.
 type Listener struct {
 	net.Listener
@@ -26,7 +26,7 @@ type Listener struct {
 
 	mu    sync.Mutex // guards conns and left
 	conns map[*conn]struct{}
-	left  chan struct{} // closed and replaced when a connection is gone
+	left  chan struct{} // closed and replaced when a connection has ended
 }
 
 // NewListener wraps ln. config may be nil; its protocols are set here.
@@ -65,7 +65,7 @@ func (l *Listener) remove(c *conn) {
 	}
 }
 
-// open returns the connections that are open, and a channel that is closed when one of them is gone.
+// open returns the connections that are open, and a channel that is closed when one of them has ended.
 func (l *Listener) open() ([]*conn, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,7 +126,7 @@ func (l *Listener) Leave(ctx context.Context, moment time.Duration) {
 	}
 }
 
-// connState is the hook by which a server tells what a connection of HTTP/1.1 is doing.
+// connState is the hook by which a server reports the state of a connection of HTTP/1.1.
 func connState(nc net.Conn, state http.ConnState) {
 	if c, ok := nc.(*conn); ok {
 		c.setState(state)

@@ -11,7 +11,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/metric"
 )
 
-// metrics counts what the door does.
+// metrics counts the work of the door.
 type metrics struct {
 	requests *prometheus.CounterVec   // by route and status
 	latency  *prometheus.HistogramVec // by route, of unary requests
@@ -51,7 +51,7 @@ func (m *metrics) make(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// session counts an open session; call what it returns at its end.
+// session counts an open session; call end at its end.
 func (m *metrics) session(kind string) (end func()) {
 	g := m.sessions.WithLabelValues(kind)
 	g.Inc()

@@ -12,7 +12,7 @@ import (
 
 // Options configure a handler. The zero value works.
 type Options struct {
-	// Logger takes what the door has to say; nil discards it.
+	// Logger takes the door's messages; nil discards them.
 	Logger *slog.Logger
 	// NoCORS switches off the answers that let pages of any origin use the API.
 	NoCORS bool
@@ -24,14 +24,14 @@ type Options struct {
 	Open bool
 	// Health says why the broker cannot serve; nil while it can. A nil function stands for a broker that always can.
 	Health func() error
-	// Authenticate returns who presents the token in Authorization; an error with code authn ends the
+	// Authenticate returns the holder of the token in Authorization; an error with code authn ends the
 	// request before anything of it is decoded. "" stands for no token. A nil function lets everybody use the handler's
 	// service.
 	Authenticate func(token string) (door.Caller, error)
-	// Dashboard tells the console at /dashboard what it must know for the holder of the token in Authorization; an error
+	// Dashboard returns the facts that the console at /dashboard needs for the holder of the token in Authorization; an error
 	// with code authn if that opens nothing. A nil function switches the console off.
 	Dashboard func(token string) (DashboardSession, error)
-	// Registry takes the door's metrics, and is what /metrics shows; nil makes one.
+	// Registry takes the door's metrics, and /metrics shows it; nil makes one.
 	Registry *prometheus.Registry
 	// Tracer makes spans of requests; nil makes none.
 	Tracer *tracing.Tracer

@@ -12,9 +12,9 @@ import (
 )
 
 // checkOrigin refuses requests of web pages that may not use the API. Where nothing is checked a browser on this machine is
-// the way in for everybody whose page it shows: so only pages of this machine, and of the configured origins, are let in,
-// and only under a name that such a page has. A name that leads here by its owner's DNS is none (DNS rebinding). Clients
-// that are no browsers send no Origin, and a Host that they were told.
+// the way in for everybody whose page it shows: so only pages of this machine, and of the configured origins, are let in, and
+// only under a name that such a page has. A name that leads here by its owner's DNS is none (DNS rebinding). Clients that are
+// no browsers send no Origin, and the Host that they were given.
 func (c *call) checkOrigin() *protocol.Error {
 	if !c.h.opts.Open {
 		return nil

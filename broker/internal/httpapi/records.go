@@ -101,8 +101,8 @@ func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, accep
 	return nil
 }
 
-// readBatch reads a batch, within the room for what readers hold. A read that waits for its records cannot hold room
-// meanwhile: if there is none for what has come, it reads that again once there is.
+// readBatch reads a batch, within the room for the memory of readers. A read that waits for its records cannot hold room
+// meanwhile: if there is none for the batch that has come, it reads that again once there is.
 func (c *call) readBatch(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, wait time.Duration, opts []protocol.RecordOption) (protocol.ReadBatch, error) {
 	for reserve := wait <= 0; ; reserve = true {
 		if reserve {

@@ -11,8 +11,8 @@ const brokenEscape = 0xff
 type requestLines struct {
 	place  linePlace
 	method []byte
-	// early is the byte of the last read of a single one. While it serves a request net/http reads one byte, to see whether the client
-	// is gone: that is the first of the next request.
+	// early is the byte of the last read of a single one. While it serves a request net/http reads one byte, to see whether
+	// the client has left: that is the first of the next request.
 	early byte
 }
 
@@ -35,7 +35,7 @@ func (l *requestLines) next() {
 	}
 }
 
-// mend looks at what was read.
+// mend looks at the bytes that were read.
 func (l *requestLines) mend(p []byte) {
 	if l.place == behindPath {
 		if l.early = 0; len(p) == 1 {

@@ -22,7 +22,7 @@ var (
 	unbuffered   = []string{"no"}
 )
 
-// jsonMarshaler is what every resource of the protocol is.
+// jsonMarshaler is the interface of every resource of the protocol.
 type jsonMarshaler interface{ MarshalJSON() ([]byte, error) }
 
 // answerJSON answers with a resource.
@@ -78,7 +78,7 @@ func (c *call) writeWhole(status, size int, body ...[]byte) {
 		return
 	}
 	if c.write(body...) != nil {
-		return // the client is gone; its context says so too
+		return // the client has left; its context says so too
 	}
 	if c.r.ProtoMajor == 2 {
 		// The last bytes leave before the request's place does: otherwise a client that opens no window would have any
@@ -98,8 +98,8 @@ func joined(pieces [][]byte, size int) []byte {
 	return all
 }
 
-// acceptedCoding chooses the compression of an answer by weight; zstd, then gzip, then identity among equals. What is
-// not named, a wildcard included, is not chosen.
+// acceptedCoding chooses the compression of an answer by weight; zstd, then gzip, then identity among equals. A coding that
+// is not named, a wildcard included, is not chosen.
 func acceptedCoding(values []string) s2s.Compression {
 	best, bestWeight := s2s.NoCompression, 0
 	for _, v := range values {
@@ -128,7 +128,7 @@ func preferred(c s2s.Compression) int {
 	return map[s2s.Compression]int{s2s.Zstd: 2, s2s.Gzip: 1}[c]
 }
 
-// weight reads "q=0.5" as thousandths; what is malformed counts as 0, what is missing as 1000.
+// weight reads "q=0.5" as thousandths; a malformed weight counts as 0, a missing one as 1000.
 func weight(params string) int {
 	params = strings.TrimSpace(params)
 	if params == "" {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// route is one operation of the API. The table below is the truth about what is served: the router follows it, and a
-// test holds the OpenAPI document against it.
+// route is one operation of the API. The table below is the truth about the operations that are served: the router follows
+// it, and a test holds the OpenAPI document against it.
 type route struct {
 	// name is the operation in logs, metrics and the OpenAPI document.
 	name   string
@@ -23,7 +23,7 @@ type route struct {
 	headers []string
 	// query are the query parameters that the operation knows.
 	query []string
-	// probe marks what is outside /v1: it is answered also while the broker drains, and knows no failures.
+	// probe marks a route outside /v1: it is answered also while the broker drains, and knows no failures.
 	probe bool
 
 	segments []string

@@ -20,7 +20,7 @@ const lingerTime = 500 * time.Millisecond
 // s2sAppend takes a client's inputs in s2s frames and answers in their order (data plane 3.8, 8.9).
 //
 // Two goroutines meet here: feed reads the request's body and submits, and this one receives the acks and writes them.
-// The end of the input, clean or not, is told behind the acks of everything before it.
+// The end of the input, clean or not, is answered behind the acks of everything before it.
 func (c *call) s2sAppend(ref protocol.StreamRef, opts []protocol.RecordOption) error {
 	if coding, _ := c.contentEncoding(); coding != s2s.NoCompression {
 		return protocol.Errorf(protocol.CodeBadHeader, "content-encoding: the frames of a session are compressed one by one, not the body")
@@ -86,21 +86,21 @@ type appendSession struct {
 func (s *appendSession) run() error {
 	ctx, stop := context.WithCancel(context.WithoutCancel(s.call.context()))
 	defer stop()
-	// The request's context also ends when the deadline ends a read: then the acks and the reason are still to be told.
+	// The request's context also ends when the deadline ends a read: then the acks and the reason are still to be written.
 	forget := context.AfterFunc(s.call.context(), func() {
 		if !s.deadline.ended() {
 			stop()
 		}
 	})
 	defer forget()
-	// A draining door ends the input, and its reason is told behind the acks of what was taken.
+	// A draining door ends the input, and its reason is written behind the acks of the inputs that were taken.
 	unhook := context.AfterFunc(s.call.h.drained, s.deadline.kick)
 	defer unhook()
 
 	fed := make(chan error, 1)
 	go func() { fed <- s.feed(ctx) }()
 	err := s.answer(ctx)
-	// A failure that the service told ends the session whatever the input does; on a clean end of the answers the
+	// A failure that the service reported ends the session in any state of the input; on a clean end of the answers the
 	// input has ended before, and says why.
 	stop()
 	s.deadline.kick()
@@ -162,8 +162,8 @@ func (s *appendSession) answer(ctx context.Context) (err error) {
 	}
 }
 
-// linger leaves net/http a moment for what the client still sends over HTTP/1.1. It reads that after the end of the answer
-// has left, so that a client gets to see the end, and one that waits for it before it ends its own side does not wait.
+// linger leaves net/http a moment for the bytes that the client still sends over HTTP/1.1. It reads that after the end of the
+// answer has left, so that a client gets to see the end, and one that waits for it before it ends its own side does not wait.
 func (s *appendSession) linger() {
 	if s.call.r.ProtoMajor == 1 {
 		_ = s.call.rc.SetReadDeadline(time.Now().Add(lingerTime))
@@ -175,7 +175,7 @@ type inputs struct {
 	place *door.Place
 	freed chan struct{} // has an element when memory was given back
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	queue []pendingInput
 	head  int // the first that is not settled
 	done  int // inputs that were settled
@@ -238,7 +238,8 @@ func (q *inputs) add(b *[]byte, charged int) {
 	q.queue = append(q.queue, pendingInput{b, charged})
 }
 
-// settled gives back the memory of the next input. What failed is left to the collector: the service may still use it.
+// settled gives back the memory of the next input. The memory of an input that failed is left to the collector: the service
+// may still use it.
 func (q *inputs) settled(failure error) {
 	q.mu.Lock()
 	q.done++
@@ -250,7 +251,7 @@ func (q *inputs) settled(failure error) {
 	q.giveBack(in)
 }
 
-// answered gives back the memory of an input whose ack has come, if the service has not told that it is settled.
+// answered gives back the memory of an input whose ack has come, if the service has not reported that it is settled.
 func (q *inputs) answered() {
 	q.mu.Lock()
 	q.acked++

@@ -12,7 +12,7 @@ const (
 	// idleTimeout is how long a connection without requests is kept.
 	idleTimeout = 3 * time.Minute
 	// pingAfter is how long a connection of HTTP/2 may be silent before it is asked for a sign of life, and
-	// pingTimeout how long that may take: together with TCP's own probes they bound what a vanished client holds.
+	// pingTimeout how long that may take: together with TCP's own probes they bound the resources that a vanished client holds.
 	pingAfter   = 15 * time.Second
 	pingTimeout = 10 * time.Second
 	// writeStall is how long a connection may take no byte at all.
@@ -20,8 +20,8 @@ const (
 
 	maxHeaderBytes = 64 << 10
 
-	// Windows and frames of HTTP/2, for s2s frames of 1 MiB. A window is what a client can make the server hold of a body that
-	// it is not read yet.
+	// Windows and frames of HTTP/2, for s2s frames of 1 MiB. A window is the part of an unread body that a client can make
+	// the server hold.
 	maxStreams          = 1024
 	maxReadFrame        = 1 << 20
 	streamReceiveWindow = 1 << 20

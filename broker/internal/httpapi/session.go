@@ -10,8 +10,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// openSession begins the answer of a session: its head leaves at once, and nothing on the way may buffer or change what
-// follows (data plane 8.8, 8.9).
+// openSession begins the answer of a session: its head leaves at once, and nothing on the way may buffer or change the rest
+// (data plane 8.8, 8.9).
 func (c *call) openSession(contentType []string) error {
 	head := c.w.Header()
 	head["Content-Type"] = contentType
@@ -111,7 +111,7 @@ func (c *call) readLoop(src protocol.ReadSession, kind string, deliver func(prot
 	}
 }
 
-// outcome is what a session's Next gave.
+// outcome is the result of a session's Next.
 type outcome struct {
 	batch protocol.ReadBatch
 	err   error

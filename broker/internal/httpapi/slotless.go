@@ -15,8 +15,9 @@ const (
 	slotlessShares   = 1024
 )
 
-// slotless counts the answers that hold no slot. It has no lock, since it is what a flood of requests meets: tens of thousands of
-// goroutines that wait for one would be what the flood is about. Addresses share the counters, so that it does not grow with them.
+// slotless counts the answers that hold no slot. It has no lock, since every request of a flood meets it: tens of thousands
+// of goroutines that wait for a lock would be the aim of the flood. Addresses share the counters, so that it does not grow
+// with them.
 type slotless struct {
 	seed   maphash.Seed
 	held   atomic.Int32
@@ -71,7 +72,7 @@ func (c *call) takeSlotless() {
 		return
 	}
 	if c.slotless = c.h.slotless.take(address(c.r.RemoteAddr)); c.slotless == nil {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http is told to reset the stream
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to have net/http reset the stream
 	}
 }
 
@@ -82,7 +83,7 @@ func (c *call) growSlotless(bytes int) {
 	}
 }
 
-// leave gives back what the call has taken, at its end.
+// leave gives back the places that the call has taken, at its end.
 func (c *call) leave() {
 	if c.unhurry != nil {
 		c.unhurry()

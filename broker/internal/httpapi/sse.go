@@ -12,9 +12,9 @@ import (
 func (c *call) sseRead(ref protocol.StreamRef, req protocol.ReadRequest, format protocol.RecordFormat, after *eventID, opts []protocol.RecordOption) error {
 	src, err := c.openRead(c.context(), ref, req, opts)
 	if after != nil && protocol.CodeOf(err) == protocol.CodeUnwritten && exhausted(req) {
-		// What was asked for was delivered before: there is nothing to wait for, and nothing wrong.
+		// The requested records were delivered before: there is nothing to wait for, and nothing wrong.
 		if err := c.openSession(contentEventStream); err != nil {
-			return nil //nolint:nilerr // the client is gone
+			return nil //nolint:nilerr // the client has left
 		}
 		(&events{call: c}).end(nil)
 		return nil

@@ -20,7 +20,7 @@ const (
 // or not, so that this one looks at a clock of its own, and sets that deadline only to cut. All methods may be called
 // at once; after end they do nothing, because net/http panics when the deadline of a call that is over is set.
 type stallWatch struct {
-	mu    sync.Mutex // guards what follows, and orders what reaches rc
+	mu    sync.Mutex // guards the fields below, and orders the calls of rc
 	rc    *http.ResponseController
 	http2 bool
 	allow time.Duration

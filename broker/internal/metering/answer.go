@@ -114,7 +114,7 @@ func (q *query) points(of map[uint32]float64) []protocol.MetricPoint {
 	return out
 }
 
-// accumulations adds up counters. A bucket belongs to the range if its beginning does, and is then told whole.
+// accumulations adds up counters. A bucket belongs to the range if its beginning does, and is then reported whole.
 func (m *Meter) accumulations(ctx context.Context, scope string, q query) ([]protocol.Metric, error) {
 	wide := width(q.interval)
 	sums := map[uint32]*values{} // by the beginning of the bucket
@@ -163,7 +163,7 @@ func (m *Meter) accumulations(ctx context.Context, scope string, q query) ([]pro
 	return out, nil
 }
 
-// buckets yields what was counted in a scope, by all processes, in periods that touch the range; begin is where a period
+// buckets yields the counts of a scope, of all processes, in periods that touch the range; begin is where a period
 // begins. Hours whose day is rolled up are left out. Hours are read before days, so that nothing is missed while a day is
 // being rolled up.
 func (m *Meter) buckets(ctx context.Context, scope string, q query, yield func(begin uint32, b *bucket)) error {
@@ -172,7 +172,7 @@ func (m *Meter) buckets(ctx context.Context, scope string, q query, yield func(b
 	hours := maps.Clone(own)
 	err := m.store.Scan(ctx, HourKind, scope, func(key Key, value []byte) {
 		if own[key] != nil || !touches(uint64(key.Period)*3600, 3600) {
-			return // what is in memory is newer
+			return // the bucket in memory is newer
 		}
 		if b, ok := m.decode(key, value); ok {
 			hours[key] = &b
@@ -206,7 +206,7 @@ func (m *Meter) buckets(ctx context.Context, scope string, q query, yield func(b
 	return nil
 }
 
-// ownHours copies what this process has in memory of a scope.
+// ownHours copies the hours of a scope that this process has in memory.
 func (m *Meter) ownHours(scope string) map[Key]*bucket {
 	hours := map[Key]*bucket{}
 	found, ok := m.scopes.Load(scope)

@@ -13,7 +13,7 @@ import (
 )
 
 // Appends measures the appends of every door and counts them as usage. It wraps the streams of the storage, below the
-// service, because only there the storage class is known, and what an append waits for.
+// service, because only there the storage class is known, and the phases of an append's wait.
 type Appends struct {
 	meter *Meter
 	// The four histograms of control plane 9.1.
@@ -31,8 +31,8 @@ func NewAppends(reg *prometheus.Registry, meter *Meter) *Appends {
 	}
 }
 
-// Connection tells what the appends of an opened stream count as: one minute of appends to a stream on one connection is
-// one operation (control plane 6.5).
+// Connection selects the connection to which the appends of an opened stream count: one minute of appends to a stream on one
+// connection is one operation (control plane 6.5).
 type Connection uint8
 
 const (

@@ -23,11 +23,11 @@ const (
 	gib          = 1 << 30
 	hourSeconds  = 3600
 	monthHours   = 30 * 24
-	sizeKeeps    = 25 * hourSeconds // a size that is not observed again for longer belongs to a basin that is gone
+	sizeKeeps    = 25 * hourSeconds // a size that is not observed again for longer belongs to a deleted basin
 	opsInAMillon = 1e6
 )
 
-// of is the price of what was counted.
+// of is the price of the counted usage.
 func (p *Prices) of(v *values) float64 {
 	written := v[appendBytesStandard] + v[appendBytesExpress]
 	ops := v[appendOpsStandard] + v[appendOpsExpress] + v[readOpsUnary] + v[readOpsStreaming]
@@ -37,8 +37,8 @@ func (p *Prices) of(v *values) float64 {
 	return float64(written)/gib*p.Written + float64(v[readBytes])/gib*p.Read + float64(ops)/opsInAMillon*p.Operations
 }
 
-// billable estimates the price of what was used (control plane 6.2): of each hour, the price of what was counted in it and
-// of what was stored at its end. Without a price list there is nothing to tell.
+// billable estimates the price of the usage (control plane 6.2): of each hour, the price of the usage that was counted in it
+// and of the bytes stored at its end. Without a price list the answer is empty.
 func (m *Meter) billable(ctx context.Context, q query, now time.Time) ([]protocol.Metric, error) {
 	if m.prices == (Prices{}) {
 		return []protocol.Metric{}, nil

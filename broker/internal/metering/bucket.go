@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// bucket is what a period of many minutes holds: the counts of its minutes, and sizes that were observed in it.
+// bucket holds the data of a period of many minutes: the counts of its minutes, and sizes that were observed in it.
 //
 // Stored form, all numbers unsigned varints:
 //

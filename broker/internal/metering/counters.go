@@ -10,7 +10,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// counter numbers what is counted. The numbers are stored: they must not change.
+// counter numbers the counted quantities. The numbers are stored: they must not change.
 type counter uint8
 
 const (
@@ -39,11 +39,11 @@ func (v *values) add(w *values) {
 	}
 }
 
-// slots is how many minutes can be counted before what the first one holds must be collected; three are far more than
+// slots is how many minutes can be counted before the counts of the first one must be collected; three are far more than
 // any addition is late.
 const slots = 3
 
-// Scope counts what is used of one basin, or of the account. It stays good for as long as anybody holds it.
+// Scope counts the usage of one basin, or of the account. It stays good for as long as anybody holds it.
 type Scope struct {
 	m     *Meter
 	name  string
@@ -57,13 +57,13 @@ type Scope struct {
 	removed bool             // taken out of the meter because nothing was counted for long
 }
 
-// slot holds the counters of one minute. What counts adds to it; the collector swaps zeros in.
+// slot holds the counters of one minute. The calls that count add to it; the collector swaps zeros in.
 type slot struct {
 	minute atomic.Uint32
 	values [counters]atomic.Uint64
 }
 
-// hour is what was counted in an hour, as far as it was collected.
+// hour holds the collected counts of an hour.
 type hour struct {
 	bucket
 	writer  string // in its key; another one when the hour is made again, after the clock was set back
@@ -103,7 +103,7 @@ func (s *Scope) turn(minute uint32) *slot {
 	return p
 }
 
-// drainLocked moves what a slot holds to its hour.
+// drainLocked moves the counts of a slot to its hour.
 func (s *Scope) drainLocked(p *slot) {
 	var got values
 	any := false

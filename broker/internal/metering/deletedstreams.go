@@ -12,8 +12,8 @@ import (
 type span struct{ since, until uint32 }
 
 // deletedStreams remembers when deleted streams have existed, one span for each basin and day of deletion: the query for
-// active basins asks the catalog for what exists, and this for what does not any more. Streams that one day's deletions
-// leave a gap between count as one.
+// active basins asks the catalog for the streams that exist, and this for those that do not any more. Streams that one day's
+// deletions leave a gap between count as one.
 type deletedStreams struct {
 	mu   sync.Mutex
 	days map[goneDay]*goneSpan
@@ -80,7 +80,7 @@ func (g *deletedStreams) written(key goneDay, is span, now time.Time) {
 	}
 }
 
-// each yields what is in memory.
+// each yields the spans in memory.
 func (g *deletedStreams) each(yield func(protocol.BasinName, span)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -21,7 +21,8 @@ const (
 	HTTP      = "http"
 )
 
-// Door counts what comes through one door, and how long it takes there. It is the outermost layer of the service.
+// Door counts the requests that come through one door, and measures how long they take there. It is the outermost layer of
+// the service.
 type Door struct {
 	appendTime, readTime         prometheus.Observer
 	appendRecords, appendBytes   prometheus.Counter
@@ -69,7 +70,7 @@ func (d *Door) delivered(r protocol.Records) {
 	d.readBytes.Add(float64(r.MeteredSize()))
 }
 
-// Through measures what goes through a door to svc; nil stays nil.
+// Through measures the calls that go through a door to svc; nil stays nil.
 func (d *Door) Through(svc protocol.Service) protocol.Service {
 	if svc == nil {
 		return nil
@@ -184,7 +185,7 @@ func (a *doorAppends) Recv(ctx context.Context) (protocol.AppendAck, error) {
 			a.d.appended(ack, in.bytes, in.began, in.exemplar)
 		}
 	case !errors.Is(err, io.EOF) && ctx.Err() == nil:
-		a.fail.Do(func() { a.d.failed("append_session", err) }) // the failure is told for ever
+		a.fail.Do(func() { a.d.failed("append_session", err) }) // every later call returns the failure again
 	}
 	return ack, err
 }

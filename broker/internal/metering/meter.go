@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// flushEvery is how often what was counted is written, and so about what a crash loses.
+	// flushEvery is the interval at which the counts are written, and so about the time whose counts a crash loses.
 	flushEvery = 10 * time.Second
 	// sampleEvery is how often the sizes of basins are recorded.
 	sampleEvery = time.Minute
 	// keepFor is how long the meter holds on to an hour that is over and written: longer than any addition is late.
 	keepFor = 10 * time.Minute
-	// lateFor is how long after the end of a day the meter tries to write what was counted in it. After that the day may be
+	// lateFor is how long after the end of a day the meter tries to write the counts of it. After that the day may be
 	// rolled up and would not be looked at again.
 	lateFor = 2 * time.Hour
 	// idleHours is how long a basin that stores nothing is not used before its counters are given back.
@@ -56,7 +56,7 @@ type Meter struct {
 	sizes  Sizes
 	prices Prices
 
-	flushing sync.Mutex // one flush at a time; guards what follows
+	flushing sync.Mutex // one flush at a time; guards the fields below
 	failing  bool       // the last flush failed
 	rolled   uint32     // days before this one are rolled up
 
@@ -80,7 +80,7 @@ func (m *Meter) Start(store Store, sizes Sizes) {
 	go m.run(ctx)
 }
 
-// Close writes what was counted since the last time, until ctx ends. What is counted after it is lost.
+// Close writes the counts since the last flush, until ctx ends. Counts after it are lost.
 func (m *Meter) Close(ctx context.Context) error {
 	if m.stop == nil {
 		return nil
@@ -180,7 +180,7 @@ func (m *Meter) recordSizes(now time.Time) {
 	})
 }
 
-// flush writes what has changed.
+// flush writes the values that have changed.
 func (m *Meter) flush(ctx context.Context, now time.Time) error {
 	m.flushing.Lock()
 	defer m.flushing.Unlock()

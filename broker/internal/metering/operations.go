@@ -47,7 +47,7 @@ func (c Operations) CreateBasin(ctx context.Context, req protocol.CreateBasinReq
 	return info, result, err
 }
 
-// EnsureBasin counts as what it did: a creation, or else a reconfiguration.
+// EnsureBasin counts as a creation if it made the basin, or else as a reconfiguration.
 func (c Operations) EnsureBasin(ctx context.Context, basin protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {
 	info, result, err := c.Core.EnsureBasin(ctx, basin, req)
 	c.account(provisioned(result, protocol.OpCreateBasin, protocol.OpReconfigureBasin), err)
@@ -139,7 +139,7 @@ func (c Operations) AccountMetrics(ctx context.Context, q protocol.MetricsQuery)
 	return metrics, err
 }
 
-// Read counts what was delivered.
+// Read counts the records that were delivered.
 func (c Operations) Read(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadBatch, error) {
 	batch, err := c.Core.Read(ctx, ref, req, opts...)
 	if err == nil {
@@ -148,7 +148,7 @@ func (c Operations) Read(ctx context.Context, ref protocol.StreamRef, req protoc
 	return batch, err
 }
 
-// OpenReadSession counts the session, and then what it delivers.
+// OpenReadSession counts the session, and then the records that it delivers.
 func (c Operations) OpenReadSession(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, opts ...protocol.RecordOption) (protocol.ReadSession, error) {
 	s, err := c.Core.OpenReadSession(ctx, ref, req, opts...)
 	if err != nil {

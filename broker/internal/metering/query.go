@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// set is what is known of a set of metrics (control plane 6.2).
+// set describes a set of metrics (control plane 6.2).
 type set struct {
 	name protocol.MetricSet
 	// intervals are those allowed, the default first; none means that the interval is ignored.
@@ -33,8 +33,8 @@ var (
 	}
 )
 
-// The sets by what is asked. Operations are of the account or of a basin as the table of control plane 5.5 names what they
-// are done to; append, read, fence and trim have sets of their own.
+// The sets by the object of the query. Operations are of the account or of a basin as the table of control plane 5.5 names
+// their object; append, read, fence and trim have sets of their own.
 var (
 	accountSets = []set{
 		{name: protocol.MetricActiveBasins},
@@ -75,7 +75,8 @@ type query struct {
 	interval   protocol.MetricInterval
 }
 
-// validate applies control plane 6.3. Codes: bad_query for what names nothing, then invalid for what does not go together.
+// validate applies control plane 6.3. Codes: bad_query for a set or an interval that does not exist, then invalid for
+// parameters that do not go together.
 func validate(sets []set, q protocol.MetricsQuery, now time.Time) (out query, err error) {
 	i := slices.IndexFunc(sets, func(s set) bool { return s.name == q.Set })
 	if i < 0 {

@@ -13,12 +13,12 @@ import (
 const (
 	// quarterSeconds is the period of samples: a quarter of a day, at most 360 samples and about 3 KB.
 	quarterSeconds = daySeconds / 4
-	// maxSampled bounds the streams that are sampled in a quarter, and so memory and what is written: 30 MB at the worst.
+	// maxSampled bounds the streams that are sampled in a quarter, and so memory and the bytes written: 30 MB at the worst.
 	maxSampled = 10_000
 )
 
-// samples are the sizes of streams that have changed, one a minute. What the store has of earlier processes stays beside
-// it, under their names.
+// samples are the sizes of streams that have changed, one a minute. The samples of earlier processes stay beside it in the
+// store, under their names.
 type samples struct {
 	mu      sync.Mutex
 	quarter uint32
@@ -105,7 +105,7 @@ func (s *samples) dirty(writer string) (keys []Key) {
 	return keys
 }
 
-// of yields what is in memory of a stream.
+// of yields the samples of a stream that are in memory.
 func (s *samples) of(scope string, yield func(quarter uint32, sizes []size)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

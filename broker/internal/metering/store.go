@@ -5,12 +5,12 @@ import (
 	"errors"
 )
 
-// Kind tells what is stored under a key.
+// Kind is the kind of value under a key.
 type Kind byte
 
-// The kinds. An hour holds the minutes of a scope as one process counted them; a day those of all processes; gone is when
-// streams of a basin existed that were deleted on that day, as one process saw it; samples are the sizes of one stream in
-// a quarter of a day.
+// The kinds. An hour holds the minutes of a scope as one process counted them; a day those of all processes; a value of
+// GoneKind is the time in which streams of a basin existed that were deleted on that day, as one process saw it; samples are
+// the sizes of one stream in a quarter of a day.
 const (
 	HourKind   Kind = 'h'
 	DayKind    Kind = 'd'
@@ -34,7 +34,7 @@ const (
 	allWriters   = "all"
 )
 
-// ErrExists is what Create fails with if there is a value already.
+// ErrExists is the error of Create if there is a value already.
 var ErrExists = errors.New("there is a value already")
 
 // Store keeps values for somewhat more than 90 days and drops them by itself, the oldest first also when they become too

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Exemplar names the trace of ctx, for those who look from a latency for a request that had it; nil if no sampled trace is there.
-// Scrapers get exemplars that ask for OpenMetrics.
+// Exemplar names the trace of ctx, for operators who look from a latency for a request that had it; nil if no sampled trace
+// is there. Scrapers get exemplars that ask for OpenMetrics.
 func Exemplar(ctx context.Context) prometheus.Labels {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsSampled() {

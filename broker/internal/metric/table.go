@@ -1,5 +1,5 @@
-// Package metric is the table of the metrics that weir shows to Prometheus: what is not in it cannot be registered. What
-// they mean to an operator is told in docs/metrics.md, which a test holds against the table.
+// Package metric is the table of the metrics that weir shows to Prometheus: a metric that is not in it cannot be registered.
+// docs/metrics.md explains their meaning to an operator; a test holds it against the table.
 package metric
 
 // Kind is the type of a metric.
@@ -24,7 +24,7 @@ type Definition struct {
 	Buckets []float64
 }
 
-// The bounds of histograms: of seconds as control plane 9.1 has them, of what may be fast, of counts and of bytes.
+// The bounds of histograms: of seconds as control plane 9.1 has them, of operations that may be fast, of counts and of bytes.
 var (
 	slowSeconds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 	fastSeconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
