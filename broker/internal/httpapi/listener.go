@@ -18,8 +18,8 @@ import (
 //     then. One that stays silent is closed only while no byte of a request has been read from it, which the server itself
 //     cannot tell.
 //
-// With a TLS configuration it does the handshake, so that it counts bytes of HTTP. The server recognizes HTTP/2 by its
-// preface, with TLS and without.
+// With a TLS configuration it does the handshake, so that the bytes that it counts are those of HTTP. The server recognizes
+// HTTP/2 by its preface, with TLS and without.
 type Listener struct {
 	net.Listener
 	tls *tls.Config

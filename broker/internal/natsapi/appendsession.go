@@ -25,9 +25,9 @@ const (
 
 // appendSession feeds a client's inputs to the service in their order and answers in that order.
 //
-// Three goroutines meet here. The door's callback files inputs in queue. feed takes them from there and submits them.
-// answer receives the acks and sends them. Whatever ends the input, cleanly or not, is the last entry of the queue: so
-// everything before it is still stored and acknowledged, and only then is the end told (data plane 3.8).
+// Three goroutines meet here. The door's callback files inputs in queue. feed takes them from there and submits them. answer
+// receives the acks and sends them. The end of the input, clean or not, is the last entry of the queue: so everything before
+// it is still stored and acknowledged, and only then is the end answered (data plane 3.8).
 type appendSession struct {
 	door  *Door
 	place *door.Place
@@ -39,7 +39,7 @@ type appendSession struct {
 	ctx  context.Context //nolint:containedctx // the session's life; this object lives no longer
 	stop context.CancelCauseFunc
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	inbox    string     // where answers go: the last reply subject that the client named
 	queue    []input
 	received uint64 // number of the last input received
@@ -96,7 +96,7 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef, opt
 func (s *appendSession) drain()             { s.finish(door.ErrDraining()) }
 func (s *appendSession) cancel(cause error) { s.stop(cause) }
 
-// message files what the client sent. It runs in the door's callback.
+// message files a message of the client. It runs in the door's callback.
 func (s *appendSession) message(_ string, m *nats.Msg) {
 	ctl, err := parseControls(m.Header)
 	if unreadable(m) {
@@ -226,7 +226,7 @@ func (s *appendSession) run() {
 	fed := make(chan error, 1)
 	go func() { fed <- s.feed() }()
 	err := s.answer()
-	// A failure that the service told ends the session whatever the input does; on a clean end of the answers the
+	// A failure that the service reported ends the session in any state of the input; on a clean end of the answers the
 	// input has ended before, and says why.
 	s.stop(nil)
 	if inputErr := <-fed; err == nil {
@@ -264,7 +264,7 @@ func (s *appendSession) feed() (err error) {
 	}
 }
 
-// inSession gives what cannot be decoded the code that it has within a session (data plane 8.9).
+// inSession gives an input that cannot be decoded the code that it has within a session (data plane 8.9).
 func inSession(err error) error {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		switch e.Code {

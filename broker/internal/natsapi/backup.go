@@ -14,8 +14,8 @@ import (
 	"github.com/weirstream/weir/protocol/chunk"
 )
 
-// backupEndpoints are served where [Options].Backup is set. Their subjects hold no names: who may use one may use all,
-// on everything.
+// backupEndpoints are served where [Options].Backup is set. Their subjects hold no names: a caller that may use one may use
+// all, on everything.
 func backupEndpoints() []endpoint {
 	return []endpoint{
 		{"backup-catalog", "backup.catalog", "backup.catalog", "Export a page of the catalog", false, exportCatalog},
@@ -78,7 +78,8 @@ func tooLarge(n, room int) error {
 	return protocol.Errorf(protocol.CodeInvalid, "the answer has %d bytes, but a message may have %d: raise max_payload", n, room)
 }
 
-// exportCatalog leaves room for what JSON adds to the entries, and asks for fewer where that is not enough.
+// exportCatalog leaves room for the bytes that JSON adds to the entries, and asks for fewer entries where that room is not
+// enough.
 func exportCatalog(ctx context.Context, c *call) (reply, error) {
 	return jsonCall(func(ctx context.Context, b protocol.BackupService, req protocol.ExportCatalogRequest) (any, error) {
 		room := c.room()
@@ -97,7 +98,7 @@ func exportCatalog(ctx context.Context, c *call) (reply, error) {
 	})(ctx, c)
 }
 
-// backup is what backs up and restores for the caller. The error has code permission_denied.
+// backup is the service that backs up and restores for the caller. The error has code permission_denied.
 func (c *call) backup() (protocol.BackupService, error) {
 	if b := c.door.opts.Backup(c.svc); b != nil {
 		return b, nil
@@ -105,7 +106,7 @@ func (c *call) backup() (protocol.BackupService, error) {
 	return nil, protocol.Errorf(protocol.CodePermissionDenied, "backups and restores are for the root token alone")
 }
 
-// askedBytes is what was asked for within the limit; 0 asks for as much as there may be.
+// askedBytes is the requested size within the limit; 0 asks for as much as there may be.
 func askedBytes(asked, limit int) int {
 	if asked <= 0 {
 		return limit

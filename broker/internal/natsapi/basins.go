@@ -124,7 +124,7 @@ func decodeBody[T any](c *call, decode func([]byte) (T, error)) (v T, err error)
 	return decode(c.body)
 }
 
-// jsonMarshaler is what every resource of the protocol is.
+// jsonMarshaler is the interface of every resource of the protocol.
 type jsonMarshaler interface{ MarshalJSON() ([]byte, error) }
 
 func jsonReply(v jsonMarshaler) (reply, error) {

@@ -21,7 +21,7 @@ type call struct {
 	place   *door.Place
 	ep      *endpoint
 	subject string
-	rest    string // what follows the endpoint's subject, without the dot
+	rest    string // the tokens behind the endpoint's subject, without the dot
 	inbox   string // where the answer goes; "" when no client waits
 	ctl     controls
 	head    nats.Header
@@ -101,7 +101,7 @@ func (c *call) serve(ctx context.Context) (r reply, err error) {
 	return r, door.CauseOf(ctx, err)
 }
 
-// timeout is how long the request may take: what its client waits for, if it says so, within the door's limit.
+// timeout is how long the request may take: the time that its client waits, if it says so, within the door's limit.
 func (c *call) timeout() time.Duration {
 	limit := c.door.opts.RequestTimeout + protocol.MaxUnaryWait
 	if c.ep.name != "read" {

@@ -29,7 +29,7 @@ type controls struct {
 	window       *uint64
 	frame        string
 	seq          *uint64
-	// encryptionKey is as it came, because only those that need it say what is wrong with it; a secret.
+	// encryptionKey is as it came, because only the requests that need it report a fault of it; a secret.
 	encryptionKey *string
 	streamConfig  string
 }
@@ -70,7 +70,7 @@ var setControl = map[string]func(c *controls, value string) error{
 		return err
 	},
 	strings.ToLower(protocol.HeaderAccept): func(c *controls, v string) error {
-		// What the door cannot produce is answered as JSON, as over HTTP (data plane 8.3).
+		// A request for a format that the door cannot produce is answered as JSON, as over HTTP (data plane 8.3).
 		c.accept, _ = parseMedia(protocol.HeaderAccept, v)
 		return nil
 	},

@@ -51,10 +51,10 @@ type Door struct {
 	closed    chan struct{}
 }
 
-// Serve answers requests that arrive on nc with svc until [Door.Close]; requests that carry a token with what
-// [Options].Authenticate returns for it. svc may be nil: then every request needs a token. ctx bounds the opening only. The connection stays
-// the caller's and should outlive the door. Any number of doors may serve the same subjects, on one connection or on
-// many: NATS gives each request to one of them.
+// Serve answers requests that arrive on nc with svc until [Door.Close]; requests that carry a token with the service that
+// [Options].Authenticate returns for it. svc may be nil: then every request needs a token. ctx bounds the opening only. The
+// connection stays the caller's and should outlive the door. Any number of doors may serve the same subjects, on one
+// connection or on many: NATS gives each request to one of them.
 func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Options) (*Door, error) {
 	opts = opts.withDefaults()
 	d := &Door{
@@ -129,8 +129,8 @@ func (d *Door) subscribe() (err error) {
 }
 
 // Close stops the door: requests that arrive from now on are refused with server_draining, sessions end with that error
-// (append sessions once their accepted inputs are answered), and requests being served are finished. When ctx ends what
-// is left is cancelled. Close returns when all goroutines of the door have ended, and reports whether some had to be
+// (append sessions once their accepted inputs are answered), and requests being served are finished. When ctx ends the
+// remaining ones are cancelled. Close returns when all goroutines of the door have ended, and reports whether some had to be
 // cancelled. It may be called more than once and by many.
 //
 // It drains subscriptions, which nats.go does with timers that do not survive a synctest bubble: in one, close the
@@ -175,7 +175,7 @@ func (d *Door) shutDown(ctx context.Context) error {
 }
 
 // closeConn closes the door's own connection. With DrainConn the subscriptions end first, and the requests that NATS sent
-// before are refused; those that come later are told by NATS that there are no responders.
+// before are refused; those that come later get the answer of NATS that there are no responders.
 func (d *Door) closeConn(ctx context.Context) {
 	defer d.nc.Close()
 	if !d.opts.DrainConn || d.expelled.Load() {
@@ -208,7 +208,7 @@ func (d *Door) unsubscribe() error {
 	return errors.Join(errs...)
 }
 
-// errStopped is the cause with which a stopping door cancels what did not settle: it may have been done.
+// errStopped is the cause with which a stopping door cancels the requests that did not settle: they may have been done.
 var errStopped = protocol.Errorf(protocol.CodeUnavailable, "this server stopped before it knew the outcome")
 
 // mayAnswer reports whether the door answers to a subject that a client chose.

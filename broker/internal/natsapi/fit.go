@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// headerRoom is what is kept free of the largest message for its headers and for what servers on the way add.
+// headerRoom is the part of the largest message that is kept free for its headers and for bytes that servers on the way add.
 const headerRoom = 1024
 
 // room is how large the body of an answer may be: a larger message would end the connection of the door.
@@ -20,7 +20,7 @@ func (d *Door) room() int {
 // minClientPayload is the least that a client may say it takes: smaller answers would be all headers.
 const minClientPayload = 16 << 10
 
-// room is how large the body of the answer may be: what fits in a message of the door, and in one that the client takes. A
+// room is how large the body of the answer may be: it must fit in a message of the door, and in one that the client takes. A
 // client behind a leaf node may take less than the door's server, and a message of more would cut the leaf node's link.
 func (c *call) room() int {
 	room := c.door.room()

@@ -8,8 +8,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// jetStreamHeaders are what JetStream obeys in a publication and weir does not, by the beginnings of their names in lower case,
-// with the way to ask weir for it.
+// jetStreamHeaders are the headers that JetStream obeys in a publication and weir does not, by the beginnings of their names
+// in lower case, with the way to ask weir for it.
 var jetStreamHeaders = []struct{ begins, instead string }{
 	{"nats-expected-", "conditions are in " + protocol.HeaderMatchSeqNum + " and " + protocol.HeaderFencingToken},
 	{"nats-msg-id", "weir drops no duplicates by an id; " + protocol.HeaderMatchSeqNum + " makes an append happen once"},

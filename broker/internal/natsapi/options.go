@@ -17,25 +17,26 @@ type Options struct {
 	Prefix string
 	// Version is shown by service discovery; anything but a semantic version is shown as 0.0.0.
 	Version string
-	// Logger takes what the door has to say; nil discards it.
+	// Logger takes the door's messages; nil discards them.
 	Logger *slog.Logger
 
-	// Authenticate returns who presents a token in the header S2-Access-Token; an error with code authn
+	// Authenticate returns the holder of a token in the header S2-Access-Token; an error with code authn
 	// ends the request before anything else of it is decoded. A nil function ignores the header.
 	Authenticate func(token string) (door.Caller, error)
 
-	// Measure wraps the service of each request, to count what comes through the door; nil for nothing. It
-	// is what Backup gets.
+	// Measure wraps the service of each request, to count the calls that come through the door; nil for nothing. Backup gets
+	// the wrapped service.
 	Measure func(protocol.Service) protocol.Service
 
 	// OwnConn says that the connection is the door's alone: closing the door closes it too.
 	OwnConn bool
 
-	// DrainConn has the closing door take in what NATS has sent to it already, to refuse it. Without it such a request gets
-	// no answer. It goes with OwnConn. It uses timers that nats.go shares, which do not survive a synctest bubble.
+	// DrainConn has the closing door take in the requests that NATS has sent to it already, to refuse them. Without it such a
+	// request gets no answer. It goes with OwnConn. It uses timers that nats.go shares, which do not survive a synctest
+	// bubble.
 	DrainConn bool
 
-	// Backup returns what backs up and restores for the owner of a service that the door was opened with or that
+	// Backup returns the service that backs up and restores for the owner of a service that the door was opened with or that
 	// Authenticate returned; nil if that may not. Without the function the verbs are not served.
 	Backup func(svc protocol.Service) protocol.BackupService
 
@@ -49,7 +50,7 @@ type Options struct {
 	MaxInflightBytes int64
 	// MaxSessions bounds the open sessions; 0 means 16384.
 	MaxSessions int
-	// Budget bounds what this door and others that have it hold together; nil for nothing.
+	// Budget bounds the bytes and sessions that this door and others that have it hold together; nil for nothing.
 	Budget *door.Budget
 	// Outbox bounds the stored records that the sessions of this door and others that have it fetch at a time; nil makes one.
 	Outbox *door.Outbox
@@ -64,7 +65,7 @@ const (
 	defaultRequestTimeout = 30 * time.Second
 )
 
-// measured is what the door uses in the place of svc.
+// measured is the service that the door uses in the place of svc.
 func (o Options) measured(svc protocol.Service) protocol.Service {
 	if o.Measure == nil || svc == nil {
 		return svc

@@ -30,7 +30,7 @@ type readSession struct {
 	stop context.CancelCauseFunc
 }
 
-// openReadSession opens the stream and leaves a goroutine behind that sends. What fails until then is answered like a
+// openReadSession opens the stream and leaves a goroutine behind that sends. A failure until then is answered like a
 // failure of a unary read.
 func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req protocol.ReadRequest, opts []protocol.RecordOption) (reply, error) {
 	d := c.door
@@ -60,9 +60,9 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 func (s *readSession) drain()             { s.stop(door.ErrDraining()) }
 func (s *readSession) cancel(cause error) { s.stop(cause) }
 
-// message takes an acknowledgement, whose token is the frame's number, or a message with the frame header cancel. The
-// NATS server itself replies to a frame when its inbox is gone: that frame is lost for sure, so the session is over. A
-// client that only lost its connection opens another.
+// message takes an acknowledgement, whose token is the frame's number, or a message with the frame header cancel. The NATS
+// server itself replies to a frame when nobody subscribes to its inbox any more: that frame is lost for sure, so the session
+// is over. A client that only lost its connection opens another.
 func (s *readSession) message(token string, m *nats.Msg) {
 	switch {
 	case m.Header.Get(protocol.HeaderFrame) == protocol.FrameCancel:
@@ -77,13 +77,13 @@ func (s *readSession) message(token string, m *nats.Msg) {
 	}
 }
 
-// What the NATS server sends to the reply subject of a message without a receiver.
+// The header that the NATS server sends to the reply subject of a message without a receiver.
 const (
 	statusHeader = "Status"
 	noResponders = "503"
 )
 
-// errVanished is the cause that ends a session whose inbox is gone.
+// errVanished is the cause that ends a session whose inbox has no subscriber any more.
 var errVanished = protocol.Errorf(protocol.CodeClientHangup, "no client listens on the session's inbox")
 
 // errCancelled is the cause that ends a session whose client asked for it.
@@ -109,7 +109,8 @@ func (s *readSession) send() (err error) {
 	defer hold.Drop()
 	stored := true // the next batch has to be fetched from the storage, as far as is known
 	for {
-		// A client that does not acknowledge has no batch waiting for it: it holds what its window allows, on its way.
+		// A client that does not acknowledge has no batch waiting for it: it holds the batches that its window allows, on
+		// their way.
 		if err := s.waitForRoom(); err != nil {
 			return err
 		}

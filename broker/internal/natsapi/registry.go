@@ -11,7 +11,7 @@ import (
 
 // session is a conversation as the door's callback and Close see it. No method waits.
 type session interface {
-	// message takes what a client sent to the last token, token, of the session's subjects.
+	// message takes a client's message to the last token, token, of the session's subjects.
 	message(token string, m *nats.Msg)
 	// drain ends the session soon, with server_draining.
 	drain()
@@ -74,8 +74,8 @@ func (r *registry) cancel(cause error) {
 	}
 }
 
-// onSessionMessage files a message with its session: the last two tokens of the subject are the session's id and what
-// the session gave the client to say, such as the number of a frame. It runs in the subscription's callback.
+// onSessionMessage files a message with its session: the last two tokens of the subject are the session's id and the token
+// that the session gave the client for its messages, such as the number of a frame. It runs in the subscription's callback.
 func (d *Door) onSessionMessage(m *nats.Msg) {
 	id, token, _ := strings.Cut(strings.TrimPrefix(m.Subject, d.subjects.Session(d.id, "")), ".")
 	if m.Reply != "" && !d.mayAnswer(m.Reply) {

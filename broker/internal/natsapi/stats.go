@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// endpointStats counts what the micro framework cannot see, because its own figures cover only the admission of a
+// endpointStats counts the work that the micro framework cannot see, because its own figures cover only the admission of a
 // request.
 type endpointStats struct {
 	served   atomic.Uint64
@@ -18,7 +18,7 @@ type endpointStats struct {
 	last     atomic.Pointer[protocol.Error]
 }
 
-// statsData is what "nats micro stats" shows of an endpoint as data.
+// statsData is the data of an endpoint that "nats micro stats" shows.
 type statsData struct {
 	Served   uint64        `json:"served"`    // requests answered, with failures
 	Errors   uint64        `json:"errors"`    // requests that failed

@@ -41,7 +41,7 @@ func streamMetrics(ctx context.Context, c *call) (reply, error) {
 	return c.metricsReply(metrics, err)
 }
 
-// metricsReply refuses what does not fit a message: a month of minutes of many operations.
+// metricsReply refuses an answer that does not fit a message: a month of minutes of many operations.
 func (c *call) metricsReply(metrics []protocol.Metric, err error) (reply, error) {
 	if err != nil {
 		return reply{}, err

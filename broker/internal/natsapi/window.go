@@ -16,12 +16,12 @@ const (
 	ackTimeout = 30 * time.Second
 )
 
-// window counts what a read session has sent and its client has not acknowledged.
+// window counts the frames that a read session has sent and its client has not acknowledged.
 type window struct {
 	size    int
 	expired func() // called when ackTimeout passed without an acknowledgement
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	sent   uint64     // number of the last frame sent
 	acked  uint64     // number of the last frame acknowledged, with all before it
 	unread int        // bytes of the frames in between
@@ -107,7 +107,7 @@ func (w *window) close() {
 	}
 }
 
-// windowSize is the window that a client gets: what it asked for, within bounds.
+// windowSize is the window that a client gets: the requested one, within bounds.
 func windowSize(asked *uint64) int {
 	if asked == nil {
 		return defaultWindow

@@ -22,7 +22,7 @@ const clientsAccount = "WEIR-CLIENTS"
 // globalAccount is where NATS puts users without an account of their own.
 const globalAccount = "$G"
 
-// anybody stands in the keyring for clients that need not say who they are; no account can have this name.
+// anybody stands in the keyring for clients without credentials; no account can have this name.
 const anybody = "*"
 
 // keyring holds the keys with which the broker enters the accounts of its own embedded server. They live in memory, as
@@ -61,18 +61,18 @@ func (k keyring) login(account string) (nats.Option, error) {
 
 // accountPlan says where things live in the embedded server. The storage is in [PrivateAccount] in any case.
 type accountPlan struct {
-	ownUsers bool     // the configuration says who may connect
+	ownUsers bool     // the configuration has the users that may connect
 	services []string // the accounts that get a door
 	clients  string   // the account of the embedding program
 }
 
-// hasUsers reports whether the configuration says who may connect.
+// hasUsers reports whether the configuration has users, so that it decides which clients may connect.
 func hasUsers(o *server.Options) bool {
 	return len(o.Users) > 0 || len(o.Nkeys) > 0 || o.Username != "" || o.Authorization != "" || o.NoAuthUser != "" || o.AuthCallout != nil
 }
 
-// planAccounts adds the private account and the broker's own users to o, and says which account is for what. Where the
-// configuration has neither accounts nor users, cr says who may connect: holders of access tokens, or everybody.
+// planAccounts adds the private account and the broker's own users to o, and returns the purpose of each account. Where the
+// configuration has neither accounts nor users, cr decides which clients may connect: holders of access tokens, or everybody.
 func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accountPlan, err error) {
 	plan.ownUsers = len(o.Accounts) > 0 || hasUsers(o)
 	own := []string{PrivateAccount}
@@ -102,12 +102,12 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accoun
 		plan.services, plan.clients = []string{clientsAccount}, clientsAccount
 		o.CustomClientAuthentication = cr
 		if cr.open {
-			return plan, addAnybody(o, keys) // clients are told that they need not say who they are
+			return plan, addAnybody(o, keys) // clients learn that they need no credentials
 		}
 		return plan, nil
 	}
 	if open {
-		// Accounts without any user: clients need not say who they are and land in the global account. Our users would
+		// Accounts without any user: clients need no credentials and land in the global account. Our users would
 		// make the server ask everybody, so these clients get a name.
 		if err := addAnybody(o, keys); err != nil {
 			return accountPlan{}, err
@@ -134,7 +134,7 @@ func planAccounts(o *server.Options, keys keyring, cr *credentials) (plan accoun
 	return plan, nil
 }
 
-// addAnybody makes a user of those who need not say who they are. It has a key that no client has, so that no client can log in
+// addAnybody makes a user of the clients without credentials. It has a key that no client has, so that no client can log in
 // as it, rather than a password, of which the server warns.
 func addAnybody(o *server.Options, keys keyring) error {
 	_, public, err := keys.forAccount(anybody) // the same after a reload

@@ -27,13 +27,14 @@ type Store interface {
 	Limit() (bytes int64, ok bool)
 	// Connections is how many client connections the server has, the broker's own among them; ok tells whether it is known.
 	Connections() (n int, ok bool)
-	// AssumedPayload is the largest message that a client takes which does not say so; 0 if all take what the server takes.
+	// AssumedPayload is the largest message that a client takes which does not say so; 0 if all take the messages that the
+	// server takes.
 	AssumedPayload() int
 	// URL is where clients connect, "" if they cannot.
 	URL() string
 	// CheckLogs fails if JetStream has lost a log; needed tells which the catalog needs.
 	CheckLogs(needed func(log string) bool) error
-	// Made is told of each JetStream stream that the adapter has made or changed, before it is written to.
+	// Made is called for each JetStream stream that the adapter has made or changed, before it is written to.
 	Made(stream string) error
 	// Quorum fails while nothing can be stored or read, because too few servers are in contact.
 	Quorum() error
@@ -41,7 +42,7 @@ type Store interface {
 	Failure() error
 	// Distrust says that the store has failed: nothing of it is known to be on disk any more.
 	Distrust()
-	// Reload reads the NATS configuration again and applies what NATS can change while it runs.
+	// Reload reads the NATS configuration again and applies the settings that NATS can change while it runs.
 	Reload() error
 	// Stop is the last call; connections are closed before it or cut by it.
 	Stop(ctx context.Context) error
@@ -69,9 +70,9 @@ func Open(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal func(err
 	return x, nil
 }
 
-// doorOptions are those of a connection that a door has, after connOptions. The door does not hear itself, and what clients
-// can make it stumble over as often as they like, broken headers and the errors in quiet, is no warning:
-// they would fill the disk.
+// doorOptions are those of a connection that a door has, after connOptions. The door does not receive its own messages.
+// Faults that clients can cause as often as they like, broken headers and the errors in quiet, are no warnings: they would
+// fill the disk.
 func doorOptions(name string, log *slog.Logger, quiet ...error) []nats.Option {
 	quiet = append(quiet, nats.ErrBadHeaderMsg)
 	log = log.With(slog.String("conn", name))
@@ -92,8 +93,8 @@ func tellError(log *slog.Logger, level slog.Level, sub *nats.Subscription, err e
 	log.Log(context.Background(), level, "nats connection", slog.String("subject", subject), slog.Any("error", err))
 }
 
-// connOptions are those of every connection that the broker opens: it reconnects for ever, and what goes wrong is
-// logged rather than printed.
+// connOptions are those of every connection that the broker opens: it reconnects for ever, and failures are logged rather
+// than printed.
 func connOptions(name string, log *slog.Logger) []nats.Option {
 	log = log.With(slog.String("conn", name))
 	return []nats.Option{

@@ -15,14 +15,14 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// credentials decides who enters the embedded server, if its configuration has no users of its own:
+// credentials decides which clients enter the embedded server, if its configuration has no users of its own:
 //
 //   - the broker itself, in process, into any account
 //   - without a root token everybody, into the account of clients
 //   - with a root token, holders of access tokens, into an account of that token alone
 //
 // It takes the place of the server's own users in all three cases, because the server closes connections of users that
-// it does not know itself when it is reloaded; that is also why the broker says who it is by a token, without a name.
+// it does not know itself when it is reloaded; that is also why the broker authenticates itself by a token, without a name.
 type credentials struct {
 	open    bool
 	door    *server.Permissions // of the broker's doors
@@ -177,7 +177,7 @@ func (cr *credentials) own(c server.ClientAuthentication, secret string) (accoun
 // enter puts a connection into an account. If that fails the caller must refuse the connection: it would go on in the
 // global account.
 func enter(c server.ClientAuthentication, account *server.Account, p *server.Permissions, until time.Time) bool {
-	// Of the two ways to register only this one tells of a failure.
+	// Of the two ways to register only this one reports a failure.
 	r, ok := c.(interface {
 		RegisterNkeyUser(*server.NkeyUser) error
 	})

@@ -21,10 +21,11 @@ type Doors struct {
 	svc  protocol.Service // of requests without an access token; nil if there must be one
 	opts natsapi.Options
 	log  *slog.Logger
-	// tokens are the doors of those who connect with an access token; nil if weir does not say who may connect.
+	// tokens are the doors of the clients that connect with an access token; nil if weir does not decide which clients may
+	// connect.
 	tokens *tokenDoors
-	// taps is where records are published from, in the accounts of an embedded server whose doors need no token in each
-	// request; nil where it cannot be known which subscriptions there are, or who may read.
+	// taps publishes the records, in the accounts of an embedded server whose doors need no token in each
+	// request; nil where the subscriptions, or the rights of the readers, cannot be known.
 	taps   *tap.Hub
 	caller *access.Caller
 
@@ -32,13 +33,13 @@ type Doors struct {
 	open map[string]accountDoor
 }
 
-// accountDoor is what stands open in an account.
+// accountDoor is the open door and tap of an account.
 type accountDoor struct {
 	*natsapi.Door
 	outlet *tap.Outlet // nil: none
 }
 
-// Close drains the door and then the tap, so that what the door has taken is published.
+// Close drains the door and then the tap, so that the appends that the door has taken are published.
 func (d accountDoor) Close(ctx context.Context) error {
 	err := d.Door.Close(ctx)
 	if d.outlet != nil {
@@ -47,7 +48,7 @@ func (d accountDoor) Close(ctx context.Context) error {
 	return err
 }
 
-// NewDoors makes the doors, none of which is open. Where NATS says who its users are, weir cannot know whose token they
+// NewDoors makes the doors, none of which is open. Where NATS has users of its own, weir cannot know whose token they
 // have, so that each request must carry one, unless nothing is checked at all.
 // Records are published from taps.
 func NewDoors(st Store, guard *access.Guard, taps *tap.Hub, opts natsapi.Options) *Doors {
@@ -70,17 +71,17 @@ func NewDoors(st Store, guard *access.Guard, taps *tap.Hub, opts natsapi.Options
 	return ds
 }
 
-// TokensLogIn reports whether an access token is what clients connect with.
+// TokensLogIn reports whether clients connect with an access token.
 func (ds *Doors) TokensLogIn() bool { return ds.tokens != nil }
 
-// LetIn begins to let those in who connect with an access token.
+// LetIn begins to let the clients in that connect with an access token.
 func (ds *Doors) LetIn() {
 	if ds.tokens != nil {
 		ds.st.(*Embedded).cred.letIn(ds.tokens) //nolint:forcetypeassert // only an embedded server has tokens
 	}
 }
 
-// Sync opens the doors of accounts that are new and closes those of accounts that are gone.
+// Sync opens the doors of accounts that are new and closes those of accounts that do not exist any more.
 func (ds *Doors) Sync(ctx context.Context) error {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()

@@ -27,7 +27,7 @@ type Embedded struct {
 	log  *slog.Logger
 	srv  *server.Server
 	slog *natsLogger
-	cred *credentials // says who may connect, if ownUsers is false
+	cred *credentials // decides which clients may connect, if ownUsers is false
 
 	dir    string // the store directory; in memory mode a temporary one that stop removes
 	lock   *storeLock
@@ -73,7 +73,7 @@ func startEmbedded(ctx context.Context, cfg conf.Config, log *slog.Logger, fatal
 		}
 	}
 	e.plan, e.leaves = plan, opts.LeafNode.Port != 0 || len(opts.LeafNode.Remotes) > 0
-	if !cfg.Memory && !cfg.Cluster.Enabled() { // a node gets what it lacks from the others
+	if !cfg.Memory && !cfg.Cluster.Enabled() { // a node gets the data that it lacks from the others
 		if e.care, err = openStoreCare(e.dir, streamsDir(e.dir, PrivateAccount), cfg.SubjectPrefix, unsynced(cfg), log); err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (e *Embedded) openDir(ctx context.Context) (err error) {
 func (e *Embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 	opts, err := natsOptions(e.cfg, e.dir)
 	if err == nil {
-		err = checkExposure(e.cfg, opts) // of what the file says: planAccounts adds users of weir's own
+		err = checkExposure(e.cfg, opts) // with the options of the file: planAccounts adds users of weir's own
 	}
 	if err != nil {
 		return nil, accountPlan{}, err
@@ -131,7 +131,8 @@ func (e *Embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 	return opts, plan, err
 }
 
-// ownUsers reports whether the NATS configuration says who may connect. It stays so as long as the server runs.
+// ownUsers reports whether the NATS configuration has users, so that it decides which clients may connect. It stays so as
+// long as the server runs.
 func (e *Embedded) ownUsers() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -185,7 +186,7 @@ func (e *Embedded) run(ctx context.Context, opts *server.Options) error {
 	return nil
 }
 
-// explain turns the server's last words into what an operator can act on.
+// explain turns the server's fatal message into an error that an operator can act on.
 func (e *Embedded) explain(opts *server.Options) error {
 	said := e.slog.fatal
 	switch {
@@ -200,8 +201,8 @@ func (e *Embedded) explain(opts *server.Options) error {
 }
 
 // checkStore makes sure that everything on disk is there in JetStream too, but for headless logs: the server deletes a
-// stream's description first and its records later, so these may be what a crash left of a deletion. It remembers them
-// for CheckLogs.
+// stream's description first and its records later, so these may be the remains of a deletion that a crash interrupted. It
+// remembers them for CheckLogs.
 func (e *Embedded) checkStore() error {
 	if e.cfg.Memory {
 		return nil
@@ -251,8 +252,8 @@ func unsynced(cfg conf.Config) time.Duration {
 	return 0
 }
 
-// recovered checks what the server has found in its directory, and puts it on disk. A node waits for the others instead: they tell
-// it what there is.
+// recovered checks the streams that the server has found in its directory, and puts them on disk. A node waits for the others
+// instead: it learns the streams from them.
 func (e *Embedded) recovered(ctx context.Context) error {
 	if e.cfg.Cluster.Enabled() {
 		return e.awaitCluster(ctx)
@@ -263,7 +264,7 @@ func (e *Embedded) recovered(ctx context.Context) error {
 	return e.settle()
 }
 
-// settle puts on disk what was recovered, before anything of it is shown.
+// settle puts the recovered streams on disk, before anything of them is shown.
 func (e *Embedded) settle() error {
 	if e.cfg.Memory {
 		return nil
@@ -282,10 +283,10 @@ func (e *Embedded) settle() error {
 	return e.care.settled()
 }
 
-// Made prepares a stream of the storage that was made or recovered for what is written to it.
+// Made prepares a stream of the storage that was made or recovered for the writes to it.
 func (e *Embedded) Made(stream string) error {
 	if e.cfg.Memory || e.cfg.DurabilityClass() == conf.DurabilityAlways || e.cfg.Cluster.Enabled() {
-		return nil // JetStream syncs what it rewrites, or another server has it too
+		return nil // JetStream syncs the files that it rewrites, or another server has them too
 	}
 	return syncRewrites(e.srv, PrivateAccount, stream)
 }
@@ -305,7 +306,7 @@ func (e *Embedded) streams(account string) ([]string, error) {
 	return names, nil
 }
 
-// watch reports a server that is gone, or that has turned JetStream off: it does so when the disk is full or fails.
+// watch reports a server that has stopped, or that has turned JetStream off: it does so when the disk is full or fails.
 func (e *Embedded) watch(fatal func(error)) {
 	defer close(e.watchDone)
 	const period = time.Second
@@ -356,7 +357,7 @@ func (e *Embedded) Connect(account, name string) (*nats.Conn, error) {
 	return e.dial(doorOf(account), name, doorOptions(name, e.log, nats.ErrPermissionViolation)...)
 }
 
-// tapOf describes an account for live taps; those in it may do what caller may.
+// tapOf describes an account for live taps; clients in it have the rights of caller.
 func (e *Embedded) tapOf(account string, caller *access.Caller) tap.Account {
 	return tap.Account{
 		Name: account,
@@ -418,7 +419,8 @@ func (e *Embedded) Dir() string {
 // Server is the embedded server, for tests that make it fail.
 func (e *Embedded) Server() *server.Server { return e.srv }
 
-// AssumedPayload is that of a NATS server by default if leaf nodes may connect: clients behind one take what it takes.
+// AssumedPayload is that of a NATS server by default if leaf nodes may connect: clients behind one take the messages that it
+// takes.
 func (e *Embedded) AssumedPayload() int {
 	if e.leaves {
 		return server.MAX_PAYLOAD_SIZE
@@ -438,7 +440,7 @@ func (e *Embedded) Limit() (bytes int64, ok bool) {
 // Connections is how many client connections the server has, the broker's own among them.
 func (e *Embedded) Connections() (n int, ok bool) { return e.srv.NumClients(), true }
 
-// Reload reads the NATS configuration again and applies what the server can change while it runs.
+// Reload reads the NATS configuration again and applies the settings that the server can change while it runs.
 func (e *Embedded) Reload() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -465,7 +467,7 @@ func (e *Embedded) Reload() error {
 	return nil
 }
 
-// raisedLimit measures the disk again. A full store gets what has become free since, and its reserve at the least:
+// raisedLimit measures the disk again. A full store gets the space that has become free since, and its reserve at the least:
 // even a trim has to be written before it can make room. JetStream refuses to lower the limit.
 func (e *Embedded) raisedLimit() (limit int64) {
 	if js := e.srv.JetStreamConfig(); js != nil {
@@ -477,7 +479,7 @@ func (e *Embedded) raisedLimit() (limit int64) {
 	return limit
 }
 
-// Stop ends the server. If it has a listener and the configuration grants the time, clients are told first and then
+// Stop ends the server. If it has a listener and the configuration grants the time, clients get a notice first and are then
 // disconnected one by one, so that they move to another server; when ctx ends all are cut off.
 func (e *Embedded) Stop(ctx context.Context) error {
 	e.cred.end()
@@ -526,8 +528,8 @@ func (e *Embedded) deserted(ctx context.Context) bool {
 	return false
 }
 
-// giveUp frees everything that was acquired so far. Waiting for the server is not bounded: it is what flushes the
-// store, and leaving early would free the lock under a server that still writes.
+// giveUp frees everything that was acquired so far. Waiting for the server is not bounded: the server flushes the store, and
+// leaving early would free the lock under a server that still writes.
 func (e *Embedded) giveUp() error {
 	e.cred.end()
 	if e.srv != nil {

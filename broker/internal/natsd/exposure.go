@@ -12,11 +12,11 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
-// checkExposure refuses what would let others in than the configuration means to. It looks at what the file says, before weir adds users of its own. Accounts without
-// users do not distinguish clients.
+// checkExposure refuses a setting that would let others in than the configuration means to. It looks at the options of the
+// file, before weir adds users of its own. Accounts without users do not distinguish clients.
 //
 // Without a root token and without users nothing is checked, so every port must be on the loopback address. With a root
-// token and without users weir checks who connects, so nothing may go around that.
+// token and without users weir checks each client that connects, so nothing may go around that.
 func checkExposure(cfg conf.Config, o *server.Options) error {
 	switch {
 	case !cfg.Checked() && !hasUsers(o):

@@ -134,7 +134,7 @@ func connectContext(context string, opts []nats.Option) (*nats.Conn, error) {
 
 func (x *external) Client(name string) (*nats.Conn, error) { return x.Storage(name) }
 
-// connect opens a connection for a door, which does not hear itself. There is one account, that of the credentials.
+// connect opens a connection for a door, which does not receive its own messages. There is one account, that of the credentials.
 func (x *external) Connect(_, name string) (*nats.Conn, error) {
 	return x.dial(name, doorOptions(name, x.log)...)
 }

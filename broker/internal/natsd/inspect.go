@@ -13,7 +13,7 @@ import (
 	"github.com/weirstream/weir/broker/internal/storefiles"
 )
 
-// StoreState is what [Inspect] finds in a store directory.
+// StoreState is the result of [Inspect] on a store directory.
 type StoreState struct {
 	// Streams is how many JetStream streams of weir there are, and Bytes the size of all files of JetStream.
 	Streams int
@@ -22,11 +22,11 @@ type StoreState struct {
 	Mode string
 	// Stopped says that the last broker stopped in order. After a crash a start looks through the files.
 	Stopped bool
-	// Refuses is what would refuse a start.
+	// Refuses lists the obstacles to a start.
 	Refuses []string
-	// Mends is what the next start mends by itself.
+	// Mends lists the faults that the next start mends by itself.
 	Mends []string
-	// Lost is what cannot be read any more, as [Repair] tells it.
+	// Lost lists the data that cannot be read any more, in the form of [Repair].
 	Lost []string
 }
 
@@ -98,7 +98,7 @@ func (s *StoreState) inspect(dir, prefix string, deep bool) error {
 	}
 	holes, err := storefiles.Survey(dir)
 	if errors.Is(err, storefiles.ErrEncrypted) {
-		return nil // it cannot be told without the key
+		return nil // holes cannot be found without the key
 	}
 	for _, h := range holes {
 		s.Lost = append(s.Lost, h.String())

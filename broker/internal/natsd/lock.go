@@ -15,7 +15,7 @@ import (
 // process id, for people.
 const lockName = "weir.lock"
 
-// errLocked is what lockFile returns when another process holds the lock.
+// errLocked is the error of lockFile when another process holds the lock.
 var errLocked = errors.New("the file is locked by another process")
 
 // storeLock keeps a second broker off a store directory. The operating system gives the lock back when the process

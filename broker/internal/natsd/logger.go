@@ -14,7 +14,7 @@ import (
 // become debug lines; warnings and errors keep their level, but for those that anybody can cause by connecting.
 //
 // A fatal message of a NATS server that runs by itself ends the process. Here the first one is kept and reported
-// through failed, so that the broker can say what to do, or stop in order.
+// through failed, so that the broker can name the remedy, or stop in order.
 type natsLogger struct {
 	log    *slog.Logger
 	once   sync.Once
@@ -36,7 +36,7 @@ func (l *natsLogger) Warnf(format string, v ...any) {
 }
 func (l *natsLogger) Debugf(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
 
-// Tracef passes on what the server traces, if its configuration says so: whole messages, but no secrets in their headers.
+// Tracef passes on the server's traces, if its configuration says so: whole messages, but no secrets in their headers.
 func (l *natsLogger) Tracef(format string, v ...any) {
 	l.log.Debug(natsMessage, slog.Any("text", traceText{lazyText{format, v}}))
 }
@@ -53,10 +53,10 @@ func (l *natsLogger) Errorf(format string, v ...any) {
 }
 
 // clientLine begins a line about a connection that anybody can open: of a client, also by websocket or MQTT, or of a leaf node.
-// What follows holds names and bytes that the other side has sent.
+// The rest of the line holds names and bytes that the other side has sent.
 var clientLine = regexp.MustCompile(`^(\S+) - ((?:cid|wid|mid|lid)\w*:\d+)`)
 
-// clientFailures are what the server says of such connections, as the log names it.
+// clientFailures are parts of the server's messages about such connections, with the kinds by which the log names them.
 var clientFailures = []struct{ says, kind string }{
 	{server.ErrAuthentication.Error(), "authentication"},
 	{"Publish Violation", "Publish Violation"},

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// modeFile says what kind of broker the store directory belongs to: one that has it alone, or a node of a cluster. A NATS
+// modeFile names the kind of broker that the store directory belongs to: one that has it alone, or a node of a cluster. A NATS
 // server that runs as a node of a cluster deletes, half a minute after its start, each stream that the cluster does not know,
 // and so all of a store that was written alone.
 const modeFile = "weir.mode"

@@ -24,8 +24,8 @@ const minMaxPayload = 2*protocol.MaxBatchBytes + 64<<10
 // does: a token must not fill the memory. It is twice the sessions that a token may have.
 const maxTokenSubs = 2 * tokenMaxSessions
 
-// natsOptions builds the options of the embedded server: the included NATS configuration file first, then what weir
-// decides. A setting of the file that weir must decide is an error if it says something else, because a start that
+// natsOptions builds the options of the embedded server: the included NATS configuration file first, then the settings that
+// weir decides. A setting of the file that weir must decide is an error if it says something else, because a start that
 // silently ignored it would surprise. dir is the directory that JetStream stores below.
 func natsOptions(cfg conf.Config, dir string) (*server.Options, error) {
 	o := &server.Options{}
@@ -67,7 +67,7 @@ func natsOptions(cfg conf.Config, dir string) (*server.Options, error) {
 	return o, nil
 }
 
-// lameDuck splits the time that clients get to move elsewhere: first a moment in which they are told, then their
+// lameDuck splits the time that clients get to move elsewhere: first a moment in which they get the notice, then their
 // connections are closed one by one. The server wants the first to be shorter than the whole.
 func lameDuck(d time.Duration) (whole, grace time.Duration) {
 	if d <= 0 {
@@ -76,7 +76,7 @@ func lameDuck(d time.Duration) (whole, grace time.Duration) {
 	return d, min(d/10, time.Second)
 }
 
-// checkConflicts compares what the file has set in o with what weir needs.
+// checkConflicts compares the settings of the file in o with those that weir needs.
 func checkConflicts(cfg conf.Config, o *server.Options, dir string) error {
 	var errs []error
 	conflict := func(key, format string, args ...any) {

@@ -60,7 +60,7 @@ func nodeName(cfg conf.Config) string {
 	return strings.NewReplacer(":", "-", "[", "", "]", "").Replace(addr)
 }
 
-// modeOf is what [modeFile] says of a store directory with this configuration.
+// modeOf is the content of [modeFile] in a store directory with this configuration.
 func modeOf(cfg conf.Config) string {
 	if !cfg.Cluster.Enabled() {
 		return modeSingle

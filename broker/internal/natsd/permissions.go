@@ -9,18 +9,18 @@ import (
 	"github.com/weirstream/weir/protocol/subject"
 )
 
-// discovery are the subjects on which NATS services answer who and where they are.
+// discovery are the subjects on which NATS services answer with their names and addresses.
 const discovery = "$SRV.>"
 
-// doorPermissions are what a door may do: answer. Clients choose where an answer goes, so that it must not go where a
-// message does something. The door looks itself at what it publishes, but not at what NATS's library answers to $SRV.
+// doorPermissions are the rights of a door: to answer. Clients choose where an answer goes, so that it must not go where a
+// message does something. The door checks its own messages itself, but not the answers of NATS's library to $SRV.
 func doorPermissions(prefix string) *server.Permissions {
 	return &server.Permissions{Publish: &server.SubjectPermission{
 		Deny: []string{"$JS.>", "$KV.>", "$MQTT.>", "$O.>", discovery, "$SYS.>", prefix + ".>"},
 	}}
 }
 
-// tapPermissions are what live taps may do: publish records.
+// tapPermissions are the rights of live taps: to publish records.
 func tapPermissions(prefix string) *server.Permissions {
 	return &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: []string{prefix + ".live.>"}},
@@ -28,10 +28,10 @@ func tapPermissions(prefix string) *server.Permissions {
 	}
 }
 
-// subjectRule says who may use a subject of the service.
+// subjectRule names the operations that allow the use of a subject of the service.
 type subjectRule struct {
 	verb string
-	// form is what follows the verb.
+	// form is the form of the rest behind the verb.
 	form subjectForm
 	// ops are the operations that the subject can serve: a token that has one of them may use it, and if both is set one
 	// that has them all.
@@ -93,8 +93,8 @@ var subjectRules = []subjectRule{
 	{"location.default.set", bareForm, protocol.Operations(protocol.OpSetDefaultLocation), false},
 }
 
-// tokenPermissions are what a connection with the token may do on NATS: ask what its scope allows and talk to its own
-// sessions, and hear everything in its account but what others ask the service.
+// tokenPermissions are the rights of a connection with the token on NATS: to send the requests that its scope allows and the
+// messages to its own sessions, and to receive everything in its account but the requests of others to the service.
 func tokenPermissions(info protocol.AccessTokenInfo, prefix string) *server.Permissions {
 	root := subject.Prefix(prefix).Root()
 	allow, rules := []string{discovery, root + ".session.>"}, subjectRules
@@ -111,7 +111,7 @@ func tokenPermissions(info protocol.AccessTokenInfo, prefix string) *server.Perm
 	}
 	deny := []string{discovery, prefix + ".>"}
 	if info.Scope.Operations().Has(protocol.OpRead) {
-		// Of live taps only what the token may read is published in its account.
+		// Of live taps only the records that the token may read are published in its account.
 		deny = []string{discovery, root + ".>", prefix + ".log.>", prefix + ".usage.>"}
 	}
 	return &server.Permissions{

@@ -13,8 +13,8 @@ import (
 	"github.com/weirstream/weir/broker/internal/storefiles"
 )
 
-// Repair looks through the files of the streams in a store directory on which no broker runs. It returns what can be mended
-// without losing a record, and what is lost. With mend it mends.
+// Repair looks through the files of the streams in a store directory on which no broker runs. It returns the faults that can
+// be mended without losing a record, and the data that is lost. With mend it mends.
 func Repair(dir, prefix string, mend bool) (safe, lost []string, err error) {
 	if _, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir)); err != nil {
 		return nil, nil, fmt.Errorf("%q is not a store directory (%w)", dir, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// syncRewrites makes JetStream sync what it rewrites of a stream, and nothing else: descriptions and compacted blocks are on
-// disk before they take the place of what was there.
+// syncRewrites makes JetStream sync the files that it rewrites of a stream, and nothing else: descriptions and compacted
+// blocks are on disk before they take the place of the old files.
 //
 // JetStream has this mode for streams whose messages are synced by another process, and has it on for the streams of a
 // Raft group. Its configuration cannot turn it on for a single server: there it syncs every message, or renames an unsynced

@@ -40,11 +40,11 @@ func newStoreCare(dir, streams, prefix string, log *slog.Logger) *storeCare {
 	return &storeCare{dir: dir, streams: streams, prefix: strings.ToUpper(prefix), log: log, undo: storefiles.OpenUndo(filepath.Join(dir, undoName))}
 }
 
-// openStoreCare mends what a crash or a power cut has left, so that the server recovers every record that is on disk, and
-// keeps the blocks as they are until [storeCare.settled].
+// openStoreCare mends the faults that a crash or a power cut has left, so that the server recovers every record that is on
+// disk, and keeps the blocks as they are until [storeCare.settled].
 //
-// unsynced is how long what was acknowledged may have been only in the page cache; 0: never. Then a power cut can leave holes in
-// the logs, and what stands behind a hole is moved away.
+// unsynced is how long an acknowledged record may have been only in the page cache; 0: never. Then a power cut can leave holes in
+// the logs, and the records behind a hole are moved away.
 func openStoreCare(dir, streams, prefix string, unsynced time.Duration, log *slog.Logger) (*storeCare, error) {
 	c := newStoreCare(dir, streams, prefix, log)
 	switch err := os.Remove(filepath.Join(dir, cleanName)); {
@@ -137,8 +137,8 @@ func (c *storeCare) dirs() []string {
 	return dirs
 }
 
-// settled puts on disk what the server has found and changed while it recovered. Nothing may be shown before: what is in
-// the page cache of a killed broker's machine is not safe yet.
+// settled puts on disk the files that the server has found and changed while it recovered. Nothing may be shown before: data
+// in the page cache of a killed broker's machine is not safe yet.
 func (c *storeCare) settled() error {
 	if c == nil || c.clean {
 		return nil
@@ -149,14 +149,14 @@ func (c *storeCare) settled() error {
 	return c.undo.Drop()
 }
 
-// distrust says that the store has failed, so that what is in it is not known to be on disk.
+// distrust says that the store has failed, so that its content is not known to be on disk.
 func (c *storeCare) distrust() {
 	if c != nil {
 		c.failed.Store(true)
 	}
 }
 
-// closed puts on disk what the server has written last, and says so to the next start.
+// closed puts on disk the last writes of the server, and says so to the next start.
 func (c *storeCare) closed() error {
 	if c == nil || c.failed.Load() {
 		return nil

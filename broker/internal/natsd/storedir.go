@@ -17,7 +17,7 @@ import (
 //	weir.lock                                     ours
 //	weir.mode                                     ours: whether one broker has the store alone
 //	weir.marks                                    the adapter's: how far each log was synced
-//	weir.probe                                    the adapter's: what it writes to see that the store takes writes
+//	weir.probe                                    the adapter's: a file to see that the store takes writes
 //	weir.clean                                    ours: the last stop was in order
 //	weir.undo/, weir.cut/                         ours: see storecare.go
 //	jetstream/<account>/streams/<stream>/meta.inf one directory for each JetStream stream
@@ -31,9 +31,9 @@ func streamsDir(dir, account string) string {
 	return filepath.Join(dir, server.JetStreamStoreDir, account, "streams")
 }
 
-// storeLimit is how many bytes JetStream may hold: what it holds now and what is free, less a reserve. Reaching the
-// limit refuses writes, each with an error; filling the disk instead makes JetStream turn itself off. JetStream's own
-// default leaves a quarter of the disk unused. 0 means unknown.
+// storeLimit is how many bytes JetStream may hold: the bytes that it holds now and those that are free, less a reserve.
+// Reaching the limit refuses writes, each with an error; filling the disk instead makes JetStream turn itself off.
+// JetStream's own default leaves a quarter of the disk unused. 0 means unknown.
 func storeLimit(dir string) (int64, error) {
 	free, ok := FreeBytes(dir)
 	if !ok {
@@ -50,8 +50,8 @@ func storeLimit(dir string) (int64, error) {
 	return used + free - storeReserve(free), nil
 }
 
-// storeReserve is what a full store gets on a reload, to trim and delete: one twentieth of what is free, at most 1 GiB,
-// and enough for a few chunks on a small disk.
+// storeReserve is the space that a full store gets on a reload, to trim and delete: one twentieth of the free space, at most
+// 1 GiB, and enough for a few chunks on a small disk.
 func storeReserve(free int64) int64 {
 	const few, most = 4 << 20, 1 << 30
 	return min(max(free/20, min(few, free/4)), most)
@@ -102,8 +102,8 @@ func hasStorage(dir, prefix string) bool {
 }
 
 // notRecovered returns the names of the directories with records whose stream the server has not recovered. It leaves a
-// stream out whose description is damaged and starts without it, with a warning; to a broker that is lost data. It leaves
-// out as well what a crash left of a stream that was being deleted: those are headless, without a description.
+// stream out whose description is damaged and starts without it, with a warning; to a broker that is lost data. It leaves out
+// as well the remains of a stream whose deletion a crash interrupted: those are headless, without a description.
 func notRecovered(dir, account string, recovered []string) (damaged, headless []string, err error) {
 	entries, err := os.ReadDir(streamsDir(dir, account))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -25,7 +25,7 @@ const (
 	tokenDoorIdle = time.Minute
 	// sweepPeriod is how often the doors are looked after.
 	sweepPeriod = 5 * time.Second
-	// revokedDrain is what sessions get to say goodbye before the connections of a token that is over are cut.
+	// revokedDrain is the time that sessions get to say goodbye before the connections of a token that is over are cut.
 	revokedDrain = time.Second
 	// openDoorTimeout bounds how long a connection waits for its door.
 	openDoorTimeout = 5 * time.Second
@@ -34,8 +34,9 @@ const (
 // tokenAccountPrefix begins the names of the accounts in which tokens live.
 const tokenAccountPrefix = "WEIR-TOKEN-"
 
-// tokenDoors gives each access token that connects a NATS account of its own with a door in it (ADR 9). The account is
-// the identity: what arrives in it is asked with that token, whatever the messages say. No connection receives the messages of another.
+// tokenDoors gives each access token that connects a NATS account of its own with a door in it (ADR 9). The account is the
+// identity: a request that arrives in it is made with that token, whatever the message says. No connection receives the
+// messages of another.
 //
 // The server cannot forget an account, so one that is no longer needed serves another token later, once no connection is in it.
 // Names are not the same on two servers, so that a cluster cannot join the accounts of two tokens.
@@ -51,8 +52,8 @@ type tokenDoors struct {
 	series  string // begins the accounts' names
 	max     int    // of the doors; the root token gets one in any case
 
-	// adding has room for one who makes an account or reloads the server, which drops the accounts that it was not told.
-	// It comes before mu.
+	// adding has room for one goroutine that makes an account or reloads the server. A reload drops the accounts that are not
+	// in its options. It comes before mu.
 	adding chan struct{}
 
 	mu       sync.Mutex              // guards the fields below
@@ -79,7 +80,7 @@ type tokenDoor struct {
 	idle    chan struct{} // closed when it was not used for long
 
 	// Guarded by the mutex of tokenDoors.
-	conns     map[uint64]struct{} // by the server's number; those that have gone are dropped by the sweep
+	conns     map[uint64]struct{} // by the server's number; the sweep drops those that have ended
 	idleSince time.Time           // zero while there are connections
 	over      bool                // no connection enters any more
 }
@@ -95,14 +96,14 @@ func newTokenDoors(srv *server.Server, guard *access.Guard, opts natsapi.Options
 	return t
 }
 
-// What one token may make its door hold. It is less than what a door for many users may.
+// The limits of one token's door. They are lower than those of a door for many users.
 const (
 	tokenMaxInflight      = 1024
 	tokenMaxInflightBytes = 64 << 20
 	tokenMaxSessions      = 4096
 )
 
-// What all of them may together, as much as any door for many users may: who may issue tokens could have any number.
+// The limits of all of them together, those of a door for many users: a client that may issue tokens could have any number.
 const (
 	allTokensInflightBytes = 256 << 20
 	allTokensSessions      = 16384
@@ -279,7 +280,7 @@ func (t *tokenDoors) openDoor(d *tokenDoor) (*natsapi.Door, error) {
 	return door, nil
 }
 
-// retire keeps everybody out from now on, and returns who is in.
+// retire keeps everybody out from now on, and returns the connections that are in.
 func (t *tokenDoors) retire(d *tokenDoor) (conns []uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -292,16 +293,15 @@ func (t *tokenDoors) retire(d *tokenDoor) (conns []uint64) {
 	return conns
 }
 
-// expel ends what a token that was revoked or has expired has open: the sessions, which are told why, and then the
-// connections.
+// expel ends the sessions of a token that was revoked or has expired, with the reason, and then its connections.
 func (t *tokenDoors) expel(d *tokenDoor) {
 	conns := t.retire(d)
 	cut := func() {
 		for _, id := range conns {
-			_ = t.srv.DisconnectClientByID(id) // An error says that it has gone by itself.
+			_ = t.srv.DisconnectClientByID(id) // An error says that it has ended by itself.
 		}
 	}
-	patience := time.AfterFunc(2*revokedDrain, cut) // Whatever a request is waiting for.
+	patience := time.AfterFunc(2*revokedDrain, cut) // The cut comes even if a request still waits.
 	if d.door != nil {
 		d.door.Expel(protocol.Errorf(protocol.CodeAuthn, "the access token was revoked or has expired"))
 		t.closeDoor(d)
@@ -352,7 +352,7 @@ func (t *tokenDoors) sweepNowAndThen() {
 	}
 }
 
-// sweep forgets connections that have gone, closes doors that were not used for long, and frees accounts.
+// sweep forgets connections that have ended, closes doors that were not used for long, and frees accounts.
 func (t *tokenDoors) sweep(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
