@@ -3,8 +3,8 @@
 // else (control plane section 5).
 //
 // The doors authenticate and then use the caller's service; they have no rules of their own. So a rule stands in one place
-// whatever door a request comes through: resources.go for basins, streams and the rest, records.go for the operations that
-// move records, tokens.go for the tokens themselves.
+// for all doors: resources.go for basins, streams and the rest, records.go for the operations that move records, tokens.go
+// for the tokens themselves.
 //
 // # Promises
 //

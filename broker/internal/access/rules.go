@@ -64,7 +64,7 @@ func (s *service) stream(ref protocol.StreamRef, ops ...protocol.Operation) (pro
 	return ref, nil
 }
 
-// errMissing and errOutOfScope say no more than what the caller knows of its own token, so that they are the same whether the
+// errMissing and errOutOfScope say no more than the caller knows of its own token, so that they are the same whether the
 // requested object exists or not.
 func errMissing(op protocol.Operation) *protocol.Error {
 	return protocol.Errorf(protocol.CodePermissionDenied, "the access token does not allow %s", op)

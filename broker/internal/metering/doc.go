@@ -5,8 +5,8 @@
 //   - [Appends], below the service: every append, of all doors, by storage class and connection.
 //   - [Operations], above the service: every other call that counts as an operation, and the records that are read.
 //   - [Tokens]: operations on access tokens.
-//   - [Door], one for each door: the latencies, records, bytes and failures that its clients see. It measures for /metrics and adds
-//     nothing to the usage.
+//   - [Door], one for each door: the latencies, records, bytes and failures that its clients see. It measures for /metrics
+//     and adds nothing to the usage.
 //
 // Counting is a few atomic additions into the counters of the basin's current minute: no lock, no allocation. Every ten
 // seconds the counters are collected into hours of minutes, and each hour that has changed is written to the [Store] whole,

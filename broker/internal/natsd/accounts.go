@@ -61,7 +61,7 @@ func (k keyring) login(account string) (nats.Option, error) {
 
 // accountPlan says where things live in the embedded server. The storage is in [PrivateAccount] in any case.
 type accountPlan struct {
-	ownUsers bool     // the configuration has the users that may connect
+	ownUsers bool     // the configuration has accounts or users of its own
 	services []string // the accounts that get a door
 	clients  string   // the account of the embedding program
 }

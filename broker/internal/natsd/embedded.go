@@ -131,8 +131,8 @@ func (e *Embedded) options(keys keyring) (*server.Options, accountPlan, error) {
 	return opts, plan, err
 }
 
-// ownUsers reports whether the NATS configuration has users, so that it decides which clients may connect. It stays so as
-// long as the server runs.
+// ownUsers reports whether the NATS configuration has accounts or users, so that it decides which clients may connect. It
+// stays so as long as the server runs.
 func (e *Embedded) ownUsers() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

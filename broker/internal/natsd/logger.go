@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// natsLogger passes the NATS server's log on to slog. The server's notices are for people who run NATS, so they
+// natsLogger passes the NATS server's log on to slog. The server's notices are for operators of NATS, so they
 // become debug lines; warnings and errors keep their level, but for those that anybody can cause by connecting.
 //
 // A fatal message of a NATS server that runs by itself ends the process. Here the first one is kept and reported

@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/protocol/subject"
 )
 
-// discovery are the subjects on which NATS services answer with their names and addresses.
+// discovery are the subjects on which NATS services answer with their names and endpoints.
 const discovery = "$SRV.>"
 
 // doorPermissions are the rights of a door: to answer. Clients choose where an answer goes, so that it must not go where a

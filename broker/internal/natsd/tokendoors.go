@@ -35,8 +35,8 @@ const (
 const tokenAccountPrefix = "WEIR-TOKEN-"
 
 // tokenDoors gives each access token that connects a NATS account of its own with a door in it (ADR 9). The account is the
-// identity: a request that arrives in it is made with that token, whatever the message says. No connection receives the
-// messages of another.
+// identity: a request that arrives in it is made with that token, even if the message names another one. No connection
+// receives the messages of another.
 //
 // The server cannot forget an account, so one that is no longer needed serves another token later, once no connection is in it.
 // Names are not the same on two servers, so that a cluster cannot join the accounts of two tokens.

@@ -21,12 +21,12 @@ type Fault struct {
 	Stream string
 	// Dir is the stream's directory.
 	Dir string
-	// What says what is wrong, Mending what is done about it.
+	// What describes the fault, Mending the repair.
 	What, Mending string
 	mend          func() error
 }
 
-// Mend removes the fault. It syncs what it changes.
+// Mend removes the fault. It syncs the files that it changes.
 func (f Fault) Mend() error {
 	if err := f.mend(); err != nil {
 		return fmt.Errorf("mend %s (%s): %w", f.Dir, f.What, err)
@@ -36,8 +36,8 @@ func (f Fault) Mend() error {
 
 func (f Fault) String() string { return f.Stream + ": " + f.What + ": " + f.Mending }
 
-// Examine looks for what a crash or a power cut leaves behind in the directory of a stream. It reads no records unless the
-// stream's description is bad.
+// Examine looks for the faults that a crash or a power cut leaves behind in the directory of a stream. It reads no records
+// unless the stream's description is bad.
 //
 // It finds:
 //   - a stream that was being made: its description or the checksum of it is missing or empty, and there are no records;
@@ -99,7 +99,7 @@ func Examine(dir string) ([]Fault, error) {
 	return faults, nil
 }
 
-// sumOf is what the checksum file of a description says.
+// sumOf is the text of the checksum file of a description.
 func sumOf(name string, meta []byte) string {
 	key := sha256.Sum256([]byte(name))
 	hash, err := highwayhash.NewDigest64(key[:])

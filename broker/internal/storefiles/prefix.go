@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// A Cut says where the records of a stream end after what came behind a hole was taken away.
+// A Cut says where the records of a stream end after the records behind a hole were taken away.
 type Cut struct {
 	Stream string
 	// Last is the sequence of the last record that is left.
 	Last uint64
-	// Damage is what was found there.
+	// Damage is the fault that was found there.
 	Damage *DamageError
 	// Moved are the blocks behind it, where they are now.
 	Moved []string
 }
 
-// CutAtHole makes the records of the stream in dir a prefix of what was written. JetStream drops what does not make sense at the
-// end of a block and goes on with the next one; after a power cut that leaves a hole where unsynced records were, and newer
-// records behind it.
+// CutAtHole makes the records of the stream in dir a prefix of those that were written. JetStream drops the bytes at the end
+// of a block that it cannot read and goes on with the next one; after a power cut that leaves a hole where unsynced records
+// were, and newer records behind it.
 //
-// Blocks that were last written before since are taken for whole, and so are those that the server encrypts. What
-// comes behind a hole is moved to the directory aside. It returns nil if there is no hole.
+// Blocks that were last written before since are taken for whole, and so are those that the server encrypts. The blocks
+// behind a hole are moved to the directory aside. It returns nil if there is no hole.
 func CutAtHole(dir string, since time.Time, aside string) (*Cut, error) {
 	name := filepath.Base(dir)
 	blocks, err := Blocks(dir)

@@ -23,7 +23,7 @@ type Hole struct {
 	Ends []End
 }
 
-// An End is where a weir stream, told by its subject, ends before a hole.
+// An End is where a weir stream, named by its subject, ends before a hole.
 type End struct {
 	Subject  string
 	From, To uint64 // records from From on are lost, up to but without To; To 0: all that came

@@ -9,17 +9,17 @@ import (
 )
 
 // An Undo keeps the block files of streams as they were before a NATS server opened them. While it recovers, a server may
-// replace a block by a smaller one that is not synced, or remove it, and note what it removed in a file that is not synced
-// either (docs/adr/0012). If the power fails before everything is on disk, the next start puts the blocks back.
+// replace a block by a smaller one that is not synced, or remove it, and note the removal in a file that is not synced either
+// (docs/adr/0012). If the power fails before everything is on disk, the next start puts the blocks back.
 //
 // It is a directory of hard links, so it costs no space but that of the files that were replaced. It is valid from the rename
-// that gives it its name to the one that takes it away, and must be gone before anything new is acknowledged.
+// that gives it its name to the one that takes it away, and must be removed before anything new is acknowledged.
 type Undo struct{ dir string }
 
 // OpenUndo returns the undo directory at path, which need not be there.
 func OpenUndo(path string) Undo { return Undo{path} }
 
-// Restore puts back what an undo directory holds, if there is one, and returns the names of the streams that changed.
+// Restore puts back the blocks that an undo directory holds, if there is one, and returns the names of the streams that changed.
 func (u Undo) Restore(streamsDir string) (changed []string, err error) {
 	streams, err := os.ReadDir(u.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +61,7 @@ func (u Undo) Restore(streamsDir string) (changed []string, err error) {
 	return changed, u.Drop()
 }
 
-// putBack links a kept block to where it was, over what is there now.
+// putBack links a kept block to its old place, over the file that is there now.
 func putBack(kept, now string) error {
 	temp := now + tempExt
 	err := os.Remove(temp)
@@ -115,7 +115,7 @@ func (u Undo) keep(dirs []string) error {
 	return SyncDir(filepath.Dir(u.dir))
 }
 
-// Drop forgets what was kept. Everything that the server has written must be on disk.
+// Drop removes the kept blocks. Everything that the server has written must be on disk.
 func (u Undo) Drop() error {
 	if err := u.drop(); err != nil {
 		return fmt.Errorf("forget the blocks as they were before the start: %w", err)

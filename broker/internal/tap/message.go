@@ -27,8 +27,8 @@ func (p *publisher) fill(rec *protocol.SequencedRecord) {
 	p.msg.Data = rec.Body
 }
 
-// plain reports whether a header can be one of NATS as it is. Names that speak to weir, JetStream or a NATS client cannot: who
-// appends a record must not say what the stream of a subscriber does with its message.
+// plain reports whether a header can be one of NATS as it is. Names that speak to weir, JetStream or a NATS client cannot:
+// the writer of a record must not decide how the stream of a subscriber treats its message.
 func plain(name, value string) bool {
 	if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) || strings.Trim(value, " \t") != value {
 		return false

@@ -13,7 +13,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// What may wait to be published: in an account, in all together, and how many chunks in an account.
+// The limits of records that wait to be published: bytes in an account, bytes in all accounts together, and chunks in an account.
 const (
 	maxQueueBytes = 16 << 20
 	maxAllBytes   = 64 << 20
@@ -93,7 +93,7 @@ func (o *Outlet) drop(records int) {
 	o.dropLocked(records)
 }
 
-// take returns what is queued, with the room of what was taken before.
+// take returns the queued items, and reuses the memory of empty for the next ones.
 func (o *Outlet) take(empty []item) []item {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -145,7 +145,7 @@ func (o *Outlet) run() {
 				o.publish(pub, got)
 			}
 			if nc != nil && !o.late.Load() {
-				_ = nc.FlushTimeout(time.Second) // what does not get out now is lost, as to a subscriber that is too late
+				_ = nc.FlushTimeout(time.Second) // a message that stays behind is lost, as to a late subscriber
 			}
 			return
 		}
@@ -192,7 +192,7 @@ func (o *Outlet) tell() {
 		slog.String("account", o.account.Name), slog.Uint64("records", n))
 }
 
-// Close publishes what is queued and ends the outlet. What is left when ctx ends is lost.
+// Close publishes the queued records and ends the outlet. The records that are left when ctx ends are lost.
 func (o *Outlet) Close(ctx context.Context) {
 	o.hub.change(func(all []*Outlet) []*Outlet {
 		return slices.DeleteFunc(all, func(other *Outlet) bool { return other == o })
@@ -208,7 +208,7 @@ func (o *Outlet) Close(ctx context.Context) {
 	o.worker.Wait()
 }
 
-// publisher makes messages of records, and owns what it makes them in.
+// publisher makes messages of records, and owns the memory in which it makes them.
 type publisher struct {
 	nc        *nats.Conn // nil: there is none, and nothing is published
 	msg       nats.Msg

@@ -1,7 +1,7 @@
-// Package tap publishes durable records as plain NATS messages, so that a subscription hears a stream, or all streams
-// below a prefix (docs/live-taps.md).
+// Package tap publishes durable records as plain NATS messages, so that a subscription receives the records of a stream, or
+// of all streams below a prefix (docs/live-taps.md).
 //
-// A Hub is told of every durable chunk by the sequencer of its log, and looks at once whether a subscription in one of the
+// A Hub gets every durable chunk from the sequencer of its log, and looks at once whether a subscription in one of the
 // NATS accounts takes its subject. If none does, that is all: nothing is copied, kept or encoded. Otherwise the chunk goes
 // into the bounded queue of the account's Outlet, whose goroutine publishes its records. A chunk that finds the queue full
 // is dropped whole: a slow tap never slows appends.
@@ -80,8 +80,8 @@ func (h *Hub) change(f func([]*Outlet) []*Outlet) {
 	h.outlets.Store(&next)
 }
 
-// Stream returns what is to be told of each durable chunk of a stream, in order, by one goroutine. It returns at once, and
-// whether the records' memory is kept.
+// Stream returns the function that takes each durable chunk of a stream, in order, from one goroutine. The function returns
+// at once, and reports whether it keeps the records' memory.
 func (h *Hub) Stream(ref protocol.StreamRef) func(protocol.Records) (kept bool) {
 	s := &stream{hub: h, ref: ref, subject: h.prefix.Live(ref)}
 	return s.publish
@@ -108,7 +108,7 @@ func (s *stream) publish(r protocol.Records) (kept bool) {
 	return kept
 }
 
-// maxOwnSubjects bounds what a stream remembers of prefixes.
+// maxOwnSubjects bounds the prefixes that a stream remembers.
 const maxOwnSubjects = 16
 
 // without is the subject of the stream under its name without prefix; "" if it has none.

@@ -13,8 +13,8 @@ import (
 // InProcess returns svc with a span for each call; nil stays nil.
 func (t *Tracer) InProcess(svc protocol.Service) protocol.Service { return t.through(svc, true) }
 
-// Door returns svc for a door that makes the spans of its requests itself: they are told what the requests are about, and
-// get the phases of appends below them. nil stays nil.
+// Door returns svc for a door that makes the spans of its requests itself: they get the attributes of the requests, and the
+// phases of appends below them. nil stays nil.
 func (t *Tracer) Door(svc protocol.Service) protocol.Service { return t.through(svc, false) }
 
 func (t *Tracer) through(svc protocol.Service, own bool) protocol.Service {

@@ -42,7 +42,7 @@ type appendSession struct {
 	span   trace.Span
 	opener trace.SpanContext // of the opener of the session, which contexts of inputs may have inherited
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	waiting []*input   // inputs without an answer, in their order; the session bounds them
 	inputs  int64
 	over    bool // the span has ended
@@ -133,7 +133,7 @@ func (a *appendSession) Close() error {
 // errUnanswered is the outcome of inputs that no caller waits for any more.
 var errUnanswered error = protocol.Errorf(protocol.CodeClientHangup, "the session was closed before the answer")
 
-// finish ends what is left: inputs without an answer, and the session.
+// finish ends the remaining spans: those of inputs without an answer, and that of the session.
 func (a *appendSession) finish(err error) {
 	a.mu.Lock()
 	left, again, inputs := a.waiting, a.over, a.inputs

@@ -10,8 +10,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Seek begins the span of a search by timestamp, if it is part of a request or a session that is traced; end it with what was
-// found.
+// Seek begins the span of a search by timestamp, if it is part of a request or a session that is traced; end it with the
+// seq_num that was found.
 func (t *Tracer) Seek(ctx context.Context) (_ context.Context, end func(seqNum uint64, err error)) {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx, func(uint64, error) {}
@@ -23,8 +23,8 @@ func (t *Tracer) Seek(ctx context.Context) (_ context.Context, end func(seqNum u
 	}
 }
 
-// Fetch begins the span of reading stored records, if it is part of a request or a session that is traced; end it with what was
-// read. io.EOF is no failure.
+// Fetch begins the span of reading stored records, if it is part of a request or a session that is traced; end it with the
+// records that were read. io.EOF is no failure.
 func (t *Tracer) Fetch(ctx context.Context) (_ context.Context, end func(protocol.Records, error)) {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx, func(protocol.Records, error) {}

@@ -63,7 +63,7 @@ func (t *Tracer) start(ctx context.Context, name string, attrs ...attribute.KeyV
 }
 
 // HTTP begins the span of a request. The request that it returns carries it; end it with the status of the answer, and the code
-// of the failure that was told, if one was.
+// of the failure that was answered, if there was one.
 func (t *Tracer) HTTP(r *http.Request, route string) (_ *http.Request, end func(status int, failed protocol.Code)) {
 	if t == nil {
 		return r, func(int, protocol.Code) {}
@@ -86,7 +86,7 @@ func (t *Tracer) HTTP(r *http.Request, route string) (_ *http.Request, end func(
 	}
 }
 
-// NATS begins the span of a request that came on a subject of an endpoint. End it with the failure that is told, or nil.
+// NATS begins the span of a request that came on a subject of an endpoint. End it with the failure that is answered, or nil.
 func (t *Tracer) NATS(ctx context.Context, endpoint, subject string, head map[string][]string) (_ context.Context, end func(error)) {
 	if t == nil {
 		return ctx, func(error) {}
@@ -106,7 +106,7 @@ func (t *Tracer) Received(ctx context.Context, head map[string][]string) context
 	return w3c.Extract(ctx, headers(head))
 }
 
-// headers are those of a NATS message, whose names are told apart by case: the names of the standard are in lower case, and
+// headers are those of a NATS message, whose names differ by case: the names of the standard are in lower case, and
 // libraries that treat them as those of HTTP begin them with a capital.
 type headers map[string][]string
 
@@ -139,7 +139,7 @@ func (t *Tracer) WritesCatalog(ctx context.Context, key string) (done func(error
 	return func(err error) { finish(span, err) }
 }
 
-// finish ends a span with the outcome of what it is about. Only a failure of the broker makes it a failed one: a condition that
+// finish ends a span with the outcome of its operation. Only a failure of the broker makes it a failed one: a condition that
 // does not hold, or a stream that does not exist, is an answer.
 func finish(span trace.Span, err error) {
 	if err != nil {
