@@ -219,7 +219,7 @@ func (b *Broker) storeDead() bool {
 // closed by Close.
 func (b *Broker) Done() <-chan error { return b.done }
 
-// adopt takes the adapter in, and tells it if the store has failed while it was opened.
+// adopt takes the adapter in, and reports to it if the store has failed while it was opened.
 func (b *Broker) adopt(ad *adapter.Adapter) {
 	b.fatalMu.Lock()
 	defer b.fatalMu.Unlock()

@@ -53,7 +53,7 @@ func (b *Broker) inProcess(svc protocol.Service) protocol.Service {
 func unseen(svc protocol.Service) protocol.Service { return metering.Behind(tracing.Behind(svc)) }
 
 // authenticate finds the caller of a token for a door. Where nothing is checked there is only one, whose clients the doors
-// tell apart by their addresses.
+// distinguish by their addresses.
 func (b *Broker) authenticate(token string) (door.Caller, error) {
 	caller, err := b.guard.Authenticate(token)
 	switch {

@@ -76,7 +76,7 @@ func (d *drainer) remove(e ender) {
 	delete(d.enders, e)
 }
 
-// shut refuses every further call and tells the sessions to end. It does not wait.
+// shut refuses every further call and asks the sessions to end. It does not wait.
 func (d *drainer) shut() {
 	d.mu.Lock()
 	if d.closed {

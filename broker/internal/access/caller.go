@@ -114,5 +114,5 @@ func (c *Caller) Life() context.Context { return c.life }
 // ShareKey is the key under which the token's requests are counted. It names the token and holds nothing of its secret.
 func (c *Caller) ShareKey() string { return c.share }
 
-// Key is the hash of the secret. It tells apart tokens that have the same id one after the other.
+// Key is the hash of the secret. It distinguishes tokens that have the same id one after the other.
 func (c *Caller) Key() [32]byte { return c.key }

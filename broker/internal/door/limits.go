@@ -33,9 +33,9 @@ const (
 // reservedPart is the part of the requests and sessions that is kept for the root token.
 const reservedPart = 16
 
-// Client is whose requests are bounded together.
+// Client identifies a client, whose requests are bounded together.
 type Client struct {
-	Key  string // tells clients apart; "" is one without a share of its own
+	Key  string // distinguishes clients; "" is one without a share of its own
 	Part int    // the client may have one Part-th of each limit
 	Root bool   // may use the places that are kept for the root token
 }

@@ -23,7 +23,7 @@ type conn struct {
 	leave context.CancelFunc
 
 	mu      sync.Mutex // guards the fields below; never held while the connection is read or written
-	serving bool       // a request is being served, as the server of HTTP/1.1 tells
+	serving bool       // a request is being served, as the server of HTTP/1.1 reports
 	unread  bool       // bytes were read since the last write: a request, or the beginning of one
 	lines   requestLines
 	closed  bool
@@ -54,7 +54,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain tells a client that speaks HTTP to a port with TLS, as net/http does.
+// explain answers a client that speaks HTTP to a port with TLS with the reason, as net/http does.
 func (c *conn) explain(err error) {
 	var head tls.RecordHeaderError
 	if errors.As(err, &head) && head.Conn != nil {

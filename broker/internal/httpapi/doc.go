@@ -7,7 +7,7 @@
 // A request is matched by its method and by its path as it stands on the wire: nothing is cleaned, redirected or decoded
 // before (see routes.go). Then a handler evaluates its parts in the order of data plane 8.14 and control plane 1.2, so
 // that of two mistakes every server reports the same one. A handler that returns an error before it has written
-// anything gets it answered as JSON; a session tells it as its last frame or event.
+// anything gets it answered as JSON; a session sends it as its last frame or event.
 //
 // # Sessions
 //

@@ -83,7 +83,7 @@ func (l *Listener) Connections() int {
 	return len(l.conns)
 }
 
-// GoAway tells the clients of HTTP/2 to open no further stream. It does not wait for them.
+// GoAway asks the clients of HTTP/2 to open no further stream. It does not wait for them.
 func (l *Listener) GoAway() {
 	all, _ := l.open()
 	for _, c := range all {

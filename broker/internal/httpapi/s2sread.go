@@ -90,7 +90,7 @@ func (f *frames) message(msg []byte) error {
 	return f.flush()
 }
 
-// terminal writes and flushes the frame that tells why the session ended.
+// terminal writes and flushes the frame with the reason for the session's end.
 func (f *frames) terminal(err error) {
 	e := f.call.clientError(err)
 	f.call.failed = e.Code

@@ -42,7 +42,7 @@ const (
 	OwnConnection
 )
 
-// Stream returns st with its appends counted. class tells the storage class, which may change while the stream is open.
+// Stream returns st with its appends counted. class returns the storage class, which may change while the stream is open.
 func (a *Appends) Stream(st sessions.Stream, ref protocol.StreamRef, connection Connection, class func() protocol.StorageClass) sessions.Stream {
 	return countedStream{st, a, a.meter.Of(ref.Basin), ref.Stream, connection, class}
 }

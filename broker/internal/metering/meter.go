@@ -29,7 +29,7 @@ const (
 	writeTimeout = 5 * time.Second
 )
 
-// Sizes tells how much is stored; see [Meter.Start].
+// Sizes returns the stored sizes; see [Meter.Start].
 type Sizes interface {
 	// BasinBytes returns the metered bytes stored in a basin, and whether that is known.
 	BasinBytes(ctx context.Context, basin protocol.BasinName) (bytes uint64, known bool)

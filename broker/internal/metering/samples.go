@@ -37,7 +37,7 @@ func sampleScope(ref protocol.StreamRef) string {
 }
 
 // Sample records the size of a stream that has changed. Samples of more than maxSampled streams in a quarter of a day
-// are dropped; a query still tells the size of the moment.
+// are dropped; a query still reports the size of the moment.
 func (m *Meter) Sample(ref protocol.StreamRef, bytes uint64, at time.Time) {
 	s := &m.samples
 	second := seconds(at)

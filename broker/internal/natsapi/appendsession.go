@@ -290,7 +290,7 @@ func (s *appendSession) answer() (err error) {
 	}
 }
 
-// acknowledge sends one ack. The number moves and the ack leaves under the lock, so that a pong that tells the number
+// acknowledge sends one ack. The number moves and the ack leaves under the lock, so that a pong that carries the number
 // always comes after the ack.
 func (s *appendSession) acknowledge(ack protocol.AppendAck) {
 	s.mu.Lock()
@@ -317,7 +317,7 @@ func (s *appendSession) giveBack() {
 	s.bytes, s.sizes, s.queue = 0, nil, nil
 }
 
-// end tells the client why the session is over.
+// end sends the client the reason for the session's end.
 func (s *appendSession) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

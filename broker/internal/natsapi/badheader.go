@@ -12,7 +12,7 @@ import (
 )
 
 // A header block that nats.go cannot read arrives as if there were none: its conditions and its access token would be lost
-// without a word. The size of the message on the wire gives it away, which nats.go keeps and micro does not show.
+// without a word. The size of the message on the wire reveals it; nats.go keeps that size and micro does not show it.
 
 // unreadable reports whether the message came with a header block that could not be read, or with names that no reader
 // takes apart in the same way: a folded line begins with white space.

@@ -32,7 +32,7 @@ type call struct {
 type reply struct {
 	head nats.Header
 	body []byte
-	// sent tells that the handler has published, or will publish, all there is to say.
+	// sent reports that the handler has published, or will publish, the whole answer.
 	sent bool
 }
 

@@ -8,7 +8,7 @@ type endpoint struct {
 	subject     string // below the root
 	usage       string // the subject's form, for people
 	description string
-	// mutes tells that the verb does something even when no client waits for an answer.
+	// mutes reports that the verb does something even when no client waits for an answer.
 	mutes bool
 	// serve handles one request in a goroutine of its own and returns its answer.
 	serve func(ctx context.Context, c *call) (reply, error)

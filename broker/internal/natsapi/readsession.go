@@ -188,7 +188,7 @@ func (s *readSession) publish(kind string, n uint64, body []byte) {
 	s.door.publish(&nats.Msg{Subject: s.inbox, Reply: s.subject + "." + num, Header: head, Data: body})
 }
 
-// end tells the client why the session is over.
+// end sends the client the reason for the session's end.
 func (s *readSession) end(err error) {
 	m := &nats.Msg{Subject: s.inbox, Header: nats.Header{}}
 	if err != nil {

@@ -23,16 +23,16 @@ type Store interface {
 	Client(name string) (*nats.Conn, error)
 	// Dir is the directory whose file system holds the records, "" if it is not this process that writes them.
 	Dir() string
-	// Limit is how many bytes JetStream may store; ok tells whether it is known.
+	// Limit is how many bytes JetStream may store; ok reports whether it is known.
 	Limit() (bytes int64, ok bool)
-	// Connections is how many client connections the server has, the broker's own among them; ok tells whether it is known.
+	// Connections is how many client connections the server has, the broker's own among them; ok reports whether it is known.
 	Connections() (n int, ok bool)
-	// AssumedPayload is the largest message that a client takes which does not say so; 0 if all take the messages that the
+	// AssumedPayload is the largest message that a client takes that does not name a size; 0 if all take the messages that the
 	// server takes.
 	AssumedPayload() int
 	// URL is where clients connect, "" if they cannot.
 	URL() string
-	// CheckLogs fails if JetStream has lost a log; needed tells which the catalog needs.
+	// CheckLogs fails if JetStream has lost a log; needed reports which logs the catalog needs.
 	CheckLogs(needed func(log string) bool) error
 	// Made is called for each JetStream stream that the adapter has made or changed, before it is written to.
 	Made(stream string) error

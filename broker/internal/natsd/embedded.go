@@ -337,7 +337,7 @@ func (e *Embedded) watch(fatal func(error)) {
 }
 
 // Failure returns the failed write that has ended one of the storage's streams, if any. After one, the server takes
-// nothing more for the stream and leaves publications unanswered until it is started again; it tells its health alone.
+// nothing more for the stream and leaves publications unanswered until it is started again; only its health report shows that.
 func (e *Embedded) Failure() error {
 	if e.cfg.Memory || e.cfg.Cluster.Enabled() {
 		return nil // Nothing is written, or another server takes over.

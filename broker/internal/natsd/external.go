@@ -63,7 +63,7 @@ func (x *external) Failure() error { return nil }
 
 func (x *external) Distrust() {}
 
-func (x *external) Quorum() error { return nil } // its own monitoring tells
+func (x *external) Quorum() error { return nil } // its own monitoring reports it
 
 func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc)

@@ -28,7 +28,7 @@ func (r *refusals) add(from net.Addr) {
 	r.tell(time.Now())
 }
 
-// tell writes a line if there is something to say and the last one is long enough ago.
+// tell writes a line if there is something to report and the last one is long enough ago.
 func (r *refusals) tell(now time.Time) {
 	r.mu.Lock()
 	n, from := r.n, r.from

@@ -4,7 +4,7 @@ package natsd
 
 import "golang.org/x/sys/unix"
 
-// FreeBytes is how much this user may still write to the file system of dir; ok tells whether it is known.
+// FreeBytes is how much this user may still write to the file system of dir; ok reports whether it is known.
 func FreeBytes(dir string) (free int64, ok bool) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

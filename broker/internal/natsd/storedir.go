@@ -127,7 +127,7 @@ func notRecovered(dir, account string, recovered []string) (damaged, headless []
 	return damaged, headless, nil
 }
 
-// errDamaged tells the operator which streams are lost.
+// errDamaged names the streams that are lost, for the operator.
 func errDamaged(dir, account string, lost []string) error {
 	paths := make([]string, len(lost))
 	for i, name := range lost {

@@ -167,7 +167,7 @@ func (t *tokenDoors) admitAgain(d *tokenDoor, c server.ClientAuthentication, sec
 	return in
 }
 
-// enter puts the connection into the token's account; again tells that the door was closed in the meantime.
+// enter puts the connection into the token's account; again reports that the door was closed in the meantime.
 func (t *tokenDoors) enter(d *tokenDoor, c server.ClientAuthentication) (in, again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -178,7 +178,7 @@ func (o *Outlet) publish(pub *publisher, items []item) {
 	}
 }
 
-// tell warns of records that were dropped, from time to time.
+// tell warns about records that were dropped, from time to time.
 func (o *Outlet) tell() {
 	o.mu.Lock()
 	n := o.untold

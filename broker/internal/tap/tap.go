@@ -63,7 +63,7 @@ func NewHub(prefix string, log *slog.Logger) *Hub {
 // or the server does not take so large a message.
 func (h *Hub) Published() uint64 { return h.published.Load() }
 
-// Dropped counts as [Hub.Published] tells.
+// Dropped counts as [Hub.Published] describes.
 func (h *Hub) Dropped() uint64 { return h.dropped.Load() }
 
 // Open makes an outlet for an account. The caller closes it.
