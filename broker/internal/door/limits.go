@@ -181,7 +181,7 @@ func (p *Place) Leave() {
 	l.checkIdleLocked()
 }
 
-// Client is whose place it is.
+// Client is the client that holds the place.
 func (p *Place) Client() Client { return p.client }
 
 // Grow takes room for bytes that have come for a request or session which has a place. It never waits: bodies that wait

@@ -27,7 +27,7 @@ type Store interface {
 	Limit() (bytes int64, ok bool)
 	// Connections is how many client connections the server has, the broker's own among them; ok reports whether it is known.
 	Connections() (n int, ok bool)
-	// AssumedPayload is the largest message that a client takes that does not name a size; 0 if all take the messages that the
+	// AssumedPayload is the largest message for a client that does not name its limit; 0 if all take the messages that the
 	// server takes.
 	AssumedPayload() int
 	// URL is where clients connect, "" if they cannot.

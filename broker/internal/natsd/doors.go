@@ -48,9 +48,8 @@ func (d accountDoor) Close(ctx context.Context) error {
 	return err
 }
 
-// NewDoors makes the doors, none of which is open. Where NATS has users of its own, weir cannot know whose token they
-// have, so that each request must carry one, unless nothing is checked at all.
-// Records are published from taps.
+// NewDoors makes the doors, none of which is open. Where NATS has users of its own, weir cannot know their access tokens, so
+// that each request must carry one, unless nothing is checked at all. Records are published from taps.
 func NewDoors(st Store, guard *access.Guard, taps *tap.Hub, opts natsapi.Options) *Doors {
 	opts.AssumedPayload = st.AssumedPayload()
 	opts.Outbox = door.NewOutbox(door.OutboxBytes/2, nil)
