@@ -92,6 +92,7 @@ func TestExpiryEndsTheCallerInTime(t *testing.T) {
 				t.Errorf("the session of a token of %v ended after %v", after, took)
 			}
 			<-one.Done()
+			synctest.Wait() // the sessions are closed by another goroutine
 			if _, err = g.Authenticate(secret); protocol.CodeOf(err) != protocol.CodeAuthn || c.closedSessions() != 1 {
 				t.Errorf("got %v, %d sessions closed", err, c.closedSessions())
 			}
