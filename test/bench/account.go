@@ -32,6 +32,7 @@ type phase struct {
 	Basins  int
 	Streams int  // in each basin
 	Kill    bool // end without stopping the broker
+	Settle  int  // seconds to wait after a start, until its measurements are over and memory is given back
 }
 
 type phaseResult struct {
@@ -40,6 +41,9 @@ type phaseResult struct {
 	RSS        float64 // bytes, at the end
 	Goroutines int
 }
+
+// settleSecs is the wait after a start at full size.
+const settleSecs = 25
 
 const phaseVariable = "WEIR_BENCH_PHASE"
 
@@ -81,7 +85,7 @@ func (p *phase) run(ctx context.Context) (r phaseResult, b *broker.Broker, err e
 	}
 	r.Seconds = time.Since(began).Seconds()
 	if p.Do == "start" {
-		time.Sleep(25 * time.Second) // the measuring and freeing after a start shall be over
+		time.Sleep(time.Duration(p.Settle) * time.Second) // the measuring and freeing after a start shall be over
 	}
 	r.RSS, r.PeakRSS = memoryOf("VmRSS:"), memoryOf("VmHWM:")
 	r.Goroutines = runtime.NumGoroutine()
@@ -177,17 +181,17 @@ const (
 
 // manyBasins measures 10,000 basins with one stream each.
 func manyBasins(ctx context.Context, e *env) ([]figure, error) {
-	n := e.scaled(10_000, 100)
+	n, settle := e.scaled(10_000, 100), e.scaled(settleSecs, 2)
 	dir, err := e.newDir("basins")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	empty, err := phase{Do: "start", Dir: filepath.Join(dir, "empty")}.child(ctx)
+	empty, err := phase{Do: "start", Dir: filepath.Join(dir, "empty"), Settle: settle}.child(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := phase{Do: "fill", Dir: filepath.Join(dir, "store"), Basins: n, Streams: 1}
+	p := phase{Do: "fill", Dir: filepath.Join(dir, "store"), Basins: n, Streams: 1, Settle: settle}
 	filled, err := p.child(ctx)
 	if err != nil {
 		return nil, err
@@ -226,7 +230,7 @@ func streamsIn(ctx context.Context, e *env, basins, streams int) ([]figure, erro
 	}
 	defer os.RemoveAll(dir)
 	n := float64(basins * streams)
-	p := phase{Do: "fill", Dir: dir, Basins: basins, Streams: streams}
+	p := phase{Do: "fill", Dir: dir, Basins: basins, Streams: streams, Settle: e.scaled(settleSecs, 2)}
 	filled, err := p.child(ctx)
 	if err != nil {
 		return nil, err
