@@ -115,7 +115,7 @@ func TestBrokenCatalogEntriesAreSetAside(t *testing.T) {
 	}
 }
 
-// TestHealthAsksTheStore: a catalog or a log that somebody deleted behind the broker is told; a log is asked for only once JetStream
+// TestHealthAsksTheStore: health reports a catalog or a log that was deleted behind the broker; a log is asked for only once JetStream
 // has said that it is not there.
 func TestHealthAsksTheStore(t *testing.T) {
 	h := newHarness(t)

@@ -79,7 +79,7 @@ func TestClosedIsDurable(t *testing.T) {
 			}
 		})
 	}
-	bubble(t, "the configuration is told without loading the stream", func(t *testing.T, h *harness) {
+	bubble(t, "the configuration says closed without loading the stream", func(t *testing.T, h *harness) {
 		ref := newClosed(h, closing(body("a")))
 		h.reopen()
 		if config, err := h.GetStreamConfig(t.Context(), ref); err != nil || !config.Closed {

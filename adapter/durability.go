@@ -129,8 +129,8 @@ func (a *Adapter) made(ctx context.Context, stream string) error {
 	return a.commit.Wait(ctx)
 }
 
-// onDisk returns once everything that JetStream has done before the call is on disk, in any class of durability where that can
-// be had: JetStream never syncs a purge by itself. A purge must be on disk before the names of purged streams and basins are
+// onDisk returns once everything that JetStream has done before the call is on disk, in each class of durability if the store
+// has a file system to sync. JetStream never syncs a purge by itself. A purge must be on disk before the names of purged streams and basins are
 // removed, or chunks without an owner come back after a power cut.
 func (a *Adapter) onDisk(ctx context.Context) error {
 	if err := a.commit.Wait(ctx); err != nil {

@@ -216,6 +216,10 @@ func (l *log) noted(u lastUse) {
 func (l *log) inMemory(id layout.StreamID) *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.readyLocked(id)
+}
+
+func (l *log) readyLocked(id layout.StreamID) *stream {
 	st := l.streams[id]
 	if st == nil {
 		return nil

@@ -223,17 +223,11 @@ func (l *log) takeForeign(ctx context.Context, m jetstream.Msg) {
 func (l *log) ready(id layout.StreamID) *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	st := l.streams[id]
-	if st == nil {
-		return nil
-	}
-	select {
-	case <-st.ready:
+	st := l.readyLocked(id)
+	if st != nil {
 		st.uses.count++
-		return st
-	default:
-		return nil
 	}
+	return st
 }
 
 // followShared is Follow where other servers write as well.

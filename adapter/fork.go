@@ -378,8 +378,7 @@ func (j *janitor) exclusively(ctx context.Context, step func() error) error {
 	return step()
 }
 
-// shade keeps a deleted stream whose records forks need under a name that nobody sees, and gives its own name free. It can be
-// repeated.
+// shade keeps a deleted stream whose records forks need under a hidden name, and frees its own name. It can be repeated.
 func (j *janitor) shade(ctx context.Context, e *catalog.Entry) error {
 	if e.IsShadow() {
 		return nil // until the last fork goes

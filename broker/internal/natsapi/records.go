@@ -42,12 +42,7 @@ func appendRecords(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	ack, err := c.svc.Append(ctx, ref, in, opts...)
-	if err != nil {
-		return reply{}, err
-	}
-	enc := c.encoding()
-	return reply{head: contentType(enc.contentType()), body: enc.ack(ack)}, nil
+	return c.append(ctx, ref, in, opts)
 }
 
 // closeStream closes a stream without records. The conditions stand in the body, as those of an append in JSON, or in headers.
@@ -73,6 +68,11 @@ func closeStream(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	return c.append(ctx, ref, in, opts)
+}
+
+// append makes an append and encodes its ack.
+func (c *call) append(ctx context.Context, ref protocol.StreamRef, in protocol.AppendInput, opts []protocol.RecordOption) (reply, error) {
 	ack, err := c.svc.Append(ctx, ref, in, opts...)
 	if err != nil {
 		return reply{}, err
