@@ -1,0 +1,106 @@
+package linear
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// Client is one client of one stream. What it saw last guides its conditions, so that they hold often enough.
+type Client struct {
+	Ref protocol.StreamRef
+	ID  uint64 // below 1<<31; no other client of the stream has it
+	Rng *rand.Rand
+	// Closes is the serial number from which on the client closes the stream now and then; 0: never.
+	Closes uint64
+
+	n     uint64
+	token string
+}
+
+// Choose chooses the client's operation with a serial number, which is below 1<<24.
+func (c *Client) Choose(serial uint64) Op {
+	switch c.Rng.IntN(10) {
+	case 0, 1:
+		return Op{Kind: Tail}
+	case 2, 3:
+		return Op{Kind: Read}
+	}
+	op := Op{Kind: Append}
+	for i := range 1 + c.Rng.Uint64N(2) {
+		op.IDs = append(op.IDs, c.ID<<32|serial<<8|i)
+	}
+	if c.Rng.IntN(2) == 0 {
+		op.Match = new(c.n)
+	}
+	if c.Rng.IntN(3) == 0 {
+		op.Token = new(c.token)
+	}
+	if c.Rng.IntN(6) == 0 {
+		op.Fence = new([]string{"", "a", "b", fmt.Sprintf("token-%d", c.ID)}[c.Rng.IntN(4)])
+	}
+	if c.Closes != 0 && serial > c.Closes && c.Rng.IntN(60) == 0 {
+		op.Close = true
+		if c.Rng.IntN(2) == 0 {
+			op.IDs, op.Fence = nil, nil
+		}
+	}
+	return op
+}
+
+// Do performs the operation. An error is a failure that is no answer of [Model].
+func (c *Client) Do(ctx context.Context, svc protocol.RecordService, op Op) (Answer, error) {
+	switch op.Kind {
+	case Tail:
+		tail, err := svc.CheckTail(ctx, c.Ref)
+		if err != nil {
+			return Answer{}, err
+		}
+		c.n = tail.SeqNum
+		return Answer{N: tail.SeqNum, Closed: tail.Closed}, nil
+	case Read:
+		return c.read(ctx, svc)
+	case Append:
+	}
+	ack, err := svc.Append(ctx, c.Ref, op.Input())
+	var failure *protocol.Error
+	switch {
+	case err == nil:
+		c.n = ack.End.SeqNum
+		if op.Fence != nil {
+			c.token = *op.Fence
+		}
+		return Answer{Start: ack.Start.SeqNum, End: ack.End.SeqNum}, nil
+	case errors.As(err, &failure) && failure.Code == protocol.CodeStreamClosed && failure.Tail != nil:
+		return Answer{Final: &failure.Tail.SeqNum}, nil
+	case failure == nil || failure.Code != protocol.CodeConditionFailed:
+		return Answer{}, err
+	case failure.SeqNumMismatch != nil:
+		c.n = *failure.SeqNumMismatch
+	case failure.FencingTokenMismatch != nil:
+		c.token = *failure.FencingTokenMismatch
+	}
+	return Answer{Next: failure.SeqNumMismatch, Current: failure.FencingTokenMismatch}, nil
+}
+
+func (c *Client) read(ctx context.Context, svc protocol.RecordService) (Answer, error) {
+	batch, err := svc.Read(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+	if protocol.CodeOf(err) == protocol.CodeUnwritten {
+		return Answer{}, nil
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	var s State
+	for rec := range batch.Records.All() {
+		if rec.SeqNum != s.N {
+			return Answer{}, fmt.Errorf("record %d follows %d records", rec.SeqNum, s.N)
+		}
+		s = s.Push(rec.Body)
+	}
+	c.n = s.N
+	return Answer{N: s.N, Chain: s.Chain}, nil
+}
