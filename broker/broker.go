@@ -110,13 +110,13 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 		return nil, err
 	}
 	b.doors.LetIn()
-	if err := b.http.listen(ctx, cfg.HTTP, b.log, b.fatal); err != nil {
+	if err := b.http.listen(ctx, cfg, b.log, b.fatal); err != nil {
 		return nil, err
 	}
 	if o.ownProcess {
 		b.workers.Go(func() { returnMemory(b.life) })
 	}
-	b.log.Info("broker started", slog.String("access", accessText(cfg)), slog.String("url", b.st.URL()), slog.String("http", b.http.url), slog.String("durability", string(b.durability())),
+	b.log.Info("broker started", slog.String("access", accessText(cfg)), slog.String("url", b.st.URL()), slog.String("http", b.http.api.url), slog.String("durable_streams", b.http.durable.url), slog.String("durability", string(b.durability())),
 		slog.Duration("took", time.Since(began)))
 	return b, nil
 }
@@ -197,7 +197,11 @@ func (b *Broker) ClientURL() string { return b.st.URL() }
 func (b *Broker) TokensLogIn() bool { return b.doors.TokensLogIn() }
 
 // HTTPURL is where HTTP clients find S2's API; "" if the broker does not listen for them.
-func (b *Broker) HTTPURL() string { return b.http.url }
+func (b *Broker) HTTPURL() string { return b.http.api.url }
+
+// DurableStreamsURL is the port of the Durable Streams protocol alone, where the path of a stream is its name; "" if there is none.
+// On the HTTP API the same protocol is at /ds/{basin}/{stream}.
+func (b *Broker) DurableStreamsURL() string { return b.http.durable.url }
 
 // HTTPHandler serves S2's HTTP API, whether the broker listens or not: for tests, and for programs that have a server of
 // their own. After Close it answers server_draining.

@@ -54,6 +54,34 @@ func httpClient(t *testing.T, set func(*http.Protocols)) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
+// A broker may have the port of the Durable Streams protocol and no other, with the certificate of HTTP, and it leaves when the broker stops.
+func TestDurableStreamsPortAlone(t *testing.T) {
+	c := conf.Default().WithMemory()
+	c.HTTP.TLSSelf = true
+	c.DurableStreams = conf.DurableStreams{Listen: "127.0.0.1:0", Basin: "demo-basin"}
+	b := start(t, c)
+	client := httpClient(t, func(p *http.Protocols) { p.SetHTTP2(true) })
+	resp, _ := get(t, client, b.DurableStreamsURL()+"/missing")
+	if resp.StatusCode != 404 || resp.ProtoMajor != 2 || b.HTTPURL() != "" {
+		t.Errorf("%s %d, HTTP at %q", resp.Proto, resp.StatusCode, b.HTTPURL())
+	}
+	closeBroker(t, b)
+	if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(b.DurableStreamsURL(), "https://")); err == nil {
+		conn.Close()
+		t.Error("a stopped broker listens")
+	}
+	// An address that is taken is named by its setting.
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c.DurableStreams.Listen = taken.Addr().String()
+	if _, err := broker.Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "durable_streams.listen") {
+		t.Errorf("a taken address: %v", err)
+	}
+}
+
 // TestHTTPVersions: both versions of HTTP on one port, without and with TLS (data plane 8.15).
 func TestHTTPVersions(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -56,6 +56,10 @@ func (v *validation) access(c Config) {
 		v.add("http.listen", "%q can be reached from other machines, and without a root token every client there may do everything: "+
 			"set root_token_file, or listen on 127.0.0.1", c.HTTP.Listen)
 	}
+	if d := c.DurableStreams; d.Listens() && checkListen(d.Listen) == "" && !Loopback(d.Listen) {
+		v.add("durable_streams.listen", "%q can be reached from other machines, and without a root token every client there may do everything: "+
+			"set root_token_file, or listen on 127.0.0.1", d.Listen)
+	}
 	// A NATS configuration file may have users of its own; whether it does is found out by the start, which reads it.
 	if !c.External.Enabled() && c.NATS.ConfigFile == "" && c.NATS.Listens() && checkListen(c.NATS.Listen) == "" && !Loopback(c.NATS.Listen) {
 		v.add("nats.listen", "%q can be reached from other machines, and without a root token every client there may do everything: "+

@@ -87,11 +87,13 @@ type Config struct {
 	// start. Default "": none. Excludes RootToken.
 	RootTokenFile string
 
-	Log      Log      // settings of the log
-	NATS     NATS     // the embedded server
-	Cluster  Cluster  // the cluster that the broker is a node of
-	HTTP     HTTP     // S2's HTTP API and the console
-	External External // a NATS that runs by itself, in the place of the embedded server
+	Log     Log     // settings of the log
+	NATS    NATS    // the embedded server
+	Cluster Cluster // the cluster that the broker is a node of
+	HTTP    HTTP    // S2's HTTP API and the console
+	// DurableStreams is a port of the Durable Streams protocol alone.
+	DurableStreams DurableStreams
+	External       External // a NATS that runs by itself, in the place of the embedded server
 }
 
 // Log configures the broker's log, on standard error.
@@ -134,6 +136,16 @@ type HTTP struct {
 	CORSOrigins string
 	// Dashboard serves the console at /dashboard. Default true.
 	Dashboard bool
+}
+
+// DurableStreams configures a port that serves the Durable Streams protocol alone, for the streams of one basin: the path of a stream
+// is its name. The protocol is at /ds/{basin}/{stream} of the HTTP API without it. The certificate and the origins are those of
+// [HTTP].
+type DurableStreams struct {
+	// Listen is the host:port; port 0 picks a free one. Default "": no port is opened, as with "none".
+	Listen string
+	// Basin is the name of the basin. Default "": required with Listen. The basin may be created later.
+	Basin string
 }
 
 // External makes the broker use a NATS that runs already instead of embedding one. It applies if URL or Context is set.
@@ -181,6 +193,7 @@ func (c Config) WithMemory() Config {
 	c.Memory = true
 	c.NATS.Listen = ""
 	c.HTTP.Listen = ""
+	c.DurableStreams.Listen = ""
 	return c
 }
 
@@ -209,6 +222,9 @@ func (n NATS) Listens() bool { return n.Listen != "" && n.Listen != ListenNone }
 
 // Listens reports whether the HTTP API has a port.
 func (h HTTP) Listens() bool { return h.Listen != "" && h.Listen != ListenNone }
+
+// Listens reports whether the Durable Streams protocol has a port of its own.
+func (d DurableStreams) Listens() bool { return d.Listen != "" && d.Listen != ListenNone }
 
 // Enabled reports whether the broker uses an external NATS.
 func (e External) Enabled() bool { return e.URL != "" || e.Context != "" }

@@ -30,6 +30,7 @@ func TestGoodFiles(t *testing.T) {
 	full.Log = Log{Level: "debug", Format: LogJSON}
 	full.NATS = NATS{Listen: "0.0.0.0:4333", ConfigFile: "nats.conf", ServerName: "weir-1"}
 	full.HTTP = HTTP{Listen: "[::1]:443", TLSCert: "/etc/weir/cert.pem", TLSKey: "/etc/weir/key.pem"}
+	full.DurableStreams = DurableStreams{Listen: "0.0.0.0:4437", Basin: "demo-basin"}
 
 	external := Default()
 	external.External = External{
@@ -151,6 +152,10 @@ func TestBadFiles(t *testing.T) {
 		"root_token_space":            "root_token: holds a space, a line break or another character that is not visible ASCII",
 		"root_token_twice":            "root_token_file: names a root token, but root_token is set too: leave one out",
 		"root_token_type":             "root_token_type.conf:2: root_token: cannot be read",
+		"open_durable_streams":        `durable_streams.listen: "0.0.0.0:4437" can be reached from other machines, and without a root token every client there may do everything`,
+		"durable_streams_basin":       "durable_streams.basin: is missing: durable_streams.listen serves the streams of one basin",
+		"durable_streams_basin_name":  `durable_streams.basin: "Demo": `,
+		"durable_streams_listen":      `durable_streams.listen: "4437" is not host:port (or none)`,
 		"open_http":                   `http.listen: "0.0.0.0:8080" can be reached from other machines, and without a root token every client there may do everything: set root_token_file, or listen on 127.0.0.1`,
 		"open_nats":                   `nats.listen: ":4222" can be reached from other machines, and without a root token every client there may do everything: set root_token_file, or users in nats.config_file, or listen on 127.0.0.1`,
 		"two_mistakes":                "allowed are debug, info, warn and error\ntestdata/bad/two_mistakes.conf:2: replicas: is 2; allowed are 1, 3 and 5",

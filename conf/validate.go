@@ -70,6 +70,7 @@ func (c Config) validateOn(goos string) error {
 	}
 	v.locations(c.LocationNames())
 	v.http(c.HTTP)
+	v.durableStreams(c.DurableStreams)
 	v.external(c)
 	v.cluster(c)
 	v.access(c)
@@ -149,6 +150,23 @@ func (v *validation) http(h HTTP) {
 		v.add("http.tls_key", "is missing: http.tls_cert needs it")
 	case h.TLSCert == "" && h.TLSKey != "":
 		v.add("http.tls_cert", "is missing: http.tls_key needs it")
+	}
+}
+
+func (v *validation) durableStreams(d DurableStreams) {
+	if d.Basin != "" {
+		if _, err := protocol.ParseBasinName(d.Basin); err != nil {
+			v.add("durable_streams.basin", "%q: %s", d.Basin, err)
+		}
+	}
+	if !d.Listens() {
+		return
+	}
+	if err := checkListen(d.Listen); err != "" {
+		v.add("durable_streams.listen", "%s", err)
+	}
+	if d.Basin == "" {
+		v.add("durable_streams.basin", "is missing: durable_streams.listen serves the streams of one basin")
 	}
 }
 

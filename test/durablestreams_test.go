@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -21,6 +22,7 @@ type durable struct {
 	t     *testing.T
 	b     *broker.Broker
 	token string
+	port  string // the URL below which paths are; "" for that on the HTTP API
 }
 
 const durableBasin protocol.BasinName = "demo-basin"
@@ -34,7 +36,7 @@ func (d *durable) ask(method, path, body string, head ...string) (status int, an
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, d.b.HTTPURL()+"/ds/"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, cmp.Or(d.port, d.b.HTTPURL()+"/ds/")+path, strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -201,6 +203,37 @@ func TestDurableStreamsFork(t *testing.T) {
 	d.is(201, "PUT", "demo-basin/chat/a%20b", "anew", text...)
 	if got := d.is(200, "GET", "demo-basin/cut", ""); got != "onet" {
 		t.Errorf("beside a new stream of the source's name a fork has %q", got)
+	}
+}
+
+// On the protocol's own port the path of a stream is its name, and there is nothing else.
+func TestDurableStreamsPort(t *testing.T) {
+	d := newDurable(t, func(c *conf.Config) {
+		c.DurableStreams = conf.DurableStreams{Listen: "127.0.0.1:0", Basin: string(durableBasin)}
+	})
+	text := []string{"Content-Type", "text/plain"}
+	d.port = d.b.DurableStreamsURL() + "/"
+	d.is(404, "PUT", "chat/reply%207", "", text...) // the basin is not there yet
+	if _, _, err := d.b.Service().CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: durableBasin}); err != nil {
+		t.Fatal(err)
+	}
+	status, _, head := d.ask("PUT", "chat/reply%207", "one", text...)
+	if want := d.port + "chat/reply%207"; status != 201 || head.Get("Location") != want {
+		t.Errorf("%d, at %q, want %q", status, head.Get("Location"), want)
+	}
+	d.is(204, "POST", "chat/reply%207", "two", text...)
+	d.is(201, "PUT", "v1/streams", "another", text...)
+	d.is(201, "PUT", "ds/demo-basin/fork", "+", "Stream-Forked-From", "/chat/reply%207")
+	d.is(201, "PUT", "health", "", "Stream-Forked-From", "/ds/demo-basin/fork")
+	d.is(400, "GET", "", "")
+	d.is(404, "GET", "dashboard", "")
+	d.is(501, "GET", "__ds/subscriptions/x", "")
+	got := d.is(200, "GET", "health", "")
+	if d.port = ""; got != "onetwo+" || d.is(200, "GET", "demo-basin/ds/demo-basin/fork", "") != got {
+		t.Errorf("a fork of a fork has %q", got)
+	}
+	if streams, err := d.b.Service().ListStreams(t.Context(), durableBasin, protocol.ListRequest{}); err != nil || len(streams.Streams) != 4 {
+		t.Errorf("%+v, %v", streams, err)
 	}
 }
 

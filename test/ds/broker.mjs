@@ -21,13 +21,16 @@ export async function newBroker() {
 	const init = join(dir, "init.json");
 	writeFileSync(init, JSON.stringify({ basins: [{ name: basin }] }));
 	const port = await freePort();
+	const own = await freePort(); // of the protocol alone
 	const url = `http://127.0.0.1:${port}`;
 	let child;
 	const broker = {
 		url,
 		streams: `${url}/ds/${basin}`,
+		ownStreams: `http://127.0.0.1:${own}`,
 		async start() {
 			child = spawn(weir, ["serve", "--store-dir", join(dir, "store"), "--http-listen", `127.0.0.1:${port}`, "--nats-listen", "none",
+				"--durable-streams-listen", `127.0.0.1:${own}`, "--durable-streams-basin", basin,
 				"--init-file", init, "--http-cors-origins", "https://example.com", "--lame-duck", "0s"], { stdio: ["ignore", "ignore", "inherit"], env });
 			const gone = new Promise((_, reject) => child.once("exit", (code) => reject(new Error(`the broker ended: ${code}`))));
 			gone.catch(() => {});

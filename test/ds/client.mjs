@@ -22,7 +22,7 @@ async function patientFetch(input, init) {
 
 const broker = await newBroker();
 try {
-	const url = `${broker.streams}/chat/reply 7`;
+	const url = `${broker.ownStreams}/chat/reply 7`;
 	const stream = await DurableStream.create({ url, contentType: "application/json", fetch: patientFetch, backoffOptions });
 	const failures = [];
 	const producer = new IdempotentProducer(stream, "model", { lingerMs: 2, maxBatchBytes: 2000, fetch: patientFetch, onError: (err) => failures.push(err) });

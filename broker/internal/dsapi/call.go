@@ -15,6 +15,8 @@ type Call struct {
 	// Service is the caller's.
 	Service protocol.Service
 	Ref     protocol.StreamRef
+	// NoBasin says that paths are the names of streams, without [Path] and a basin.
+	NoBasin bool
 	W       http.ResponseWriter
 	R       *http.Request
 	// Unary returns the context of a request that waits so long at most.

@@ -33,7 +33,7 @@ func (c *Call) wantedFork() (*fork, error) {
 	}
 	f := &fork{source: protocol.StreamRef{Basin: c.Ref.Basin}}
 	var err error
-	if f.source.Stream, err = sourceName(source[0], c.Ref.Basin); err != nil {
+	if f.source.Stream, err = sourceName(source[0], c.Ref.Basin, c.NoBasin); err != nil {
 		return nil, err
 	}
 	if hasAt {
@@ -64,10 +64,11 @@ func parseForkOffset(s string) (uint64, bool) {
 	return parseOffset(s)
 }
 
-// sourceName is the stream that a path names: the whole path of a stream of the basin, or the path below the basin.
-func sourceName(path string, basin protocol.BasinName) (protocol.StreamName, error) {
+// sourceName is the stream that a path names: the whole path of a stream of the basin, or the path below the basin. With noBasin
+// these are the same.
+func sourceName(path string, basin protocol.BasinName, noBasin bool) (protocol.StreamName, error) {
 	rest, ok := strings.CutPrefix(path, "/")
-	if below, whole := strings.CutPrefix(path, Path); whole {
+	if below, whole := strings.CutPrefix(path, Path); whole && !noBasin {
 		var of string
 		if of, rest, ok = strings.Cut(below, "/"); of != string(basin) {
 			return "", protocol.Errorf(protocol.CodeBadHeader, "Stream-Forked-From names the basin %q: a fork and its source are in one basin", protocol.Clip(of))

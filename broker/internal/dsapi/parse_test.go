@@ -93,7 +93,7 @@ func FuzzSourceName(f *testing.F) {
 	}
 	const basin protocol.BasinName = "demo-basin"
 	f.Fuzz(func(t *testing.T, path string) {
-		name, err := sourceName(path, basin)
+		name, err := sourceName(path, basin, false)
 		if err != nil {
 			if protocol.CodeOf(err) != protocol.CodeBadHeader {
 				t.Errorf("%q: %v", path, err)
@@ -101,8 +101,12 @@ func FuzzSourceName(f *testing.F) {
 			return
 		}
 		whole := Path + string(basin) + "/" + url.PathEscape(string(name))
-		if again, err := sourceName(whole, basin); err != nil || again != name {
+		if again, err := sourceName(whole, basin, false); err != nil || again != name {
 			t.Errorf("%q is %q, and %q is %q, %v", path, name, whole, again, err)
+		}
+		alone := "/" + url.PathEscape(string(name))
+		if again, err := sourceName(alone, basin, true); err != nil || again != name {
+			t.Errorf("%q is %q, and on a port of its own %q is %q, %v", path, name, alone, again, err)
 		}
 	})
 }

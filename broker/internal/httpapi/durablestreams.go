@@ -21,9 +21,18 @@ var durableRoute = route{name: "durable_streams", pattern: "/ds/{basin}/{stream}
 // isDurable reports whether a request is of the Durable Streams protocol.
 func isDurable(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedPath(), durablePath) }
 
-// durableRef reads the names in the path; a stream's name may hold slashes, written as they are.
-func durableRef(path string) (ref protocol.StreamRef, err error) {
-	basin, stream, ok := strings.Cut(strings.TrimPrefix(path, durablePath), "/")
+// DurableStreams returns a handler of the Durable Streams protocol alone, for the streams of one basin: the path of a stream is its
+// name. It has its bounds and its end in common with h.
+func (h *Handler) DurableStreams(basin protocol.BasinName) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, basin) })
+}
+
+// durableRef reads the names in the path, of which fixed replaces the basin's; a stream's name may hold slashes, written as they are.
+func durableRef(path string, fixed protocol.BasinName) (ref protocol.StreamRef, err error) {
+	basin, stream, ok := string(fixed), strings.TrimPrefix(path, "/"), true
+	if fixed == "" {
+		basin, stream, ok = strings.Cut(strings.TrimPrefix(path, durablePath), "/")
+	}
 	if !ok {
 		return ref, protocol.Errorf(protocol.CodeBadPath, "want /ds/{basin}/{stream}")
 	}
@@ -41,12 +50,12 @@ func durableRef(path string) (ref protocol.StreamRef, err error) {
 }
 
 func (c *call) durableStreams() error {
-	ref, err := durableRef(c.r.URL.EscapedPath())
+	ref, err := durableRef(c.r.URL.EscapedPath(), c.basin)
 	if err != nil {
 		return err
 	}
 	c.w.Header()["Access-Control-Expose-Headers"] = []string{dsapi.ExposedHeaders + ", " + exposedHeaders}
-	d := dsapi.Call{Service: c.svc, Ref: ref, W: c.w, R: c.r, Unary: c.unary, Flush: c.flush, Session: c.becomeSession,
+	d := dsapi.Call{Service: c.svc, Ref: ref, NoBasin: c.basin != "", W: c.w, R: c.r, Unary: c.unary, Flush: c.flush, Session: c.becomeSession,
 		Lasting: func() (context.Context, context.CancelFunc) { return c.bind(c.context()) },
 		Body: func() ([]byte, func(), error) {
 			b, err := c.body(protocol.CodeBadFrame)

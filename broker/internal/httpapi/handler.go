@@ -73,12 +73,13 @@ type call struct {
 	r        *http.Request
 	rc       *http.ResponseController
 	route    *route
-	params   [maxParams]string // raw
-	status   int               // of the head that was written; 0 before
-	sent     int               // bytes of the response's body
-	session  bool              // a session was opened
-	place    *door.Place       // among the requests, or the sessions; nil before it has one
-	slotless *slotlessPlace    // of an answer without such a place; nil if it has none
+	basin    protocol.BasinName // of a port that serves the Durable Streams protocol alone; "" on others
+	params   [maxParams]string  // raw
+	status   int                // of the head that was written; 0 before
+	sent     int                // bytes of the response's body
+	session  bool               // a session was opened
+	place    *door.Place        // among the requests, or the sessions; nil before it has one
+	slotless *slotlessPlace     // of an answer without such a place; nil if it has none
 	writes   *stallWatch
 	lasting  context.Context //nolint:containedctx // see context; nil until it is asked for
 	forget   func()          // frees lasting; nil if there is nothing to free
@@ -88,9 +89,12 @@ type call struct {
 }
 
 // ServeHTTP implements [http.Handler].
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "") }
+
+// serve answers a request. With a basin, it is one of the Durable Streams protocol for a stream of that basin.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, basin protocol.BasinName) {
 	began := time.Now()
-	c := &call{h: h, w: w, r: r, rc: http.NewResponseController(w)}
+	c := &call{h: h, w: w, r: r, rc: http.NewResponseController(w), basin: basin}
 	c.writes = newStallWatch(c.rc, r.ProtoMajor == 2)
 	defer c.writes.end()
 	defer c.leave()
@@ -100,7 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.metrics.done(unroutedName, c, time.Since(began))
 		return
 	}
-	if c.serveDashboard() { // before cors: no other origin has a use for it
+	if basin == "" && c.serveDashboard() { // before cors: no other origin has a use for it
 		h.metrics.done(dashboardName, c, time.Since(began))
 		return
 	}
@@ -113,7 +117,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var allowed []string
-	if isDurable(r) {
+	if basin != "" || isDurable(r) {
 		c.route = &durableRoute
 	} else {
 		c.route, c.params, allowed = match(r.Method, r.URL.EscapedPath())

@@ -68,6 +68,8 @@ type Broker interface {
 	TokensLogIn() bool
 	// HTTPURL is the address of the HTTP API, "" if there is none.
 	HTTPURL() string
+	// DurableStreamsURL is the address of the Durable Streams protocol alone, "" if there is none.
+	DurableStreamsURL() string
 	Reload() error
 	Close(context.Context) error
 	// Done delivers a failure after which the broker must not go on.

@@ -94,7 +94,11 @@ func (a *app) printFindings(findings []finding) error {
 }
 
 func examine(ctx context.Context, cfg conf.Config) []finding {
-	findings := []finding{checkPort(ctx, "nats port", cfg.NATS.Listen), checkPort(ctx, "http port", cfg.HTTP.Listen), checkClock()}
+	findings := []finding{checkPort(ctx, "nats port", cfg.NATS.Listen), checkPort(ctx, "http port", cfg.HTTP.Listen)}
+	if cfg.DurableStreams.Listens() {
+		findings = append(findings, checkPort(ctx, "durable streams port", cfg.DurableStreams.Listen))
+	}
+	findings = append(findings, checkClock())
 	if cfg.StoreDir != "" {
 		findings = append(findings, checkDirectory(cfg.StoreDir)...)
 	}

@@ -187,6 +187,9 @@ func (a *app) greet(cfg conf.Config, broker Broker) error {
 	if httpURL != "" && cfg.HTTP.Dashboard {
 		fmt.Fprintf(&b, "  console     %s/dashboard\n", httpURL)
 	}
+	if u := broker.DurableStreamsURL(); u != "" {
+		fmt.Fprintf(&b, "  streams     %s/{stream}: Durable Streams, of basin %s\n", u, cfg.DurableStreams.Basin)
+	}
 	fmt.Fprintf(&b, "  access      %s\n", accessText(cfg))
 	if cfg.Checked() {
 		fmt.Fprintf(&b, "\nClients need an access token; with the root token, which may do everything:\n  export S2_ACCESS_TOKEN=%s\n", tokenText(cfg))

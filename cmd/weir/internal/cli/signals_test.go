@@ -239,6 +239,8 @@ type fakeBroker struct {
 	closed  bool
 	// closing is how long Close takes unless its context ends.
 	closing time.Duration
+	// durable is the address of the Durable Streams protocol alone.
+	durable string
 	// plain makes the HTTP door one without TLS.
 	plain bool
 	// logins is whether access tokens are what NATS clients log in with.
@@ -255,6 +257,8 @@ func (b *fakeBroker) HTTPURL() string {
 	}
 	return "https://127.0.0.1:8080"
 }
+
+func (b *fakeBroker) DurableStreamsURL() string { return b.durable }
 
 func (b *fakeBroker) Done() <-chan error { return b.done }
 func (b *fakeBroker) Reload() error {
@@ -285,12 +289,14 @@ func serve(b *fakeBroker, k *keyboard, r *run, args ...string) <-chan *run {
 // TestServe: the hint is that of control plane A.24/438 and 440.
 func TestServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, k, r := &fakeBroker{done: make(chan error)}, &keyboard{}, &run{}
-		done := serve(b, k, r, "--store-dir", "/data", "--durability", "always", "--log-level", "error", "--http-tls-self")
+		b, k, r := &fakeBroker{done: make(chan error), durable: "https://127.0.0.1:4437"}, &keyboard{}, &run{}
+		done := serve(b, k, r, "--store-dir", "/data", "--durability", "always", "--log-level", "error", "--http-tls-self",
+			"--durable-streams-listen", "127.0.0.1:4437", "--durable-streams-basin", "demo-basin")
 		synctest.Wait()
 		for _, want := range []string{
 			"weir 1.2.3\n  store       /data\n  durability  always: acknowledged writes are on disk\n  NATS        nats://127.0.0.1:4222\n" +
 				"  HTTP        https://127.0.0.1:8080\n",
+			"  streams     https://127.0.0.1:4437/{stream}: Durable Streams, of basin demo-basin\n",
 			"export S2_ACCOUNT_ENDPOINT=https://127.0.0.1:8080\n  export S2_BASIN_ENDPOINT=https://127.0.0.1:8080\n" +
 				"  export S2_ACCESS_TOKEN=ignored\n  export S2_SSL_NO_VERIFY=1\n  # s2 0.43 refuses that 1 and wants: export S2_SSL_NO_VERIFY=true\n",
 			"export NATS_URL=nats://127.0.0.1:4222", "weir create-basin demo-basin --create-stream-on-append",
