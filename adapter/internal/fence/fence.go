@@ -2,6 +2,7 @@ package fence
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 // InFlight is how many messages a writer of a log may have unanswered.
@@ -20,16 +22,19 @@ const epochHeader = "Weir-Epoch"
 // ErrDeposed says that a writer of a later epoch has taken the log over.
 var ErrDeposed = errors.New("the log belongs to a later epoch")
 
+// ErrNoBatch says that the log takes no atomic batches: its JetStream stream has to allow them.
+var ErrNoBatch = errors.New("the log does not allow atomic batches")
+
 // TakeOver seals a log, a JetStream stream, for the writer of an epoch: it returns the log's last sequence behind the run, from
 // where on nothing of an earlier epoch is stored. subject is that of the runs of the log. Every epoch has one writer, which is for the
 // caller to see to, and take-overs of several may go on at once: the latest epoch wins, the others get [ErrDeposed].
 //
-// The first message of a run is stored on the condition that no other run has begun since the newest was looked at, the rest on that
-// of the message before. Where something comes between, the run begins again.
+// The run is one atomic batch, which is stored on the condition that no other run was since the newest was looked at. An attempt that
+// fails, or has no answer, is made again.
 func TakeOver(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64) (last uint64, err error) {
 	for {
 		last, err = seal(ctx, js, stream, subject, epoch)
-		if err == nil || errors.Is(err, ErrDeposed) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ErrDeposed) || errors.Is(err, ErrNoBatch) || ctx.Err() != nil {
 			return last, err
 		}
 		select {
@@ -39,31 +44,30 @@ func TakeOver(ctx context.Context, js jetstream.JetStream, stream, subject strin
 	}
 }
 
+// First is where the run begins that ends at last, as TakeOver returned it. The runs before it may be purged; this one shows for as
+// long as it stays that nothing else stands at its places.
+func First(last uint64) uint64 { return last - InFlight }
+
 const (
 	// attempt is how long a request may go without an answer: a log without a leader gives none.
 	attempt = time.Second
-	runTime = 5 * time.Second // for the messages of a run behind the first
 	pause   = 5 * time.Millisecond
+
+	codeAtomicPublishDisabled jetstream.ErrorCode = 10174
 )
 
 // seal is one attempt to store a run.
 func seal(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64) (last uint64, err error) {
-	begin, cancel := context.WithTimeout(ctx, attempt)
+	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
-	newest, by, err := newestRun(begin, js, stream, subject)
+	newest, by, err := newestRun(ctx, js, stream, subject)
 	if err != nil {
 		return 0, fmt.Errorf("seal %s for epoch %d: %w", stream, epoch, err)
 	}
 	if by > epoch {
 		return 0, ErrDeposed
 	}
-	first, err := js.PublishMsg(begin, message(subject, epoch), jetstream.WithExpectLastSequencePerSubject(newest))
-	if err == nil {
-		run, cancel := context.WithTimeout(ctx, runTime)
-		defer cancel()
-		last, err = rest(run, js, subject, epoch, first.Sequence)
-	}
-	if err != nil {
+	if last, err = run(ctx, js.Conn(), subject, epoch, newest); err != nil {
 		return 0, fmt.Errorf("seal %s for epoch %d: %w", stream, epoch, err)
 	}
 	return last, nil
@@ -72,7 +76,8 @@ func seal(ctx context.Context, js jetstream.JetStream, stream, subject string, e
 // Renew lets a writer of an epoch that has lost track of the log begin anew: it returns the log's last sequence, which may be
 // expected next. newest is where the writer's newest message of a run stands, as TakeOver or Renew returned it. It fails with
 // [ErrDeposed] when another run has begun since; after any other failure a writer takes over again. To ask a server for the last sequence is
-// not enough: the message that is expected there may be one behind a take-over.
+// not enough: the message that is expected there may be one behind a take-over. All publications of the writer must be answered before, because
+// one under way could find the sequence that it expects behind the message.
 func Renew(ctx context.Context, js jetstream.JetStream, subject string, epoch, newest uint64) (last uint64, err error) {
 	ack, err := js.PublishMsg(ctx, message(subject, epoch), jetstream.WithExpectLastSequencePerSubject(newest))
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
@@ -84,30 +89,59 @@ func Renew(ctx context.Context, js jetstream.JetStream, subject string, epoch, n
 	return ack.Sequence, nil
 }
 
-// rest stores the other messages of a run, whose first message stands at first.
-func rest(ctx context.Context, js jetstream.JetStream, subject string, epoch, first uint64) (last uint64, err error) {
-	acks := make([]jetstream.PubAckFuture, 0, InFlight)
-	for i := range uint64(InFlight) {
-		ack, err := js.PublishMsgAsync(message(subject, epoch), jetstream.WithExpectLastSequence(first+i))
+// run stores a run, unless the newest message of the runs' subject does not stand at newest any more.
+func run(ctx context.Context, nc *nats.Conn, subject string, epoch, newest uint64) (last uint64, err error) {
+	inbox := nc.NewInbox()
+	answers, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return 0, err
+	}
+	defer answers.Unsubscribe() //nolint:errcheck // the connection is closed then
+	m := message(subject, epoch)
+	m.Header.Set("Nats-Batch-Id", nuid.Next())
+	for i := 1; i <= InFlight+1; i++ {
+		m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i))
+		m.Reply = ""
+		switch i {
+		case 1: // answered, so that a log that takes no batches says so
+			m.Header.Set(nats.ExpectedLastSubjSeqHdr, strconv.FormatUint(newest, 10))
+			m.Reply = inbox
+		case 2:
+			m.Header.Del(nats.ExpectedLastSubjSeqHdr)
+		case InFlight + 1:
+			m.Header.Set("Nats-Batch-Commit", "1")
+			m.Reply = inbox
+		}
+		if err := nc.PublishMsg(m); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		m, err := answers.NextMsgWithContext(ctx)
 		if err != nil {
 			return 0, err
 		}
-		acks = append(acks, ack)
-	}
-	for i, ack := range acks {
-		select {
-		case ok := <-ack.Ok():
-			if ok.Sequence != first+uint64(i)+1 {
-				err = errors.New("something came between the messages of a run")
+		if len(m.Data) == 0 {
+			if status := m.Header.Get("Status"); status != "" {
+				return 0, fmt.Errorf("a run was answered with status %s", status)
 			}
-			last = ok.Sequence
-		case failed := <-ack.Err():
-			err = failed
-		case <-ctx.Done():
-			return 0, ctx.Err()
+			continue // the first message is there
 		}
+		var ack struct {
+			Seq   uint64              `json:"seq"`
+			Error *jetstream.APIError `json:"error"`
+		}
+		if err := json.Unmarshal(m.Data, &ack); err != nil {
+			return 0, fmt.Errorf("the answer to a run: %w", err)
+		}
+		switch {
+		case ack.Error == nil:
+			return ack.Seq, nil
+		case ack.Error.ErrorCode == codeAtomicPublishDisabled:
+			return 0, ErrNoBatch
+		}
+		return 0, ack.Error
 	}
-	return last, err
 }
 
 func message(subject string, epoch uint64) *nats.Msg {

@@ -23,6 +23,8 @@ const (
 	stream = "LOG"
 	runs   = "log.runs"
 	data   = "log.data"
+	// fromHeader names the sequence behind which the writer's pipeline began.
+	fromHeader = "From"
 )
 
 // cluster is three NATS servers in this process.
@@ -113,61 +115,78 @@ func (c *cluster) connect(i int) jetstream.JetStream {
 func write(ctx context.Context, js jetstream.JetStream, epoch, last uint64, acked func(seq uint64)) error {
 	newest := last
 	for {
-		acks := make(chan jetstream.PubAckFuture, InFlight-1) // one more is looked at
-		var failed error
-		var wg sync.WaitGroup
-		broken := make(chan struct{})
-		wg.Go(func() {
-			for ack := range acks {
-				select {
-				case ok := <-ack.Ok():
-					acked(ok.Sequence)
-				case err := <-ack.Err():
-					if failed == nil {
-						failed = err
-						close(broken)
-					}
-				}
-			}
-		})
-	fill:
-		for ctx.Err() == nil {
-			m := nats.NewMsg(data)
-			m.Header.Set(epochHeader, strconv.FormatUint(epoch, 10))
-			ack, err := js.PublishMsgAsync(m, jetstream.WithExpectLastSequence(last))
-			if err != nil {
-				break
-			}
-			last++
+		answered := pipeline(ctx, js, epoch, last, acked)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var err error
+		if answered {
+			attempt, cancel := context.WithTimeout(ctx, time.Second)
+			last, err = Renew(attempt, js, runs, epoch, newest)
+			cancel()
+		}
+		if !answered || err != nil && !errors.Is(err, ErrDeposed) {
+			last, err = TakeOver(ctx, js, stream, runs, epoch)
+		}
+		if err != nil {
+			return err
+		}
+		newest = last
+	}
+}
+
+// pipeline publishes behind last until something fails, and reports whether everything was answered.
+func pipeline(ctx context.Context, js jetstream.JetStream, epoch, last uint64, acked func(seq uint64)) (answered bool) {
+	acks := make(chan jetstream.PubAckFuture, InFlight-1) // one more is looked at
+	answered = true
+	var wg sync.WaitGroup
+	broken := make(chan struct{})
+	wg.Go(func() {
+		failed := false
+		for ack := range acks {
 			select {
-			case acks <- ack:
-			case <-broken:
-				break fill
+			case ok := <-ack.Ok():
+				acked(ok.Sequence)
+			case err := <-ack.Err():
+				if _, ok := errors.AsType[*jetstream.APIError](err); !ok {
+					answered = false
+				}
+				if !failed {
+					failed = true
+					close(broken)
+				}
 			}
 		}
-		close(acks)
-		wg.Wait()
-		for again := true; again; {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			attempt, cancel := context.WithTimeout(ctx, time.Second)
-			next, err := Renew(attempt, js, runs, epoch, newest)
-			cancel()
-			switch {
-			case errors.Is(err, ErrDeposed):
-				return err
-			case err == nil:
-				newest, last, again = next, next, false
-			default:
-				// It may have been stored all the same: only a take-over finds out.
-				if next, err = TakeOver(ctx, js, stream, runs, epoch); err != nil {
-					return err
-				}
-				newest, last, again = next, next, false
+	})
+	var left jetstream.PubAckFuture // the one that nobody looks at
+	for from := last; ctx.Err() == nil; last++ {
+		m := nats.NewMsg(data)
+		m.Header.Set(epochHeader, strconv.FormatUint(epoch, 10))
+		m.Header.Set(fromHeader, strconv.FormatUint(from, 10))
+		ack, err := js.PublishMsgAsync(m, jetstream.WithExpectLastSequence(last))
+		if err != nil {
+			break // it was not sent
+		}
+		select {
+		case acks <- ack:
+			continue
+		case <-broken:
+			left = ack
+		}
+		break
+	}
+	close(acks)
+	wg.Wait()
+	if left != nil {
+		select {
+		case <-left.Ok():
+		case err := <-left.Err():
+			if _, ok := errors.AsType[*jetstream.APIError](err); !ok {
+				answered = false
 			}
 		}
 	}
+	return answered
 }
 
 // Owners come and go while the servers do, each with a full pipeline and none of them stopping by itself: nothing of an older epoch
@@ -188,7 +207,7 @@ func TestNothingOfADeposedWriterIsStored(t *testing.T) {
 	made := false
 	for deadline := time.Now().Add(30 * time.Second); !made; {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: stream, Subjects: []string{"log.>"}, Replicas: 3, Storage: jetstream.FileStorage})
+		_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: stream, Subjects: []string{"log.>"}, Replicas: 3, AllowAtomicPublish: true, Storage: jetstream.FileStorage})
 		cancel()
 		if made = err == nil; !made && time.Now().After(deadline) {
 			t.Fatal(err)
@@ -279,6 +298,7 @@ func check(t *testing.T, js jetstream.JetStream, acked map[uint64]uint64, epochs
 	}
 	defer messages.Stop()
 	sealed, run, runBy, stored, seen := uint64(0), 0, uint64(0), 0, 0
+	before := "" // the pipeline of the message before
 	for at := uint64(0); at < last; {
 		m, err := messages.Next()
 		if err != nil {
@@ -300,9 +320,20 @@ func check(t *testing.T, js jetstream.JetStream, acked map[uint64]uint64, epochs
 			if run++; run == InFlight+1 && e > sealed {
 				sealed = e
 			}
+			before = ""
 			continue
 		}
+		if run > 1 && run <= InFlight {
+			t.Errorf("at %d ends a run of %d messages", at, run)
+		}
 		run, runBy = 0, 0
+		// A pipeline has no gap: a message is stored only behind all that were published before it.
+		if pipeline := m.Headers().Get(fromHeader); pipeline != before {
+			if pipeline != strconv.FormatUint(at-1, 10) {
+				t.Errorf("at %d stands a message of a pipeline that began behind %s, and its first one is not stored", at, pipeline)
+			}
+			before = pipeline
+		}
 		stored++
 		if e < sealed {
 			t.Errorf("at %d stands a message of epoch %d, behind the take-over of epoch %d", at, e, sealed)
