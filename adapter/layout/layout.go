@@ -6,6 +6,7 @@
 //	S2_LOG_express_0_<basin>                     a log of one basin
 //	s2.log.express.own0.<basin>.<bucket>.<id>    subject of a stream in it
 //	KV_S2_CATALOG                                the catalog
+//	KV_S2_CLUSTER                                nodes and owners of logs, in a cluster
 package layout
 
 import (
@@ -172,10 +173,19 @@ func Catalog(prefix string) string { return "KV_" + CatalogBucket(prefix) }
 // CatalogSubjects is how the subjects of the catalog's keys begin, with a dot at the end.
 func CatalogSubjects(prefix string) string { return "$KV." + CatalogBucket(prefix) + "." }
 
+// ClusterBucket is the name of the key-value bucket that holds the nodes of a cluster and the owners of the logs.
+func ClusterBucket(prefix string) string { return strings.ToUpper(prefix) + "_CLUSTER" }
+
+// Cluster is the name of the JetStream stream behind that bucket.
+func Cluster(prefix string) string { return "KV_" + ClusterBucket(prefix) }
+
+// ClusterSubjects is how the subjects of that bucket's keys begin, with a dot at the end.
+func ClusterSubjects(prefix string) string { return "$KV." + ClusterBucket(prefix) + "." }
+
 // UsageSubjects is how the subjects of usage begin, with a dot at the end.
 func UsageSubjects(prefix string) string { return prefix + ".usage." }
 
-// Subjects are the subjects that only weir may publish to: those of the logs, of the usage and of the catalog.
+// Subjects are the subjects that only weir may publish to: those of the logs, of the usage, of the catalog and of the cluster's bucket.
 func Subjects(prefix string) []string {
-	return []string{prefix + ".log.>", UsageSubjects(prefix) + ">", CatalogSubjects(prefix) + ">"}
+	return []string{prefix + ".log.>", UsageSubjects(prefix) + ">", CatalogSubjects(prefix) + ">", ClusterSubjects(prefix) + ">"}
 }

@@ -1,0 +1,177 @@
+package lease
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// cluster is three NATS servers in this process.
+type cluster struct {
+	t       testing.TB
+	opts    []*server.Options
+	servers []*server.Server
+}
+
+func startCluster(t testing.TB) *cluster {
+	t.Helper()
+	c := &cluster{t: t}
+	var routes []*url.URL
+	ports := freePorts(t, 6)
+	for i := range 3 {
+		client, route := ports[2*i], ports[2*i+1]
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", route)})
+		c.opts = append(c.opts, &server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: client, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
+			JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 10 << 30, Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: route}})
+	}
+	for i, o := range c.opts {
+		o.Routes = routes
+		c.servers = append(c.servers, nil)
+		c.start(i)
+	}
+	t.Cleanup(func() {
+		for i := range c.servers {
+			c.stop(i)
+		}
+	})
+	return c
+}
+
+// freePorts returns ports on which nothing listens.
+func freePorts(t testing.TB, n int) (ports []int) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
+func (c *cluster) start(i int) {
+	c.t.Helper()
+	o := *c.opts[i]
+	srv, err := server.NewServer(&o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	srv.Start()
+	c.servers[i] = srv
+}
+
+func (c *cluster) stop(i int) {
+	c.servers[i].Shutdown()
+	c.servers[i].WaitForShutdown()
+}
+
+// connect opens a connection to server i alone.
+func (c *cluster) connect(i int) func(name string) (*nats.Conn, error) {
+	return func(name string) (*nats.Conn, error) {
+		return nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", c.opts[i].Port), nats.Name(name), nats.MaxReconnects(-1),
+			nats.ReconnectWait(20*time.Millisecond), nats.RetryOnFailedConnect(true), nats.IgnoreDiscoveredServers(), nats.PingInterval(500*time.Millisecond))
+	}
+}
+
+// open opens the registry of node i, on server i.
+func (c *cluster) open(i int, node string) *Registry {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer cancel()
+	r, err := Open(ctx, Config{Prefix: "s2", Connect: c.connect(i), Node: node, Replicas: 3})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { r.shut() })
+	return r
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func owner(t testing.TB, r *Registry, log string) Owner {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	o, err := r.Owner(ctx, log)
+	if err != nil {
+		t.Fatalf("owner of %s at %s: %v", log, r.config.Node, err)
+	}
+	return o
+}
+
+func logNames(n int) (logs []string) {
+	for i := range n {
+		logs = append(logs, fmt.Sprintf("S2_LOG_express_%d", i))
+	}
+	return logs
+}
+
+// Three nodes agree on the owners of the logs; a dead one's logs are taken over, in a later epoch, and one that leaves in order is replaced at once.
+func TestNodesOwnLogs(t *testing.T) {
+	c := startCluster(t)
+	var nodes []*Registry
+	for i := range 3 {
+		nodes = append(nodes, c.open(i, fmt.Sprintf("node %d", i)))
+	}
+	for _, r := range nodes {
+		eventually(t, "the node is sure of its lease and knows the others", func() bool {
+			return r.SureOfLease() && len(r.Nodes()) == 3 && !slices.ContainsFunc(r.Nodes(), func(n NodeStatus) bool { return n.State != Live })
+		})
+	}
+	logs := logNames(12)
+	owners := map[string]Owner{}
+	for _, log := range logs {
+		owners[log] = owner(t, nodes[0], log)
+		for _, r := range nodes {
+			eventually(t, "all nodes see the same owner", func() bool {
+				o, same := owner(t, r, log), owner(t, nodes[0], log)
+				return o.Node == same.Node && o.Epoch == same.Epoch && o.Mine == (r.config.Node == o.Node)
+			})
+		}
+	}
+	if len(nodes[2].Held()) == 0 || len(nodes[1].Held()) == 0 {
+		t.Errorf("the logs are not spread: %v", owners)
+	}
+
+	nodes[2].shut() // without a word
+	eventually(t, "a dead node is declared dead", func() bool { return nodes[0].Nodes()[2].State == Dead })
+	for _, log := range logs {
+		o, was := owner(t, nodes[1], log), owners[log]
+		if o.Node == "node 2" || o.Epoch < was.Epoch || o.Node != was.Node && o.Epoch == was.Epoch {
+			t.Errorf("%s is owned by %+v, before by %+v", log, o, was)
+		}
+		if o.Mine {
+			if err := nodes[1].Wait(t.Context(), log, o.Epoch); err != nil {
+				t.Error(err)
+			}
+			if nodes[0].Sure(log, o.Epoch) {
+				t.Errorf("two nodes are sure of %s", log)
+			}
+		}
+	}
+
+	nodes[1].Close(t.Context())
+	for _, log := range logs {
+		if o := owner(t, nodes[0], log); !o.Mine {
+			t.Errorf("%s is owned by %+v", log, o)
+		} else if err := nodes[0].Wait(t.Context(), log, o.Epoch); err != nil {
+			t.Error(err)
+		}
+	}
+}
