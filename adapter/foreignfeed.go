@@ -142,7 +142,7 @@ func (l *log) followed() (streams []*stream) {
 	defer l.mu.Unlock()
 	for _, st := range l.streams {
 		if st.live.followed() {
-			st.uses.count++
+			l.acquireLocked(st)
 			streams = append(streams, st)
 		}
 	}
@@ -225,7 +225,7 @@ func (l *log) ready(id layout.StreamID) *stream {
 	defer l.mu.Unlock()
 	st := l.readyLocked(id)
 	if st != nil {
-		st.uses.count++
+		l.acquireLocked(st)
 	}
 	return st
 }

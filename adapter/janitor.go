@@ -305,6 +305,7 @@ func (j *janitor) sweep(ctx context.Context) {
 		if e.Deleting() || e.Checks.At.Load() > now {
 			continue
 		}
+		e.Checks.MarkPart()
 		e.Checks.At.Store(catalog.NeverCheck) // an append in the meantime lowers it again
 		if err := j.exclusively(ctx, func() error { return j.check(ctx, e, now) }); err != nil {
 			if ctx.Err() != nil {
@@ -385,7 +386,7 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	if err := l.purge(ctx, subject, keep); err != nil {
 		return err
 	}
-	j.a.sizes.touch(e.Ref(), e.ID, &e.Checks.Size)
+	j.a.sizes.touch(e.Ref(), e.ID, e.Checks, 0)
 	return nil
 }
 

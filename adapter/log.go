@@ -40,6 +40,8 @@ type log struct {
 
 	mu      sync.Mutex
 	streams map[layout.StreamID]*stream // loaded or loading, by id
+	idle    idleStreams                 // those of them that nobody uses
+	maxIdle int                         // see maxIdleStreams
 	reloads int                         // how often another server's writes made the loaded states stale
 	closing bool                        // the log is being deleted
 	// ending are the basins that are being removed: a stream of theirs takes no append, also when it is opened later.
@@ -68,7 +70,7 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	if !ok {
 		return nil, fmt.Errorf("%q is not the name of a log", name)
 	}
-	l := &log{a: a, id: id, name: name, streams: map[layout.StreamID]*stream{}}
+	l := &log{a: a, id: id, name: name, streams: map[layout.StreamID]*stream{}, maxIdle: maxIdleStreams}
 	l.logger = a.logger.With(slog.String("log", l.name))
 	l.foreign.l = l
 	last, err := l.ensure(ctx)
@@ -166,7 +168,7 @@ func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 		st.reads.noted = current.Used()
 		st.reads.raise(current.Used())
 	}
-	st.uses.count++
+	l.acquireLocked(st)
 	reloads := l.reloads
 	l.mu.Unlock()
 	if !ok && !(e.Checks.IsFresh() && l.finishLoad(st, storedChunk{}, nil, reloads)) {
@@ -195,9 +197,7 @@ func (l *log) finishLoad(st *stream, last storedChunk, err error, reloads int) b
 	defer l.mu.Unlock()
 	switch {
 	case err != nil:
-		if l.streams[st.id] == st {
-			delete(l.streams, st.id)
-		}
+		l.forgetLocked(st)
 		st.loadErr = err
 	case reloads != l.reloads:
 		return false
@@ -213,21 +213,6 @@ func (l *log) countReloads() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.reloads
-}
-
-// acquire keeps a stream loaded until release.
-func (l *log) acquire(st *stream) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	st.uses.count++
-}
-
-func (l *log) release(st *stream) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if st.uses.count--; st.uses.count == 0 {
-		st.uses.idleSince = time.Now()
-	}
 }
 
 // closes reports whether a stream is closed, durably, without loading it.
@@ -299,25 +284,6 @@ func (l *log) reload(ctx context.Context) (map[*stream]reloaded, error) {
 type reloaded struct {
 	last storedChunk
 	err  error
-}
-
-// countStreams is how many streams are loaded or loading.
-func (l *log) countStreams() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.streams)
-}
-
-// unloadIdle drops the streams that were not used since before.
-func (l *log) unloadIdle(before time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id, st := range l.streams {
-		unnoted := st.settings.Load().idleSecs > 0 && st.reads.last.Load() > st.reads.noted
-		if st.uses.count == 0 && st.uses.idleSince.Before(before) && !unnoted {
-			delete(l.streams, id)
-		}
-	}
 }
 
 // close lets the sequencer settle the chunks in flight, until ctx ends, and stops it.
@@ -398,26 +364,15 @@ func (l *log) forgetBasin(basin protocol.BasinName) {
 	l.mu.Lock()
 	delete(l.ending, basin)
 	var dropped []*stream
-	for id, st := range l.streams {
+	for _, st := range l.streams {
 		if st.ref.Basin == basin && st.ended.Load() {
-			delete(l.streams, id)
+			l.forgetLocked(st)
 			dropped = append(dropped, st)
 		}
 	}
 	l.mu.Unlock()
 	for _, st := range dropped {
 		st.live.close(errStreamDeleted)
-	}
-}
-
-// drop forgets a loaded stream; its handles get reason.
-func (l *log) drop(id layout.StreamID, reason error) {
-	l.mu.Lock()
-	st := l.streams[id]
-	delete(l.streams, id)
-	l.mu.Unlock()
-	if st != nil {
-		st.live.close(reason)
 	}
 }
 

@@ -16,10 +16,11 @@ import (
 )
 
 const (
-	// sizeEvery is how often the streams that have changed are measured, at most sizeChanged of them at a time: at two gets
-	// each that is about a percent of a core.
+	// sizeEvery is how often the streams that have changed are measured, at most sizeChanged of them with gets: at two
+	// each that is about a percent of a core. They are taken up sizePage at a time.
 	sizeEvery   = time.Minute
 	sizeChanged = 20_000
+	sizePage    = 5000
 	// surveyEvery is how often the next surveyStreams of the catalog are looked at for streams that were never measured:
 	// after the start, a million take a quarter of an hour, and from then on there is nothing to do.
 	surveyEvery   = 2 * time.Second
@@ -32,8 +33,9 @@ const (
 )
 
 // sizes knows how many metered bytes are stored: of each stream as of its last measurement, and of each basin as their
-// sum, which the view keeps. A measurement is two gets, because chunks carry a running total. Only streams that have
-// changed since the last one are measured, so that unused streams cost nothing (docs/adr/0010).
+// sum, which the view keeps. A measurement is two gets, because chunks carry a running total, and none for a stream that was
+// made here, has changed once and has lost nothing. Only streams that have changed since the last one are measured, so that
+// unused streams cost nothing (docs/adr/0010).
 type sizes struct {
 	a *Adapter
 
@@ -44,22 +46,24 @@ type sizes struct {
 	surveys atomic.Int64       // how often the survey has been around
 }
 
-// sizeChange is a stream to be measured.
+// sizeChange is a stream to be measured. total is the running total at its first change.
 type sizeChange struct {
-	ref protocol.StreamRef
-	id  layout.StreamID
+	ref   protocol.StreamRef
+	id    layout.StreamID
+	total uint64
 }
 
 func newSizes(a *Adapter) *sizes { return &sizes{a: a} }
 
-// touch notes that a stream has changed. It costs a look at a flag when that is known already.
-func (z *sizes) touch(ref protocol.StreamRef, id layout.StreamID, s *catalog.SizeState) {
-	if s.MarkChanged() {
+// touch notes that a stream has changed; total is how many metered bytes were ever appended. It costs a look at flags when a second
+// change is known already.
+func (z *sizes) touch(ref protocol.StreamRef, id layout.StreamID, c *catalog.CheckTime, total uint64) {
+	if c.Size.MarkChanged() {
 		return
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.changed = append(z.changed, sizeChange{ref, id})
+	z.changed = append(z.changed, sizeChange{ref, id, total})
 }
 
 func (z *sizes) run(ctx context.Context) {
@@ -71,49 +75,88 @@ func (z *sizes) run(ctx context.Context) {
 		case <-survey.C:
 			z.survey(ctx)
 		case <-change.C:
-			z.measureChanged(ctx, func(protocol.StreamRef) bool { return true })
+			z.measureChanged(ctx, nil)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// measureChanged measures the streams that have changed and that want holds for.
+// measureChanged measures the streams that have changed and that want holds for; nil: for all.
 func (z *sizes) measureChanged(ctx context.Context, want func(protocol.StreamRef) bool) {
+	for gets := 0; gets < sizeChanged; {
+		page := z.take(want)
+		if len(page) == 0 {
+			return
+		}
+		for i, c := range page {
+			got, err := z.measureChange(ctx, c)
+			if got {
+				gets++
+			}
+			if err != nil {
+				z.giveBack(page[i:])
+				return
+			}
+		}
+	}
+}
+
+// take takes the first streams out of the list that want holds for.
+func (z *sizes) take(want func(protocol.StreamRef) bool) (page []sizeChange) {
 	z.mu.Lock()
-	var now, later []sizeChange
+	defer z.mu.Unlock()
+	if want == nil {
+		n := min(sizePage, len(z.changed))
+		page, z.changed = z.changed[:n:n], z.changed[n:]
+		if len(z.changed) == 0 {
+			z.changed = nil
+		}
+		return page
+	}
+	var later []sizeChange
 	for _, c := range z.changed {
-		if len(now) < sizeChanged && want(c.ref) {
-			now = append(now, c)
+		if len(page) < sizePage && want(c.ref) {
+			page = append(page, c)
 		} else {
 			later = append(later, c)
 		}
 	}
 	z.changed = later
-	z.mu.Unlock()
-	for i, c := range now {
-		e, _, _ := z.a.catalog.View.Stream(c.ref)
-		if e == nil || e.ID != c.id {
-			continue
-		}
-		e.Checks.Size.MarkMeasured() // a change from now on is seen the next time
-		bytes, err := z.update(ctx, e)
-		if damaged(err) {
-			z.report(ctx, e, err)
-			continue
-		}
-		if err != nil {
-			e.Checks.Size.MarkChanged()
-			z.mu.Lock()
-			z.changed = append(z.changed, now[i:]...)
-			z.mu.Unlock()
-			z.report(ctx, e, err)
-			return
-		}
-		if f := z.a.opts.Observer.StreamSized; f != nil && !e.Deleting() {
-			f(c.ref, bytes, time.Now())
-		}
+	return page
+}
+
+func (z *sizes) giveBack(page []sizeChange) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.changed = append(z.changed, page...)
+}
+
+// measureChange measures a stream that has changed; got reports whether it took gets. An error says that the store does not answer.
+func (z *sizes) measureChange(ctx context.Context, c sizeChange) (got bool, err error) {
+	e, _, _ := z.a.catalog.View.Stream(c.ref)
+	if e == nil || e.ID != c.id {
+		return false, nil
 	}
+	again := e.Checks.Size.MarkMeasured() // a change from now on is seen the next time
+	bytes := c.total
+	if got = again || e.Deleting() || !e.Checks.IsWhole(catalog.Millis(time.Now())); got {
+		bytes, err = z.update(ctx, e)
+	} else {
+		z.set(e, bytes)
+	}
+	if err != nil {
+		z.report(ctx, e, err)
+		if damaged(err) {
+			return true, nil
+		}
+		e.Checks.Size.MarkChanged()
+		return true, err
+	}
+	if f := z.a.opts.Observer.StreamSized; f != nil && !e.Deleting() {
+		f(c.ref, bytes, time.Now())
+	}
+	return got, nil
 }
 
 func (z *sizes) report(ctx context.Context, e *catalog.Entry, err error) {
@@ -157,8 +200,18 @@ func (z *sizes) update(ctx context.Context, e *catalog.Entry) (bytes uint64, err
 	if err == nil {
 		z.a.catalog.View.SetSize(e, bytes)
 	}
-	e.Checks.Size.Measured.Store(uint32(time.Now().Unix() / 60)) // good for 8000 years
+	z.measured(e)
 	return bytes, err
+}
+
+// set puts a size that is known without a measurement into the view.
+func (z *sizes) set(e *catalog.Entry, bytes uint64) {
+	z.a.catalog.View.SetSize(e, bytes)
+	z.measured(e)
+}
+
+func (z *sizes) measured(e *catalog.Entry) {
+	e.Checks.Size.Measured.Store(uint32(time.Now().Unix() / 60)) // good for 8000 years
 }
 
 // measure returns the metered bytes of a stream's records that are neither trimmed nor expired.

@@ -54,12 +54,6 @@ type stream struct {
 	uses  uses // guarded by log.mu: only the methods of log touch it
 }
 
-// uses is how many handles and requests use a loaded stream.
-type uses struct {
-	count     int
-	idleSince time.Time // since count is 0
-}
-
 func (st *stream) acquire() { st.log.acquire(st) }
 
 func (st *stream) release() { st.log.release(st) }

@@ -123,7 +123,7 @@ func (a *Adapter) addStream(ctx context.Context, ref protocol.StreamRef, b *cata
 	checks := &catalog.CheckTime{}
 	checks.At.Store(catalog.NeverCheck) // until something is stored
 	if !a.opts.Shared {
-		checks.MarkFresh()
+		checks.MarkFresh(rec.Fork == nil)
 	}
 	e := catalog.NewEntry(ref.Basin, rec, revision, checks)
 	a.catalog.View.PutStream(e)
@@ -243,7 +243,7 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 		return err
 	}
 	a.streamsDeleted(ref.Basin, marked.CreatedAt(), time.Now())
-	a.sizes.touch(ref, marked.ID, &marked.Checks.Size)
+	a.sizes.touch(ref, marked.ID, marked.Checks, 0)
 	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",
 			slog.String("basin", string(ref.Basin)), slog.String("stream", string(ref.Stream)), slog.Any("error", err))

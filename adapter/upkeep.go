@@ -19,8 +19,15 @@ type upkeep interface {
 
 var _ upkeep = (*Adapter)(nil)
 
-func (a *Adapter) stored(chunks uint64)      { a.unsynced.Add(chunks) }
-func (a *Adapter) changed(st *stream)        { a.sizes.touch(st.ref, st.id, &st.checks.Size) }
+func (a *Adapter) stored(chunks uint64) { a.unsynced.Add(chunks) }
+
+func (a *Adapter) changed(st *stream) {
+	if st.durable.trim != 0 {
+		st.checks.MarkPart()
+	}
+	a.sizes.touch(st.ref, st.id, st.checks, st.durable.total)
+}
+
 func (a *Adapter) armed(st *stream, s state) { a.reaper.appended(st, s) }
 func (a *Adapter) trimmed(st *stream)        { a.janitor.trim(st) }
 func (a *Adapter) answered(basin protocol.BasinName, cost int64) {

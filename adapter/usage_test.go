@@ -239,6 +239,7 @@ func TestSizesBesideDamage(t *testing.T) {
 	bad, good := h.stream(b, "bad", protocol.StreamConfig{}), h.stream(b, "good", protocol.StreamConfig{})
 	record := protocol.Record{Body: []byte("0123456789")}
 	h.mustAppend(bad, record)
+	h.mustAppend(bad, record) // of a stream that has changed once the size is known without a look
 	h.mustAppend(good, record)
 	if _, err := h.js.Publish(t.Context(), layout.Log{Class: protocol.StorageExpress}.Subject("s2", b, h.entry(bad).ID), []byte("no chunk")); err != nil {
 		t.Fatal(err)
@@ -249,7 +250,7 @@ func TestSizesBesideDamage(t *testing.T) {
 			t.Fatalf("%s: the basin has %d bytes, want %d", what, bytes, record.MeteredSize())
 		}
 	}
-	h.sizes.measureChanged(t.Context(), func(protocol.StreamRef) bool { return true })
+	h.sizes.measureChanged(t.Context(), nil)
 	check("changed")
 	h.reopen()
 	h.tail(good)    // opens the log
@@ -320,5 +321,37 @@ func TestStats(t *testing.T) {
 	defer heard.mu.Unlock()
 	if heard.syncs != 2*ringBatches {
 		t.Fatalf("%d chunks were synced, want %d", heard.syncs, 2*ringBatches)
+	}
+}
+
+// TestSizeWithoutALook: the size of a stream that was made here, written once and not trimmed is known without reading it.
+func TestSizeWithoutALook(t *testing.T) {
+	h := newHarness(t, inMemory)
+	b := h.basin("alpha-basin", protocol.BasinConfig{})
+	record := protocol.Record{Body: []byte("0123456789")}
+	for _, tt := range []struct {
+		name   string
+		change func(protocol.StreamRef)
+		known  bool
+	}{
+		{"once", func(ref protocol.StreamRef) { h.mustAppend(ref, record) }, true},
+		{"twice", func(ref protocol.StreamRef) { h.mustAppend(ref, record); h.mustAppend(ref, record) }, false},
+		{"trimmed", func(ref protocol.StreamRef) { h.mustAppend(ref, record, protocol.TrimRecord(1)) }, false},
+		{"expiring", func(ref protocol.StreamRef) {
+			h.mustAppend(ref, record)
+			h.entry(ref).Checks.At.Before(1)
+		}, false},
+	} {
+		ref := h.stream(b, tt.name, protocol.StreamConfig{})
+		tt.change(ref)
+		// A measurement that looks fails.
+		if _, err := h.js.Publish(t.Context(), layout.Log{Class: protocol.StorageExpress}.Subject("s2", b, h.entry(ref).ID), []byte("no chunk")); err != nil {
+			t.Fatal(err)
+		}
+		before, _, _ := h.catalog.View.BasinSize(b)
+		h.sizes.measureChanged(t.Context(), nil)
+		if after, _, _ := h.catalog.View.BasinSize(b); (after-before == record.MeteredSize()) != tt.known {
+			t.Errorf("%s: the basin has %d bytes, %d before", tt.name, after, before)
+		}
 	}
 }

@@ -117,24 +117,56 @@ type CheckTime struct {
 // appended to.
 func (c *CheckTime) IsFresh() bool { return c.Size.flags.Load()&freshFlag != 0 }
 
-// MarkFresh notes that nothing can have been stored.
-func (c *CheckTime) MarkFresh() { c.Size.flags.Or(freshFlag) }
+// MarkFresh notes that nothing can have been stored. The running total of a stream that is made here and holds only its own
+// records is its size, until something is removed.
+func (c *CheckTime) MarkFresh(own bool) {
+	if own {
+		c.Size.flags.Or(freshFlag | wholeFlag)
+		return
+	}
+	c.Size.flags.Or(freshFlag)
+}
 
 // MarkWritten notes that something may have been stored.
 func (c *CheckTime) MarkWritten() { c.Size.flags.And(^uint32(freshFlag)) }
 
+// MarkPart notes that records may have been removed.
+func (c *CheckTime) MarkPart() {
+	if c.Size.flags.Load()&wholeFlag != 0 {
+		c.Size.flags.And(^uint32(wholeFlag))
+	}
+}
+
+// IsWhole reports whether all records that were ever appended are stored and can be seen at now, in milliseconds.
+func (c *CheckTime) IsWhole(now uint64) bool {
+	return c.Size.flags.Load()&wholeFlag != 0 && c.At.Load() > now
+}
+
 const (
-	freshFlag   = 1 << iota // see CheckTime.isFresh
+	freshFlag   = 1 << iota // see CheckTime.IsFresh
 	changedFlag             // the stream is in the list of those to be measured
+	againFlag               // it has changed again since it was put there
+	wholeFlag               // see CheckTime.IsWhole
 )
 
 // MarkChanged notes that the stream is to be measured, and returns whether that was noted before.
 func (s *SizeState) MarkChanged() (was bool) {
-	return s.flags.Load()&changedFlag != 0 || s.flags.Or(changedFlag)&changedFlag != 0
+	for {
+		old := s.flags.Load()
+		was, next := old&changedFlag != 0, old|changedFlag
+		if was {
+			next |= againFlag
+		}
+		if next == old || s.flags.CompareAndSwap(old, next) {
+			return was
+		}
+	}
 }
 
-// MarkMeasured notes that the stream is being measured.
-func (s *SizeState) MarkMeasured() { s.flags.And(^uint32(changedFlag)) }
+// MarkMeasured notes that the stream is being measured, and returns whether it has changed more than once.
+func (s *SizeState) MarkMeasured() (again bool) {
+	return s.flags.And(^uint32(changedFlag|againFlag))&againFlag != 0
+}
 
 // secondsTime is a time in seconds since the epoch. A time beyond its range, which ends in 2106, counts as its end.
 type secondsTime struct{ v atomic.Uint32 }
