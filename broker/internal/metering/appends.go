@@ -66,11 +66,13 @@ type countedAppender struct {
 	own ConnectionMinute // of a session
 }
 
-func (c *countedAppender) minute() *ConnectionMinute {
+// count counts a batch of the appender that was acknowledged at now.
+func (c *countedAppender) count(bytes uint64, now time.Time) {
 	if c.s.connection == OwnConnection {
-		return &c.own
+		c.s.scope.Appended(&c.own, c.s.class(), bytes, now)
+		return
 	}
-	return c.s.scope.shared(c.s.name)
+	c.s.scope.AppendedUnary(c.s.name, c.s.class(), bytes, now)
 }
 
 func (c *countedAppender) Submit(ctx context.Context, in protocol.AppendInput, done func(protocol.AppendAck, error)) error {
@@ -82,7 +84,7 @@ func (c *countedAppender) Submit(ctx context.Context, in protocol.AppendInput, d
 		if err == nil {
 			now := time.Now()
 			metric.Observe(ctx, a.ack, (now.Sub(began) - time.Duration(admitted.Load())).Seconds())
-			c.s.scope.Appended(c.minute(), c.s.class(), bytes, now)
+			c.count(bytes, now)
 		}
 		done(ack, err)
 	})

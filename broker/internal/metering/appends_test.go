@@ -60,13 +60,16 @@ func testConnectionsOfAppends(t *testing.T) {
 	if n := ops(); n != 4 {
 		t.Errorf("%d operations, want one of each stream and one of each session: 4", n)
 	}
-	scope.forgetShared(minute + 1)
-	if _, ok := scope.unary.Load(protocol.StreamName("a")); !ok {
-		t.Error("a stream of the last minute was forgotten")
+	if !scope.unary.first("a", minute+1) || scope.unary.first("a", minute+1) || !scope.unary.first("a", minute) {
+		t.Error("a stream counts once in a minute, and in a minute that is over each time")
 	}
-	scope.forgetShared(minute + 2)
-	if _, ok := scope.unary.Load(protocol.StreamName("a")); ok {
-		t.Error("a stream without unary appends is kept")
+	scope.unary.forget(minute + 1)
+	if scope.unary.first("a", minute+1) {
+		t.Error("a stream of this minute was forgotten")
+	}
+	scope.unary.forget(minute + 2)
+	if scope.unary.seen != nil {
+		t.Error("the streams of a minute that is over are kept")
 	}
 }
 

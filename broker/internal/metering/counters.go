@@ -2,7 +2,6 @@ package metering
 
 import (
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,7 +47,7 @@ type Scope struct {
 	m     *Meter
 	name  string
 	slots [slots]slot
-	unary sync.Map // protocol.StreamName -> *ConnectionMinute, of streams with unary appends lately
+	unary unaryStreams
 
 	mu      sync.Mutex
 	hours   map[uint32]*hour // by number
@@ -152,37 +151,27 @@ func (c *ConnectionMinute) first(minute uint32) bool {
 	return c.minute.Load() != minute && c.minute.Swap(minute) != minute
 }
 
-// shared is the connection of all unary appends to a stream.
-func (s *Scope) shared(name protocol.StreamName) *ConnectionMinute {
-	if c, ok := s.unary.Load(name); ok {
-		return c.(*ConnectionMinute) //nolint:forcetypeassert // nothing else is in there
-	}
-	c, _ := s.unary.LoadOrStore(protocol.StreamName(strings.Clone(string(name))), &ConnectionMinute{})
-	return c.(*ConnectionMinute) //nolint:forcetypeassert // nothing else is in there
-}
-
-// forgetShared drops the connections of streams that had no unary append for a minute. An append that holds one of them at this
-// moment may count as one operation more.
-func (s *Scope) forgetShared(now uint32) {
-	s.unary.Range(func(name, c any) bool {
-		if c.(*ConnectionMinute).minute.Load()+1 < now { //nolint:forcetypeassert // nothing else is in there
-			s.unary.Delete(name)
-		}
-		return true
-	})
-}
-
 // Appended counts a batch of so many metered bytes that was acknowledged at now. One minute of appends to a stream on
 // one connection is one operation (control plane 6.5).
 func (s *Scope) Appended(c *ConnectionMinute, class protocol.StorageClass, bytes uint64, now time.Time) {
 	minute := minuteOf(now)
+	s.appended(minute, c.first(minute), class, bytes)
+}
+
+// AppendedUnary is Appended for the connection that all unary appends to a stream share.
+func (s *Scope) AppendedUnary(name protocol.StreamName, class protocol.StorageClass, bytes uint64, now time.Time) {
+	minute := minuteOf(now)
+	s.appended(minute, s.unary.first(name, minute), class, bytes)
+}
+
+func (s *Scope) appended(minute uint32, operation bool, class protocol.StorageClass, bytes uint64) {
 	p := s.at(minute)
 	ops, volume := appendOpsExpress, appendBytesExpress
 	if class == protocol.StorageStandard {
 		ops, volume = appendOpsStandard, appendBytesStandard
 	}
 	p.values[volume].Add(bytes)
-	if c.first(minute) {
+	if operation {
 		p.values[ops].Add(1)
 	}
 }

@@ -214,7 +214,7 @@ func (s *Scope) flush(now time.Time, put func(Key, []byte) bool) {
 		upTo  uint64
 	}
 	var jobs []job
-	s.forgetShared(minuteOf(now))
+	s.unary.forget(minuteOf(now))
 	s.mu.Lock()
 	s.collectLocked()
 	for n, h := range s.hours {
