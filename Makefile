@@ -4,6 +4,7 @@ GO        ?= go
 STORE     ?= .weir/store
 CLUSTER   ?= .weir/cluster
 LISTEN    ?= 127.0.0.1:4222
+HTTP      ?= 127.0.0.1:8080
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
 BENCHFLAGS ?=
@@ -15,7 +16,7 @@ PKG       ?= ./...
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
-	@echo 'variables: PKG=$(PKG) STORE=$(STORE) LISTEN=$(LISTEN) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME) BENCHFLAGS=$(BENCHFLAGS)'
+	@echo 'variables: PKG=$(PKG) STORE=$(STORE) LISTEN=$(LISTEN) HTTP=$(HTTP) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME) BENCHFLAGS=$(BENCHFLAGS)'
 
 build: ## build bin/weir
 	$(GO) build -trimpath -o bin/weir ./cmd/weir
@@ -23,11 +24,11 @@ build: ## build bin/weir
 install: ## install weir where go install puts binaries
 	$(GO) install -trimpath ./cmd/weir
 
-run: build ## start a broker on a store of its own (STORE, LISTEN) and print commands to paste
+run: build ## start a broker on a store of its own (STORE, LISTEN, HTTP) and print commands to paste
 	@mkdir -p $(STORE)
 	@echo 'For the commands below, in another terminal first:'
 	@echo '  cd $(CURDIR)'
-	@exec bin/weir serve --store-dir $(STORE) --nats-listen $(LISTEN)
+	@exec bin/weir serve --store-dir $(STORE) --nats-listen $(LISTEN) --http-listen $(HTTP)
 
 cluster: build ## start three brokers that form a cluster, in a directory of their own (CLUSTER), and print commands to paste
 	@exec tools/cluster.sh bin/weir $(CLUSTER)

@@ -79,7 +79,7 @@ func (p *httpPort) listen(ctx context.Context, key, address string, secure *tls.
 	}}
 	ln, err := lc.Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("a port is in use already (%w): stop what listens there (another weir?) or choose another address, such as %s 127.0.0.1:0 for a free one, or none", err, key)
+		return fmt.Errorf("a port is in use already (%w): stop what listens there (another weir?) or choose another address with %s, such as 127.0.0.1:0 for a free port, or none", err, key)
 	}
 	if err != nil {
 		return fmt.Errorf("open the HTTP port (%s; none opens no port): %w", key, err)

@@ -113,8 +113,8 @@ func failureOf(m *nats.Msg) *protocol.Error {
 
 // failed is failure for a request whose context is bound to the refusals of its subject.
 func (c *Client) failed(ctx context.Context, subject string, size int, err error) error {
-	if errors.Is(context.Cause(ctx), errRefused) {
-		return errRefused
+	if r, ok := errors.AsType[*refused](context.Cause(ctx)); ok {
+		return r.failure()
 	}
 	return c.failure(subject, size, err)
 }

@@ -57,9 +57,15 @@ func (r *Refusals) HandleError(nc *nats.Conn, sub *nats.Subscription, err error)
 	}
 }
 
-// errRefused is the same for every request.
-var errRefused = protocol.Errorf(protocol.CodePermissionDenied,
-	"NATS does not allow this connection to publish the request; its user or access token lacks the permission")
+// refused is the cause of a context whose request the server refuses.
+type refused struct{ subject string }
+
+func (r *refused) Error() string { return r.failure().Message }
+
+func (r *refused) failure() *protocol.Error {
+	return protocol.Errorf(protocol.CodePermissionDenied,
+		"NATS does not allow this connection to publish on %s: its user or access token lacks the permission", r.subject)
+}
 
 // refuse ends the requests whose subject the text of a violation names, and reports whether there were any.
 func (r *Refusals) refuse(text string) (found bool) {
@@ -67,14 +73,14 @@ func (r *Refusals) refuse(text string) (found bool) {
 	defer r.mu.Unlock()
 	for w := range r.waiting {
 		if strings.Contains(text, strconv.Quote(w.subject)) {
-			w.refuse(errRefused)
+			w.refuse(&refused{w.subject})
 			found = true
 		}
 	}
 	return found
 }
 
-// bind returns a context that ends with errRefused as its cause if the server refuses a request on the subject. A nil
+// bind returns a context that ends with a *refused as its cause if the server refuses a request on the subject. A nil
 // Refusals binds nothing.
 func (r *Refusals) bind(ctx context.Context, subject string) (context.Context, context.CancelFunc) {
 	if r == nil {

@@ -104,7 +104,7 @@ func TestBadFiles(t *testing.T) {
 		"bad_size":                    `max_payload: "big" is not a size like 8MiB, 512k or 1048576`,
 		"missing_include":             "nowhere.inc",
 		"unset_variable":              "WEIR_TEST_UNSET",
-		"no_store":                    "store_dir: is required: name a directory for the data, or set memory (tests) or external.url",
+		"no_store":                    "store_dir: is required: name a directory for the data (--store-dir), or set memory (tests) or external.url",
 		"memory_and_store":            "memory_and_store.conf:1: memory: keeps nothing on disk, but store_dir is set too",
 		"memory_and_external":         "memory: needs the embedded server, but external is set",
 		"store_and_external":          "store_dir: an external NATS server has a store of its own",
@@ -232,7 +232,7 @@ func TestErrorsNameTheirSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Sources{Environ: []string{"WEIR_STORE_DIR=/d", "WEIR_LOG_LEVEL=x"}, Flags: fs}.Load()
-	for _, want := range []string{"--replicas: replicas: is 4", "WEIR_LOG_LEVEL: log.level: is \"x\""} {
+	for _, want := range []string{"--replicas: is 4", "WEIR_LOG_LEVEL: is \"x\""} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %s", err, want)
 		}
@@ -245,9 +245,9 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{"a typing mistake", "WEIR_DURABILTY=group", "WEIR_DURABILTY: there is no such setting; did you mean WEIR_DURABILITY?"},
 		{"nothing like it", "WEIR_FROBNICATE=1", "WEIR_FROBNICATE: there is no such setting"},
-		{"not a number", "WEIR_REPLICAS=three", `WEIR_REPLICAS: replicas: "three" is not a whole number`},
-		{"not a size", "WEIR_MAX_PAYLOAD=8 parsecs", `WEIR_MAX_PAYLOAD: max_payload: "8 parsecs" is not a size`},
-		{"not a bool", "WEIR_MEMORY=perhaps", `WEIR_MEMORY: memory: "perhaps" is not true or false`},
+		{"not a number", "WEIR_REPLICAS=three", `WEIR_REPLICAS: "three" is not a whole number`},
+		{"not a size", "WEIR_MAX_PAYLOAD=8 parsecs", `WEIR_MAX_PAYLOAD: "8 parsecs" is not a size`},
+		{"not a bool", "WEIR_MEMORY=perhaps", `WEIR_MEMORY: "perhaps" is not true or false`},
 		{"size overflow", "WEIR_MAX_PAYLOAD=99999999999TiB", "is not a size"},
 		{"the path of the file is the command's", "WEIR_CONFIG=weir.conf", ""},
 		{"a Kubernetes service called weir", "WEIR_PORT_4222_TCP_ADDR=10.0.0.1", ""},

@@ -25,8 +25,12 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	if e.Source == "" || e.Source == e.Key {
+	switch {
+	case e.Source == "" || e.Source == e.Key:
 		return e.Key + ": " + e.Reason
+	case strings.HasPrefix(e.Source, "--"), strings.HasPrefix(e.Source, "WEIR_"):
+		// The names of flags and variables are those of the keys.
+		return e.Source + ": " + e.Reason
 	}
 	return e.Source + ": " + e.Key + ": " + e.Reason
 }
@@ -94,7 +98,7 @@ func (v *validation) store(c Config) {
 	case c.External.Enabled() && c.StoreDir != "":
 		v.add("store_dir", "an external NATS server has a store of its own: leave store_dir or external out")
 	case !c.Memory && c.StoreDir == "" && !c.External.Enabled():
-		v.add("store_dir", "is required: name a directory for the data, or set memory (tests) or external.url (a NATS that runs already)")
+		v.add("store_dir", "is required: name a directory for the data (--store-dir), or set memory (tests) or external.url (a NATS that runs already)")
 	}
 }
 

@@ -51,8 +51,11 @@ func SeqNumMismatch(next uint64) *Error {
 
 // FencingTokenMismatch is the failure of an append whose FencingToken differs from current.
 func FencingTokenMismatch(current string) *Error {
-	return &Error{Code: CodeConditionFailed, FencingTokenMismatch: &current,
-		Message: fmt.Sprintf("fencing_token does not hold: the current token is %q", current)}
+	message := "fencing_token does not hold: the stream has no fencing token"
+	if current != "" {
+		message = fmt.Sprintf("fencing_token does not hold: the current token is %q", current)
+	}
+	return &Error{Code: CodeConditionFailed, FencingTokenMismatch: &current, Message: message}
 }
 
 // Unwritten is the failure of a read that starts at or beyond the tail and may not wait.

@@ -56,6 +56,8 @@ func checkBasin(field, s string, form nameForm) error {
 	switch {
 	case len(s) > MaxBasinNameBytes:
 		return &NameError{field, fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), MaxBasinNameBytes)}
+	case form == wholeName && s == "":
+		return &NameError{field, "is empty"}
 	case form == wholeName && len(s) < MinBasinNameBytes:
 		return &NameError{field, fmt.Sprintf("has %d bytes, at least %d are needed", len(s), MinBasinNameBytes)}
 	case s == "":
@@ -114,6 +116,9 @@ func ParseStreamURI(s string) (StreamRef, error) {
 	b, err := ParseBasinName(basin)
 	if err != nil {
 		return StreamRef{}, err
+	}
+	if stream == "" {
+		return StreamRef{}, &NameError{"stream URI", fmt.Sprintf("%q names no stream: s2://%s/STREAM is needed", s, b)}
 	}
 	n, err := ParseStreamName(stream)
 	if err != nil {

@@ -92,7 +92,7 @@ func TestURIs(t *testing.T) {
 		t.Fatalf("got %+v, %v", ref, err)
 	}
 	for uri, want := range map[string]string{
-		"demo-basin/x": "does not begin with s2://", "s2://demo-basin": "is empty", "s2://demo-basin/": "is empty", "s2://short/x": "at least 8",
+		"demo-basin/x": "does not begin with s2://", "s2://demo-basin": "names no stream", "s2://demo-basin/": "names no stream", "s2://short/x": "at least 8",
 		"S2://demo-basin/x": "does not begin with s2://",
 	} {
 		_, err := protocol.ParseStreamURI(uri)

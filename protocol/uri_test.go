@@ -20,7 +20,7 @@ func TestURIRows(t *testing.T) {
 		{"cp A.25/465 bare name as a stream", stream, "valid-basin", "does not begin with s2://"},
 		{"cp A.25/466 basin URI", basin, "s2://valid-basin", ""},
 		{"cp A.25/466 basin URI with a slash", basin, "s2://valid-basin/", ""},
-		{"cp A.25/467 stream is missing", stream, "s2://valid-basin/", "stream name: is empty"},
+		{"cp A.25/467 stream is missing", stream, "s2://valid-basin/", "names no stream"},
 		{"cp A.25/468 stream", stream, "s2://valid-basin/stream/name", ""},
 		{"cp A.25/469 another scheme for a basin", basin, "http://valid-basin", "s2://"},
 		{"cp A.25/469 another scheme for a stream", stream, "foo://valid-basin/stream", "s2://"},

@@ -191,7 +191,7 @@ func (e *Embedded) explain(opts *server.Options) error {
 	said := e.slog.fatal
 	switch {
 	case strings.Contains(said, "address already in use"):
-		return fmt.Errorf("a port is in use already (%s): stop what listens there (another weir or nats-server?) or choose another address, such as nats.listen 127.0.0.1:0 for a free one", said)
+		return fmt.Errorf("a port is in use already (%s): stop what listens there (another weir or nats-server?) or choose another address with nats.listen (--nats-listen), such as 127.0.0.1:0 for a free port", said)
 	case strings.Contains(said, "permission denied") && strings.Contains(said, "listen"):
 		return fmt.Errorf("a port may not be opened by this user (%s): choose one above 1023", said)
 	case strings.Contains(said, "JetStream"):

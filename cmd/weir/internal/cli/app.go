@@ -132,7 +132,7 @@ func asUsage(err error) error {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return err
 	}
-	return &usageError{err}
+	return &usageError{inPlainWords(err)}
 }
 
 func exitCode(err error) int {

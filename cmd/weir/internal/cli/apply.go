@@ -20,7 +20,7 @@ func (a *app) apply() *cobra.Command {
 what is there the configuration is replaced, and what the file leaves out of it goes back to its
 default. Nothing is ever deleted. Items are taken in the order of the file; the first failure ends it.
 
-The whole file is checked first, and everything that is wrong with it is told. --dry-run tells what
+The whole file is checked first, and everything that is wrong with it is reported. --dry-run shows what
 would be done: + create, ~ change, = nothing; with each setting.`,
 		Example: `  weir apply -f resources.json --dry-run
   weir apply -f resources.json

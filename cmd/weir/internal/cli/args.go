@@ -16,10 +16,10 @@ import (
 
 // need checks the number of arguments and names the missing one.
 func need(names ...string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usagef("argument %s is missing", names[len(args)])
+			return usagef("argument %s is missing: %s", names[len(args)], cmd.UseLine())
 		case len(args) > len(names):
 			return usagef("unexpected argument %q", args[len(names)])
 		}
@@ -92,6 +92,19 @@ func uintFlag(fs *pflag.FlagSet, name, short, help string) *optional[uint64] {
 	return o
 }
 
+// millisFlag is a timestamp of a record.
+func millisFlag(fs *pflag.FlagSet, name, help string) *optional[uint64] {
+	o := &optional[uint64]{kind: "uint", parse: func(s string) (uint64, error) {
+		n, err := parseUint(s)
+		if err != nil {
+			return 0, errors.New("must be milliseconds since 1970, a whole number; --ago takes a duration like 1h")
+		}
+		return n, nil
+	}}
+	fs.Var(o, name, help)
+	return o
+}
+
 func parseUint(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
@@ -154,9 +167,9 @@ func enumFlag[T ~string](fs *pflag.FlagSet, name, short, help string, allowed ..
 				return a, nil
 			}
 		}
-		return "", fmt.Errorf("allowed are %s", list(allowed))
+		return "", fmt.Errorf("allowed are %s", list(allowed, "and"))
 	}}
-	fs.VarP(o, name, short, help+": "+list(allowed))
+	fs.VarP(o, name, short, help+": "+list(allowed, "or"))
 	return o
 }
 
@@ -167,14 +180,14 @@ func storageClassFlag(fs *pflag.FlagSet, short, help string) *optional[protocol.
 	return o
 }
 
-// list writes names as "a, b and c".
-func list[T ~string](names []T) string {
+// list writes names as "a, b and c", with the given conjunction.
+func list[T ~string](names []T, conjunction string) string {
 	var s strings.Builder
 	for i, n := range names {
 		switch {
 		case i == 0:
 		case i == len(names)-1:
-			s.WriteString(" and ")
+			s.WriteString(" " + conjunction + " ")
 		default:
 			s.WriteString(", ")
 		}

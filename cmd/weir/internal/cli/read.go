@@ -72,7 +72,7 @@ func addStartFlags(c *cobra.Command) *startFlags {
 	fs := c.Flags()
 	f := &startFlags{
 		seqNum:     uintFlag(fs, "seq-num", "s", "start at this seq_num"),
-		timestamp:  uintFlag(fs, "timestamp", "", "start at the first record with at least this timestamp, in ms"),
+		timestamp:  millisFlag(fs, "timestamp", "start at the first record with at least this timestamp, in ms since 1970"),
 		tailOffset: uintFlag(fs, "tail-offset", "", "start this many records before the tail (the default, with 0)"),
 		ago:        &optional[time.Duration]{kind: "duration", parse: conf.ParseDuration, show: conf.FormatDuration},
 	}

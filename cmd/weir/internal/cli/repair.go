@@ -14,9 +14,9 @@ import (
 
 const repairHelp = `Look through the files of a store directory on which no broker runs.
 
-It tells what a crash or a power cut has left and can be mended without losing a record: a log that was being made, the
+It reports what a crash or a power cut has left and can be mended without losing a record: a log that was being made, the
 checksum of a description, an index that JetStream would believe wrongly, files that were about to take the place of others.
-A broker mends these by itself when it starts after a crash. It also reads every record and tells what is lost: which file is
+A broker mends these by itself when it starts after a crash. It also reads every record and reports what is lost: which file is
 damaged where, and which streams lose records from which seq_num on. Nothing makes these whole but a backup.
 
 Without --mend nothing is changed. With it, the safe ones are done: in place after a question (--yes answers it), or with --copy-to

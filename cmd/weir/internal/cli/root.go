@@ -29,7 +29,6 @@ func (a *app) root() *cobra.Command {
 		Long:          rootHelp,
 		Example:       rootExample,
 		Version:       a.env.Version,
-		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -64,6 +63,7 @@ func (a *app) root() *cobra.Command {
 	add("access", a.listAccessTokens(), a.issueAccessToken(), a.confirmAccessToken(), a.revokeAccessToken())
 	root.AddCommand(a.version())
 	a.completeFromBroker(root)
+	explainMistakes(root)
 	return root
 }
 

@@ -32,7 +32,7 @@ func addStreamFlags(fs *pflag.FlagSet) *streamFlags {
 			show: retentionText},
 		minAge:    &optional[uint64]{kind: "duration", parse: parseSeconds, show: minAgeText},
 		idle:      &optional[uint64]{kind: "duration", parse: parseSeconds, show: minAgeText},
-		expiresAt: &optional[time.Time]{kind: "time", parse: func(s string) (time.Time, error) { return time.Parse(time.RFC3339, s) }, show: func(t time.Time) string { return t.Format(time.RFC3339) }},
+		expiresAt: &optional[time.Time]{kind: "time", parse: parseTime, show: func(t time.Time) string { return t.Format(time.RFC3339) }},
 	}
 	fs.Var(f.retention, "retention-policy", "how long records are kept, like 7d, or infinite")
 	fs.Var(f.minAge, "delete-on-empty-min-age", "delete the stream when it has been empty for this long; 0 disables")

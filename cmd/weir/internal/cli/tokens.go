@@ -276,6 +276,9 @@ func (f *tokenFlags) request(id string) (req protocol.IssueAccessTokenRequest, e
 	if f.ops.value != nil {
 		req.Scope.Ops = *f.ops.value
 	}
+	if req.Scope.Groups == (protocol.OperationGroups{}) && req.Scope.Ops == 0 {
+		return req, usagef("an access token needs operations: give --op-group-perms, such as basin=r,stream=r, or --ops")
+	}
 	return req, nil
 }
 

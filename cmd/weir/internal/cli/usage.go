@@ -17,7 +17,7 @@ import (
 
 const usageHelp = `The time is from a start, inclusive, to an end, exclusive, at most 90 days apart. Operations and
 throughput are added up in buckets by the minute, the hour or the day of UTC; a bucket belongs to the time if its
-beginning does. Storage is told as points in time, each the size at that moment.`
+beginning does. Storage is a list of points in time, each with the size at that moment.`
 
 // usageFlags are the time and the interval of a query of usage metrics.
 type usageFlags struct {
@@ -56,7 +56,7 @@ func agoFlag(fs *pflag.FlagSet, name, help string) *optional[time.Duration] {
 func (f *usageFlags) query(set string, sets []protocol.MetricSet, plain protocol.MetricSet, now time.Time) (q protocol.MetricsQuery, err error) {
 	q.Set = protocol.MetricSet(set)
 	if !slices.Contains(sets, q.Set) {
-		return q, usagef("there is no set %q; allowed are %s", set, list(sets))
+		return q, usagef("there is no set %q; allowed are %s", set, list(sets, "and"))
 	}
 	if q.Start, err = instant("start", f.startAt, f.startAgo, now); err != nil {
 		return q, err
@@ -101,7 +101,7 @@ func (a *app) getAccountMetrics() *cobra.Command {
 	c := a.client(&cobra.Command{
 		Use:   "get-account-metrics SET",
 		Short: "Show what was used of the account",
-		Long:  "Show what was used of the account. SET is one of " + list(accountMetricSets) + ".\n" + usageHelp,
+		Long:  "Show what was used of the account. SET is one of " + list(accountMetricSets, "and") + ".\n" + usageHelp,
 		Example: `  weir get-account-metrics account-ops --start-ago 1d --end-ago 0s
   weir get-account-metrics active-basins --start-ago 7d --end-ago 0s --json`,
 		Args: need("SET"),
@@ -121,7 +121,7 @@ func (a *app) getBasinMetrics() *cobra.Command {
 	c := a.client(&cobra.Command{
 		Use:   "get-basin-metrics BASIN SET",
 		Short: "Show what was used of a basin",
-		Long:  "Show what was used of a basin. SET is one of " + list(basinMetricSets) + ".\n" + usageHelp,
+		Long:  "Show what was used of a basin. SET is one of " + list(basinMetricSets, "and") + ".\n" + usageHelp,
 		Example: `  weir get-basin-metrics demo-basin append-throughput --start-ago 1h --end-ago 0s
   weir get-basin-metrics demo-basin storage --start-ago 7d --end-ago 0s`,
 		Args: need("BASIN", "SET"),
@@ -143,7 +143,7 @@ func (a *app) getStreamMetrics() *cobra.Command {
 	c := a.client(&cobra.Command{
 		Use:     "get-stream-metrics URI SET",
 		Short:   "Show what was used of a stream",
-		Long:    "Show what was used of a stream. SET is " + list(streamMetricSets) + ".\n" + usageHelp,
+		Long:    "Show what was used of a stream. SET is " + list(streamMetricSets, "and") + ".\n" + usageHelp,
 		Example: "  weir get-stream-metrics s2://demo-basin/greetings storage --start-ago 1h --end-ago 0s",
 		Args:    need("URI", "SET"),
 	})

@@ -5,6 +5,7 @@ package natsconn
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -148,13 +149,21 @@ func Connect(o Options, notify func(string)) (*nats.Conn, error) {
 				return nc, nil
 			}
 		}
-		return nil, &ConnectError{Server: redact(nctx.ServerURL()), Err: err}
+		return nil, connectError(nctx, err)
 	}
 	nc, err := nctx.Connect(opts...)
-	if err != nil {
-		return nil, &ConnectError{Server: redact(nctx.ServerURL()), Err: err}
+	if err == nil {
+		return nc, nil
 	}
-	return nc, nil
+	return nil, connectError(nctx, err)
+}
+
+func connectError(nctx *natscontext.Context, err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		// No server was asked.
+		return fmt.Errorf("a file of the NATS login or of TLS cannot be read (--creds, --nkey, --tlscert, --tlskey, --tlsca, or a NATS context): %w", err)
+	}
+	return &ConnectError{Server: redact(nctx.ServerURL()), Err: err}
 }
 
 // ConnectError is a NATS server that cannot be reached, or that refuses the user.
@@ -186,7 +195,7 @@ func loadContext(o Options) (*natscontext.Context, error) {
 	}
 	nctx, err := natscontext.New(o.Context, true, opts...)
 	if err != nil && o.Context != "" {
-		return nil, fmt.Errorf("NATS context %q: %w", o.Context, err)
+		return nil, fmt.Errorf("NATS context %q: %w ('nats context ls' lists them)", o.Context, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the selected NATS context: %w (--no-context leaves it alone)", err)
@@ -222,7 +231,11 @@ func (o Options) contextOptions() []natscontext.Option {
 func redact(servers string) string {
 	var out []string
 	for s := range strings.SplitSeq(servers, ",") {
-		u, err := url.Parse(strings.TrimSpace(s))
+		s = strings.TrimSpace(s)
+		if !strings.Contains(s, "://") {
+			s = "nats://" + s // as nats.go takes it
+		}
+		u, err := url.Parse(s)
 		if err != nil {
 			continue
 		}

@@ -58,6 +58,8 @@ func TestContexts(t *testing.T) {
 		{"a named one over the selected", "other", Options{Context: "good"}, ""},
 		{"flags over the context", "other", Options{Server: url, User: "app", Password: "s3cret"}, ""},
 		{"no context", "good", Options{NoContext: true, Server: nowhere}, "cannot connect to NATS at " + nowhere},
+		{"an address without a scheme", "good", Options{NoContext: true, Server: strings.TrimPrefix(nowhere, "nats://")}, "cannot connect to NATS at " + nowhere},
+		{"a credentials file that is not there", "", Options{Server: url, Creds: "/nowhere/user.creds"}, "cannot be read (--creds,"},
 		{"no such context", "", Options{Context: "missing"}, `NATS context "missing"`},
 		{"a selected one that is gone", "missing", Options{}, "the selected NATS context: "},
 		{"a wrong password", "", Options{Server: url, User: "app", Password: "no"}, "Authorization Violation"},
