@@ -57,7 +57,7 @@ func checkBasin(field, s string, form nameForm) error {
 	case len(s) > MaxBasinNameBytes:
 		return &NameError{field, fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), MaxBasinNameBytes)}
 	case form == wholeName && s == "":
-		return &NameError{field, "is empty"}
+		return &NameError{field, fmt.Sprintf("is empty, at least %d bytes are needed", MinBasinNameBytes)}
 	case form == wholeName && len(s) < MinBasinNameBytes:
 		return &NameError{field, fmt.Sprintf("has %d bytes, at least %d are needed", len(s), MinBasinNameBytes)}
 	case s == "":
