@@ -83,6 +83,7 @@ var measures = []measure{
 	{"http append", httpAppend},
 	{"http latency", httpLatency},
 	{"http fan-out", httpFanOut},
+	{"durable streams", durableStreams},
 	{"abuse", abuse},
 }
 
