@@ -206,6 +206,43 @@ func TestDurableStreamsFork(t *testing.T) {
 	}
 }
 
+// A client that asks for trimmed messages learns of it, however it reads; one that begins at the beginning gets what there is.
+func TestDurableStreamsTrimmed(t *testing.T) {
+	d := newDurable(t)
+	svc, ctx := d.b.Service(), t.Context()
+	if _, _, err := svc.CreateBasin(ctx, protocol.CreateBasinRequest{Basin: durableBasin}); err != nil {
+		t.Fatal(err)
+	}
+	ref := protocol.StreamRef{Basin: durableBasin, Stream: "s"}
+	d.is(201, "PUT", "demo-basin/s", "[1,2,3]", "Content-Type", "application/json")
+	if _, err := svc.Append(ctx, ref, protocol.AppendInput{Records: []protocol.Record{protocol.TrimRecord(2)}}); err != nil {
+		t.Fatal(err)
+	}
+	const first, second = "00000000000000000001", "00000000000000000002"
+	for _, live := range []string{"", "&live=long-poll", "&live=sse"} {
+		d.is(410, "GET", "demo-basin/s?offset="+first+live, "")
+	}
+	for _, offset := range []string{"-1", second} {
+		if got := d.is(200, "GET", "demo-basin/s?offset="+offset, ""); got != "[3]" {
+			t.Errorf("from %s: %s", offset, got)
+		}
+		if got := d.is(200, "GET", "demo-basin/s?live=long-poll&offset="+offset, ""); got != "[3]" {
+			t.Errorf("from %s by long-poll: %s", offset, got)
+		}
+	}
+	if _, err := svc.Append(ctx, ref, protocol.AppendInput{Records: []protocol.Record{protocol.TrimRecord(5)}, Close: true}); err != nil {
+		t.Fatal(err)
+	}
+	d.is(410, "GET", "demo-basin/s?offset="+second, "")
+	d.is(410, "GET", "demo-basin/s?live=sse&offset="+second, "")
+	if got := d.is(200, "GET", "demo-basin/s?offset=-1&live=sse", ""); strings.Contains(got, "event: data") || !strings.Contains(got, `"streamClosed":true`) {
+		t.Errorf("events of a stream with nothing left: %s", got)
+	}
+	if got := d.is(200, "GET", "demo-basin/s?offset=00000000000000000005", ""); got != "[]" {
+		t.Errorf("at the tail: %s", got)
+	}
+}
+
 // On the protocol's own port the path of a stream is its name, and there is nothing else.
 func TestDurableStreamsPort(t *testing.T) {
 	d := newDurable(t, func(c *conf.Config) {

@@ -53,8 +53,22 @@ type memory struct {
 	size int
 }
 
+// Style is an encoding of batches for readers.
+type Style uint8
+
+// The styles. Events are server-sent events.
+const (
+	StyleBatch      Style = iota // of S2's API, in JSON
+	StyleBytes                   // the bodies, one after the other
+	StyleArray                   // the bodies as the elements of a JSON array
+	StyleEventBytes              // an event with the bodies in Base64
+	StyleEventText               // an event with the bodies as a text
+	StyleEventArray              // an event with the bodies as the elements of a JSON array
+)
+
 // form is the encoding of a batch.
 type form struct {
+	style  Style
 	format protocol.RecordFormat
 	tail   protocol.Position
 	tailed bool
@@ -228,10 +242,20 @@ func (h *Hold) Progress() {
 // JSON returns the batch that was taken as JSON, once there is room for it; buffer gives the memory. Readers of the same
 // batch share it: it is never written to. The error is the cause of ctx's end.
 func (h *Hold) JSON(ctx context.Context, batch *protocol.ReadBatch, format protocol.RecordFormat, buffer func() *[]byte) ([]byte, error) {
-	as := form{format: format, tailed: batch.Tail != nil}
+	as := form{style: StyleBatch, format: format, tailed: batch.Tail != nil}
 	if as.tailed {
 		as.tail = *batch.Tail
 	}
+	return h.encoded(ctx, as, func(dst []byte) []byte { return protocol.AppendReadBatchJSON(dst, batch, format) }, buffer)
+}
+
+// Encoded returns the batch that was taken in a style, as JSON does. encode appends it; all readers of a style must have the same
+// result.
+func (h *Hold) Encoded(ctx context.Context, style Style, encode func(dst []byte) []byte, buffer func() *[]byte) ([]byte, error) {
+	return h.encoded(ctx, form{style: style}, encode, buffer)
+}
+
+func (h *Hold) encoded(ctx context.Context, as form, encode func(dst []byte) []byte, buffer func() *[]byte) ([]byte, error) {
 	b, o := h.batch, h.o
 	select {
 	case b.encoding <- struct{}{}:
@@ -247,7 +271,7 @@ func (h *Hold) JSON(ctx context.Context, batch *protocol.ReadBatch, format proto
 	for {
 		o.encoders <- struct{}{}
 		buf := buffer()
-		*buf = protocol.AppendReadBatchJSON((*buf)[:0], batch, format)
+		*buf = encode((*buf)[:0])
 		size := int64(cap(*buf))
 		fits := o.tryJSON(size - taken)
 		if !fits {

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/weirstream/weir/protocol"
 )
@@ -32,24 +33,28 @@ func (c *Call) append() error {
 			free()
 		}
 	}()
-	s, err := c.stream(ctx)
+	config, err := c.Service.GetStreamConfig(ctx, c.Ref)
 	if err != nil {
 		return err
 	}
 	if len(body) > 0 || !in.Close {
-		media := c.R.Header.Get("Content-Type")
+		media, asked := mediaOf(&config), c.R.Header.Get("Content-Type")
 		switch {
 		case len(body) == 0:
 			return protocol.Errorf(protocol.CodeInvalid, "the body is empty")
-		case media == "":
+		case asked == "":
 			return protocol.Errorf(protocol.CodeBadHeader, "Content-Type is missing")
-		case s.tail.Closed && in.Producer == nil: // before the content type: it will never fit
-			c.tellEnd(s.tail)
-			return protocol.StreamClosed(s.tail.Position)
-		case mediaType(media) != mediaType(s.media):
-			return protocol.Errorf(protocol.CodeConditionFailed, "Content-Type is %q, that of the stream is %q", protocol.Clip(media), s.media)
+		case config.Closed && in.Producer == nil: // before the content type: it will never fit
+			tail, err := c.Service.CheckTail(ctx, c.Ref)
+			if err != nil {
+				return err
+			}
+			c.tellEnd(tail)
+			return protocol.StreamClosed(tail.Position)
+		case mediaType(asked) != mediaType(media):
+			return protocol.Errorf(protocol.CodeConditionFailed, "Content-Type is %q, that of the stream is %q", protocol.Clip(asked), media)
 		}
-		if in.Records, err = recordsOf(s.media, body, false); err != nil {
+		if in.Records, err = recordsOf(media, body, false); err != nil {
 			return err
 		}
 	}
@@ -60,11 +65,7 @@ func (c *Call) append() error {
 	if err != nil {
 		return c.refused(err, &in)
 	}
-	t := protocol.StreamTail{Position: ack.Tail, Closed: in.Close}
-	if ack.Repeated && !in.Close {
-		t.Closed = s.tail.Closed
-	}
-	c.tellEnd(t)
+	c.tellEnd(protocol.StreamTail{Position: ack.Tail, Closed: in.Close || ack.Repeated && config.Closed})
 	status := http.StatusNoContent
 	if p := in.Producer; p != nil {
 		c.W.Header().Set(headEpoch, strconv.FormatUint(p.Epoch, 10))
@@ -184,17 +185,24 @@ func elements(body []byte) ([][]byte, error) {
 		}
 		return [][]byte{trimmed}, nil
 	}
-	var parts []json.RawMessage
-	d := json.NewDecoder(bytes.NewReader(trimmed))
-	if err := d.Decode(&parts); err != nil {
+	d := jsontext.NewDecoder(bytes.NewBuffer(trimmed), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if _, err := d.ReadToken(); err != nil {
 		return nil, bad(err)
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, bad(errors.New("data after the value"))
+	var out [][]byte
+	for d.PeekKind() != ']' {
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, bad(err)
+		}
+		end := int(d.InputOffset())
+		out = append(out, trimmed[end-len(value):end:end]) // value itself is good until the next read
 	}
-	out := make([][]byte, len(parts))
-	for i := range parts {
-		out[i] = parts[i]
+	if _, err := d.ReadToken(); err != nil {
+		return nil, bad(err)
+	}
+	if int(d.InputOffset()) != len(trimmed) {
+		return nil, bad(errors.New("data after the value"))
 	}
 	return out, nil
 }

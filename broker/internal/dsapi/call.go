@@ -1,12 +1,14 @@
 package dsapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -21,13 +23,21 @@ type Call struct {
 	R       *http.Request
 	// Unary returns the context of a request that waits so long at most.
 	Unary func(wait time.Duration) (context.Context, context.CancelFunc)
-	// Lasting ends when the client is gone, or the door drains.
-	Lasting func() (context.Context, context.CancelFunc)
+	// Lasting ends when the client is gone.
+	Lasting func() context.Context
+	// Read reads a batch of a stream, which the request holds until the next one. A read that waits waits so long at most.
+	Read func(ctx context.Context, of protocol.StreamRef, req protocol.ReadRequest, wait time.Duration) (protocol.ReadBatch, error)
+	// Open makes the request a session among the door's and opens a read session, and Follow delivers its batches until its end. nil
+	// stands for a clean one.
+	Open   func(ctx context.Context, req protocol.ReadRequest) (protocol.ReadSession, error)
+	Follow func(src protocol.ReadSession, deliver func(protocol.ReadBatch) error) error
+	// Encoded returns the batch that was read or delivered last, which holds records, in a style. encode appends it, some size bytes.
+	// The result is shared: it is never written to.
+	Encoded func(ctx context.Context, style door.Style, size int, encode func(dst []byte) []byte) ([]byte, error)
 	// Body reads the request's body, within the door's bounds; free gives its memory back.
 	Body func() (data []byte, free func(), err error)
-	// Session makes the request a session among the door's, and Begin writes the head of its answer.
-	Session func() error
-	Begin   func(contentType string) error
+	// Begin writes the head of a session's answer.
+	Begin func(contentType string) error
 	// Respond writes an answer whose headers are set, and Write and Flush pieces of one that goes on.
 	Respond func(status int, body []byte)
 	Write   func(pieces ...[]byte) error
@@ -83,7 +93,10 @@ func (c *Call) Serve() error {
 	return errMethod
 }
 
-var errMethod = protocol.Errorf(protocol.CodeBadPath, "a stream takes GET, HEAD, PUT, POST and DELETE")
+var (
+	errMethod = protocol.Errorf(protocol.CodeBadPath, "a stream takes GET, HEAD, PUT, POST and DELETE")
+	errGone   = protocol.Errorf(protocol.CodeBadQuery, "offset lies before the first message that the stream still has: begin with offset=-1")
+)
 
 // reserved reports whether a path belongs to the subscription APIs that the protocol reserves.
 func reserved(path string) bool {
@@ -92,6 +105,12 @@ func reserved(path string) bool {
 
 // Status is the status of a failure in this protocol.
 func Status(e *protocol.Error) int {
+	switch e {
+	case errMethod:
+		return http.StatusMethodNotAllowed
+	case errGone:
+		return http.StatusGone
+	}
 	switch e.Code {
 	case protocol.CodeBasinNotFound, protocol.CodeStreamNotFound, protocol.CodeStreamDeletionPending, protocol.CodeBasinDeletionPending:
 		return http.StatusNotFound
@@ -106,13 +125,10 @@ func Status(e *protocol.Error) int {
 			return http.StatusServiceUnavailable
 		}
 	}
-	if e == errMethod {
-		return http.StatusMethodNotAllowed
-	}
 	return e.Status()
 }
 
-// stream is what the door must know of a stream.
+// stream is a stream's configuration and end.
 type stream struct {
 	media  string // content type as it was created
 	tail   protocol.StreamTail
@@ -121,13 +137,16 @@ type stream struct {
 
 const defaultMedia = "application/octet-stream"
 
+// mediaOf is the content type of a stream.
+func mediaOf(config *protocol.ResolvedStreamConfig) string {
+	return cmp.Or(config.ContentType, defaultMedia)
+}
+
 func (c *Call) stream(ctx context.Context) (s stream, err error) {
 	if s.config, err = c.Service.GetStreamConfig(ctx, c.Ref); err != nil {
 		return s, err
 	}
-	if s.media = s.config.ContentType; s.media == "" {
-		s.media = defaultMedia
-	}
+	s.media = mediaOf(&s.config)
 	s.tail, err = c.Service.CheckTail(ctx, c.Ref)
 	return s, err
 }

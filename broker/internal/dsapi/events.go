@@ -1,10 +1,11 @@
 package dsapi
 
 import (
-	"bytes"
-	"encoding/base64"
+	"errors"
+	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -13,124 +14,96 @@ const eventsFor = 60 * time.Second
 
 // events answers a read with server-sent events: the messages of each batch, and behind them where the reader stands.
 func (c *Call) events(q readQuery) error {
-	ctx, cancel := c.Lasting()
-	defer cancel()
-	s, err := c.stream(ctx)
+	s, session, err := c.openEvents(&q)
 	if err != nil {
 		return err
 	}
-	if q.now {
-		q.from = s.tail.SeqNum
-	}
-	session, err := c.Service.OpenReadSession(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromSeqNum(q.from), Clamp: true})
-	if err != nil {
-		return err
-	}
-	defer session.Close()
-	if err := c.Session(); err != nil {
-		return err
-	}
-	encoded := !isJSON(s.media) && !isText(s.media)
-	if encoded {
+	var over atomic.Bool // the client has to come again
+	until := time.AfterFunc(eventsFor, func() {
+		over.Store(true)
+		_ = session.Close() // Follow returns its error, and closes it in any case
+	})
+	defer until.Stop()
+	style, encode := eventStyle(s.media)
+	if style == door.StyleEventBytes {
 		c.W.Header().Set(headEncoding, "base64")
 	}
 	if err := c.Begin("text/event-stream"); err != nil {
+		return errors.Join(err, session.Close())
+	}
+	e := eventStream{c: c, style: style, encode: encode, cursor: q.cursor, next: q.from, exact: q.exact}
+	switch err := c.Follow(session, e.deliver); {
+	case over.Load(), errors.Is(err, errGone):
+		return nil // a client that comes again for trimmed messages learns of it
+	case err == nil: // the stream is closed
+		return e.control(true, true)
+	default:
 		return err
 	}
-	e := eventStream{c: c, media: s.media, encoded: encoded, cursor: q.cursor, next: q.from}
-	until := time.AfterFunc(eventsFor, cancel)
-	defer until.Stop()
-	for {
-		batch, err := session.Next(ctx)
-		switch {
-		case over(err):
-			return e.control(true, true)
-		case err != nil && ctx.Err() != nil:
-			return nil // the time is up, or the client is gone
-		case err != nil:
-			return err
+}
+
+// openEvents opens the session, from the tail if the query says so.
+func (c *Call) openEvents(q *readQuery) (s stream, session protocol.ReadSession, err error) {
+	ctx, cancel := c.Unary(0)
+	defer cancel()
+	if s, err = c.stream(ctx); err != nil {
+		return s, nil, err
+	}
+	switch {
+	case q.now:
+		q.from, q.exact = s.tail.SeqNum, true
+	case q.exact && q.from < s.tail.SeqNum: // the status tells whether the first message is there
+		batch, err := c.Read(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromSeqNum(q.from)}.WithCount(1), 0)
+		if err != nil {
+			return s, nil, err
 		}
-		p := page{next: e.next}
-		p.add(batch.Records)
-		e.next = p.next
-		upToDate := batch.Tail != nil && p.next >= batch.Tail.SeqNum
-		if len(p.bodies) > 0 {
-			if err := e.data(p.bodies); err != nil {
-				return err
-			}
-		} else if !upToDate || e.told == offsetOf(e.next) {
-			continue // a heartbeat, or commands alone
-		}
-		closed := false
-		if upToDate {
-			if tail, err := c.Service.CheckTail(ctx, c.Ref); err == nil {
-				closed = tail.Closed && tail.SeqNum == e.next
-			}
-		}
-		if err := e.control(upToDate, closed); err != nil || closed {
-			return err
+		if batch.Records.Len() == 0 || batch.Records.First().SeqNum > q.from {
+			return s, nil, errGone
 		}
 	}
+	session, err = c.Open(c.Lasting(), protocol.ReadRequest{Start: protocol.FromSeqNum(q.from), Clamp: true})
+	return s, session, err
 }
 
 type eventStream struct {
-	c       *Call
-	media   string
-	encoded bool
-	cursor  string
-	next    uint64
-	told    string // the offset of the last control event
-	ended   bool
-	buf     []byte
+	c      *Call
+	style  door.Style
+	encode encoder
+	cursor string
+	next   uint64
+	exact  bool   // no message before next is missing
+	told   string // the offset of the last control event
+	buf    []byte
 }
 
-// data writes an event with messages.
-func (e *eventStream) data(bodies [][]byte) error {
-	body := joined(e.media, bodies)
-	e.buf = append(e.buf[:0], "event: data\n"...)
-	if e.encoded {
-		e.buf = append(e.buf, "data:"...)
-		e.buf = base64.StdEncoding.AppendEncode(e.buf, body)
-		e.buf = append(e.buf, '\n')
-	} else {
-		for line := range lines(body) {
-			e.buf = append(e.buf, "data:"...)
-			if len(line) > 0 && line[0] == ' ' { // a reader drops one
-				e.buf = append(e.buf, ' ')
-			}
-			e.buf = append(append(e.buf, line...), '\n')
+// deliver writes a batch, and where the reader stands behind it.
+func (e *eventStream) deliver(batch protocol.ReadBatch) error {
+	recs := batch.Records
+	if recs.Len() > 0 {
+		if e.exact && recs.First().SeqNum > e.next {
+			return errGone
 		}
+		e.next, e.exact = recs.Last().SeqNum+1, true
 	}
-	e.buf = append(e.buf, '\n')
-	return e.c.Write(e.buf)
-}
-
-// lines yields the lines of a text whatever ends them, so that none of it can be taken for a field of an event.
-func lines(body []byte) func(yield func([]byte) bool) {
-	return func(yield func([]byte) bool) {
-		for {
-			i := bytes.IndexAny(body, "\r\n")
-			if i < 0 {
-				yield(body)
-				return
-			}
-			if !yield(body[:i]) {
-				return
-			}
-			if body[i] == '\r' && i+1 < len(body) && body[i+1] == '\n' {
-				i++
-			}
-			body = body[i+1:]
+	upToDate := batch.Tail != nil && e.next >= batch.Tail.SeqNum
+	switch {
+	case holdMessages(recs):
+		event, err := e.c.Encoded(e.c.Lasting(), e.style, len(recs.Wire()), func(dst []byte) []byte { return e.encode(dst, recs) })
+		if err != nil {
+			return err
 		}
+		if err := e.c.Write(event); err != nil {
+			return err
+		}
+	case !upToDate || e.told == offsetOf(e.next):
+		return nil // a heartbeat, or commands alone
 	}
+	return e.control(upToDate, false)
 }
 
 // control writes where the reader stands.
 func (e *eventStream) control(upToDate, closed bool) error {
-	if e.ended {
-		return nil
-	}
-	e.told, e.ended = offsetOf(e.next), closed
+	e.told = offsetOf(e.next)
 	e.buf = append(e.buf[:0], `event: control`+"\n"+`data:{"streamNextOffset":"`...)
 	e.buf = append(append(e.buf, e.told...), '"')
 	if closed {

@@ -101,9 +101,7 @@ func (c *Call) asFork(ctx context.Context, req *protocol.CreateStreamRequest, f 
 	if err != nil {
 		return "", nil, err
 	}
-	if media = config.ContentType; media == "" {
-		media = defaultMedia
-	}
+	media = mediaOf(&config)
 	if asked := c.R.Header.Get("Content-Type"); asked != "" && mediaType(asked) != mediaType(media) {
 		return "", nil, protocol.Errorf(protocol.CodeConditionFailed, "Content-Type is %q, that of the source is %q", protocol.Clip(asked), media)
 	}
@@ -127,7 +125,7 @@ func (c *Call) asFork(ctx context.Context, req *protocol.CreateStreamRequest, f 
 func (c *Call) forkWithin(ctx context.Context, media string, f *fork) (seq uint64, own []byte, err error) {
 	next, left := *f.at, f.sub
 	for {
-		batch, err := c.Service.Read(ctx, f.source, protocol.ReadRequest{Start: protocol.FromSeqNum(next)})
+		batch, err := c.Read(ctx, f.source, protocol.ReadRequest{Start: protocol.FromSeqNum(next)}, 0)
 		if protocol.CodeOf(err) == protocol.CodeUnwritten || err == nil && batch.Records.Len() == 0 {
 			return 0, nil, protocol.Errorf(protocol.CodeBadHeader, "Stream-Fork-Sub-Offset is %d, which is beyond the end of the source", f.sub)
 		}

@@ -2,6 +2,7 @@ package dsapi
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -43,19 +44,46 @@ func TestCursorsGoForward(t *testing.T) {
 	}
 }
 
-// A line of a message never becomes a field of an event, and comes back as it was.
-func TestLinesOfEvents(t *testing.T) {
-	for text, want := range map[string][]string{
-		"": {""}, "a": {"a"}, "a\nb": {"a", "b"}, "a\r\nb": {"a", "b"}, "a\rb\n": {"a", "b", ""}, "\n\r\n\r": {"", "", "", ""}, "x\n\nevent: control": {"x", "", "event: control"},
-	} {
-		var got []string
-		for line := range lines([]byte(text)) {
-			got = append(got, string(line))
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%q: %q", text, got)
-		}
+// dataOf is the data of the one event that a client makes of a text, by the rules of server-sent events.
+func dataOf(t *testing.T, event string) string {
+	t.Helper()
+	text, ok := strings.CutSuffix(event, "\n\n")
+	lines := strings.Split(text, "\n")
+	if !ok || strings.Contains(text, "\r") || lines[0] != "event: data" {
+		t.Fatalf("%q is no event", event)
 	}
+	var data []string
+	for _, line := range lines[1:] {
+		value, ok := strings.CutPrefix(line, "data:")
+		if !ok {
+			t.Fatalf("a line of the event is %q", line)
+		}
+		data = append(data, strings.TrimPrefix(value, " "))
+	}
+	return strings.Join(data, "\n")
+}
+
+// Messages come back from events as they were, with one kind of line ends, and no line of them becomes a field of an event.
+func FuzzEvents(f *testing.F) {
+	for _, text := range []string{"", "a", "a\nb", " a\r\n b", "a\rb\n", "\n\r\n\r", "x\n\nevent: control", "\r\r\n\n", "  "} {
+		f.Add([]byte(text), []byte(text))
+	}
+	f.Fuzz(func(t *testing.T, one, two []byte) {
+		recs := protocol.RecordsOf(protocol.SequencedRecord{Body: one}, protocol.SequencedRecord{SeqNum: 1, Headers: []protocol.Header{{Value: []byte("fence")}}, Body: []byte("x")},
+			protocol.SequencedRecord{SeqNum: 2, Body: two})
+		one, two = slices.Clip(one), slices.Clip(two)
+		lines := strings.NewReplacer("\r\n", "\n", "\r", "\n")
+		if got, want := dataOf(t, string(appendTextEvent(nil, recs))), lines.Replace(string(one)+string(two)); got != want {
+			t.Errorf("text %q is %q", want, got)
+		}
+		if got, want := dataOf(t, string(appendArrayEvent(nil, recs))), "["+lines.Replace(string(one))+","+lines.Replace(string(two))+"]"; got != want {
+			t.Errorf("array %q is %q", want, got)
+		}
+		got, err := base64.StdEncoding.DecodeString(dataOf(t, string(appendBytesEvent(nil, recs))))
+		if want := string(one) + string(two); err != nil || string(got) != want {
+			t.Errorf("bytes %q are %q, %v", want, got, err)
+		}
+	})
 }
 
 // FuzzElements: what is taken as JSON is JSON, and comes back as the array that it was, one level flat.
@@ -80,10 +108,22 @@ func FuzzElements(f *testing.F) {
 			t.Fatal(err)
 		}
 		var got bytes.Buffer
-		if err := json.Compact(&got, joined("application/json", parts)); err != nil || got.String() != want.String() {
+		if err := json.Compact(&got, arrayOf(parts)); err != nil || got.String() != want.String() {
 			t.Fatalf("%q comes back as %q, %v", body, got.Bytes(), err)
 		}
 	})
+}
+
+// arrayOf is what a read of the messages answers.
+func arrayOf(parts [][]byte) []byte {
+	if len(parts) == 0 {
+		return []byte("[]")
+	}
+	recs := make([]protocol.SequencedRecord, len(parts))
+	for i := range parts {
+		recs[i] = protocol.SequencedRecord{SeqNum: uint64(i), Body: parts[i]}
+	}
+	return appendArray(nil, protocol.RecordsOf(recs...))
 }
 
 // The path of each stream, whole or below its basin, names it as the source of a fork.

@@ -2,8 +2,6 @@ package dsapi
 
 import (
 	"context"
-	"errors"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -27,6 +25,7 @@ const (
 // readQuery is the query of a read.
 type readQuery struct {
 	from   uint64
+	exact  bool // nothing may be missing from from on; otherwise begin with the first message that there is
 	now    bool // begin at the tail
 	live   string
 	cursor string
@@ -50,8 +49,7 @@ func (c *Call) query() (q readQuery, err error) {
 	case offset[0] == "now":
 		q.now = true
 	default:
-		var ok bool
-		if q.from, ok = parseOffset(offset[0]); !ok {
+		if q.from, q.exact = parseOffset(offset[0]); !q.exact {
 			return q, protocol.Errorf(protocol.CodeBadQuery, "offset %q is not one that this server gave", protocol.Clip(offset[0]))
 		}
 	}
@@ -81,7 +79,7 @@ func (c *Call) read() error {
 		q.from = s.tail.SeqNum
 		if q.live == "" {
 			// It delivers nothing, and is a use of the stream all the same.
-			_, err := c.Service.Read(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromTail(0)})
+			_, err := c.Read(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromTail(0)}, 0)
 			if err != nil && protocol.CodeOf(err) != protocol.CodeUnwritten {
 				return err
 			}
@@ -90,65 +88,70 @@ func (c *Call) read() error {
 	if q.live != "" {
 		c.W.Header().Set(headCursor, cursorAfter(q.cursor, time.Now()))
 	}
-	p, err := c.page(ctx, &s, q.from, wait)
+	p, err := c.page(ctx, &s, q, wait)
 	if err != nil {
 		return err
 	}
-	return c.answerPage(&s, q, p)
+	return c.answerPage(ctx, &s, q, p)
 }
 
-// page is what one answer holds.
+// page is the content of one answer.
 type page struct {
-	bodies [][]byte
-	next   uint64 // offset after it
-	tail   protocol.StreamTail
-	last   uint64 // timestamp of the last record
+	records  protocol.Records
+	messages bool   // among the records
+	next     uint64 // offset after them
+	tail     protocol.StreamTail
+	last     uint64 // timestamp of the last record
 }
 
 func (p *page) upToDate() bool { return p.next >= p.tail.SeqNum }
 
 // page reads messages from an offset, and waits for some at the tail.
-func (c *Call) page(ctx context.Context, s *stream, from uint64, wait time.Duration) (p page, err error) {
-	p = page{next: from, tail: s.tail}
+func (c *Call) page(ctx context.Context, s *stream, q readQuery, wait time.Duration) (p page, err error) {
+	p = page{next: q.from, tail: s.tail}
 	for deadline := time.Now().Add(wait); ; {
 		left := time.Until(deadline)
 		if p.upToDate() && (p.tail.Closed || left <= 0) {
 			return p, nil
 		}
-		req := protocol.ReadRequest{Start: protocol.FromSeqNum(p.next)}
+		req, waits := protocol.ReadRequest{Start: protocol.FromSeqNum(p.next)}, time.Duration(0)
 		if p.upToDate() {
-			req.Wait = &left
+			req.Wait, waits = &left, left
 		}
-		batch, err := c.Service.Read(ctx, c.Ref, req)
+		batch, err := c.Read(ctx, c.Ref, req, waits)
 		if protocol.CodeOf(err) == protocol.CodeUnwritten { // an offset beyond the tail
 			return p, nil
 		}
 		if err != nil {
 			return p, err
 		}
+		none := batch.Records.Len() == 0
+		switch {
+		case q.exact && (none && !p.upToDate() || !none && batch.Records.First().SeqNum > p.next):
+			return p, errGone
+		case none && !p.upToDate():
+			p.next = p.tail.SeqNum // the records there are trimmed or have expired
+		}
 		p.add(batch.Records)
-		if batch.Records.Len() == 0 && !p.upToDate() {
-			p.next = p.tail.SeqNum // what was there is trimmed or has expired
+		if p.upToDate() && (!p.messages || p.next > p.tail.SeqNum) { // the tail has moved
+			if p.tail, err = c.Service.CheckTail(ctx, c.Ref); err != nil {
+				return p, err
+			}
 		}
-		if p.tail, err = c.Service.CheckTail(ctx, c.Ref); err != nil {
-			return p, err
-		}
-		if len(p.bodies) > 0 {
+		if p.messages {
 			return p, nil
 		}
 	}
 }
 
 func (p *page) add(recs protocol.Records) {
-	for rec := range recs.All() {
-		if rec.Command() == protocol.NoCommand {
-			p.bodies = append(p.bodies, rec.Body)
-		}
-		p.next, p.last = rec.SeqNum+1, rec.Timestamp
+	p.records, p.messages = recs, holdMessages(recs)
+	if recs.Len() > 0 {
+		p.next, p.last = recs.Last().SeqNum+1, recs.Last().Timestamp
 	}
 }
 
-func (c *Call) answerPage(s *stream, q readQuery, p page) error {
+func (c *Call) answerPage(ctx context.Context, s *stream, q readQuery, p page) error {
 	head := c.W.Header()
 	head.Set(headNext, offsetOf(p.next))
 	end := ""
@@ -163,7 +166,7 @@ func (c *Call) answerPage(s *stream, q readQuery, p page) error {
 	switch {
 	case q.now && q.live == "":
 		head.Set("Cache-Control", "no-store")
-	case q.live != "" && len(p.bodies) == 0:
+	case q.live != "" && !p.messages:
 		head.Set("Cache-Control", "no-store")
 		head.Del("Content-Type")
 		c.Respond(http.StatusNoContent, nil)
@@ -179,31 +182,20 @@ func (c *Call) answerPage(s *stream, q readQuery, p page) error {
 			return nil
 		}
 	}
-	c.Respond(http.StatusOK, joined(s.media, p.bodies))
+	var body []byte
+	switch {
+	case p.messages:
+		style, encode := pageStyle(s.media)
+		var err error
+		body, err = c.Encoded(ctx, style, len(p.records.Wire()), func(dst []byte) []byte { return encode(dst, p.records) })
+		if err != nil {
+			return err
+		}
+	case isJSON(s.media):
+		body = []byte("[]")
+	}
+	c.Respond(http.StatusOK, body)
 	return nil
-}
-
-// joined is the body that holds the messages: in JSON mode an array of them.
-func joined(media string, bodies [][]byte) []byte {
-	n := 2
-	for _, b := range bodies {
-		n += len(b) + 1
-	}
-	out := make([]byte, 0, n)
-	if !isJSON(media) {
-		for _, b := range bodies {
-			out = append(out, b...)
-		}
-		return out
-	}
-	out = append(out, '[')
-	for i, b := range bodies {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, b...)
-	}
-	return append(out, ']')
 }
 
 // cursorAfter is the cursor of an answer: the number of the interval, and beyond the one that came, so that no cache gives the
@@ -215,6 +207,3 @@ func cursorAfter(came string, now time.Time) string {
 	}
 	return strconv.FormatUint(n, 10)
 }
-
-// over reports whether a session ended as it should.
-func over(err error) bool { return errors.Is(err, io.EOF) }

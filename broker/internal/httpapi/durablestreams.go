@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/broker/internal/dsapi"
@@ -55,8 +56,23 @@ func (c *call) durableStreams() error {
 		return err
 	}
 	c.w.Header()["Access-Control-Expose-Headers"] = []string{dsapi.ExposedHeaders + ", " + exposedHeaders}
-	d := dsapi.Call{Service: c.svc, Ref: ref, NoBasin: c.basin != "", W: c.w, R: c.r, Unary: c.unary, Flush: c.flush, Session: c.becomeSession,
-		Lasting: func() (context.Context, context.CancelFunc) { return c.bind(c.context()) },
+	d := dsapi.Call{Service: c.svc, Ref: ref, NoBasin: c.basin != "", W: c.w, R: c.r, Unary: c.unary, Flush: c.flush, Lasting: c.context,
+		Open: func(ctx context.Context, req protocol.ReadRequest) (protocol.ReadSession, error) {
+			c.release()
+			return c.openRead(ctx, ref, req, nil)
+		},
+		Follow: func(src protocol.ReadSession, deliver func(protocol.ReadBatch) error) error {
+			return c.readLoop(src, "durable_streams", deliver)
+		},
+		Read: func(ctx context.Context, of protocol.StreamRef, req protocol.ReadRequest, wait time.Duration) (protocol.ReadBatch, error) {
+			c.release()
+			c.hold = c.h.outbox.Hold(c.client, c.writes.cut)
+			batch, err := c.readBatch(ctx, of, req, wait, nil)
+			return batch, door.CauseOf(ctx, err)
+		},
+		Encoded: func(ctx context.Context, style door.Style, size int, encode func(dst []byte) []byte) ([]byte, error) {
+			return c.hold.Encoded(ctx, style, encode, func() *[]byte { return getBuffer(size) })
+		},
 		Body: func() ([]byte, func(), error) {
 			b, err := c.body(protocol.CodeBadFrame)
 			if err != nil {
@@ -76,7 +92,7 @@ func (c *call) durableStreams() error {
 		Begin: func(contentType string) error { return c.openSession([]string{contentType}) },
 		Write: c.write,
 	}
-
+	defer c.release()
 	err = d.Serve()
 	if err == nil || c.status != 0 {
 		return nil
@@ -85,4 +101,12 @@ func (c *call) durableStreams() error {
 	c.w.Header().Set("Cache-Control", "no-store")
 	c.failStatus(dsapi.Status(e), e)
 	return nil
+}
+
+// release gives back the memory of the batch that was read last.
+func (c *call) release() {
+	if c.hold != nil {
+		c.hold.Drop()
+		c.hold = nil
+	}
 }
