@@ -50,7 +50,7 @@ func startCluster(t testing.TB) *testCluster {
 		}
 	})
 	for _, srv := range c.servers {
-		if !srv.ReadyForConnections(10 * time.Second) {
+		if !srv.ReadyForConnections(time.Minute) {
 			t.Fatal("a server is not ready")
 		}
 	}

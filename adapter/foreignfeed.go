@@ -2,12 +2,14 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -98,42 +100,52 @@ func (f *foreignFeed) release() {
 	})
 }
 
-// follow is the goroutine of a run.
+// follow is the goroutine of a run. While the store cannot be reached it tries again, at the beginning for a while.
 func (f *foreignFeed) follow(ctx context.Context, run *feedRun) {
 	defer run.stop()
-	begun := false
-	for ctx.Err() == nil {
-		err := f.deliver(ctx, func() {
-			if !begun {
-				begun = true
-				close(run.ready)
-				return
+	begun, patience := false, time.Now().Add(js.Timeout)
+	for {
+		err := f.deliver(ctx, func() error {
+			if begun {
+				return f.l.refreshFollowed(ctx) // nothing was delivered for a while
 			}
-			f.l.refreshFollowed(ctx) // nothing was delivered for a while
+			begun = true
+			close(run.ready)
+			return nil
 		})
-		if begun {
+		switch {
+		case ctx.Err() == nil && (begun || errors.Is(err, nats.ErrNoServers) && time.Now().Before(patience)):
 			sleep(ctx, recoverBackoffRemote)
 			continue
+		case !begun:
+			f.mu.Lock()
+			if f.run == run {
+				f.run = nil // the next one to follow begins anew
+			}
+			f.mu.Unlock()
+			run.err = readFailure(err)
+			close(run.ready)
 		}
-		f.mu.Lock()
-		if f.run == run {
-			f.run = nil // the next one to follow begins anew
-		}
-		f.mu.Unlock()
-		run.err = readFailure(err)
-		close(run.ready)
 		return
 	}
 }
 
-// refreshFollowed brings the chunks that other servers have written into the streams that are followed.
-func (l *log) refreshFollowed(ctx context.Context) {
+// refreshFollowed brings the chunks that other servers have written into the streams that are followed. It fails if the store
+// does not answer. A stream that cannot be read for another reason is met by its readers.
+func (l *log) refreshFollowed(ctx context.Context) (failed error) {
 	for _, st := range l.followed() {
-		if err := st.refresh(ctx); err != nil && ctx.Err() == nil {
-			l.logger.Warn("a followed stream could not be read", slog.Any("error", err))
+		if failed == nil {
+			err := st.refresh(ctx)
+			if err != nil && ctx.Err() == nil {
+				l.logger.Warn("a followed stream could not be read", slog.Any("error", err))
+			}
+			if protocol.CodeOf(err) == protocol.CodeUnavailable {
+				failed = err
+			}
 		}
 		st.release()
 	}
+	return failed
 }
 
 // followed returns the streams that are followed, which the caller releases.
@@ -149,8 +161,8 @@ func (l *log) followed() (streams []*stream) {
 	return streams
 }
 
-// deliver makes a consumer, calls begun when it delivers, and lets it until ctx ends.
-func (f *foreignFeed) deliver(ctx context.Context, begun func()) error {
+// deliver makes a consumer, calls begun when it delivers, and lets it until ctx ends or begun fails.
+func (f *foreignFeed) deliver(ctx context.Context, begun func() error) error {
 	l := f.l
 	nc, err := l.a.opts.Connect("weir: follow " + l.name)
 	if err != nil {
@@ -182,12 +194,14 @@ func (f *foreignFeed) deliver(ctx context.Context, begun func()) error {
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", l.name, err)
 	}
-	begun()
+	defer consuming.Stop()
+	if err := begun(); err != nil {
+		return err
+	}
 	select {
 	case <-ctx.Done():
 	case <-consuming.Closed():
 	}
-	consuming.Stop()
 	return ctx.Err()
 }
 

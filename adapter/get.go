@@ -105,6 +105,9 @@ func readFailure(err error) error {
 	if err == nil || errors.Is(err, js.ErrNotFound) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	if _, ok := errors.AsType[*protocol.Error](err); ok {
+		return err // it has one
+	}
 	return errNoStore(err)
 }
 
@@ -167,6 +170,9 @@ func (l *log) leaderGet(ctx context.Context, which js.Wanted) (storedChunk, erro
 	})
 	if _, ok := errors.AsType[*js.HeaderError](err); ok {
 		return storedChunk{}, errStoredChunk(l, m.Seq, err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = errNoStore(err) // the deadline was that of the request alone
 	}
 	if err != nil {
 		return storedChunk{}, err

@@ -79,11 +79,16 @@ func (a *Adapter) unwatched(ctx context.Context, stream string, remove func() er
 // most of the time (docs/adr/0015). It can be repeated, and goes on where it was interrupted.
 func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID) error {
 	messages, err := l.get.Pending(ctx, l.name, l.id.Basin(l.a.opts.Prefix, basin), 1)
-	if js.NoResponders(err) || err == nil && messages == 0 {
-		return nil // nothing was ever written to it
+	if js.NoResponders(err) {
+		if _, err := l.lastSeq(ctx); js.StreamMissing(err) {
+			return nil // nothing was ever written to it
+		}
 	}
 	if err != nil {
 		return readFailure(err)
+	}
+	if messages == 0 {
+		return nil
 	}
 	covers := func(newest string) bool {
 		place, ok := layout.ParseSubject(l.a.opts.Prefix, newest)

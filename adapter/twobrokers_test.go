@@ -17,17 +17,24 @@ import (
 // two opens two brokers on one NATS server that is in no process of theirs.
 func two(t *testing.T) (a, b *harness) {
 	t.Helper()
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
+	srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
+	return openShared(t, srv.ClientURL(), nil), openShared(t, srv.ClientURL(), nil)
+}
+
+// startExternal starts a NATS server that is in no process of a broker's.
+func startExternal(t *testing.T, port int, dir string) *server.Server {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir,
 		MaxPayload: 8 << 20, JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 10 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the server is not ready")
 	}
-	return openShared(t, srv.ClientURL(), nil), openShared(t, srv.ClientURL(), nil)
+	return srv
 }
 
 // onBoth runs a test with two brokers on one server, and on a cluster of three.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -137,43 +138,60 @@ type followers struct {
 	wg      sync.WaitGroup
 	records atomic.Int64
 	mu      sync.Mutex // guards the fields below
-	ends    []error    // how each ended
+	ends    []error    // how each ended; nil while it goes on
 	at      []uint64   // the seq_num after the last record of each
 }
 
-func startFollowers(t testing.TB, svc protocol.Service, n int, l *ledger) *followers {
+// startFollowers starts n of them. They begin anew where they are after a failure with one of the codes resumable.
+func startFollowers(t testing.TB, svc protocol.Service, n int, l *ledger, resumable ...protocol.Code) *followers {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &followers{cancel: cancel, at: make([]uint64, n)}
+	f := &followers{cancel: cancel, ends: make([]error, n), at: make([]uint64, n)}
+	open := func(next uint64) (protocol.ReadSession, error) {
+		return svc.OpenReadSession(ctx, l.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(next)})
+	}
 	for i := range n {
-		s, err := svc.OpenReadSession(ctx, l.ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+		s, err := open(0)
 		must(t, err)
 		f.wg.Go(func() {
-			defer s.Close()
-			var next uint64
-			var err error
-			for err == nil {
-				var b protocol.ReadBatch
-				if b, err = s.Next(ctx); err != nil {
-					break
+			for {
+				next, err := f.follow(ctx, t, s, i, l)
+				s.Close()
+				for err != nil && ctx.Err() == nil && slices.Contains(resumable, protocol.CodeOf(err)) {
+					t.Logf("a follower of %v begins again at %d after: %v", l.ref, next, err)
+					pause(ctx)
+					s, err = open(next)
 				}
-				for _, r := range b.Records.Slice() {
-					if r.SeqNum != next {
-						t.Errorf("a follower of %v got record %d where %d is due", l.ref, r.SeqNum, next)
-					}
-					next = r.SeqNum + 1
-					f.records.Add(1)
+				if err != nil {
+					f.mu.Lock()
+					defer f.mu.Unlock()
+					f.ends[i] = err
+					return
 				}
-				f.mu.Lock()
-				f.at[i] = next
-				f.mu.Unlock()
 			}
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.ends = append(f.ends, err)
 		})
 	}
 	return f
+}
+
+// follow reads with the session of one follower until it fails, and returns where.
+func (f *followers) follow(ctx context.Context, t testing.TB, s protocol.ReadSession, i int, l *ledger) (next uint64, err error) {
+	for next = f.at[i]; ; {
+		b, err := s.Next(ctx)
+		if err != nil {
+			return next, err
+		}
+		for _, r := range b.Records.Slice() {
+			if r.SeqNum != next {
+				t.Errorf("a follower of %v got record %d where %d is due", l.ref, r.SeqNum, next)
+			}
+			next = r.SeqNum + 1
+			f.records.Add(1)
+		}
+		f.mu.Lock()
+		f.at[i] = next
+		f.mu.Unlock()
+	}
 }
 
 // end ends the followers that have not ended and returns how all did.

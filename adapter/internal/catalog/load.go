@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -188,36 +187,4 @@ func (c *Catalog) reportProgress(ctx context.Context, read *atomic.Uint64, total
 		cancel()
 		<-done
 	}
-}
-
-// Follow brings the changes that other servers have made since the catalog was opened into the view, until ctx ends.
-func (c *Catalog) Follow(ctx context.Context) (run func(), err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	w, err := c.kv.WatchAll(ctx, jetstream.ResumeFromRevision(c.loaded+1))
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("follow the catalog: %w", err)
-	}
-	return func() {
-		defer cancel()
-		defer w.Stop() //nolint:errcheck // nothing more is wanted from it
-		for {
-			select {
-			case e, ok := <-w.Updates():
-				if !ok {
-					return
-				}
-				if e == nil {
-					continue // the end of the entries that were there
-				}
-				_ = c.apply(entryOf(e)) // one that cannot be read is set aside
-			case <-ctx.Done():
-				return
-			}
-		}
-	}, nil
-}
-
-func entryOf(e jetstream.KeyValueEntry) keyValue {
-	return keyValue{key: e.Key(), value: e.Value(), revision: e.Revision(), deleted: e.Operation() != jetstream.KeyValuePut}
 }

@@ -11,12 +11,19 @@ import (
 )
 
 // A Batch is a batched direct get under way. It is for one goroutine, which must close it.
+//
+// Each message of an answer names the one before it, and the end names the last one, so that a lost message is noticed. What
+// is behind it does not count then: it comes again when the request is repeated for what is missing. Messages that come twice
+// count once.
 type Batch struct {
-	g     *Getter
-	token uint64
-	ch    chan *nats.Msg
-	cost  int64
-	end   error // io.EOF, ErrNotFound or a failure, once the answer is complete
+	g      *Getter
+	token  uint64
+	ch     chan *nats.Msg
+	cost   int64
+	stream string
+	req    Request
+	last   Seq   // of the messages taken; 0: none
+	end    error // io.EOF, ErrNotFound or a failure, once the answer is complete
 }
 
 // Batch asks a stream for messages, as soon as the budget of the getter has room for them.
@@ -36,49 +43,81 @@ func (g *Getter) TryBatch(stream string, r Request) (*Batch, error) {
 }
 
 func (g *Getter) begin(stream string, r *Request) (*Batch, error) {
-	b := &Batch{g: g, cost: r.cost()}
+	b := &Batch{g: g, cost: r.cost(), stream: stream, req: *r}
 	b.token, b.ch = g.open(r.Count + 1)
-	if err := g.request(stream, b.token, NextRequest(r.Subject, r.Seq, r.Count, r.MaxBytes)); err != nil {
+	if err := b.ask(); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
 }
 
+// ask requests what has not come yet.
+func (b *Batch) ask() error {
+	seq := max(b.req.Seq, b.last+1)
+	return b.g.request(b.stream, b.token, NextRequest(b.req.Subject, seq, b.req.Count, b.req.MaxBytes))
+}
+
 // Next returns the next message. It fails with io.EOF after the last one, and with [ErrNotFound] when there was none.
 func (b *Batch) Next(ctx context.Context) (*nats.Msg, error) {
-	if b.end != nil {
-		return nil, b.end
+	for b.end == nil {
+		m, err := b.g.await(ctx, b.stream, b.ch, b.ask)
+		if err != nil {
+			return nil, err
+		}
+		if b.take(m) {
+			return m, nil
+		}
 	}
-	m, err := await(ctx, b.ch)
-	if err != nil {
-		return nil, err
-	}
-	return b.take(m)
+	return nil, b.end
 }
 
 // Ready is Next for a caller that does not wait: nil and no error when the next message has not come yet.
 func (b *Batch) Ready() (*nats.Msg, error) {
-	if b.end != nil {
-		return nil, b.end
-	}
-	select {
-	case m := <-b.ch:
-		return b.take(m)
-	default:
-		return nil, nil
-	}
-}
-
-func (b *Batch) take(m *nats.Msg) (*nats.Msg, error) {
-	end, err := answerStatus(m)
-	if !end {
-		return m, nil
-	}
-	if b.end = err; err == nil {
-		b.end = io.EOF
+	for b.end == nil {
+		select {
+		case m := <-b.ch:
+			switch {
+			case absent(m): // of a repeated request: Next makes it again
+				return nil, nil
+			case b.take(m):
+				return m, nil
+			}
+		default:
+			return nil, nil
+		}
 	}
 	return nil, b.end
+}
+
+// take reports whether m is the answer's next message. It notes the end of the answer.
+func (b *Batch) take(m *nats.Msg) bool {
+	end, err := answerStatus(m)
+	switch {
+	case !end:
+		seq, err := SeqOf(m)
+		if err == nil && (seq <= b.last || before(m) > b.last) {
+			return false
+		}
+		b.last = max(b.last, seq)
+		return true // without a sequence too: the caller reports it
+	case err == nil && before(m) > b.last:
+		// The messages before this end were lost.
+	case err == nil, errors.Is(err, ErrNotFound) && b.last > 0:
+		b.end = io.EOF
+	default:
+		b.end = err
+	}
+	return false
+}
+
+// before is the sequence of the message before m in a batched answer; 0: there is none.
+func before(m *nats.Msg) Seq {
+	seq, err := strconv.ParseUint(LastValue(m.Header, "Nats-Last-Sequence"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return Seq(seq)
 }
 
 // Close gives up the request under way.

@@ -25,7 +25,8 @@ const (
 )
 
 // A Getter makes direct gets over one connection. All answers come to one wildcard inbox; the callback hands them to the
-// call that waits, and never blocks, because a call's channel holds the largest answer.
+// call that waits, and never blocks, because a call's channel holds the largest answer. A request that gets lost with a
+// connection or a server, or whose answer does, is made again.
 type Getter struct {
 	nc     *nats.Conn
 	prefix string // of reply subjects
@@ -101,10 +102,11 @@ func (g *Getter) request(stream string, token uint64, body []byte) error {
 func (g *Getter) One(ctx context.Context, stream string, body []byte) (*nats.Msg, error) {
 	token, ch := g.open(1)
 	defer g.close(token, ch)
-	if err := g.request(stream, token, body); err != nil {
+	ask := func() error { return g.request(stream, token, body) }
+	if err := ask(); err != nil {
 		return nil, err
 	}
-	m, err := await(ctx, ch)
+	m, err := g.await(ctx, stream, ch, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -134,23 +136,67 @@ func answerStatus(m *nats.Msg) (end bool, err error) {
 	}
 }
 
-// await waits for one answer.
-func await(ctx context.Context, ch <-chan *nats.Msg) (*nats.Msg, error) {
-	select { // mostly it is not there yet, but a timer costs more than a look
+// absence is how long the servers of a stream may be away before that is the answer: they start, or elect a leader.
+const absence = 5 * time.Second
+
+// absent reports whether m is the NATS server's answer that no server answers direct gets of the stream.
+func absent(m *nats.Msg) bool { return len(m.Data) == 0 && m.Header.Get("Status") == "503" }
+
+// await waits for the next message of an answer, at most [Timeout]. Over a connection that may lose it, again repeats the
+// request while none comes, after [Attempt] and then at growing intervals, and while the servers of the stream are away.
+// Messages of all attempts count, so that a server that takes long is not given up.
+func (g *Getter) await(ctx context.Context, stream string, ch <-chan *nats.Msg, again func() error) (*nats.Msg, error) {
+	var away *nats.Msg // the last answer that no server answers
+	select {           // mostly it is not there yet, but a timer costs more than a look
 	case m := <-ch:
-		return m, nil
+		if away = m; !absent(m) {
+			return m, nil
+		}
 	default:
 	}
-	timeout := time.NewTimer(Timeout)
-	defer timeout.Stop()
-	select {
-	case m := <-ch:
-		return m, nil
-	case <-timeout.C:
-		return nil, ErrNoAnswer
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	began, pause := time.Now(), Timeout
+	loses := MayLose(g.nc)
+	if loses {
+		pause = Attempt
 	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	known := false // whether the stream exists
+	for {
+		if away != nil {
+			if !loses || time.Since(began) >= absence || !known && g.gone(ctx, stream) {
+				return away, nil
+			}
+			away, known, pause = nil, true, electionPause
+			timer.Reset(pause)
+		}
+		select {
+		case m := <-ch:
+			if away = m; !absent(m) {
+				return m, nil
+			}
+		case <-timer.C:
+			left := Timeout - time.Since(began)
+			if left <= 0 {
+				return nil, ErrNoAnswer
+			}
+			if err := again(); err != nil {
+				return nil, err
+			}
+			pause = min(2*pause, left)
+			timer.Reset(pause)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// gone reports whether JetStream says that there is no such stream.
+func (g *Getter) gone(ctx context.Context, stream string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*Attempt)
+	defer cancel()
+	_, err := StreamState(ctx, g.nc, stream)
+	return StreamMissing(err)
 }
 
 // Request describes a batched get: it asks for the messages at or after Seq, of a subject or wildcard, or with "" of the whole

@@ -14,22 +14,34 @@ import (
 func (g *Getter) Newest(ctx context.Context, stream, subject string) (m *nats.Msg, upTo Seq, err error) {
 	token, ch := g.open(2)
 	defer g.close(token, ch)
-	if err := g.request(stream, token, []byte(`{"multi_last":["`+subject+`"],"batch":1,"max_bytes":1}`)); err != nil {
+	body := []byte(`{"multi_last":["` + subject + `"],"batch":1,"max_bytes":1}`)
+	ask := func() error { return g.request(stream, token, body) }
+	if err := ask(); err != nil {
 		return nil, 0, err
 	}
-	if m, err = await(ctx, ch); err != nil {
-		return nil, 0, err
+	var at Seq // of m
+	for {
+		next, err := g.await(ctx, stream, ch, ask)
+		if err != nil {
+			return nil, 0, err
+		}
+		end, err := answerStatus(next)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case !end:
+			if at, err = SeqOf(next); err != nil {
+				return nil, 0, err
+			}
+			m = next
+			continue
+		case m == nil || at != before(next):
+			continue // the message before this end was lost: it was that of another attempt
+		}
+		n, err := strconv.ParseUint(LastValue(next.Header, "Nats-UpTo-Sequence"), 10, 64)
+		if err != nil {
+			return nil, 0, fmt.Errorf("the end of an answer has no sequence: %w", err)
+		}
+		return m, Seq(n), nil
 	}
-	if _, err := answerStatus(m); err != nil {
-		return nil, 0, err
-	}
-	end, err := await(ctx, ch)
-	if err != nil {
-		return nil, 0, err
-	}
-	n, err := strconv.ParseUint(LastValue(end.Header, "Nats-UpTo-Sequence"), 10, 64)
-	if err != nil {
-		return nil, 0, fmt.Errorf("the end of an answer has no sequence: %w", err)
-	}
-	return m, Seq(n), nil
 }
