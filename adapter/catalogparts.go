@@ -12,11 +12,17 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
+// StoredBlock is a file of a JetStream stream, and StoredMessage a message in it.
+type (
+	StoredBlock   = catalog.StoredBlock
+	StoredMessage = catalog.StoredMessage
+)
+
 // openCatalog opens the catalog, and follows the writes of other servers to a shared one until the adapter closes.
 func (a *Adapter) openCatalog(ctx context.Context) (err error) {
 	a.catalog, err = catalog.Open(ctx, catalog.Config{
 		Prefix: a.opts.Prefix, Conn: a.manage, Getters: a.gets, Logger: a.logger, Shared: a.opts.Shared, Memory: a.opts.Memory,
-		Replicas: a.opts.Replicas, Location: a.opts.Locations[0], Duplicates: leastDuplicates, Writes: a.opts.Observer.WritesCatalog,
+		Replicas: a.opts.Replicas, Blocks: a.catalogBlocks(), Location: a.opts.Locations[0], Duplicates: leastDuplicates, Writes: a.opts.Observer.WritesCatalog,
 	}, catalogStore{a}, catalogListener{a})
 	if err != nil || !a.opts.Shared {
 		return err
@@ -26,6 +32,14 @@ func (a *Adapter) openCatalog(ctx context.Context) (err error) {
 		a.tasks.Go(follow)
 	}
 	return err
+}
+
+// catalogBlocks returns the way to the files of the catalog; nil where it has none, or others write to them.
+func (a *Adapter) catalogBlocks() func(string) ([]StoredBlock, error) {
+	if a.opts.Shared || a.opts.Memory {
+		return nil
+	}
+	return a.opts.Blocks
 }
 
 // catalogStore is the store as the catalog sees it.

@@ -45,6 +45,8 @@ type Options struct {
 	// needed reports whether the catalog knows a basin that is not being deleted behind a log, given as the name of its
 	// JetStream stream.
 	Check func(needed func(log string) bool) error
+	// Blocks returns the files of a JetStream stream, from which the catalog is read at the start; nil if they are not at hand.
+	Blocks func(stream string) ([]StoredBlock, error)
 	// Failure returns why the store cannot be written any more, or nil. After one, nothing that is read back proves that a
 	// write was made.
 	Failure func() error

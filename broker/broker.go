@@ -150,6 +150,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Shared:        b.cfg.External.Enabled() || b.cfg.Cluster.Enabled(),
 		Check:         b.st.CheckLogs,
 		Made:          b.st.Made,
+		Blocks:        b.storedBlocks,
 		Failure:       b.st.Failure,
 		SyncInterval:  b.cfg.SyncInterval,
 		Prefix:        b.cfg.SubjectPrefix,

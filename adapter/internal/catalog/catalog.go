@@ -34,7 +34,7 @@ type Catalog struct {
 	Tokens Tokens
 }
 
-// Config has the needs of a catalog. All fields but Shared, Memory and Writes are required.
+// Config has the needs of a catalog. All fields but Shared, Memory, Blocks and Writes are required.
 type Config struct {
 	Prefix   string
 	Conn     *nats.Conn   // for single requests
@@ -43,6 +43,8 @@ type Config struct {
 	Shared   bool // other servers write to the bucket
 	Memory   bool // the bucket is in memory
 	Replicas int
+	// Blocks returns the files of a JetStream stream that nobody writes to; nil if they are not those of this process.
+	Blocks func(stream string) ([]StoredBlock, error)
 	// Location is that of basins that were made before there were locations.
 	Location protocol.LocationName
 	// Duplicates is the bucket's window of duplicates.

@@ -34,7 +34,8 @@ type keyValue struct {
 	deleted  bool
 }
 
-// load reads the whole bucket into the view, in parallel and in any order.
+// load reads the whole bucket into the view, in parallel and in any order: from its files if it can, and otherwise message by message
+// from JetStream.
 func (c *Catalog) load(ctx context.Context) error {
 	name := layout.Catalog(c.config.Prefix)
 	state, err := js.StreamState(ctx, c.config.Conn, name)
@@ -43,7 +44,10 @@ func (c *Catalog) load(ctx context.Context) error {
 	}
 	var read atomic.Uint64
 	stop := c.reportProgress(ctx, &read, state.Messages)
-	err = c.loadRanges(ctx, state, &read)
+	scanned, err := c.scan(ctx, state, &read)
+	if err == nil && !scanned {
+		err = c.loadRanges(ctx, state, &read)
+	}
 	stop()
 	if err != nil {
 		return err
@@ -55,6 +59,7 @@ func (c *Catalog) load(ctx context.Context) error {
 	if err := c.mostlyReadable(state.Messages); err != nil {
 		return err
 	}
+	c.config.Logger.Debug("catalog read", slog.Uint64("entries", read.Load()), slog.Bool("from_files", scanned))
 	c.View.dropUnknown()
 	c.loaded = uint64(state.LastSeq)
 	return nil

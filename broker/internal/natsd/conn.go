@@ -3,12 +3,14 @@ package natsd
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/broker/internal/storefiles"
 	"github.com/weirstream/weir/conf"
 )
 
@@ -36,6 +38,8 @@ type Store interface {
 	CheckLogs(needed func(log string) bool) error
 	// Made is called for each JetStream stream that the adapter has made or changed, before it is written to.
 	Made(stream string) error
+	// Blocks returns the files of one of the storage's JetStream streams that nobody writes to, each as its records.
+	Blocks(stream string) ([]iter.Seq2[storefiles.Record, error], error)
 	// Quorum fails while nothing can be stored or read, because too few servers are in contact.
 	Quorum() error
 	// Failure returns the failed write that has ended one of the storage's streams, if any.
