@@ -121,6 +121,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.commit.Wait(ctx); err != nil {
 		return nil, err
 	}
+	a.removeReturned(ctx)
 	a.janitor = newJanitor(a)
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
 	a.tasks.Go(func() { a.syncLater(a.ctx) })

@@ -153,11 +153,9 @@ func (a *Adapter) beginRestore(ctx context.Context, rec *catalog.BasinRecord, re
 		return err
 	}
 	a.bulk.forget(rec.Name)
-	revision, err := a.catalog.Write(ctx, catalog.BasinKey(rec.Name), rec, 0)
-	if err != nil {
+	if err := a.catalog.AddBasin(ctx, rec); err != nil {
 		return err
 	}
-	a.catalog.View.PutBasin(rec, revision)
 	a.bulk.begin(rec.Name, restore)
 	return nil
 }

@@ -72,11 +72,9 @@ func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config 
 		location = a.defaultLocation()
 	}
 	rec := &catalog.BasinRecord{Name: name, CreatedAt: time.Now().UTC(), Config: config, Location: location, DedicatedLogs: dedicatedLogs, Key: key}
-	revision, err := a.catalog.Write(ctx, catalog.BasinKey(name), rec, 0)
-	if err != nil {
+	if err := a.catalog.AddBasin(ctx, rec); err != nil {
 		return protocol.BasinInfo{}, "", err
 	}
-	a.catalog.View.PutBasin(rec, revision)
 	return rec.Info(), protocol.ProvisionCreated, nil
 }
 

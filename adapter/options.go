@@ -41,6 +41,8 @@ type Options struct {
 	Prefix string
 	// Shared says that other servers use the same store: the catalog is followed by a watch.
 	Shared bool
+	// Recovered says that JetStream has read its files after a crash: purged chunks may be there again, see removeReturned.
+	Recovered bool
 	// Check is called once when the catalog is loaded, before anything else is read or written; its failure fails Open.
 	// needed reports whether the catalog knows a basin that is not being deleted behind a log, given as the name of its
 	// JetStream stream.

@@ -148,6 +148,7 @@ func (b *Broker) adapterOptions() adapter.Options {
 		AcceptLoss:    b.cfg.AcceptLoss,
 		InflightBytes: b.cfg.InflightBytes,
 		Shared:        b.cfg.External.Enabled() || b.cfg.Cluster.Enabled(),
+		Recovered:     b.st.Recovered(),
 		Check:         b.st.CheckLogs,
 		Made:          b.st.Made,
 		Blocks:        b.storedBlocks,

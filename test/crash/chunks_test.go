@@ -30,6 +30,7 @@ type shelf struct {
 	records map[protocol.StreamRef]catalogRecord // from the catalog
 	refs    map[string]protocol.StreamRef        // by the id at the end of the subject
 	deleted map[protocol.BasinName]struct{}      // basins with a deletion under way
+	left    []string                             // newest chunks of subjects that belong to no stream of the catalog
 }
 
 // catalogRecord is what the check needs of the catalog's values.
@@ -99,6 +100,14 @@ func takeStock(t *testing.T, dir string) (*shelf, error) {
 	for subject, end := range s.gaps {
 		if c := s.newest[subject]; c.Trim < end {
 			return nil, fmt.Errorf("subject %s: chunks before seq_num %d are missing, and the newest one does not trim them: %s", subject, end, c.EncodeHeader())
+		}
+	}
+	for subject, c := range s.newest {
+		basin, id := subjectParts(subject)
+		_, named := s.refs[id]
+		_, deleted := s.deleted[basin]
+		if !named && !deleted {
+			s.left = append(s.left, fmt.Sprintf("%s: %s", subject, c.EncodeHeader()))
 		}
 	}
 	return s, nil

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,6 +93,12 @@ func runEpisode(t *testing.T, seed, part uint64, rounds int) {
 	// At rest, every stream's newest chunk must say what the broker said.
 	e.machine.kill()
 	e.compareChunks()
+	// A start removes what JetStream has brought back of deleted streams, and an orderly stop leaves it so.
+	e.machine.start()
+	e.machine.stop()
+	if left := e.checkChunks().left; len(left) > 0 {
+		e.failf("in the store that an orderly stop left: chunks without a stream in the catalog: %s", strings.Join(left, "; "))
+	}
 }
 
 // failf fails the test with the whole story.

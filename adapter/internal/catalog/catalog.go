@@ -296,6 +296,20 @@ func (c *Catalog) Write(ctx context.Context, key string, record any, revision ui
 	return next, nil
 }
 
+// AddBasin stores the record of a basin that is not there, durably, and brings it into the view.
+func (c *Catalog) AddBasin(ctx context.Context, rec *BasinRecord) error {
+	state, err := js.StreamState(ctx, c.config.Conn, layout.Catalog(c.config.Prefix))
+	if err != nil {
+		return protocol.Wrap(protocol.CodeUnavailable, fmt.Errorf("look at the catalog: %w", err), "the store does not answer")
+	}
+	rec.After = uint64(state.LastSeq)
+	revision, err := c.Write(ctx, BasinKey(rec.Name), rec, 0)
+	if err == nil {
+		c.View.PutBasin(rec, revision)
+	}
+	return err
+}
+
 // notWritten is the failure of a change. JetStream refuses for want of room before it stores anything; after any other failure
 // the change may have been made.
 func notWritten(err error) error {
@@ -308,22 +322,27 @@ func notWritten(err error) error {
 // Remove is purge for a name that may have a successor: it is no error if the key is not at that revision, because another
 // server has removed it then.
 func (c *Catalog) Remove(ctx context.Context, key string, revision uint64) error {
-	err := c.purge(ctx, key, revision)
+	err := c.purge(ctx, key, revision, deleteMarkerTTL)
 	if errors.Is(err, error(errConflict)) {
 		return nil
 	}
 	return err
 }
 
-// purge deletes a key that is at revision, durably. errConflict means that it is not.
-func (c *Catalog) purge(ctx context.Context, key string, revision uint64) (err error) {
+// purge deletes a key that is at revision, durably, and remembers that for so long; 0: for ever. errConflict means that the key is
+// not at that revision.
+func (c *Catalog) purge(ctx context.Context, key string, revision uint64, remember time.Duration) (err error) {
 	if begin := c.config.Writes; begin != nil {
 		done := begin(ctx, key)
 		defer func() { done(err) }()
 	}
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
-	ack, err := c.store.JetStream().PublishMsg(ctx, c.deleteMarker(key), jetstream.WithMsgTTL(deleteMarkerTTL), jetstream.WithExpectLastSequencePerSubject(revision))
+	opts := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(revision)}
+	if remember > 0 {
+		opts = append(opts, jetstream.WithMsgTTL(remember))
+	}
+	ack, err := c.store.JetStream().PublishMsg(ctx, c.deleteMarker(key), opts...)
 	if js.WrongSequence(err) {
 		return errConflict
 	}
@@ -386,7 +405,18 @@ func (c *Catalog) deleteMarker(key string) *nats.Msg {
 	return m
 }
 
-// Refresh brings the value that another server wrote under key into the view, after a conflict.
+// earlier reports whether a revision of a stream's key is of an earlier basin of the name: JetStream has brought the entry back.
+func (c *Catalog) earlier(key string, revision uint64) bool {
+	ref, ok := RefOfKey(key)
+	if !ok {
+		return false
+	}
+	b, _, ok := c.View.Basin(ref.Basin)
+	return ok && revision <= b.After
+}
+
+// Refresh brings the value that another server wrote under key into the view, after a conflict. One that JetStream has brought back
+// is removed, so that its name is free.
 func (c *Catalog) Refresh(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
@@ -400,6 +430,9 @@ func (c *Catalog) Refresh(ctx context.Context, key string) error {
 	if !found {
 		c.forget(key, ^uint64(0)) // removed by another server, or by the janitor with its basin
 		return nil
+	}
+	if c.earlier(key, e.revision) {
+		return c.Remove(ctx, key, e.revision)
 	}
 	return c.apply(e)
 }

@@ -25,6 +25,9 @@ type BasinRecord struct {
 	Restored  string `json:"restored,omitempty"`
 	// Key makes a repeated create succeed (control plane 3.3); empty when it was made without a request token.
 	Key string `json:"key,omitempty"`
+	// After is the revision that the catalog had reached when the basin was made. An entry of a stream in it that is not newer is
+	// of an earlier basin of that name, and JetStream has brought it back after a crash (docs/adr/0022).
+	After uint64 `json:"after,omitempty"`
 }
 
 // StreamRecord is the value of a stream's key. It is stored in the form of streamcodec.go, and is JSON in backups.

@@ -258,6 +258,16 @@ func Unconfirmed(key string, value []byte) ([]byte, error) {
 	return encodeEntry(rec)
 }
 
+// rememberRevocation is how long the catalog notes that a token was removed; 0: for ever. Without the note JetStream can bring the
+// token back when it recovers from a crash (docs/adr/0022), so that it must stay for as long as the token would be valid.
+func rememberRevocation(t protocol.AccessTokenInfo, now time.Time) time.Duration {
+	if t.ExpiresAt.IsZero() {
+		return 0
+	}
+	// In whole seconds, as JetStream counts, and with an hour for a clock that is set back.
+	return max(0, t.ExpiresAt.Sub(now)).Round(time.Second) + deleteMarkerTTL
+}
+
 // RemoveToken removes a token, durably, and has announced it when it returns. Codes: access_token_not_found.
 func (c *Catalog) RemoveToken(ctx context.Context, id protocol.AccessTokenID) error {
 	return c.Change(ctx, tokenKey(id), func() error {
@@ -266,7 +276,7 @@ func (c *Catalog) RemoveToken(ctx context.Context, id protocol.AccessTokenID) er
 			return protocol.Errorf(protocol.CodeAccessTokenNotFound, "access token %q does not exist", id)
 		}
 		// Once begun it is not given up: a token that may have been removed must not stay valid here.
-		if err := c.purge(context.WithoutCancel(ctx), tokenKey(id), e.revision); err != nil {
+		if err := c.purge(context.WithoutCancel(ctx), tokenKey(id), e.revision, rememberRevocation(e.Info, time.Now())); err != nil {
 			if errors.Is(err, error(errConflict)) {
 				return err
 			}

@@ -76,8 +76,8 @@ func (v *View) PutStream(e *Entry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	b, ok := v.basins.Get(string(e.Basin()))
-	if !ok {
-		return
+	if !ok || e.Revision <= b.After {
+		return // there is no basin, or it is of an earlier one of the name
 	}
 	b.putLocked(e)
 }
@@ -361,7 +361,7 @@ func (v *View) basinLocked(name protocol.BasinName) *basinView {
 	return b
 }
 
-// dropUnknown takes out basins that have streams and no entry of their own.
+// dropUnknown takes out basins that have streams and no entry of their own, and streams that are older than their basin.
 func (v *View) dropUnknown() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -370,9 +370,23 @@ func (v *View) dropUnknown() {
 		if b.revision == 0 {
 			unknown = append(unknown, name)
 		}
+		if b.After > 0 {
+			b.dropEarlierLocked()
+		}
 		return true
 	})
 	for _, name := range unknown {
 		v.basins.Delete(name)
+	}
+}
+
+// dropEarlierLocked takes out the streams of an earlier basin of the name.
+func (b *basinView) dropEarlierLocked() {
+	for _, e := range b.streams.all() {
+		if e.Revision <= b.After {
+			b.streams.remove(string(e.Name))
+			b.forgetSizeLocked(e)
+			b.disuseLocked(e)
+		}
 	}
 }

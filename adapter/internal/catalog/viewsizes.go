@@ -3,6 +3,7 @@ package catalog
 import (
 	"time"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -107,4 +108,19 @@ func (v *View) Count() (basins, streams int) {
 		return true
 	})
 	return v.basins.Len(), streams
+}
+
+// StreamIDs returns the ids of all streams, those that are being deleted and those that do not show included.
+func (v *View) StreamIDs() map[layout.StreamID]struct{} {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ids := map[layout.StreamID]struct{}{}
+	v.basins.Scan(func(_ string, b *basinView) bool {
+		b.streams.Scan(func(_ string, e *Entry) bool {
+			ids[e.ID] = struct{}{}
+			return true
+		})
+		return true
+	})
+	return ids
 }

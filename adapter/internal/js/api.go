@@ -50,9 +50,10 @@ func Call(ctx context.Context, nc *nats.Conn, subject string, in, out any) error
 
 // State is how much a JetStream stream holds.
 type State struct {
-	Messages uint64 `json:"messages"`
-	FirstSeq Seq    `json:"first_seq"`
-	LastSeq  Seq    `json:"last_seq"`
+	Messages uint64    `json:"messages"`
+	FirstSeq Seq       `json:"first_seq"`
+	LastSeq  Seq       `json:"last_seq"`
+	LastTime time.Time `json:"last_ts"` // when its newest message was stored, also one that is removed
 }
 
 // StreamState asks the leader of a stream for its state. See [StreamMissing] for a stream that does not exist.
@@ -67,6 +68,14 @@ func StreamState(ctx context.Context, nc *nats.Conn, stream string) (State, erro
 // Count asks the leader of a stream how many messages have a subject that matches filter. The cost grows with the number of
 // such subjects.
 func Count(ctx context.Context, nc *nats.Conn, stream, filter string) (messages uint64, err error) {
+	err = Subjects(ctx, nc, stream, filter, func(_ string, n uint64) { messages += n })
+	return messages, err
+}
+
+// Subjects asks the leader of a stream for the subjects that match filter, and yields each with the number of its messages. One
+// that comes or goes meanwhile may be missed. The cost grows with the number of such subjects, and with its square beyond 100,000,
+// which is how many an answer has.
+func Subjects(ctx context.Context, nc *nats.Conn, stream, filter string, yield func(subject string, messages uint64)) error {
 	for offset := 0; ; {
 		var info struct {
 			Total int `json:"total"` // subjects
@@ -75,14 +84,14 @@ func Count(ctx context.Context, nc *nats.Conn, stream, filter string) (messages 
 			} `json:"state"`
 		}
 		if err := Call(ctx, nc, apiStreamInfo+stream, map[string]any{"subjects_filter": filter, "offset": offset}, &info); err != nil {
-			return 0, err
+			return err
 		}
-		for _, n := range info.State.Subjects {
-			messages += n
+		for subject, n := range info.State.Subjects {
+			yield(subject, n)
 		}
 		offset += len(info.State.Subjects)
 		if len(info.State.Subjects) == 0 || offset >= info.Total {
-			return messages, nil
+			return nil
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (c *call) createBasinRequest() (req protocol.CreateBasinRequest, err error)
 	if err != nil {
 		return req, err
 	}
-	req.Config, req.Location, req.RequestToken = body.Config, body.Location, c.ctl.requestToken
+	req.Config, req.Location, req.DedicatedLogs, req.RequestToken = body.Config, body.Location, body.DedicatedLogs, c.ctl.requestToken
 	if len(c.body) == 0 {
 		return req, nil
 	}

@@ -90,7 +90,7 @@ func (m *memory) CreateBasin(_ context.Context, req protocol.CreateBasinRequest)
 		return protocol.BasinInfo{}, "", protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists", req.Basin)
 	}
 	m.basins[req.Basin] = req.Config
-	return protocol.BasinInfo{Name: req.Basin, CreatedAt: created}, protocol.ProvisionCreated, nil
+	return protocol.BasinInfo{Name: req.Basin, Location: req.Location, DedicatedLogs: req.DedicatedLogs, CreatedAt: created}, protocol.ProvisionCreated, nil
 }
 
 func (m *memory) EnsureBasin(_ context.Context, basin protocol.BasinName, req protocol.EnsureBasinRequest) (protocol.BasinInfo, protocol.ProvisionResult, error) {

@@ -34,6 +34,8 @@ type Store interface {
 	AssumedPayload() int
 	// URL is where clients connect, "" if they cannot.
 	URL() string
+	// Recovered reports whether JetStream has read its files after something other than an orderly stop.
+	Recovered() bool
 	// CheckLogs fails if JetStream has lost a log; needed reports which logs the catalog needs.
 	CheckLogs(needed func(log string) bool) error
 	// Made is called for each JetStream stream that the adapter has made or changed, before it is written to.

@@ -291,6 +291,9 @@ func (e *Embedded) Made(stream string) error {
 	return syncRewrites(e.srv, PrivateAccount, stream)
 }
 
+// Recovered reports whether JetStream has read its files after something other than an orderly stop.
+func (e *Embedded) Recovered() bool { return e.care != nil && !e.care.clean }
+
 // Distrust says that nothing of the store is known to be on disk any more: the stop will not say that it was in order.
 func (e *Embedded) Distrust() { e.care.distrust() }
 

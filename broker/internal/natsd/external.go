@@ -57,6 +57,8 @@ func openExternal(ctx context.Context, cfg conf.Config, log *slog.Logger) (*exte
 	return x, nil
 }
 
+func (x *external) Recovered() bool { return false } // not known of servers that others have started
+
 func (x *external) Made(string) error { return nil } // its own configuration decides on its durability
 
 func (x *external) Failure() error { return nil }
