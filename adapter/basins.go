@@ -47,6 +47,9 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 	if err != nil {
 		return info, "", err
 	}
+	if err := a.catalog.Latest(ctx, catalog.BasinKey(req.Basin)); err != nil {
+		return info, "", err
+	}
 	err = a.catalog.Change(ctx, catalog.BasinKey(req.Basin), func() error {
 		old, _, ok := a.catalog.View.Basin(req.Basin)
 		switch {
@@ -81,6 +84,9 @@ func (a *Adapter) newBasin(ctx context.Context, name protocol.BasinName, config 
 // EnsureBasin makes a basin or replaces its configuration (control plane 3.4).
 func (a *Adapter) EnsureBasin(ctx context.Context, name protocol.BasinName, req protocol.EnsureBasinRequest) (info protocol.BasinInfo, result protocol.ProvisionResult, err error) {
 	if err := req.Config.DefaultStreamConfig.CheckDefault(); err != nil {
+		return info, "", err
+	}
+	if err := a.catalog.Latest(ctx, catalog.BasinKey(name)); err != nil {
 		return info, "", err
 	}
 	err = a.catalog.Change(ctx, catalog.BasinKey(name), func() error {
@@ -131,13 +137,19 @@ func (a *Adapter) liveBasin(name protocol.BasinName) (rec catalog.BasinRecord, r
 }
 
 // GetBasinConfig returns a basin's configuration (control plane 3.5, decision D-9).
-func (a *Adapter) GetBasinConfig(_ context.Context, name protocol.BasinName) (protocol.BasinConfig, error) {
+func (a *Adapter) GetBasinConfig(ctx context.Context, name protocol.BasinName) (protocol.BasinConfig, error) {
+	if err := a.catalog.Latest(ctx, catalog.BasinKey(name)); err != nil {
+		return protocol.BasinConfig{}, err
+	}
 	rec, _, err := a.liveBasin(name)
 	return rec.Config, err
 }
 
 // ReconfigureBasin changes a basin's configuration (control plane 3.6).
 func (a *Adapter) ReconfigureBasin(ctx context.Context, name protocol.BasinName, change protocol.BasinReconfiguration) (config protocol.BasinConfig, err error) {
+	if err := a.catalog.Latest(ctx, catalog.BasinKey(name)); err != nil {
+		return config, err
+	}
 	err = a.catalog.Change(ctx, catalog.BasinKey(name), func() error {
 		rec, revision, err := a.liveBasin(name)
 		if err != nil {
@@ -156,6 +168,9 @@ func (a *Adapter) ReconfigureBasin(ctx context.Context, name protocol.BasinName,
 // DeleteBasin marks a basin as deleted; the janitor removes its logs, its streams and at last itself (control plane
 // 3.7).
 func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) error {
+	if err := a.catalog.Latest(ctx, catalog.BasinKey(name)); err != nil {
+		return err
+	}
 	provisioning := a.catalog.View.Provisioning(name)
 	provisioning.Lock()
 	defer provisioning.Unlock()

@@ -25,7 +25,10 @@ func streamDeleting(ref protocol.StreamRef) error {
 }
 
 // ListStreams returns a page of a basin's streams.
-func (a *Adapter) ListStreams(_ context.Context, basin protocol.BasinName, req protocol.ListRequest) (protocol.StreamPage, error) {
+func (a *Adapter) ListStreams(ctx context.Context, basin protocol.BasinName, req protocol.ListRequest) (protocol.StreamPage, error) {
+	if err := a.catalog.Latest(ctx, catalog.BasinKey(basin)); err != nil {
+		return protocol.StreamPage{}, err
+	}
 	page, ok := a.catalog.View.ListStreams(basin, req)
 	if !ok {
 		return page, a.basinNotFound(basin)
@@ -84,6 +87,9 @@ func (a *Adapter) EnsureStream(ctx context.Context, ref protocol.StreamRef, conf
 // provision runs step for a stream of a live basin, alone for that name. old is the stream as it is, not being deleted,
 // or nil.
 func (a *Adapter) provision(ctx context.Context, ref protocol.StreamRef, step func(ref protocol.StreamRef, b *catalog.BasinRecord, old *catalog.Entry) error) error {
+	if err := a.catalog.LatestStream(ctx, ref); err != nil {
+		return err
+	}
 	provisioning := a.catalog.View.Provisioning(ref.Basin)
 	provisioning.RLock()
 	defer provisioning.RUnlock()
@@ -163,6 +169,9 @@ func (a *Adapter) updateStream(ctx context.Context, old *catalog.Entry, rec *cat
 
 // GetStreamConfig returns a stream's resolved configuration (control plane 4.4).
 func (a *Adapter) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
+	if err := a.catalog.LatestStream(ctx, ref); err != nil {
+		return protocol.ResolvedStreamConfig{}, err
+	}
 	e, basinOK, _ := a.catalog.View.Stream(ref)
 	switch {
 	case !basinOK:
@@ -191,6 +200,9 @@ func (a *Adapter) configOf(ctx context.Context, e *catalog.Entry) (config protoc
 
 // ReconfigureStream changes a stream's configuration (control plane 4.5).
 func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef, change protocol.StreamReconfiguration) (config protocol.ResolvedStreamConfig, err error) {
+	if err := a.catalog.LatestStream(ctx, ref); err != nil {
+		return config, err
+	}
 	err = a.catalog.Change(ctx, catalog.StreamKey(ref), func() error {
 		b, _, err := a.liveBasin(ref.Basin)
 		if err != nil {
@@ -218,6 +230,9 @@ func (a *Adapter) ReconfigureStream(ctx context.Context, ref protocol.StreamRef,
 // DeleteStream marks a stream as deleted in the catalog, which decides it, and ends it with a terminal trim behind the
 // appends that are queued. The janitor removes its chunks and then its name (control plane 4.6).
 func (a *Adapter) DeleteStream(ctx context.Context, ref protocol.StreamRef) error {
+	if err := a.catalog.LatestStream(ctx, ref); err != nil {
+		return err
+	}
 	return a.deleteStream(ctx, ref, layout.StreamID{})
 }
 
@@ -289,7 +304,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 		switch {
 		case e == nil && !looked:
 			// Another server may have made it a moment ago.
-			if err := a.catalog.LookUp(ctx, ref); err != nil {
+			if err := a.catalog.LatestStream(ctx, ref); err != nil {
 				return nil, err
 			}
 			looked = true

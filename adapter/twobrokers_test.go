@@ -337,3 +337,42 @@ func TestPlaceOfAChunkThatAnotherServerHasPurged(t *testing.T) {
 		})
 	}
 }
+
+// A name that was made, changed or deleted through one broker is so at the other at once, in every request that administers it.
+func TestNamesOfAnotherBroker(t *testing.T) {
+	onBoth(t, func(t *testing.T, a, b *harness) {
+		ctx := t.Context()
+		for i := range 30 {
+			ref := protocol.StreamRef{Basin: protocol.BasinName(fmt.Sprintf("test-basin-%d", i)), Stream: "s"}
+			ok := func(what string, err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatalf("%s, name %d: %v", what, i, err)
+				}
+			}
+			_, _, err := a.CreateBasin(ctx, protocol.CreateBasinRequest{Basin: ref.Basin})
+			ok("create a basin", err)
+			if i%2 == 0 {
+				_, err = b.GetBasinConfig(ctx, ref.Basin)
+				ok("get its configuration", err)
+			}
+			_, _, err = b.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream})
+			ok("create a stream in it", err)
+			if _, _, err = a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream}); protocol.CodeOf(err) != protocol.CodeResourceAlreadyExists {
+				t.Fatalf("name %d created twice: %v", i, err)
+			}
+			_, err = b.ReconfigureBasin(ctx, ref.Basin, protocol.BasinReconfiguration{})
+			ok("reconfigure the basin", err)
+			_, err = a.GetStreamConfig(ctx, ref)
+			ok("get the stream's configuration", err)
+			ok("delete the stream", a.DeleteStream(ctx, ref))
+			if _, err = b.GetStreamConfig(ctx, ref); protocol.CodeOf(err) != protocol.CodeStreamDeletionPending && protocol.CodeOf(err) != protocol.CodeStreamNotFound {
+				t.Fatalf("the configuration of deleted stream %d: %v", i, err)
+			}
+			ok("delete the basin", b.DeleteBasin(ctx, ref.Basin))
+			if _, err = a.GetBasinConfig(ctx, ref.Basin); protocol.CodeOf(err) != protocol.CodeBasinDeletionPending && protocol.CodeOf(err) != protocol.CodeBasinNotFound {
+				t.Fatalf("the configuration of deleted basin %d: %v", i, err)
+			}
+		}
+	})
+}

@@ -84,3 +84,20 @@ func count(mu *sync.Mutex, lines *[]string, text string) (n int) {
 	}
 	return n
 }
+
+// The subscriptions of another node's token clients are no errors; those in an account that this node lacks are.
+func TestSubscriptionsOfOthersTokens(t *testing.T) {
+	var lines []string
+	log := newNATSLogger(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		lines = append(lines, string(p))
+		return len(p), nil
+	}), &slog.HandlerOptions{Level: slog.LevelInfo})))
+	const format = "10.0.0.1:6222 - rid:21 - Unknown account %q for remote subject %q"
+	log.Errorf(format, tokenAccountPrefix+"ABC-1", []byte("_INBOX.x.*"))
+	if len(lines) > 0 {
+		t.Errorf("logged %q", lines)
+	}
+	if log.Errorf(format, "ORDERS", []byte("orders.>")); len(lines) != 1 || !strings.Contains(lines[0], "level=ERROR") {
+		t.Errorf("logged %q, want one error", lines)
+	}
+}

@@ -44,12 +44,24 @@ func (l *natsLogger) Tracef(format string, v ...any) {
 func (l *natsLogger) Errorf(format string, v ...any) {
 	switch {
 	case l.ofClient(format):
+	case ofOthersToken(format, v):
+		l.log.Debug(natsMessage, text(format, v)) // as often as a client of another node subscribes
 	case len(v) > 0 && v[0] == server.ErrAuthentication: //nolint:errorlint // an argument of a log line, compared as it is
 	case strings.HasPrefix(format, "Temporary %s Accept Error"):
 		l.log.Debug(natsMessage, text(format, v)) // as often as clients come when there are too many
 	default:
 		l.log.Error(natsMessage, text(format, v))
 	}
+}
+
+// ofOthersToken reports whether a line says that a node of the cluster has a subscription in the account of a token. Such accounts are
+// known at the node of their clients alone.
+func ofOthersToken(format string, v []any) bool {
+	if !strings.HasSuffix(format, "Unknown account %q for remote subject %q") || len(v) == 0 {
+		return false
+	}
+	account, ok := v[0].(string)
+	return ok && strings.HasPrefix(account, tokenAccountPrefix)
 }
 
 // clientLine begins a line about a connection that anybody can open: of a client, also by websocket or MQTT, or of a leaf node.
