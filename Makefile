@@ -11,7 +11,7 @@ BENCHFLAGS ?=
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: cluster compare help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults abuse test-sdk test-ds console console-check test-console cover dist test-dist test-deploy release-check clean
+.PHONY: cluster compare help build install run test test-short race lint row fmt fuzz bench microbench conformance crash powercut faults cluster-faults test-cluster abuse test-sdk test-ds console console-check test-console cover dist test-dist test-deploy release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,7 +43,7 @@ race: ## run all tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race $(PKG)
 
 conformance: ## run the conformance suite on every door, and the linearizability check
-	$(GO) test -count=1 $$($(GO) list ./test/... | grep -vE '/(crash|faults|bench)')
+	$(GO) test -count=1 $$($(GO) list ./test/... | grep -vE '/(crash|faults|bench|cluster)')
 
 compare: ## replay docs/compatibility.md against the s2 lite of S2=/path/to/s2, and print where the two differ
 	WEIR_COMPARE_S2=$(S2) $(GO) test -count=1 -v -run Compare ./test/compare
@@ -53,6 +53,12 @@ crash: ## kill brokers at random points, break disks and clients, and check what
 
 powercut: ## cut the power of brokers on ext4, XFS and btrfs, at length; needs root and loop devices (WEIR_POWERCUT_ROUNDS, _SEED, _SPECS)
 	WEIR_POWERCUT_ROUNDS=$${WEIR_POWERCUT_ROUNDS:-200} $(GO) test -count=1 -timeout 120m -v ./test/powercut
+
+test-cluster: ## kill a node of a cluster and cut one off, under load; needs root, ip and iptables (CLUSTER_SEED)
+	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-0} $(GO) test -count=1 -timeout 10m -v -run Short ./test/cluster
+
+cluster-faults: ## break nodes of a cluster and the network between them, at length (CLUSTER_ROUNDS, CLUSTER_SEED, CLUSTER_ROWS)
+	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-40} $(GO) test -count=1 -timeout 120m -v -run Faults ./test/cluster
 
 faults: ## break disks, clocks, NATS servers and clients under a broker, at length
 	$(GO) test -count=1 -timeout 20m ./test/faults -long

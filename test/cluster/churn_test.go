@@ -40,7 +40,7 @@ func (l *load) churning(k *caller, rng *rand.Rand) {
 			return svc.DeleteBasin(ctx, basin)
 		}) {
 			l.churn.basins.Add(1)
-			l.gone(k, rng, protocol.StreamRef{Basin: basin, Stream: "again"})
+			l.fades(k, rng, protocol.StreamRef{Basin: basin, Stream: "again"})
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (l *load) step(k *caller, rng *rand.Rand, what string, request func(context
 	case !code.Clean() || code.Retryable():
 		l.churn.unknown.Add(1)
 	default:
-		l.report(fmt.Errorf("%s: %w", what, err))
+		l.reportStale(fmt.Errorf("%s: %w", what, err))
 	}
 	return false
 }
@@ -73,7 +73,7 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 	}
 	if code := protocol.CodeOf(err); code != "" {
 		if code.Clean() && !code.Retryable() && code != protocol.CodeStreamDeletionPending {
-			l.report(fmt.Errorf("create %s: %w", ref, err))
+			l.reportStale(fmt.Errorf("create %s: %w", ref, err))
 		}
 		l.churn.unknown.Add(1)
 		return false
@@ -107,14 +107,29 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 	return true
 }
 
-// gone demands that a deleted stream answers nothing any more, at any node.
+// gone demands that a deleted stream has no tail any more, at any node.
 func (l *load) gone(k *caller, rng *rand.Rand, ref protocol.StreamRef) {
-	k.at = rng.IntN(nodes)
-	err := k.call(context.WithoutCancel(l.ctx), func(ctx context.Context, svc protocol.Service) error {
-		_, err := svc.CheckTail(ctx, ref)
-		return err
-	})
-	if err == nil {
+	if l.hasTail(k, rng, ref) {
 		l.reportStale(fmt.Errorf("%s was deleted and has a tail over %s", ref, k.door))
 	}
+}
+
+// fades demands it of a stream of a deleted basin, with the time that all nodes need to learn of the deletion.
+func (l *load) fades(k *caller, rng *rand.Rand, ref protocol.StreamRef) {
+	began := time.Now()
+	for l.hasTail(k, rng, ref) {
+		if time.Since(began) > recovery {
+			l.report(fmt.Errorf("%s has a tail over %s, %v after its basin was deleted", ref, k.door, recovery))
+			return
+		}
+		time.Sleep(churnPause)
+	}
+}
+
+func (l *load) hasTail(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
+	k.at = rng.IntN(nodes)
+	return k.call(context.WithoutCancel(l.ctx), func(ctx context.Context, svc protocol.Service) error {
+		_, err := svc.CheckTail(ctx, ref)
+		return err
+	}) == nil
 }

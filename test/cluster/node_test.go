@@ -95,7 +95,7 @@ func (n *node) start() {
 	}
 	defer log.Close()
 	n.cmd = inNamespace(n.space, os.Getenv(binaryEnv), "serve", "--store-dir", n.store(), "--logs", "2",
-		"--nats-listen", at+":4222", "--http-listen", at+":8080", "--lame-duck", "2s",
+		"--nats-listen", at+":4222", "--http-listen", at+":8080", "--lame-duck", "10s",
 		"--cluster-name", "suite", "--cluster-listen", at+":6222", "--cluster-peers", strings.Join(peers, ","),
 		"--cluster-secret-file", filepath.Join(n.dir, "cluster.secret"), "--root-token-file", filepath.Join(n.dir, "root.token"),
 		"--log-level", "debug")

@@ -126,7 +126,8 @@ func wiping(which target) func(*cluster, *rand.Rand) {
 		c.t.Logf("kill node %d and empty its disk", victim+1)
 		c.nodes[victim].kill()
 		c.nodes[victim].wipe()
-		time.Sleep(between(rng, time.Second, 5*time.Second))
+		// The others must have elected their leaders first. An empty voter could give its vote to one that has not everything.
+		time.Sleep(between(rng, 5*time.Second, 8*time.Second))
 		c.nodes[victim].start()
 	}
 }
