@@ -71,6 +71,18 @@ const hints: Record<string, string> = {
 	unreachable: "The broker does not answer. The page goes on by itself when it is back.",
 };
 
+/** The codes of failures that had no effect and never will have; docs/http-api.md, Failures. */
+const clean = new Set([
+	"bad_path", "bad_query", "bad_header", "bad_json", "bad_proto", "bad_frame", "authn", "permission_denied", "invalid", "basin_not_found",
+	"stream_not_found", "access_token_not_found", "resource_already_exists", "basin_deletion_pending", "stream_deletion_pending", "producer_fenced",
+	"producer_gap", "stream_closed", "transaction_conflict", "rate_limited", "server_draining", "not_implemented", "seq_num_mismatch", "fencing_token_mismatch",
+]);
+
+/** Whether a failure leaves open what it did: there was no answer, or one that does not say. */
+export function uncertain(failure: Failure): boolean {
+	return !clean.has(failure.code);
+}
+
 /** Reads any error, and takes note where it says something about the broker or the token. */
 export function failure(error: unknown): Failure {
 	const told = describe(error);

@@ -7,6 +7,7 @@ export type Header = readonly [name: Uint8Array, value: Uint8Array];
 export type Command =
 	| { kind: "fence"; token: string }
 	| { kind: "trim"; below: bigint | null }
+	| { kind: "close" }
 	| { kind: "other"; name: string };
 
 /** Of a larger body a list keeps the beginning only. */
@@ -54,6 +55,7 @@ export class Rec {
 		const name = roughText(only[1]);
 		if (name === "fence") return { kind: "fence", token: roughText(this.body) };
 		if (name === "trim") return { kind: "trim", below: bigEndian(this.body) };
+		if (name === "close") return { kind: "close" };
 		return { kind: "other", name };
 	}
 
@@ -96,6 +98,8 @@ export function commandText(command: Command): string {
 		case "trim":
 			if (command.below === null) return "a trim point that is not 8 bytes";
 			return command.below === 0xffff_ffff_ffff_ffffn ? "trimmed everything" : `trimmed all records below ${command.below}`;
+		case "close":
+			return "closed the stream: no record follows";
 		case "other":
 			return `a command called “${command.name}”`;
 	}

@@ -5,6 +5,7 @@
 import { signal } from "@preact/signals";
 import { RangeNotSatisfiableError, type ReadFrom, type S2Stream } from "@s2-dev/streamstore";
 import { cancelled, type Failure, failure } from "./client";
+import type { Tail } from "./byhand";
 import { fromSDK, Rec } from "./record";
 import { RecordStore } from "./recordstore";
 
@@ -16,7 +17,9 @@ export type Following =
 	| { kind: "fast" }
 	/** The connection is gone; another is tried at a time in ms. */
 	| { kind: "waiting"; error: Failure }
-	| { kind: "paused"; at: number };
+	| { kind: "paused"; at: number }
+	/** No record follows, ever. */
+	| { kind: "closed" };
 
 const readMax = 1000;
 /** Records in a quarter of a second from which on a session is left for looking at the tail, and below which it is taken up again. */
@@ -32,6 +35,8 @@ export class StreamView {
 	tail: number | undefined;
 	/** When the last record was appended, in ms; NaN when there is none. */
 	tailAt = Number.NaN;
+	/** Whether the stream is closed: no record follows the tail. */
+	closed = false;
 	following: Following = { kind: "off" };
 	/** Why records cannot be read; undefined while they can. */
 	error: Failure | undefined;
@@ -52,7 +57,11 @@ export class StreamView {
 	/** Counts up, at most once a frame, when something of the above is different: who shows it reads this too. */
 	readonly revision = signal(0);
 
-	constructor(private readonly stream: S2Stream) {}
+	/** ask asks for the tail. */
+	constructor(
+		private readonly stream: S2Stream,
+		private readonly ask: (signal: AbortSignal) => Promise<Tail>,
+	) {}
 
 	/** Finds out where the stream begins and ends. */
 	async open(): Promise<void> {
@@ -70,9 +79,13 @@ export class StreamView {
 	/** Asks for the tail. */
 	async look(): Promise<void> {
 		try {
-			const { tail } = await this.stream.checkTail({ signal: this.ending.signal });
+			const { seqNum, at, closed } = await this.ask(this.ending.signal);
 			this.tailError = undefined;
-			this.atTail(tail.seqNum, tail.timestamp.getTime());
+			if (closed !== this.closed) {
+				this.closed = closed;
+				this.tell();
+			}
+			this.atTail(seqNum, at);
 		} catch (e) {
 			if (this.ending.signal.aborted || cancelled(e)) return;
 			this.tailError = failure(e);
@@ -140,7 +153,7 @@ export class StreamView {
 	/** A page that nobody sees holds no connection: browsers have few for a host. It catches up when it is seen again. */
 	seen(visible: boolean): void {
 		clearTimeout(this.hidden);
-		const on = this.following.kind !== "off" && this.following.kind !== "paused";
+		const on = this.following.kind === "live" || this.following.kind === "fast" || this.following.kind === "waiting";
 		if (!visible && on) {
 			this.hidden = setTimeout(() => this.follow?.abort(), 10_000);
 		} else if (visible && on && this.follow?.signal.aborted) {
@@ -155,9 +168,16 @@ export class StreamView {
 				await this.look();
 				if (this.tailError) throw this.tailError;
 				failures = 0;
+				if (this.closed) {
+					this.following = { kind: "closed" };
+					this.rate = 0;
+					this.tell();
+					return;
+				}
 				this.following = { kind: "live" };
 				this.tell();
 				if ((await this.session(signal)) === "fast") await this.looking(signal);
+				else await pause(lookEvery, signal); // It ended by itself: the look at the tail says why.
 			} catch (e) {
 				if (signal.aborted) return;
 				const error = isFailure(e) ? e : failure(e);

@@ -2,7 +2,7 @@
 import { type AppendAck, AppendInput, AppendRecord } from "@s2-dev/streamstore";
 import { useState } from "preact/hooks";
 import { fromBase64, fromHex, utf8 } from "../lib/bytes";
-import { stream as streamOf } from "../lib/client";
+import { stream as streamOf, uncertain } from "../lib/client";
 import { count, localExact, size } from "../lib/format";
 import { keyOf } from "../lib/keys";
 import { useAction } from "../lib/load";
@@ -89,10 +89,10 @@ export function Append({
 				class="card"
 				onSubmit={(e) => {
 					e.preventDefault();
-					if (usable) append.run();
+					if (usable && !view.closed) append.run();
 				}}
 				onKeyDown={(e) => {
-					if (e.key === "Enter" && (e.ctrlKey || e.metaKey) && usable) append.run();
+					if (e.key === "Enter" && (e.ctrlKey || e.metaKey) && usable && !view.closed) append.run();
 				}}
 			>
 				<Choice label="How many records" value={kind} options={[["one", "One record"], ["batch", "A batch"]]} onValue={setKind} />
@@ -181,18 +181,23 @@ export function Append({
 					<span class="quiet hide-small">
 						<kbd>Ctrl</kbd> <kbd>Enter</kbd>
 					</span>
-					<Button kind="primary" type="submit" busy={append.busy} disabled={!usable}>
+					<Button kind="primary" type="submit" busy={append.busy} disabled={!usable || view.closed}>
 						{kind === "one" || records.length === 1 ? "Append the record" : `Append ${count(records.length)} records`}
 					</Button>
 				</div>
 			</form>
 			<div class="stack" aria-live="polite">
+				{view.closed && (
+					<Notice kind="info" title="The stream is closed">
+						<p>It takes no record any more, for good. Fork it to go on from its records.</p>
+					</Notice>
+				)}
 				{append.error && (
 					<>
 						<Failed error={append.error} />
-						{append.error.code === "unreachable" || append.error.code === "request_timeout" ? (
+						{uncertain(append.error) ? (
 							<Notice kind="warn" title="Whether the records are stored is not known.">
-								<p>The answer did not arrive. Look at the end of the stream before you append again.</p>
+								<p>Look at the end of the stream before you append again.</p>
 							</Notice>
 						) : (
 							<p class="quiet">Nothing was stored.</p>
@@ -200,7 +205,7 @@ export function Append({
 					</>
 				)}
 				{ack && <Acknowledged ack={ack} to={href({ page: "stream", basin, stream }, { at: `seq:${Math.max(0, ack.start.seqNum - 3)}`, record: ack.start.seqNum })} />}
-				{!ack && !append.error && <p class="quiet">The broker answers when the records are durable. Its answer shows up here, in full.</p>}
+				{!ack && !append.error && !view.closed && <p class="quiet">The broker answers when the records are durable. Its answer shows up here, in full.</p>}
 			</div>
 		</div>
 	);

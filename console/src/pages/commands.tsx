@@ -1,8 +1,9 @@
-/** Trim and fence: what they will do is said before it is done. */
+/** Trim, fence and close: what they will do is said before it is done. */
 import { type AppendAck, AppendInput, AppendRecord } from "@s2-dev/streamstore";
 import { useState } from "preact/hooks";
 import { utf8 } from "../lib/bytes";
-import { stream as streamOf } from "../lib/client";
+import { closeStream } from "../lib/byhand";
+import { stream as streamOf, uncertain } from "../lib/client";
 import { count } from "../lib/format";
 import { keyOf } from "../lib/keys";
 import { useAction } from "../lib/load";
@@ -22,6 +23,7 @@ export function Commands(props: Props) {
 		<div class="cards">
 			{allows("trim", names) && <Trim {...props} />}
 			{allows("fence", names) && <Fence {...props} />}
+			{allows("append", names) && <Close {...props} />}
 		</div>
 	);
 }
@@ -182,6 +184,67 @@ function Fence(props: Props) {
 							}}
 						>
 							{clears ? "Take the token away" : "Fence"}
+						</Button>
+					</div>
+				</Dialog>
+			)}
+		</form>
+	);
+}
+
+function Close({ basin, stream, view, fencing, onDone }: Props) {
+	void view.revision.value;
+	/** The tail that somebody has seen; undefined while the question is not asked. */
+	const [at, setAt] = useState<number | undefined>();
+	const close = useAction(async (tail: number) => {
+		await closeStream(basin, stream, tail, { token: fencing?.kind === "set" ? fencing.token : "", key: keyOf(basin, stream) });
+		onDone();
+	});
+	return (
+		<form
+			class="card"
+			onSubmit={(e) => {
+				e.preventDefault();
+				setAt(view.tail);
+			}}
+		>
+			<h2>Close</h2>
+			<p class="quiet">
+				Ends the stream for good: no record follows, and those who follow it get the last one and a clean end. It can still be read and
+				deleted. No call opens it again.
+			</p>
+			<p role="status">{view.closed ? `The stream is closed, with ${count(view.tail ?? 0)} as its tail.` : "The stream is open."}</p>
+			{close.error && <Failed error={close.error} />}
+			{close.error && uncertain(close.error) && <p class="quiet">Whether the stream is closed is shown above, once the broker answers.</p>}
+			<div class="actions">
+				<Button kind="danger" type="submit" disabled={view.closed || view.tail === undefined} busy={close.busy}>
+					Close the stream…
+				</Button>
+			</div>
+			{at !== undefined && (
+				<Dialog title="Close the stream for good?" onClose={() => setAt(undefined)}>
+					<p>
+						{at === 0 ? (
+							<>
+								<Name text={stream} /> has no record, and never gets one.
+							</>
+						) : (
+							<>
+								Record {count(at - 1)} is the last one of <Name text={stream} />.
+							</>
+						)}{" "}
+						If one is appended meanwhile, the stream is not closed.
+					</p>
+					<div class="actions">
+						<Button onClick={() => setAt(undefined)}>Cancel</Button>
+						<Button
+							kind="danger"
+							onClick={() => {
+								setAt(undefined);
+								close.run(at);
+							}}
+						>
+							Close the stream
 						</Button>
 					</div>
 				</Dialog>

@@ -40,6 +40,11 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 	const ready = first !== undefined && tail !== undefined;
 	const total = ready ? tail - first : 0;
 	const live = view.following.kind === "live" || view.following.kind === "fast" || view.following.kind === "waiting";
+	const atTail = live || view.following.kind === "closed";
+	const leaveTail = () => {
+		if (live) view.pause();
+		else if (atTail) view.stop();
+	};
 
 	const place = async (start: Start) => {
 		if (start.kind === "live") {
@@ -85,7 +90,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 	const settle = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
 	useEffect(() => () => clearTimeout(settle.current), []);
 	const onScrolled = (atEnd: boolean) => {
-		if (live && !atEnd) view.pause();
+		if (!atEnd) leaveTail();
 		clearTimeout(settle.current);
 		settle.current = setTimeout(() => {
 			const top = (view.first ?? 0) + (list.current?.top() ?? 0);
@@ -96,7 +101,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 	const open = (seqNum: number | undefined) => {
 		if (seqNum !== undefined) {
 			setCursor(seqNum);
-			if (live) view.pause();
+			leaveTail();
 			list.current?.reveal(seqNum - (view.first ?? 0), "nearest");
 			const top = (view.first ?? 0) + (list.current?.top() ?? 0);
 			if (at === null || at === "live") applied.current = formatStart({ kind: "seq", seqNum: top });
@@ -120,7 +125,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 	const onKeyDown = (event: KeyboardEvent) => {
 		if (!ready || total === 0 || event.ctrlKey || event.metaKey || event.altKey) return;
 		const lastRow = tail - 1;
-		const now = cursor ?? (live ? lastRow : first + (list.current?.top() ?? 0));
+		const now = cursor ?? (atTail ? lastRow : first + (list.current?.top() ?? 0));
 		const page = list.current?.rows() ?? 10;
 		const to: Record<string, number> = {
 			ArrowDown: now + 1,
@@ -137,7 +142,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 			event.preventDefault();
 			const seqNum = Math.min(Math.max(target, first), lastRow);
 			setCursor(seqNum);
-			if (live && seqNum !== lastRow) view.pause();
+			if (seqNum !== lastRow) leaveTail();
 			list.current?.reveal(seqNum - first, "nearest");
 			if (opened !== undefined) open(seqNum);
 			else onScrolled(seqNum === lastRow);
@@ -160,7 +165,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 					onSought={setSought}
 					cursor={cursor}
 					onFound={(seqNum) => {
-						if (live) view.pause();
+						leaveTail();
 						setCursor(seqNum);
 						list.current?.reveal(seqNum - (view.first ?? 0), "center");
 						note({ kind: "seq", seqNum: (view.first ?? 0) + (list.current?.top() ?? 0) });
@@ -171,13 +176,15 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 			{view.error && <Failed error={view.error} retry={() => { view.error = undefined; void view.open(); }} />}
 			{!ready && !view.error && !view.tailError && <Loading what="records" />}
 			{ready && total === 0 && (
-				<Empty icon="stream" title={tail === 0 ? "There is no record yet" : "No record is left"}>
+				<Empty icon="stream" title={view.closed ? "There is no record" : tail === 0 ? "There is no record yet" : "No record is left"}>
 					<p>
-						{tail === 0
+						{view.closed
+							? "The stream is closed: no record follows."
+							: tail === 0
 							? "What is appended shows up here at once."
 							: `Its ${count(tail)} records were trimmed, or are older than the retention allows. What is appended next gets seq_num ${count(tail)}.`}
 					</p>
-					{allows("append", { basin, stream }) && <Link class="button primary" to={href({ page: "stream", basin, stream }, { tab: "append" })}>Append a record</Link>}
+					{!view.closed && allows("append", { basin, stream }) && <Link class="button primary" to={href({ page: "stream", basin, stream }, { tab: "append" })}>Append a record</Link>}
 				</Empty>
 			)}
 			{ready && total > 0 && (
@@ -203,7 +210,7 @@ export function Records({ view, basin, stream }: { view: StreamView; basin: stri
 									<span role="columnheader" class="num">size</span>
 								</div>
 							}
-							stick={live}
+							stick={atTail}
 							handle={list}
 							onRange={(from, to) => view.show(first + from, first + to)}
 							onScrolled={onScrolled}
@@ -325,8 +332,9 @@ function StatusLine({ view, live, onFollow }: { view: StreamView; live: boolean;
 	void view.revision.value;
 	const { following, first, tail, rate } = view;
 	const came = following.kind === "paused" ? Math.max(0, (tail ?? 0) - following.at) : 0;
-	const text =
-		following.kind === "live"
+	const text = view.closed
+		? "Closed: no record follows"
+		: following.kind === "live"
 			? rate >= 0.5
 				? `Live, ${short(Math.round(rate))} records/s`
 				: "Live"
@@ -340,16 +348,18 @@ function StatusLine({ view, live, onFollow }: { view: StreamView; live: boolean;
 	const dot = following.kind === "live" || following.kind === "fast" ? "dot" : following.kind === "waiting" ? "dot bad" : "dot warn";
 	return (
 		<div class="status-line">
-			<Button
-				data-follow
-				kind={live ? "plain" : "primary"}
-				icon={live ? "pause" : "play"}
-				onClick={onFollow}
-			>
-				{live ? "Pause" : following.kind === "paused" ? (came > 0 ? `Resume (+${short(came)})` : "Resume") : "Follow"}
-			</Button>
+			{!view.closed && (
+				<Button
+					data-follow
+					kind={live ? "plain" : "primary"}
+					icon={live ? "pause" : "play"}
+					onClick={onFollow}
+				>
+					{live ? "Pause" : following.kind === "paused" ? (came > 0 ? `Resume (+${short(came)})` : "Resume") : "Follow"}
+				</Button>
+			)}
 			<span class="entry" role="status">
-				{following.kind !== "off" && <span class={dot} />}
+				{following.kind !== "off" && !view.closed && <span class={dot} />}
 				<span>{text}</span>
 			</span>
 			<span class="grow" />

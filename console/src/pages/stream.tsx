@@ -2,6 +2,7 @@
 import { AppendInput, AppendRecord, FencingTokenMismatchError, SeqNumMismatchError, type StreamInfo } from "@s2-dev/streamstore";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { basin as basinOf, cancelled, type Failure, stream as streamOf } from "../lib/client";
+import { tailOf } from "../lib/byhand";
 import { duration, count } from "../lib/format";
 import { keyOf, setKey } from "../lib/keys";
 import { type Loaded, useLoad } from "../lib/load";
@@ -17,6 +18,7 @@ import { Commands } from "./commands";
 import { KeyForm } from "./keyform";
 import { Records } from "./records";
 import { DeleteStream } from "./streamdelete";
+import { ForkStream } from "./streamfork";
 import { StreamConfigPage } from "./streamconfig";
 import { StreamUsage } from "./usage";
 
@@ -31,13 +33,13 @@ const lookEvery = 3000;
 /** A view of the stream that lives as long as the page shows it. */
 function useStreamView(basin: string, stream: string, key: string | undefined): StreamView {
 	const secret = token();
-	const view = useMemo(() => new StreamView(streamOf(basin, stream, key)), [basin, stream, key, secret]);
+	const view = useMemo(() => new StreamView(streamOf(basin, stream, key), (signal) => tailOf(basin, stream, signal)), [basin, stream, key, secret]);
 	useEffect(() => {
 		void view.open();
 		const looking = setInterval(() => {
 			if (document.visibilityState !== "visible") return;
 			const { kind } = view.following;
-			if (kind === "off" || kind === "paused") void view.look();
+			if (kind === "off" || kind === "paused" || kind === "closed") void view.look();
 		}, lookEvery);
 		const trimmed = setInterval(() => {
 			if (document.visibilityState === "visible") void view.findFirst();
@@ -121,6 +123,7 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 		[basin, stream, known, mayAppend, asked],
 	);
 	const [deleting, setDeleting] = useState(false);
+	const [forking, setForking] = useState(false);
 	const to = (tab: string) => href({ page: "stream", basin, stream }, { tab: tab === "records" ? undefined : tab });
 	const changed = () => {
 		void view.look();
@@ -130,7 +133,7 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 	const tabs = [
 		["records", "Records", allows("read", names)],
 		["append", "Append", mayAppend],
-		["commands", "Trim and fence", allows("trim", names) || allows("fence", names)],
+		["commands", "Trim, fence, close", allows("trim", names) || allows("fence", names) || mayAppend],
 		["config", "Configuration", mayConfig],
 		["usage", "Usage", allows("stream-metrics", names)],
 	] as const;
@@ -173,6 +176,11 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 						</Button>
 					)}
 					<Snippets route={{ page: "stream", basin, stream }} tab={tab} encrypted={Boolean(info.data?.cipher)} />
+					{allows("read", names) && allows("create-stream", { basin }) && (
+						<Button icon="fork" onClick={() => setForking(true)}>
+							Fork
+						</Button>
+					)}
 					{allows("delete-stream", names) && (
 						<Button icon="trash" onClick={() => setDeleting(true)}>
 							Delete
@@ -186,7 +194,10 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 					<dt>Tail</dt>
 					<dd>
 						{tail === undefined ? "–" : count(tail)}
-						<small>{tail === undefined ? " " : tail === 0 ? "nothing appended yet" : <>last record <When at={tailAt} /></>}</small>
+						<small>
+							{view.closed && <>closed, </>}
+							{tail === undefined ? " " : tail === 0 ? (view.closed ? "nothing was appended" : "nothing appended yet") : <>last record <When at={tailAt} /></>}
+						</small>
 					</dd>
 				</div>
 				<div>
@@ -253,6 +264,7 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 			) : (
 				<p class="quiet">Your access token does not read this stream.</p>
 			)}
+			{forking && <ForkStream basin={basin} stream={stream} view={view} onClose={() => setForking(false)} />}
 			{deleting && (
 				<DeleteStream
 					basin={basin}

@@ -82,7 +82,7 @@ export function setup(options: { checked?: boolean; flags?: string[] } = {}): Se
 				reducedMotion: "reduce",
 			});
 			const page = await context.newPage();
-			page.setDefaultTimeout(15_000);
+			page.setDefaultTimeout(40_000);
 			page.on("pageerror", (error) => problems.push(`error: ${error.stack ?? error.message}`));
 			page.on("dialog", (dialog) => {
 				problems.push(`dialog: ${dialog.message()}`);
