@@ -383,30 +383,37 @@ func (m *machine) settle(o op, doubt bool) {
 	m.stirred = true
 }
 
-// fate says what is known of an incarnation.
+// fate says what is known of the incarnation that has a claim.
 type fate int
 
 const (
-	alive  fate = iota
-	ended       // it is never sure again
-	unsure      // it may be sure still
-	absent      // its node has no record
+	alive    fate = iota
+	ended         // it is never sure again
+	unsure        // it may be sure still: its node's record will change
+	unproven      // its node has no record, or one that has ended and may be older than the claim: it has ended if that is the newest record
 )
 
-func (m *machine) fate(node, incarnation string) fate {
-	n := m.nodes[node]
+// fate compares a claim with the record of its node, which may be older: what is known of the two does not come in the order of their revisions.
+func (m *machine) fate(c *claimView) fate {
+	n := m.nodes[c.rec.Node]
 	switch {
 	case n == nil || n.rec.Incarnation == "":
-		return absent
-	case n.rec.Incarnation == incarnation && n.rec.State == Live:
-		return alive
-	case n.rec.Incarnation != incarnation && n.rec.State == Joining:
+		return unproven
+	case n.rec.Incarnation == c.rec.Incarnation:
+		switch n.rec.State {
+		case Live:
+			return alive
+		case Joining:
+			return unsure // it was given the log by a node that knew a record that this one does not know yet
+		case Dead, Left:
+			return ended
+		}
+	case n.revision < c.revision && n.rec.State.ended():
+		return unproven
+	case n.revision < c.revision || n.rec.State == Joining:
 		return unsure
-	case n.rec.Incarnation == incarnation && n.rec.State == Joining:
-		return unsure // it claims nothing
-	default:
-		return ended
 	}
+	return ended
 }
 
 // verdict is the answer to a question for an owner.
@@ -429,7 +436,7 @@ func (m *machine) owner(now moment, log string) (Owner, op, verdict) {
 		return Owner{}, op{}, wait
 	}
 	if !c.absent {
-		switch m.fate(c.rec.Node, c.rec.Incarnation) {
+		switch m.fate(c) {
 		case alive:
 			if !c.doubt || !m.mine(c) {
 				return m.ownerOf(c), op{}, known
@@ -438,7 +445,7 @@ func (m *machine) owner(now moment, log string) (Owner, op, verdict) {
 			return Owner{}, m.claim(now, log, c, m.self, m.incarnation, c.rec.Epoch+1), ask
 		case unsure:
 			return Owner{}, op{}, wait
-		case absent:
+		case unproven:
 			var revision uint64
 			if n := m.nodes[c.rec.Node]; n != nil {
 				revision = n.revision

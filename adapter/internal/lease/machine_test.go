@@ -1,0 +1,242 @@
+package lease
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// member is a machine of node "a" that is live and sure of its lease at the moment 0, in incarnation "a1"; its record has revision 1.
+func member(t *testing.T) *machine {
+	t.Helper()
+	names := 0
+	m := newMachine("a", Info{}, func() string {
+		names++
+		return fmt.Sprintf("a%d", names)
+	})
+	m.ready = true
+	ops := m.tick(0)
+	if len(ops) != 1 || ops[0].expect != 0 {
+		t.Fatalf("a node that enters asks for %+v", ops)
+	}
+	m.stored(0, ops[0], 1)
+	if m.phase != live || !m.sureOfLease(func() moment { return SureFor - 1 }) || m.sureOfLease(func() moment { return SureFor }) {
+		t.Fatalf("phase %v, sure until %v", m.phase, time.Duration(m.sureUntil.Load()))
+	}
+	return m
+}
+
+func node(revision uint64, incarnation string, state State) entry {
+	return entry{revision, encode(nodeRecord{Incarnation: incarnation, State: state})}
+}
+
+func claimOf(revision uint64, node, incarnation string, epoch uint64) entry {
+	return entry{revision, encode(claimRecord{node, incarnation, epoch})}
+}
+
+// What is known of a claim and of its node's record does not come in the order of their revisions.
+func TestFateOfAClaim(t *testing.T) {
+	for name, c := range map[string]struct {
+		record *entry // of node "b"
+		want   verdict
+		expect uint64 // of the request, if there is one
+		key    string
+	}{
+		"its incarnation is live":                          {new(node(10, "b1", Live)), known, 0, ""},
+		"it is dead":                                       {new(node(10, "b1", Dead)), ask, 20, "o.L"},
+		"it has left, after the claim":                     {new(node(30, "b1", Left)), ask, 20, "o.L"},
+		"a later incarnation is live":                      {new(node(30, "b2", Live)), ask, 20, "o.L"},
+		"a later one joins, and this one may be sure":      {new(node(30, "b2", Joining)), wait, 0, ""},
+		"another one was live before the claim":            {new(node(10, "b0", Live)), wait, 0, ""},
+		"another one was dead before the claim":            {new(node(10, "b0", Dead)), ask, 10, "n.b"},
+		"there is no record":                               {nil, ask, 0, "n.b"},
+		"the record has expired":                           {&entry{revision: 30}, ask, 30, "n.b"},
+		"the record cannot be read, and its node may live": {&entry{10, []byte("{")}, wait, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := member(t)
+			if c.record != nil {
+				m.observe(0, "n.b", *c.record)
+			}
+			m.observe(0, "o.L", claimOf(20, "b", "b1", 7))
+			o, request, v := m.owner(0, "L")
+			if v != c.want || request.key != c.key || request.expect != c.expect {
+				t.Fatalf("the verdict is %v, %+v", v, request)
+			}
+			if v == known && o != (Owner{"b", "b1", 7, false}) {
+				t.Errorf("the owner is %+v", o)
+			}
+		})
+	}
+}
+
+// A watch that lags behind the answers to reads brings nothing back.
+func TestOlderRevisionsAreNotTakenIn(t *testing.T) {
+	m := member(t)
+	sure := func(epoch uint64) bool { return m.sure(func() moment { return 0 }, "L", epoch) }
+	m.observe(0, "o.L", claimOf(5, "a", "a1", 1))
+	if !sure(1) {
+		t.Fatal("not sure of a log of its own")
+	}
+	m.observe(0, "o.L", claimOf(9, "b", "b1", 2))
+	m.observe(0, "o.L", claimOf(5, "a", "a1", 1))
+	if sure(1) {
+		t.Error("sure after a value from before the log was given away")
+	}
+	m.observe(0, "o.L", entry{})
+	m.observe(0, "o.L", claimOf(5, "a", "a1", 1))
+	if sure(1) {
+		t.Error("sure after the claim was removed")
+	}
+	if m.observe(0, "o.L", claimOf(9, "b", "b1", 2)); m.claims["L"].revision != 9 {
+		t.Error("the newest value is not taken in again after a read of a server that was behind")
+	}
+}
+
+// A log that may have been given away is not this node's until that is excluded.
+func TestUnansweredRelease(t *testing.T) {
+	m := member(t)
+	sure := func(epoch uint64) bool { return m.sure(func() moment { return 0 }, "L", epoch) }
+	m.observe(0, "n.b", node(4, "b1", Live))
+	m.observe(0, "o.L", claimOf(5, "a", "a1", 1))
+	release, err := m.give(0, "L", 1, "b", 0)
+	if err != nil || sure(1) {
+		t.Fatalf("error %v, sure %v", err, sure(1))
+	}
+	if _, _, v := m.owner(0, "L"); v != wait {
+		t.Errorf("the verdict is %v while the release is under way", v)
+	}
+	m.lost(release)
+	_, again, v := m.owner(0, "L")
+	if v != ask || again.expect != 5 || sure(1) {
+		t.Fatalf("the verdict is %v, %+v", v, again)
+	}
+	m.stored(0, again, 6)
+	if o, _, v := m.owner(0, "L"); v != known || !o.Mine || o.Epoch != 2 || !sure(2) || sure(1) {
+		t.Errorf("the verdict is %v, %+v", v, o)
+	}
+	if _, err := m.give(0, "L", 1, "b", 0); err != ErrMoved {
+		t.Errorf("a release of an epoch before: %v", err)
+	}
+	raise, err := m.give(0, "L", 2, "", 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.stored(0, raise, 7); !sure(41) {
+		t.Errorf("the claim is %+v", m.claims["L"].rec)
+	}
+}
+
+// A node that was declared dead comes back as another incarnation, without its logs.
+func TestDeclaredDead(t *testing.T) {
+	m := member(t)
+	m.observe(0, "o.L", claimOf(5, "a", "a1", 1))
+	clear(m.changed)
+	m.observe(0, "n.a", node(6, "a1", Dead))
+	if _, changed := m.changed["L"]; !changed || m.sure(func() moment { return 0 }, "L", 1) {
+		t.Error("it keeps its log")
+	}
+	ops := m.tick(Beat)
+	if len(ops) != 1 || ops[0].expect != 6 {
+		t.Fatalf("it asks for %+v", ops)
+	}
+	m.stored(Beat, ops[0], 7)
+	if m.incarnation != "a2" || m.phase != live {
+		t.Errorf("it is incarnation %s in phase %v", m.incarnation, m.phase)
+	}
+	if _, again, v := m.owner(Beat, "L"); v != ask || again.key != "o.L" {
+		t.Errorf("the verdict is %v, %+v", v, again)
+	}
+}
+
+// A node that had no contact declares nobody dead before the others had the time to renew.
+func TestNobodyIsJudgedAfterAnOutage(t *testing.T) {
+	m := member(t)
+	m.observe(0, "n.b", node(4, "b1", Live))
+	const back = time.Minute
+	for now := Beat; now <= back; now += Beat {
+		for _, o := range m.tick(now) {
+			if o.key != "n.a" {
+				t.Fatalf("at %v it asks for %+v", now, o)
+			}
+			if now < back {
+				m.lost(o)
+			} else {
+				m.stored(now, o, 10)
+			}
+		}
+	}
+	revision := uint64(10)
+	for now := back; ; now += tickEvery {
+		for _, o := range m.tick(now) {
+			if o.key == "n.b" {
+				if now < back+Term {
+					t.Errorf("a node is declared dead %v after the outage", now-back)
+				}
+				return
+			}
+			revision++
+			m.stored(now, o, revision)
+		}
+		if now > back+2*Term {
+			t.Fatal("a silent node is not declared dead")
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, name := range []string{"", "n0", "10.0.0.1-6222", "S2_LOG_express_0_my-basin", "node 1", "a.b", "ü=", "=3d"} {
+		if back, ok := unescape(escape(name)); !ok || back != name {
+			t.Errorf("%q became %q and %q", name, escape(name), back)
+		}
+	}
+	for _, token := range []string{"=", "=4", "=4g", "=41", "a b", "a.b", "=3D"} {
+		if name, ok := unescape(token); ok {
+			t.Errorf("%q is taken for the name %q", token, name)
+		}
+	}
+}
+
+func FuzzUnescape(f *testing.F) {
+	f.Add("node=201")
+	f.Fuzz(func(t *testing.T, token string) {
+		if name, ok := unescape(token); ok && escape(name) != token {
+			t.Errorf("%q is taken for %q", token, name)
+		}
+	})
+}
+
+// The owners of the logs spread over the nodes, and a node that goes moves the logs of no other one.
+func TestDesiredOwner(t *testing.T) {
+	m := member(t)
+	m.observe(0, "n.b", node(4, "b1", Live))
+	m.observe(0, "n.c", node(5, "c1", Live))
+	before, count := map[string]string{}, map[string]int{}
+	for _, log := range logNames(300) {
+		before[log] = m.desired(0, log, "")
+		count[before[log]]++
+	}
+	for name, n := range count {
+		if len(count) != 3 || n < 70 {
+			t.Errorf("%s gets %d of 300 logs", name, n)
+		}
+	}
+	m.observe(0, "n.c", entry{6, encode(nodeRecord{Incarnation: "c1", State: Live, Draining: true})})
+	for log, was := range before {
+		if is := m.desired(0, log, ""); is == "c" || was != "c" && is != was {
+			t.Errorf("%s moves from %s to %s", log, was, is)
+		}
+	}
+}
+
+func BenchmarkSure(b *testing.B) {
+	r := &Registry{began: time.Now(), m: newMachine("a", Info{}, func() string { return "a1" })}
+	r.m.sureUntil.Store(int64(time.Hour))
+	r.m.held.Store("S2_LOG_express_0", uint64(3))
+	b.ReportAllocs()
+	for b.Loop() {
+		if !r.Sure("S2_LOG_express_0", 3) {
+			b.Fatal("not sure")
+		}
+	}
+}
