@@ -75,7 +75,7 @@ func (a *Adapter) EnsureStream(ctx context.Context, ref protocol.StreamRef, conf
 			return err
 		}
 		info, result = old.Info(), protocol.ProvisionNoop
-		if resolved := config.Resolve(b.Config.DefaultStreamConfig); resolved != old.Config() {
+		if resolved := config.Replace(old.Config(), b.Config.DefaultStreamConfig); resolved != old.Config() {
 			result = protocol.ProvisionUpdated
 			return a.reconfigure(ctx, old, resolved)
 		}
@@ -118,7 +118,7 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *cata
 // addStream stores the record of a new stream.
 func (a *Adapter) addStream(ctx context.Context, ref protocol.StreamRef, b *catalog.BasinRecord, rec *catalog.StreamRecord) (*catalog.Entry, error) {
 	rec.Log = a.place(b, rec.Config.StorageClass, rec.ID).Number()
-	if err := rec.Config.Expiry.Check(rec.CreatedAt); err != nil {
+	if err := rec.Config.Check(rec.CreatedAt); err != nil {
 		return nil, err
 	}
 	rec.ArmIdle(rec.CreatedAt)
@@ -141,6 +141,9 @@ func (a *Adapter) addStream(ctx context.Context, ref protocol.StreamRef, b *cata
 func (a *Adapter) reconfigure(ctx context.Context, old *catalog.Entry, config protocol.ResolvedStreamConfig) error {
 	rec, now := old.Record(), time.Now()
 	rec.Config = config
+	if err := config.CheckContentType(); err != nil {
+		return err
+	}
 	if config.Expiry != old.Config().Expiry {
 		if err := config.Expiry.Check(now); err != nil {
 			return err

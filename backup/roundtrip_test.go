@@ -48,7 +48,8 @@ func everyState(t *testing.T, r *rig) []protocol.StreamRef {
 	fenced := r.stream(main, "fenced", protocol.StreamConfig{})
 	r.append(fenced, record("x"), protocol.FenceRecord("the holder"))
 	uncapped := true
-	future := r.stream(main, "future", protocol.StreamConfig{Uncapped: &uncapped, RetentionPolicy: &protocol.RetentionPolicy{}})
+	media := "application/json"
+	future := r.stream(main, "future", protocol.StreamConfig{Uncapped: &uncapped, RetentionPolicy: &protocol.RetentionPolicy{}, ContentType: &media})
 	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
 	r.append(future, protocol.Record{Timestamp: &ahead, Body: []byte("later")})
 	closed := r.stream(main, "closed", protocol.StreamConfig{})

@@ -69,7 +69,7 @@ type StreamConfig struct {
 	TimestampingMode    *TimestampingMode // which timestamp a record gets
 	Uncapped            *bool             // timestamps later than the arrival are taken as they are
 	DeleteOnEmptyMinAge *uint64           // seconds; 0 disables
-	ContentType         *string           // media type of the records' bodies, for the Durable Streams door; "": not stated. Reconfigurations keep it
+	ContentType         *string           // media type of the records' bodies, for the Durable Streams door; "": not stated. See [CheckContentType]
 	Expiry              *Expiry           // when the stream is deleted; the zero value: never. A basin's default has no Expiry.At
 }
 
@@ -106,6 +106,16 @@ func (c StreamConfig) Resolve(basin StreamConfig) ResolvedStreamConfig {
 		ContentType:         firstSet(d.ContentType, c.ContentType, basin.ContentType),
 		Expiry:              firstSet(d.Expiry, c.Expiry, basin.Expiry),
 	}
+}
+
+// Replace resolves the configuration that takes the place of a stream's own, as an ensure does. A setting that is not set goes
+// back to its default, but for the content type: it belongs to the records that are there.
+func (c StreamConfig) Replace(old ResolvedStreamConfig, basin StreamConfig) ResolvedStreamConfig {
+	resolved := c.Resolve(basin)
+	if c.ContentType == nil {
+		resolved.ContentType = old.ContentType
+	}
+	return resolved
 }
 
 func firstSet[T any](otherwise T, layers ...*T) T {
@@ -170,6 +180,7 @@ type StreamReconfiguration struct {
 	TimestampingMode    Patch[TimestampingMode] // for appends that are sequenced afterwards
 	Uncapped            Patch[bool]             // for appends that are sequenced afterwards
 	DeleteOnEmptyMinAge Patch[uint64]           // seconds; 0 disables
+	ContentType         Patch[string]           // says how the records that are there are to be read, too; see [CheckContentType]
 	Expiry              Patch[Expiry]           // both limits together; idle time counts from now on
 }
 
@@ -180,6 +191,7 @@ func (r StreamReconfiguration) Apply(c StreamConfig) StreamConfig {
 	r.TimestampingMode.apply(&c.TimestampingMode)
 	r.Uncapped.apply(&c.Uncapped)
 	r.DeleteOnEmptyMinAge.apply(&c.DeleteOnEmptyMinAge)
+	r.ContentType.apply(&c.ContentType)
 	r.Expiry.apply(&c.Expiry)
 	return c
 }

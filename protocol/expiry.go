@@ -41,8 +41,13 @@ func (x Expiry) Check(now time.Time) error {
 	return nil
 }
 
-// CheckDefault refuses limits that a basin's default cannot have. Codes: invalid.
+// CheckDefault refuses settings that a basin's default cannot have. Codes: invalid.
 func (c *StreamConfig) CheckDefault() error {
+	if c.ContentType != nil {
+		if err := CheckContentType(*c.ContentType); err != nil {
+			return Errorf(CodeInvalid, "default_stream_config.content_type: %v", err)
+		}
+	}
 	if c.Expiry != nil && c.Expiry.At != 0 {
 		return Errorf(CodeInvalid, "default_stream_config.expiry.at: a time is for a single stream; a basin's default may have idle_secs")
 	}

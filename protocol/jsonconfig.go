@@ -108,20 +108,9 @@ func (c *StreamConfig) readMember(r *strictjson.Reader, name []byte) error {
 	case "expiry":
 		return strictjson.IntoOptional(r, &c.Expiry, value[Expiry])
 	case "content_type":
-		return strictjson.IntoOptional(r, &c.ContentType, readContentType)
+		return strictjson.IntoOptional(r, &c.ContentType, (*strictjson.Reader).Text)
 	}
 	return r.Skip()
-}
-
-// maxContentTypeBytes bounds content_type.
-const maxContentTypeBytes = 256
-
-func readContentType(r *strictjson.Reader) (string, error) {
-	s, err := r.Text()
-	if err == nil && len(s) > maxContentTypeBytes {
-		return "", r.Bad("has %d bytes, at most %d are allowed", len(s), maxContentTypeBytes)
-	}
-	return s, err
 }
 
 // readDeleteOnEmpty reads {"min_age_secs": u64}; {} is an explicit 0.

@@ -30,6 +30,8 @@ func (c *StreamReconfiguration) readJSON(r *strictjson.Reader) error {
 			return c.readDeleteOnEmpty(r)
 		case "expiry":
 			return readPatch(r, &c.Expiry, value[Expiry])
+		case "content_type":
+			return readPatch(r, &c.ContentType, (*strictjson.Reader).Text)
 		}
 		return r.Skip()
 	})
@@ -99,6 +101,7 @@ func (c StreamReconfiguration) appendJSON(dst []byte) []byte {
 		dst = append(appendMember(dst, start, "delete_on_empty"), '{')
 		dst = append(appendPatch(dst, len(dst), "min_age_secs", c.DeleteOnEmptyMinAge, appendDecimal), '}')
 	}
+	dst = appendPatch(dst, start, "content_type", c.ContentType, appendJSONText)
 	dst = appendPatch(dst, start, "expiry", c.Expiry, func(dst []byte, x Expiry) []byte { return x.appendJSON(dst) })
 	return append(dst, '}')
 }

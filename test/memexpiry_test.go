@@ -26,4 +26,4 @@ func (s *memStream) expiredLocked(now time.Time) bool {
 }
 
 // memExpiry refuses what no stream, or no default, can have.
-func memExpiry(config protocol.ResolvedStreamConfig) error { return config.Expiry.Check(time.Now()) }
+func memExpiry(config protocol.ResolvedStreamConfig) error { return config.Check(time.Now()) }

@@ -259,7 +259,7 @@ func (m *memService) EnsureStream(_ context.Context, ref protocol.StreamRef, con
 	if s == nil {
 		return b.addStreamLocked(ref.Stream, config).info, protocol.ProvisionCreated, nil
 	}
-	resolved := config.Resolve(b.config.DefaultStreamConfig)
+	resolved := config.Replace(s.config, b.config.DefaultStreamConfig)
 	if s.config == resolved {
 		return s.info, protocol.ProvisionNoop, nil
 	}
@@ -292,6 +292,9 @@ func (m *memService) ReconfigureStream(_ context.Context, ref protocol.StreamRef
 		return protocol.ResolvedStreamConfig{}, err
 	}
 	config := change.ApplyResolved(s.config, b.config.DefaultStreamConfig)
+	if err := config.CheckContentType(); err != nil {
+		return protocol.ResolvedStreamConfig{}, err
+	}
 	if err := memExpiry(config); config.Expiry != s.config.Expiry && err != nil {
 		return protocol.ResolvedStreamConfig{}, err
 	}

@@ -30,6 +30,10 @@ func (p *parser) streamConfig(l *layer) error {
 		"timestamping":     p.orNull(func() error { return p.timestamping(&l.config) }),
 		"delete_on_empty":  p.orNull(func() error { return p.deleteOnEmpty(&l.config) }),
 		"expiry":           p.orNull(func() error { return p.expiry(&l.config) }),
+		"content_type": p.orNull(p.text(func(s string) error {
+			l.config.ContentType = &s
+			return protocol.CheckContentType(s)
+		})),
 	})
 }
 

@@ -28,6 +28,7 @@ func StreamFields(c protocol.StreamConfig) []Field {
 		{"timestamping.mode", text(c.TimestampingMode)},
 		{"timestamping.uncapped", boolean(c.Uncapped)},
 		{"delete_on_empty.min_age", optionalText(c.DeleteOnEmptyMinAge, FormatSeconds)},
+		{"content_type", text(c.ContentType)},
 		{"expiry.idle", optionalText(c.Expiry, func(x protocol.Expiry) string {
 			if x.IdleSecs == 0 {
 				return "never"

@@ -34,6 +34,7 @@ func files(t *testing.T, folder string) map[string][]byte {
 
 // TestGoodFiles: control plane A.24/443 to 449, 451 and 459.
 func TestGoodFiles(t *testing.T) {
+	text, none := "text/plain; charset=utf-8", ""
 	want := map[string][]declare.Basin{
 		"empty": nil,
 		"nulls": {
@@ -49,6 +50,14 @@ func TestGoodFiles(t *testing.T) {
 				{Name: "a", Config: protocol.StreamConfig{Expiry: &protocol.Expiry{IdleSecs: 3600, At: 4073544000000}}},
 				{Name: "b", Config: protocol.StreamConfig{Expiry: &protocol.Expiry{}}},
 				{Name: "c"},
+			},
+		}},
+		"content_type": {{
+			Name:   "my-basin",
+			Config: protocol.BasinConfig{DefaultStreamConfig: protocol.StreamConfig{ContentType: &text}},
+			Streams: []declare.Stream{
+				{Name: "a", Config: protocol.StreamConfig{ContentType: &none}},
+				{Name: "b"},
 			},
 		}},
 		"full": {
@@ -150,6 +159,11 @@ var badFiles = map[string][]string{
 	"zero_in_stream":         {`stream "events" in basin "my-basin": ` + age},
 	"under_a_second":         {`stream "events" in basin "my-basin": ` + age},
 	"min_age_under_a_second": {"basins[0].streams[0].config.delete_on_empty.min_age: must be 0s, which disables it, or at least 1 second"},
+	"content_type": {
+		`basins[0].streams[0].config.content_type: "a\nb" may hold only visible ASCII and spaces`,
+		`basins[0].streams[1].config.content_type: has 257 bytes, at most 256 are allowed`,
+		"basins[0].streams[2].fork: there is no such field",
+	},
 	"expiry_of_nothing": {
 		"basins[0].streams[0].config.expiry.idle: must be at least 1 second",
 		`basins[0].streams[1].config.expiry.at: "soon" is not an RFC 3339 time`,

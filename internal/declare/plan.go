@@ -99,7 +99,7 @@ func planStream(ctx context.Context, svc Inspector, b Basin, s Stream, newBasin 
 		return Step{}, fmt.Errorf("%s: %w", item, err)
 	}
 	// The basin has the spec's defaults by then.
-	wanted := s.Config.Resolve(b.Config.DefaultStreamConfig)
+	wanted := s.Config.Replace(current, b.Config.DefaultStreamConfig)
 	return step(item, Compare(StreamFields(current.Layer()), StreamFields(wanted.Layer()))), nil
 }
 
@@ -116,7 +116,8 @@ func codeIs(err error, code protocol.Code) bool {
 }
 
 // Apply ensures each basin and then its streams, in the order of the spec. It creates a missing resource and replaces the
-// configuration of one that exists; a setting that the spec leaves out goes back to the default (control plane 9.6). Nothing
+// configuration of one that exists; a setting that the spec leaves out goes back to the default (control plane 9.6), but for
+// the content type of a stream, which stays. Nothing
 // is deleted. done is called after each item. The first failure, or the end of ctx, ends it; finished items stay, and a
 // repeat goes on.
 func Apply(ctx context.Context, svc Provisioner, res Resources, done func(Item, protocol.ProvisionResult)) error {

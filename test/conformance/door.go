@@ -64,7 +64,7 @@ func Cases() []Case {
 		lifecycleCases, startCases, startTimestampCases, limitCases, untilCases, sessionBatchCases,
 		followCases, waitCases, unaryWaitCases, lagCases, trimCases, deletionCases, tailCases, autoCreateCases,
 		pagingCases, mergeCases, reconfigureCases, createBasinCases, ensureBasinCases, basinCases,
-		createStreamCases, ensureStreamCases, streamCases, deleteStreamCases, retentionCases, emptyCases, expiryCases, forkCases, encryptionCases, usageCases, locationCases,
+		createStreamCases, ensureStreamCases, streamCases, deleteStreamCases, retentionCases, emptyCases, expiryCases, contentTypeCases, forkCases, encryptionCases, usageCases, locationCases,
 		closeCases, producerCases, specCases,
 	} {
 		all = append(all, cases...)

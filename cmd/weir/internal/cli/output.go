@@ -56,6 +56,9 @@ func configRows(indent string, c protocol.StreamConfig) []row {
 		{indent + "timestamping uncapped", orUnset(c.Uncapped, strconv.FormatBool)},
 		{indent + "delete on empty min age", orUnset(c.DeleteOnEmptyMinAge, minAgeText)},
 	}
+	if c.ContentType != nil {
+		rows = append(rows, row{indent + "content type", *c.ContentType})
+	}
 	if c.Expiry == nil || indent == "" && c.Expiry.Never() {
 		return rows
 	}

@@ -20,6 +20,7 @@ type streamFlags struct {
 	minAge           *optional[uint64]
 	idle             *optional[uint64]
 	expiresAt        *optional[time.Time]
+	contentType      *optional[string]
 }
 
 func addStreamFlags(fs *pflag.FlagSet) *streamFlags {
@@ -34,6 +35,8 @@ func addStreamFlags(fs *pflag.FlagSet) *streamFlags {
 		idle:      &optional[uint64]{kind: "duration", parse: parseSeconds, show: minAgeText},
 		expiresAt: &optional[time.Time]{kind: "time", parse: parseTime, show: func(t time.Time) string { return t.Format(time.RFC3339) }},
 	}
+	f.contentType = &optional[string]{kind: "type", parse: parseContentType, show: func(s string) string { return s }}
+	fs.Var(f.contentType, "content-type", "media type of the records, for the Durable Streams protocol, like application/json")
 	fs.Var(f.retention, "retention-policy", "how long records are kept, like 7d, or infinite")
 	fs.Var(f.minAge, "delete-on-empty-min-age", "delete the stream when it has been empty for this long; 0 disables")
 	fs.Var(f.idle, "expire-idle", "delete the stream when it was neither appended to nor read for this long; 0 disables")
@@ -43,6 +46,10 @@ func addStreamFlags(fs *pflag.FlagSet) *streamFlags {
 // addExpireAt adds the flag that is for a single stream.
 func (f *streamFlags) addExpireAt(fs *pflag.FlagSet) {
 	fs.Var(f.expiresAt, "expire-at", "delete the stream at this time, like 2030-01-31T12:00:00Z; what this flag and --expire-idle say is the whole expiry")
+}
+
+func parseContentType(s string) (string, error) {
+	return s, protocol.CheckContentType(s)
 }
 
 func parseRetention(s string) (protocol.RetentionPolicy, error) {
@@ -84,7 +91,7 @@ func (f *streamFlags) expiry() *protocol.Expiry {
 func (f *streamFlags) layer() protocol.StreamConfig {
 	return protocol.StreamConfig{
 		StorageClass: f.storageClass.value, RetentionPolicy: f.retention.value, TimestampingMode: f.timestampingMode.value,
-		Uncapped: f.uncapped.value, DeleteOnEmptyMinAge: f.minAge.value, Expiry: f.expiry(),
+		Uncapped: f.uncapped.value, DeleteOnEmptyMinAge: f.minAge.value, ContentType: f.contentType.value, Expiry: f.expiry(),
 	}
 }
 
@@ -100,6 +107,7 @@ var streamUnsets = map[string]func(*protocol.StreamReconfiguration){
 	"timestamping-uncapped":   func(r *protocol.StreamReconfiguration) { r.Uncapped = protocol.Unset[bool]() },
 	"delete-on-empty-min-age": func(r *protocol.StreamReconfiguration) { r.DeleteOnEmptyMinAge = protocol.Unset[uint64]() },
 	"expire-idle":             func(r *protocol.StreamReconfiguration) { r.Expiry = protocol.Unset[protocol.Expiry]() },
+	"content-type":            func(r *protocol.StreamReconfiguration) { r.ContentType = protocol.Unset[string]() },
 }
 
 // change is the settings as a reconfiguration, with the names of unset taken back to their defaults. It reports whether
@@ -107,7 +115,7 @@ var streamUnsets = map[string]func(*protocol.StreamReconfiguration){
 func (f *streamFlags) change(fs *pflag.FlagSet, unset []string) (r protocol.StreamReconfiguration, changed bool, err error) {
 	r = protocol.StreamReconfiguration{
 		StorageClass: patch(f.storageClass), RetentionPolicy: patch(f.retention), TimestampingMode: patch(f.timestampingMode),
-		Uncapped: patch(f.uncapped), DeleteOnEmptyMinAge: patch(f.minAge), Expiry: protocol.Patch[protocol.Expiry]{Present: f.expiry() != nil, Value: f.expiry()},
+		Uncapped: patch(f.uncapped), DeleteOnEmptyMinAge: patch(f.minAge), ContentType: patch(f.contentType), Expiry: protocol.Patch[protocol.Expiry]{Present: f.expiry() != nil, Value: f.expiry()},
 	}
 	changed = r != protocol.StreamReconfiguration{}
 	for _, name := range unset {
@@ -124,7 +132,7 @@ func (f *streamFlags) change(fs *pflag.FlagSet, unset []string) (r protocol.Stre
 	return r, changed, nil
 }
 
-var unsetNames = []string{"storage-class", "retention-policy", "timestamping-mode", "timestamping-uncapped", "delete-on-empty-min-age", "expire-idle"}
+var unsetNames = []string{"storage-class", "retention-policy", "timestamping-mode", "timestamping-uncapped", "delete-on-empty-min-age", "expire-idle", "content-type"}
 
 func patch[T any](o *optional[T]) protocol.Patch[T] {
 	return protocol.Patch[T]{Present: o.value != nil, Value: o.value}
