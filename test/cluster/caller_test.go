@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -101,14 +102,8 @@ func (c *cluster) insist(k *caller, what string, request func(context.Context, p
 	defer cancel()
 	for {
 		err := k.call(ctx, request)
-		code := protocol.CodeOf(err)
-		if err == nil {
+		if err == nil || slices.Contains(settled, protocol.CodeOf(err)) {
 			return
-		}
-		for _, fine := range settled {
-			if code == fine {
-				return
-			}
 		}
 		if ctx.Err() != nil {
 			c.t.Fatalf("%s: not within %v: %v", what, recovery, err)

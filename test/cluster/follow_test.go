@@ -16,9 +16,8 @@ type follower struct {
 	h    *history
 	door string
 
-	mu      sync.Mutex
-	bodies  []string
-	stopped context.CancelFunc
+	mu     sync.Mutex
+	bodies []string
 }
 
 func (f *follower) next() uint64 {

@@ -38,8 +38,7 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			os.Exit(code)
 		}
-		var no *unableError
-		if !errors.As(err, &no) {
+		if _, unable := errors.AsType[*unableError](err); !unable {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -89,7 +88,7 @@ func outside() (code int, err error) {
 		}
 	}()
 	err = cmd.Wait()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return max(1, exit.ExitCode()), nil
 	}
 	return 0, err

@@ -73,7 +73,16 @@ func rows() []row {
 				c.lose(node, 0.05)
 			}
 		})},
+		{name: "delay", stale: cutOff, run: func(c *cluster, rng *rand.Rand) {
+			victim := rng.IntN(nodes)
+			d := between(rng, 5*time.Second, 20*time.Second)
+			c.t.Logf("delay the packets of node %d by 500 ms for %v", victim+1, d)
+			mend := c.slow(victim, 500*time.Millisecond)
+			time.Sleep(d)
+			mend()
+		}},
 		{name: "rolling-restart", run: rolling},
+		{name: "revoke", stale: cutOff, run: revoking},
 	}
 }
 

@@ -45,5 +45,6 @@ func (c *cluster) mend() {
 	c.t.Helper()
 	for node := range nodes {
 		c.iptables(node, "-F", "INPUT")
+		c.iptables(node, "-t", "nat", "-F", "PREROUTING")
 	}
 }

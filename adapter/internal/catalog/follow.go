@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 )
 
 // Follow brings the changes that other servers have made since the catalog was opened into the view, until ctx ends. Changes
@@ -44,12 +46,17 @@ func (c *Catalog) Follow(ctx context.Context) (run func(), err error) {
 // changes are what follows the loaded revision.
 type changes struct {
 	jetstream.KeyWatcher
-	stop context.CancelFunc
+	stop  context.CancelFunc
+	since uint64 // last revision when the watcher was made
 }
 
 // watch begins to deliver the changes. The client library gives its requests no limit, so each attempt gets one.
 func (c *Catalog) watch(ctx context.Context) (w *changes, err error) {
 	err = js.Contact(ctx, func(attempt context.Context) error {
+		state, err := js.StreamState(attempt, c.config.Conn, layout.Catalog(c.config.Prefix))
+		if err != nil {
+			return err
+		}
 		life, stop := context.WithCancel(ctx) // that of the watcher, when the attempt succeeds
 		late := context.AfterFunc(attempt, stop)
 		watcher, err := c.kv.WatchAll(life, jetstream.ResumeFromRevision(c.loaded+1))
@@ -60,7 +67,7 @@ func (c *Catalog) watch(ctx context.Context) (w *changes, err error) {
 			stop()
 			return err
 		}
-		w = &changes{watcher, stop}
+		w = &changes{watcher, stop, uint64(state.LastSeq)}
 		return nil
 	})
 	return w, err
@@ -69,11 +76,45 @@ func (c *Catalog) watch(ctx context.Context) (w *changes, err error) {
 // drainTime is how long the end of a watcher is waited for.
 const drainTime = time.Second
 
-// follow takes changes in until they end. They end with ctx, when the client library gives the consumer up, and when the
-// connection is back after a loss: the consumer may have gone with its server then, which the library notices late.
+// pulseTime is how often the leader of the bucket is asked for its last revision. A change that has not come a pulse later will not:
+// the consumer's server is lost, which the client library notices after 10 s and more. So others know of a revoked token in time.
+const pulseTime = time.Second
+
+// pulse sends the last revision of the bucket, again and again until ctx ends.
+func (c *Catalog) pulse(ctx context.Context, last chan<- uint64) {
+	tick := time.NewTicker(pulseTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		attempt, cancel := context.WithTimeout(ctx, js.Attempt)
+		state, err := js.StreamState(attempt, c.config.Conn, layout.Catalog(c.config.Prefix))
+		cancel()
+		if err != nil {
+			continue // there is no leader now
+		}
+		select {
+		case last <- uint64(state.LastSeq):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// follow takes changes in until they end. They end with ctx, when the client library gives the consumer up, when a pulse finds that
+// changes do not come, and when the connection is back after a loss: the consumer may have gone with its server then.
 func (c *Catalog) follow(ctx context.Context, w *changes, back <-chan nats.Status) {
 	var late <-chan time.Time
 	done := ctx.Done()
+	pulses, missing := make(chan uint64), uint64(0)
+	var pulsing sync.WaitGroup
+	defer pulsing.Wait()
+	pulse, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pulsing.Go(func() { c.pulse(pulse, pulses) })
 	stop := func() {
 		w.stop()
 		done, back = nil, nil
@@ -86,10 +127,19 @@ func (c *Catalog) follow(ctx context.Context, w *changes, back <-chan nats.Statu
 			case !ok:
 				w.stop()
 				return
-			case e != nil: // nil is the end of the entries that were there
+			case e == nil: // the end of the entries that were there
+				c.loaded = max(c.loaded, w.since) // the last ones may have been removed
+			default:
 				_ = c.apply(entryOf(e)) // one that cannot be read is set aside
 				c.loaded = max(c.loaded, e.Revision())
 			}
+		case last := <-pulses:
+			if missing > c.loaded && late == nil {
+				c.config.Logger.Info("changes of other servers to the catalog do not come; asking for them anew",
+					slog.Uint64("revision", missing), slog.Uint64("known", c.loaded))
+				stop()
+			}
+			missing = last
 		case <-back:
 			stop()
 		case <-done:
