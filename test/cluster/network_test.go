@@ -102,7 +102,7 @@ func removeSpace(name string) {
 	if err != nil {
 		return // there is no such namespace
 	}
-	for _, field := range strings.FieldsSeq(string(pids)) {
+	for field := range strings.FieldsSeq(string(pids)) {
 		if pid, err := strconv.Atoi(field); err == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
