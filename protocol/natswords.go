@@ -23,6 +23,7 @@ const (
 	HeaderProducerID      = "S2-Producer-Id"      // producer of an append in raw form, or without records
 	HeaderProducerEpoch   = "S2-Producer-Epoch"   // its epoch
 	HeaderProducerSeq     = "S2-Producer-Seq"     // number of the append in the epoch
+	HeaderWriterSeq       = "S2-Writer-Seq"       // writer_seq of an append in raw form, or without records
 	HeaderTimestamp       = "S2-Timestamp"        // the record's timestamp in an append in raw form, milliseconds
 	HeaderSession         = "S2-Session"          // opens a session: SessionRead or SessionAppend
 	HeaderWindow          = "S2-Window"           // bytes that may be unacknowledged in a session

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
@@ -203,6 +205,46 @@ func TestDurableStreamsFork(t *testing.T) {
 	d.is(201, "PUT", "demo-basin/chat/a%20b", "anew", text...)
 	if got := d.is(200, "GET", "demo-basin/cut", ""); got != "onet" {
 		t.Errorf("beside a new stream of the source's name a fork has %q", got)
+	}
+}
+
+// The order of writers is one for all doors: the protocol's Stream-Seq is the writer_seq of the others.
+func TestWriterSeqOverDoors(t *testing.T) {
+	d := newDurable(t)
+	ctx := t.Context()
+	if _, _, err := d.b.Service().CreateBasin(ctx, protocol.CreateBasinRequest{Basin: durableBasin}); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := d.b.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	raw := func(subject, seq, want string) {
+		t.Helper()
+		msg := &nats.Msg{Subject: "s2.v1." + subject + ".demo-basin.s", Header: nats.Header{protocol.HeaderWriterSeq: {seq}}}
+		answer, err := nc.RequestMsgWithContext(ctx, msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(answer.Data); !strings.Contains(got, want) {
+			t.Errorf("%s with %q: %s, want %s", subject, seq, got, want)
+		}
+	}
+	text := []string{"Content-Type", "text/plain"}
+	d.is(201, "PUT", "demo-basin/s", "", text...)
+	d.is(204, "POST", "demo-basin/s", "x", append(text, "Stream-Seq", "2")...)
+	raw("append", "1", `"code":"writer_seq_conflict"`)
+	raw("append", "2", `"code":"writer_seq_conflict"`)
+	raw("append", "20", `"start":{"seq_num":1,`)
+	d.is(409, "POST", "demo-basin/s", "x", append(text, "Stream-Seq", "20")...)
+	raw("append", strings.Repeat("x", 257), `"code":"invalid"`)
+	raw("close", "20", `"code":"writer_seq_conflict"`)
+	raw("close", "21", `"end":{"seq_num":2,`)
+	d.is(409, "POST", "demo-basin/s", "x", append(text, "Stream-Seq", "3")...)
+	batch, err := d.b.Service().Read(ctx, protocol.StreamRef{Basin: durableBasin, Stream: "s"}, protocol.ReadRequest{Start: protocol.FromSeqNum(1)})
+	if recs := batch.Records.Slice(); err != nil || len(recs) != 1 || len(recs[0].Headers) != 0 {
+		t.Errorf("%+v, %v: the control header is no header of the record", recs, err)
 	}
 }
 

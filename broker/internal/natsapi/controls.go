@@ -24,6 +24,7 @@ type controls struct {
 	timestamp    *uint64
 	closes       *bool
 	producer     producerControls
+	writerSeq    *string
 	maxPayload   *uint64
 	session      string // "", SessionRead, SessionAppend
 	window       *uint64
@@ -132,6 +133,10 @@ var setControl = map[string]func(c *controls, value string) error{
 	strings.ToLower(protocol.HeaderProducerSeq): func(c *controls, v string) (err error) {
 		c.producer.seq, err = parseUint(protocol.HeaderProducerSeq, v)
 		return err
+	},
+	strings.ToLower(protocol.HeaderWriterSeq): func(c *controls, v string) error {
+		c.writerSeq = &v
+		return nil
 	},
 	strings.ToLower(protocol.HeaderSession): func(c *controls, v string) error {
 		c.session = strings.ToLower(strings.TrimSpace(v))

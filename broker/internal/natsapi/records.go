@@ -64,6 +64,7 @@ func closeStream(ctx context.Context, c *call) (reply, error) {
 	if in.Producer, err = c.ctl.producer.producer(); err != nil {
 		return reply{}, err
 	}
+	in.WriterSeq = c.ctl.writerSeq
 	opts, err := c.recordOptions()
 	if err != nil {
 		return reply{}, err
@@ -138,6 +139,7 @@ func decodeInput(ctl *controls, head nats.Header, body []byte) (in protocol.Appe
 		FencingToken: ctl.fencingToken,
 		Close:        ctl.closes != nil && *ctl.closes,
 		Producer:     producer,
+		WriterSeq:    ctl.writerSeq,
 	}, nil
 }
 
@@ -169,6 +171,8 @@ func (c *controls) rawOnly() string {
 		return protocol.HeaderClose
 	case c.producer.given():
 		return protocol.HeaderProducerID
+	case c.writerSeq != nil:
+		return protocol.HeaderWriterSeq
 	}
 	return ""
 }
