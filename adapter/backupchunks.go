@@ -101,7 +101,7 @@ func (b *bulk) restored(key restoreKey, l *log) *restoredLog {
 	defer b.mu.Unlock()
 	r, ok := b.restores[key]
 	if !ok || r.log != l {
-		st := &stream{log: l, ref: protocol.StreamRef{Basin: key.basin}, checks: &catalog.CheckTime{}, ready: make(chan struct{}), live: live{stats: &l.a.live}}
+		st := &stream{log: l, ref: protocol.StreamRef{Basin: key.basin}, slot: slotOf(key.basin), checks: &catalog.CheckTime{}, ready: make(chan struct{}), live: live{stats: &l.a.live}}
 		close(st.ready)
 		r = &restoredLog{log: l, basin: key.basin, stream: st, busy: make(chan struct{}, 1), moved: make(chan struct{})}
 		b.restores[key] = r

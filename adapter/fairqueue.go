@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"hash/maphash"
 	"slices"
 
 	"github.com/weirstream/weir/protocol"
@@ -16,6 +17,26 @@ const (
 	requestCost = 512
 )
 
+// basinSlots is how many basins are distinguished when their shares are counted. Two basins with the same slot have one share.
+const basinSlots = 256
+
+var slotSeed = maphash.MakeSeed()
+
+// slotOf is the slot of a basin. It differs from process to process.
+func slotOf(name protocol.BasinName) uint8 { return uint8(maphash.String(slotSeed, string(name))) }
+
+// undurableShare is what the basins of a slot have on the way to the disk.
+type undurableShare struct{ bytes, requests int }
+
+func (u *undurableShare) add(bytes, requests int) {
+	u.bytes += bytes
+	u.requests += requests
+}
+
+func (u *undurableShare) over() bool {
+	return u.bytes >= basinUndurableBytes || u.requests >= basinUndurableRequests
+}
+
 // fairQueue holds the requests that a sequencer has not decided yet. It keeps the order of each stream's. The zero value is
 // ready.
 type fairQueue struct {
@@ -28,6 +49,7 @@ type fairQueue struct {
 // basinQueue is a basin with requests.
 type basinQueue struct {
 	name   protocol.BasinName
+	slot   uint8
 	turns  []*stream // its streams with requests, in the order of their turns
 	credit int       // of its turn
 }
@@ -88,7 +110,7 @@ func (q *fairQueue) enter(st *stream) {
 			b = &basinQueue{}
 		}
 		q.spare = nil
-		b.name, b.credit = st.ref.Basin, 0
+		b.name, b.slot, b.credit = st.ref.Basin, st.slot, 0
 		q.basins[b.name] = b
 		q.turns = append(q.turns, b)
 	}
@@ -97,26 +119,35 @@ func (q *fairQueue) enter(st *stream) {
 }
 
 // serve takes requests in turn and hands them to take, which returns the cost of a request; wait says that the request must
-// stay, and those behind it in its stream with it. It ends when take says that there is no room, or when all are taken or
-// have to wait.
-func (q *fairQueue) serve(take func(*request) (cost int, wait, full bool)) {
-	var held []*stream // that have to wait
+// stay, and those behind it in its stream with it. Basins that are over their share are passed over, and come first the next time. It
+// ends when take says that there is no room, or when all are taken or have to wait.
+func (q *fairQueue) serve(over func(slot uint8) bool, take func(*request) (cost int, wait, full bool)) {
+	var held []*stream       // that have to wait
+	var passed []*basinQueue // that are over their share
 	defer func() {
+		if len(passed) > 0 {
+			q.turns = append(passed, q.turns...)
+		}
 		for _, st := range held {
 			q.enter(st)
 		}
 	}()
 	for len(q.turns) > 0 {
 		b := q.turns[0]
+		if over(b.slot) {
+			passed = append(passed, b)
+			q.turns = shift(q.turns)
+			continue
+		}
 		if b.credit <= 0 {
 			b.credit += basinTurn
 		}
-		for b.credit > 0 && len(b.turns) > 0 {
+		for b.credit > 0 && len(b.turns) > 0 && !over(b.slot) {
 			st := b.turns[0]
 			if st.waiting.credit <= 0 {
 				st.waiting.credit += streamTurn
 			}
-			wait, full := q.serveStream(b, st, take)
+			wait, full := q.serveStream(b, st, over, take)
 			if full {
 				return
 			}
@@ -141,9 +172,9 @@ func (q *fairQueue) serve(take func(*request) (cost int, wait, full bool)) {
 }
 
 // serveStream is a stream's turn, as far as that of its basin goes.
-func (q *fairQueue) serveStream(b *basinQueue, st *stream, take func(*request) (cost int, wait, full bool)) (wait, full bool) {
+func (q *fairQueue) serveStream(b *basinQueue, st *stream, over func(slot uint8) bool, take func(*request) (cost int, wait, full bool)) (wait, full bool) {
 	w := &st.waiting
-	for !w.empty() && w.credit > 0 && b.credit > 0 {
+	for !w.empty() && w.credit > 0 && b.credit > 0 && !over(b.slot) {
 		cost, wait, full := take(w.requests[w.head])
 		if wait || full {
 			return wait, full
@@ -157,9 +188,12 @@ func (q *fairQueue) serveStream(b *basinQueue, st *stream, take func(*request) (
 	return false, false
 }
 
+// unshared is a limit of shares that no basin reaches.
+func unshared(uint8) bool { return false }
+
 // takeAll empties the queue.
 func (q *fairQueue) takeAll() (all []*request) {
-	q.serve(func(r *request) (int, bool, bool) {
+	q.serve(unshared, func(r *request) (int, bool, bool) {
 		all = append(all, r)
 		return 0, false, false
 	})

@@ -14,7 +14,7 @@ func queuedStream(basin, name string) *stream {
 
 // order serves a queue until so many requests are taken, and returns the basins of them.
 func order(q *fairQueue, n int) (basins []string) {
-	q.serve(func(r *request) (int, bool, bool) {
+	q.serve(unshared, func(r *request) (int, bool, bool) {
 		if len(basins) == n {
 			return 0, false, true
 		}
@@ -41,7 +41,7 @@ func TestBasinsTakeTurns(t *testing.T) {
 			order(&q, 3) // it is in the middle of a turn
 			q.push(&request{st: queuedStream("quiet-basin", "s"), cost: 100})
 			bytes := int64(0)
-			q.serve(func(r *request) (int, bool, bool) {
+			q.serve(unshared, func(r *request) (int, bool, bool) {
 				if r.st.ref.Basin == "quiet-basin" {
 					return 0, false, true
 				}
@@ -64,7 +64,7 @@ func TestStreamsTakeTurns(t *testing.T) {
 	}
 	q.push(&request{st: small, cost: 100})
 	before := 0
-	q.serve(func(r *request) (int, bool, bool) {
+	q.serve(unshared, func(r *request) (int, bool, bool) {
 		if r.st == small {
 			return 0, false, true
 		}
@@ -95,7 +95,7 @@ func TestFairQueueKeepsTheOrderOfStreams(t *testing.T) {
 			}
 			var back []*request
 			room := rng.IntN(15)
-			q.serve(func(r *request) (int, bool, bool) {
+			q.serve(unshared, func(r *request) (int, bool, bool) {
 				if room == 0 {
 					return 0, false, true
 				}
@@ -148,7 +148,7 @@ func BenchmarkFairQueue(b *testing.B) {
 				for _, r := range requests {
 					q.push(r)
 				}
-				q.serve(func(r *request) (int, bool, bool) { return int(r.cost), false, false })
+				q.serve(unshared, func(r *request) (int, bool, bool) { return int(r.cost), false, false })
 			}
 		})
 	}
@@ -173,4 +173,54 @@ func TestUndurableBoundOfSharedLogs(t *testing.T) {
 	s.noteBasin("busy", 9_000)
 	want(5+sharedFor-1, sharedUndurableBytes, sharedUndurableRequests)
 	want(5+sharedFor, maxUndurableBytes, maxUndurableRequests)
+}
+
+// A basin that has its share on the way to the disk is passed over: those of others are let in, and it comes first when it may again.
+func TestBasinsOverTheirShareArePassedOver(t *testing.T) {
+	var q fairQueue
+	var used [basinSlots]undurableShare
+	over := func(slot uint8) bool { return used[slot].over() }
+	streams := map[string]*stream{}
+	for i, basin := range []string{"busy", "large", "quiet"} {
+		streams[basin] = queuedStream(basin, "s")
+		streams[basin].slot = uint8(i)
+	}
+	for range 10 * basinUndurableRequests {
+		q.push(&request{st: streams["busy"], cost: 100})
+	}
+	for range 10 {
+		q.push(&request{st: streams["large"], cost: 1 << 20})
+	}
+	q.push(&request{st: streams["quiet"], cost: 100})
+	taken := map[string]int{}
+	first := ""
+	serve := func() {
+		clear(taken)
+		first = ""
+		q.serve(over, func(r *request) (int, bool, bool) {
+			used[r.st.slot].add(int(r.cost), 1)
+			taken[string(r.st.ref.Basin)]++
+			if first == "" {
+				first = string(r.st.ref.Basin)
+			}
+			return int(r.cost), false, false
+		})
+	}
+	serve()
+	if taken["busy"] != basinUndurableRequests || taken["large"] != 1 || taken["quiet"] != 1 {
+		t.Fatalf("taken %v", taken)
+	}
+	q.push(&request{st: streams["quiet"], cost: 100})
+	if serve(); taken["quiet"] != 1 || len(taken) != 1 {
+		t.Fatalf("taken %v of basins that are over their share", taken)
+	}
+	used[0] = undurableShare{}
+	q.push(&request{st: streams["quiet"], cost: 100})
+	if serve(); first != "busy" || taken["busy"] != basinUndurableRequests || taken["large"] != 0 {
+		t.Fatalf("taken %v, first %s", taken, first)
+	}
+	n := q.len()
+	if all := q.takeAll(); len(all) != n || n != 8*basinUndurableRequests+9 {
+		t.Fatalf("%d are left, counted as %d", len(all), n)
+	}
 }

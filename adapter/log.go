@@ -154,7 +154,7 @@ func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 	}
 	st, ok := l.streams[e.ID]
 	if !ok {
-		st = &stream{log: l, ref: e.Ref(), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.Checks, fork: e.Fork(), ready: make(chan struct{}),
+		st = &stream{log: l, ref: e.Ref(), slot: slotOf(e.Basin()), subject: l.subjectOf(e), id: e.ID, cipher: e.Cipher(), checks: e.Checks, fork: e.Fork(), ready: make(chan struct{}),
 			live: live{stats: &l.a.live}}
 		if tap := l.a.opts.Tap; tap != nil && st.cipher == protocol.CipherNone {
 			st.tap = tap(st.ref)

@@ -25,9 +25,12 @@ const (
 	maxUndurableRequests = 8192
 	// The same while several basins append to the log, which they do for so long after the last change from one to another. One
 	// basin alone has no other to wait for, and larger syncs are fewer.
-	sharedUndurableBytes    = 1 << 20
+	sharedUndurableBytes    = 2 << 20
 	sharedUndurableRequests = 1024
-	sharedFor               = 10_000 // milliseconds
+	// What one of several basins may have of that: a request of another one is let in at once, behind little.
+	basinUndurableBytes    = 256 << 10
+	basinUndurableRequests = 128
+	sharedFor              = 10_000 // milliseconds
 	// publishTimeout is how long a publication to a server in this process may go without an answer before the log is read to
 	// find its fate. One that may get lost on its way has js.Attempt.
 	publishTimeout = 10 * time.Second
@@ -59,6 +62,8 @@ type sequencer struct {
 
 	lastBasin   protocol.BasinName // of the last request that was sequenced
 	sharedUntil uint64             // several basins append to the log, as far as is known, until then, in milliseconds
+
+	used [basinSlots]undurableShare // by slot of the basin; good while requests are admitted
 
 	last           js.Seq              // the log's last sequence once all of flight is stored
 	unanswered     map[uint64]*pending // by publication token
@@ -163,14 +168,17 @@ func (s *sequencer) admitAll() {
 	if s.queue.len() == 0 {
 		return
 	}
+	now := catalog.Millis(time.Now())
+	maxBytes, maxRequests := s.undurable(now)
 	room, bytes, requests := s.sentBytes, 0, 0
+	clear(s.used[:])
 	for _, p := range s.flight {
 		bytes += len(p.wire)
 		requests += len(p.replies)
+		s.used[p.st.slot].add(len(p.wire), len(p.replies))
 	}
-	now := catalog.Millis(time.Now())
-	maxBytes, maxRequests := s.undurable(now)
-	s.queue.serve(func(r *request) (cost int, wait, full bool) {
+	over := func(slot uint8) bool { return now < s.sharedUntil && s.used[slot].over() }
+	s.queue.serve(over, func(r *request) (cost int, wait, full bool) {
 		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
 			bytes >= maxBytes || requests >= maxRequests {
 			return 0, false, true
@@ -181,6 +189,7 @@ func (s *sequencer) admitAll() {
 		room += int(r.cost)
 		bytes += int(r.cost)
 		requests++
+		s.used[r.st.slot].add(int(r.cost), 1)
 		s.noteBasin(r.st.ref.Basin, now)
 		s.admit(r, now)
 		return int(r.cost), false, false

@@ -26,6 +26,7 @@ var (
 type stream struct {
 	log      *log
 	ref      protocol.StreamRef
+	slot     uint8 // of its basin, see slotOf
 	id       layout.StreamID
 	subject  string
 	cipher   protocol.Cipher // fixed at the stream's creation
