@@ -155,7 +155,7 @@ func TestReadersThatDoNotAcknowledge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := nc.FlushTimeout(20 * time.Second); err != nil {
+	if err := nc.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(settle)

@@ -33,6 +33,9 @@ const rootToken = "the-root-token-of-the-abused"
 // full reports whether the attacks run at full length.
 func full() bool { return os.Getenv("WEIR_ABUSE") == "full" }
 
+// patience is how long something may take that takes a moment on an idle machine: only a hang takes longer.
+const patience = 2 * time.Minute
+
 // scaled is a number of clients, streams or sessions of an attack.
 func scaled(n int) int {
 	if full() {
@@ -212,8 +215,8 @@ func (v *victim) holds(t *testing.T) {
 	t.Logf("resident: %d MiB idle, %d MiB at most; p99 of another client's append: %v idle, %v under attack",
 		v.idle>>20, peak>>20, v.calm, p99)
 	report(t, figure{Attack: strings.TrimPrefix(t.Name(), "Test"), Grown: peak - v.idle, Calm: v.calm, P99: p99})
-	if grown := peak - v.idle; grown > maxGrowth {
-		t.Errorf("the attack cost %d MiB of resident memory, at most %d are allowed", grown>>20, int64(maxGrowth)>>20)
+	if grown := peak - v.idle; grown > maxGrowth*raceFactor {
+		t.Errorf("the attack cost %d MiB of resident memory, at most %d are allowed", grown>>20, int64(maxGrowth*raceFactor)>>20)
 	}
 }
 
@@ -247,7 +250,7 @@ func report(t *testing.T, f figure) {
 // healthy: the broker says that it is well, and shows its metrics.
 func (v *victim) healthy(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, path := range []string{"/health", "/metrics"} {
 		if status := get(ctx, t, v.http+path); status != 200 {

@@ -62,7 +62,7 @@ type conn struct {
 // dial opens a connection whose streams have a window of so many bytes.
 func (v *victim) dial(t *testing.T, window uint32) *conn {
 	t.Helper()
-	nc, err := net.DialTimeout("tcp", strings.TrimPrefix(v.http, "http://"), 5*time.Second)
+	nc, err := net.DialTimeout("tcp", strings.TrimPrefix(v.http, "http://"), patience)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func chunkOf(t *testing.T, nc *nats.Conn, log, subject string) *jetstream.RawStr
 // store publishes a message straight into JetStream, behind weir's back.
 func store(t *testing.T, nc *nats.Conn, m *nats.Msg) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	js, err := jetstream.New(nc)
 	must(t, err)
@@ -135,7 +135,7 @@ func TestFaultForeignMessage(t *testing.T) {
 
 			// The way out is to delete the stream; a new one under its name begins at 0.
 			must(t, svc.DeleteStream(t.Context(), victim.ref))
-			eventually(t, 10*time.Second, "the name is free again", func() bool {
+			eventually(t, "the name is free again", func() bool {
 				_, _, err := svc.CreateStream(t.Context(), victim.ref.Basin, protocol.CreateStreamRequest{Stream: victim.ref.Stream})
 				return err == nil
 			})

@@ -37,7 +37,7 @@ func tmpfs(t *testing.T, size string) (dir string, ok bool) {
 func fill(t *testing.T, b *instance, l *ledger, most int) error {
 	t.Helper()
 	for range most {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		err := l.append(ctx, b.Service(), 8, 64<<10)
 		cancel()
 		if err != nil {
@@ -93,7 +93,7 @@ func TestFaultStoreIsFull(t *testing.T) {
 		t.Fatalf("trim after a reload: %v", err)
 	}
 	l.noteTrim(trim)
-	eventually(t, 20*time.Second, "appends work after the trim", func() bool {
+	eventually(t, "appends work after the trim", func() bool {
 		return l.append(t.Context(), b.Service(), 8, 64<<10) == nil
 	})
 	for range 10 {
@@ -148,7 +148,7 @@ func TestFaultDiskIsFull(t *testing.T) {
 		l.mustAppend(t, b.Service(), 8, 64<<10)
 	}
 	hog := hogDisk(t, filepath.Join(dir, "hog"))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	for ctx.Err() == nil {
 		err := l.append(ctx, b.Service(), 8, 64<<10)
 		if err == nil {
@@ -165,7 +165,7 @@ func TestFaultDiskIsFull(t *testing.T) {
 		if !strings.Contains(err.Error(), "disk") {
 			t.Errorf("the broker ended with: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("the broker does not report the full disk")
 	}
 	if err := l.append(t.Context(), b.Service(), 1, 10); protocol.CodeOf(err) != protocol.CodeStorage {
@@ -176,7 +176,7 @@ func TestFaultDiskIsFull(t *testing.T) {
 	if err := b.close(); err != nil {
 		t.Logf("close: %v", err)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > patience {
 		t.Errorf("the close took %v", took)
 	}
 	must(t, os.Remove(hog))

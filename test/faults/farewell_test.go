@@ -48,7 +48,7 @@ func TestFaultStopAnswersEveryRequest(t *testing.T) {
 		for range 10 {
 			f.wg.Go(f.nats)
 		}
-		eventually(t, 20*time.Second, "the load is on", func() bool { return f.answered.Load() > 1000 })
+		eventually(t, "the load is on", func() bool { return f.answered.Load() > 1000 })
 		must(t, b.close())
 		f.wg.Wait()
 		if n := f.unanswered.Load(); n > 0 {
@@ -209,7 +209,7 @@ func (f *farewell) nats() {
 		m := nats.NewMsg("s2.v1.append.busy-basin.s")
 		m.Header.Set("Content-Type", "application/json")
 		m.Data = []byte(farewellInput)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		answer, err := nc.RequestMsgWithContext(ctx, m)
 		cancel()
 		switch {

@@ -196,7 +196,7 @@ func TestFaultGarbage(t *testing.T) {
 	runtime.GC()
 	before := runtime.NumGoroutine()
 
-	work := startAppenders(t, svc, 2, []*ledger{bystander}, time.Minute)
+	work := startAppenders(t, svc, 2, []*ledger{bystander}, time.Hour)
 	var all []garbage
 	for _, part := range [][]garbage{garbageBodies(), garbageAppends(), garbageSubjects(), garbageHeaders()} {
 		all = append(all, part...)
@@ -239,6 +239,6 @@ func TestFaultGarbage(t *testing.T) {
 	if c, err := svc.GetStreamConfig(t.Context(), l.ref); err != nil || c != streamConfig {
 		t.Errorf("garbage changed the stream: %+v, %v", c, err)
 	}
-	eventually(t, 20*time.Second, "the goroutines are gone", func() bool { return runtime.NumGoroutine() <= before+2 })
+	eventually(t, "the goroutines are gone", func() bool { return runtime.NumGoroutine() <= before+2 })
 	t.Logf("%d messages", len(all))
 }

@@ -48,6 +48,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// patience is how long something may take that takes a moment on an idle machine: only a hang takes longer.
+const patience = 3 * time.Minute
+
 // scale is small in a plain run and big in a long one.
 func scale[T any](small, big T) T {
 	if *long {
@@ -118,7 +121,7 @@ func (i *instance) close() error {
 		return nil
 	}
 	i.closed = true
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return i.Close(ctx)
 }
@@ -146,16 +149,16 @@ func must(t testing.TB, err error) {
 }
 
 // eventually waits for something that another goroutine or process brings about.
-func eventually(t testing.TB, within time.Duration, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(within)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within %v: %s", within, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (r *raw) next(t testing.TB) *nats.Msg {
 	select {
 	case m := <-r.msgs:
 		return m
-	case <-time.After(2 * time.Minute):
+	case <-time.After(patience):
 		t.Fatal("the door fell silent")
 		return nil
 	}
@@ -84,7 +84,7 @@ func failureOf(m *nats.Msg) *protocol.Error {
 // ask sends a request and waits for one answer.
 func ask(t testing.TB, nc *nats.Conn, m *nats.Msg) *nats.Msg {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	answer, err := nc.RequestMsgWithContext(ctx, m)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -157,7 +156,7 @@ func TestFaultGarbageInStore(t *testing.T) {
 			must(t, err)
 			must(t, os.WriteFile(files[0], tc.with(old), fs.ModePerm))
 
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			again, err := broker.Start(ctx, cfg)
 			if err != nil {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -88,10 +89,11 @@ func TestIdleConnectionsLeave(t *testing.T) {
 	if _, err := idle.Read(make([]byte, 10)); err == nil {
 		t.Error("the idle connection is open")
 	}
+	busy.(*conn).setState(http.StateActive) // as the server does when it has read the request
 	if _, err := busy.Write([]byte("HTTP/1.1 503 Service Unavailable\r\n\r\n")); err != nil {
 		t.Errorf("the request in progress cannot be answered: %v", err)
 	}
-	_ = busy.Close() // it may be closed as idle by now
+	_ = busy.Close()
 	<-done
 }
 
