@@ -20,9 +20,10 @@ func (st *stream) refresh(ctx context.Context) error {
 	if !st.log.a.opts.Shared {
 		return nil
 	}
+	known := st.live.newest() // before: the first chunk may be stored meanwhile
 	newest, err := st.log.getLast(ctx, st.subject)
 	switch {
-	case errors.Is(err, js.ErrNotFound) && st.live.newest() == 0:
+	case errors.Is(err, js.ErrNotFound) && known == 0:
 		return nil
 	case errors.Is(err, js.ErrNotFound):
 		return errStreamDeleted // the newest chunk of a stream goes only with the stream
@@ -89,6 +90,7 @@ func (s *sequencer) adopt(st *stream, c *storedChunk) {
 // finding is the answer to a request for a stream's newest chunk, which was made on behalf of an append or a read.
 type finding struct {
 	req    *request
+	known  js.Seq // the newest chunk that was known before; 0: none
 	newest storedChunk
 	err    error
 }
@@ -110,11 +112,11 @@ func (s *sequencer) mustAsk(r *request) bool {
 		return true
 	}
 	r.asked = asking
-	a := s.log.a
+	a, known := s.log.a, st.live.newest()
 	ask := func() {
 		ctx, cancel := context.WithTimeout(a.ctx, js.Timeout)
 		defer cancel()
-		f := finding{req: r}
+		f := finding{req: r, known: known}
 		f.newest, f.err = s.log.getLast(ctx, st.subject)
 		if a.ctx.Err() != nil {
 			f.err = errDraining
@@ -134,7 +136,7 @@ func (s *sequencer) settleFound(found []finding) {
 		st := f.req.st
 		f.req.asked = answered
 		switch {
-		case errors.Is(f.err, js.ErrNotFound) && st.live.newest() > 0:
+		case errors.Is(f.err, js.ErrNotFound) && f.known > 0:
 			f.req.unknown = errStreamDeleted
 		case errors.Is(f.err, js.ErrNotFound):
 		case f.err != nil:

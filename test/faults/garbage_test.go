@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,8 +194,7 @@ func TestFaultGarbage(t *testing.T) {
 	must(t, err)
 	nc := b.conn()
 	ask(t, nc, message("tail."+garbageBasin+"."+garbageStream, nil)) // what a first request leaves behind
-	runtime.GC()
-	before := runtime.NumGoroutine()
+	before := len(goroutines())
 
 	work := startAppenders(t, svc, 2, []*ledger{bystander}, time.Hour)
 	var all []garbage
@@ -239,6 +239,19 @@ func TestFaultGarbage(t *testing.T) {
 	if c, err := svc.GetStreamConfig(t.Context(), l.ref); err != nil || c != streamConfig {
 		t.Errorf("garbage changed the stream: %+v, %v", c, err)
 	}
-	eventually(t, "the goroutines are gone", func() bool { return runtime.NumGoroutine() <= before+2 })
+	defer func() {
+		if t.Failed() {
+			t.Logf("there were %d goroutines, and there are\n%s", before, strings.Join(goroutines(), "\n\n"))
+		}
+	}()
+	eventually(t, "the goroutines are gone", func() bool { return len(goroutines()) <= before+2 })
 	t.Logf("%d messages", len(all))
+}
+
+// goroutines are the stacks of the goroutines that run weir's code. Those of the NATS server alone come and go with its
+// JetStream streams.
+func goroutines() []string {
+	all := make([]byte, 16<<20)
+	stacks := strings.Split(string(all[:runtime.Stack(all, true)]), "\n\n")
+	return slices.DeleteFunc(stacks, func(s string) bool { return !strings.Contains(s, "weirstream/weir/") })
 }
