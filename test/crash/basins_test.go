@@ -23,8 +23,11 @@ type namespace struct {
 
 func newNamespace(basin protocol.BasinName) *namespace {
 	ns := &namespace{basin: basin}
-	for i := range 3 {
+	for i := range 5 {
 		ns.streams = append(ns.streams, &name{ref: protocol.StreamRef{Basin: basin, Stream: protocol.StreamName(fmt.Sprintf("in/%d", i))}})
+	}
+	for _, n := range ns.streams {
+		n.kin = ns.streams
 	}
 	return ns
 }

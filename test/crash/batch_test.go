@@ -45,6 +45,12 @@ type batch struct {
 
 func (b *batch) end() uint64 { return b.start + uint64(b.n) }
 
+// stands reports whether the batch is known to be in the stream, or to have been there until it was trimmed.
+func (b *batch) stands() bool { return b.outcome == acked || b.outcome == found }
+
+// trimmed is the trim point that the batch's trim record leads to.
+func (b *batch) trimmed() uint64 { return min(b.trimTo, b.start+uint64(b.trimAt)+1) }
+
 func (b *batch) String() string {
 	s := fmt.Sprintf("batch %d of %d records, %s", b.id, b.n, b.outcome)
 	switch b.outcome {

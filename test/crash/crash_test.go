@@ -72,6 +72,7 @@ type episode struct {
 	models     map[string][]*model // by role
 	names      []*name
 	namespaces []*namespace
+	mortals    []*mortal
 	followers  map[*model]*follower
 }
 
@@ -120,7 +121,7 @@ func (e *episode) prepare() (stop func()) {
 		nc.Close()
 	}
 	for basin, config := range map[protocol.BasinName]protocol.BasinConfig{
-		workBasin: {CreateStreamOnAppend: true, CreateStreamOnRead: true}, namesBasin: {},
+		workBasin: {CreateStreamOnAppend: true, CreateStreamOnRead: true}, namesBasin: {}, mortalBasin: {},
 	} {
 		if _, _, err := svc.CreateBasin(ctx, protocol.CreateBasinRequest{Basin: basin, Config: config}); err != nil {
 			e.failf("create basin: %v", err)
@@ -145,6 +146,9 @@ func (e *episode) prepare() (stop func()) {
 	}
 	for i := range namespaces {
 		e.namespaces = append(e.namespaces, newNamespace(protocol.BasinName(fmt.Sprintf("crash-space-%d", i))))
+	}
+	for i := range mortals {
+		e.mortals = append(e.mortals, &mortal{ref: protocol.StreamRef{Basin: mortalBasin, Stream: protocol.StreamName(fmt.Sprintf("mortal/%d", i))}})
 	}
 	return stop
 }
@@ -181,6 +185,12 @@ func (e *episode) run() {
 	for _, ns := range e.namespaces {
 		launch(func(svc protocol.Service, rnd *rand.Rand) {
 			for ns.step(r, svc, rnd) {
+			}
+		})
+	}
+	for _, n := range e.mortals {
+		launch(func(svc protocol.Service, rnd *rand.Rand) {
+			for n.step(r, svc, rnd) {
 			}
 		})
 	}
@@ -237,6 +247,9 @@ func (e *episode) verify() {
 	}
 	for _, ns := range e.namespaces {
 		checks = append(checks, func(svc protocol.Service) error { return ns.verify(ctx, svc) })
+	}
+	for _, n := range e.mortals {
+		checks = append(checks, func(svc protocol.Service) error { return n.verify(ctx, svc) })
 	}
 	if err := atOnce(svcs, checks); err != nil {
 		e.failf("after the restart: %v", err)

@@ -13,6 +13,8 @@
 //   - the trim point and the fencing token are those that the batches, in order, lead to, and every batch held to its
 //     conditions (match_seq_num, fencing_token) where it stands;
 //   - streams and basins are as the last acknowledged change left them, or as the one change under way would leave them;
+//   - a fork holds the records of its source below its place, whatever became of the source, and then its own batches;
+//   - a stream with an expiry is not gone before its time, and not there after it;
 //   - a reader that followed across the kills has seen every record once, and none that is missing now.
 //
 // Environment: WEIR_CRASH_ROUNDS is the number of kills (default 3, 2 with -short), WEIR_CRASH_SEED repeats the random

@@ -15,17 +15,20 @@ const (
 	onTrim
 	onFence
 	onCreateStream
+	onFork
 	onDeleteStream
 	onReconfigure
 	onCreateBasin
 	onDeleteBasin
 	onGone // a deletion is complete
+	onExpiry
 	moments
 )
 
 func (m moment) String() string {
-	return [...]string{"some time", "an ack", "a trim", "a fence", "the creation of a stream", "the deletion of a stream",
-		"a reconfiguration", "the creation of a basin", "the deletion of a basin", "the end of a deletion"}[m]
+	return [...]string{"some time", "an ack", "a trim", "a fence", "the creation of a stream", "a fork", "the deletion of a stream",
+		"a reconfiguration", "the creation of a basin", "the deletion of a basin", "the end of a deletion",
+		"an expiry"}[m]
 }
 
 // A fuse tells when to kill: a little after the n-th time that clients reach a moment, or at the latest after limit.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -20,6 +21,7 @@ type model struct {
 	batches map[uint64]*batch
 	tail    uint64 // highest end of an ack or of a verified record: a tail asked for later is not below
 
+	forked bool
 	base   checkpoint // what the last verification found
 	placed []*batch   // acknowledged or found by the last verification, by start
 }
@@ -33,6 +35,36 @@ type checkpoint struct {
 
 func newModel(ref protocol.StreamRef) *model {
 	return &model{ref: ref, batches: map[uint64]*batch{}}
+}
+
+// fork is the model of a fork of the stream at the end of a random batch. No client may be writing, and the outcome of all batches must
+// be known.
+func (m *model) fork(ref protocol.StreamRef, rnd *rand.Rand) *model {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	trim := m.base.trim
+	for _, b := range m.batches {
+		if b.stands() && b.start >= m.base.tail.SeqNum && b.trimAt >= 0 {
+			trim = max(trim, b.trimmed())
+		}
+	}
+	ends := []uint64{trim, m.tail, m.tail}
+	for _, b := range m.batches {
+		if b.stands() && b.end() > trim {
+			ends = append(ends, b.end())
+		}
+	}
+	slices.Sort(ends) // the order of a map must not decide what a seed does
+	at := ends[rnd.IntN(len(ends))]
+	f := newModel(ref)
+	f.forked, f.tail, f.base = true, at, checkpoint{tail: protocol.Position{SeqNum: at}, trim: trim}
+	for id, b := range m.batches {
+		if b.stands() && b.end() > trim && b.end() <= at {
+			shared := *b
+			f.batches[id] = &shared
+		}
+	}
+	return f
 }
 
 // sent notes a batch before it is handed over.
@@ -273,7 +305,7 @@ func (m *model) replay(o *observed, placed []*batch) error {
 			token, known = b.newToken(), true
 		}
 		if b.trimAt >= 0 {
-			trim = max(trim, min(b.trimTo, b.start+uint64(b.trimAt)+1))
+			trim = max(trim, b.trimmed())
 		}
 		pos = b.end()
 	}

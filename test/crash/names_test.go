@@ -36,6 +36,8 @@ type name struct {
 	config protocol.ResolvedStreamConfig
 	asked  protocol.ResolvedStreamConfig // by a change in doubt
 	m      *model                        // of the living incarnation
+	born   *model                        // of the incarnation that a creation in doubt makes
+	kin    []*name                       // the names of the same client: a new stream may be a fork of one of them
 }
 
 func (n *name) String() string {
@@ -66,8 +68,11 @@ func (n *name) step(r *round, svc protocol.Service, rnd *rand.Rand) bool {
 	switch k := rnd.IntN(10); {
 	case k < 6:
 		b := newBatch(batchIDs.Add(1), rnd)
-		if rnd.IntN(3) == 0 {
+		switch {
+		case rnd.IntN(3) == 0:
 			b.fencing(rnd)
+		case rnd.IntN(4) == 0:
+			b.trimming(rnd, n.m.knownTail())
 		}
 		_, _, ok := r.try(svc, n.m, b)
 		return ok
@@ -79,14 +84,19 @@ func (n *name) step(r *round, svc protocol.Service, rnd *rand.Rand) bool {
 
 func (n *name) create(r *round, svc protocol.Service, rnd *rand.Rand) bool {
 	config := randomConfig(rnd)
-	n.doubt, n.asked = creating, config.Resolve(protocol.StreamConfig{})
+	n.doubt, n.asked, n.born = creating, config.Resolve(protocol.StreamConfig{}), newModel(n.ref)
+	fork := n.forkRequest(rnd)
+	if fork != nil {
+		config = protocol.StreamConfig{} // that of the source
+		r.fuse.burn(onFork)
+	}
 	r.fuse.burn(onCreateStream)
 	var err error
 	var result protocol.ProvisionResult
-	if rnd.IntN(2) == 0 {
+	if fork == nil && rnd.IntN(2) == 0 {
 		_, result, err = svc.EnsureStream(r.ctx, n.ref, config)
 	} else {
-		_, result, err = svc.CreateStream(r.ctx, n.ref.Basin, protocol.CreateStreamRequest{Stream: n.ref.Stream, Config: config})
+		_, result, err = svc.CreateStream(r.ctx, n.ref.Basin, protocol.CreateStreamRequest{Stream: n.ref.Stream, Config: config, Fork: fork})
 	}
 	if err != nil {
 		r.mayFail(err, "creation of "+n.String())
@@ -95,16 +105,37 @@ func (n *name) create(r *round, svc protocol.Service, rnd *rand.Rand) bool {
 	if result != protocol.ProvisionCreated {
 		r.report(fmt.Errorf("creation of %s: expected %s, found %s", n, protocol.ProvisionCreated, result))
 	}
-	n.settle(alive, n.asked, newModel(n.ref))
+	n.settle(alive, n.asked, n.born)
 	tail, err := svc.CheckTail(r.ctx, n.ref)
 	if err != nil {
 		r.mayFail(err, "check-tail of "+n.String())
 		return false
 	}
-	if tail != (protocol.StreamTail{}) {
-		r.report(fmt.Errorf("%s: expected a new stream to begin at 0, found the tail %v", n, tail))
+	if want := n.m.knownTail(); tail.SeqNum != want || want == 0 && tail != (protocol.StreamTail{}) {
+		r.report(fmt.Errorf("%s: expected a new stream to begin at %d, found the tail %v", n, want, tail))
 	}
 	return !r.over()
+}
+
+// forkRequest makes the new stream a fork of one of its kin, now and then; nil if it is to be none.
+func (n *name) forkRequest(rnd *rand.Rand) *protocol.ForkRequest {
+	var sources []*name
+	for _, k := range n.kin {
+		if k.life == alive {
+			sources = append(sources, k)
+		}
+	}
+	if len(sources) == 0 || rnd.IntN(3) == 0 {
+		return nil
+	}
+	source := sources[rnd.IntN(len(sources))]
+	n.asked, n.born = source.config, source.m.fork(n.ref, rnd)
+	at := n.born.tail
+	req := &protocol.ForkRequest{Source: source.ref.Stream, At: &at}
+	if at == source.m.tail && rnd.IntN(2) == 0 {
+		req.At = nil
+	}
+	return req
 }
 
 func (n *name) settle(l life, config protocol.ResolvedStreamConfig, m *model) {
@@ -181,7 +212,7 @@ func (n *name) verify(ctx context.Context, svc protocol.Service) error {
 		if config != n.asked {
 			return fmt.Errorf("%s: expected the configuration that it was created with, %+v, found %+v", n, n.asked, config)
 		}
-		n.settle(alive, config, newModel(n.ref))
+		n.settle(alive, config, n.born)
 	case n.life == gone && (there || going):
 		return fmt.Errorf("%s: expected no stream, found it (%v, %w)", n, config, err)
 	case n.life == alive && there:
