@@ -36,6 +36,8 @@ type batch struct {
 	trimTo  uint64
 	match   *uint64
 	token   *string
+	// producer numbers the append, so that it can be made again.
+	producer *protocol.Producer
 
 	outcome outcome
 	start   uint64
@@ -70,6 +72,9 @@ func (b *batch) String() string {
 	}
 	if b.token != nil {
 		s += fmt.Sprintf(", fencing_token %q", *b.token)
+	}
+	if b.producer != nil {
+		s += fmt.Sprintf(", of %+v", *b.producer)
 	}
 	if b.why != "" {
 		s += ", told " + b.why
@@ -106,7 +111,7 @@ func (b *batch) record(i int) protocol.Record {
 }
 
 func (b *batch) input() protocol.AppendInput {
-	in := protocol.AppendInput{Records: make([]protocol.Record, b.n), MatchSeqNum: b.match, FencingToken: b.token}
+	in := protocol.AppendInput{Records: make([]protocol.Record, b.n), MatchSeqNum: b.match, FencingToken: b.token, Producer: b.producer}
 	for i := range in.Records {
 		in.Records[i] = b.record(i)
 	}

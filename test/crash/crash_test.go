@@ -74,6 +74,9 @@ type episode struct {
 	namespaces []*namespace
 	mortals    []*mortal
 	followers  map[*model]*follower
+
+	producersMu sync.Mutex
+	producers   map[*model]map[int]*producing // by stream and client
 }
 
 func runEpisode(t *testing.T, seed, part uint64, rounds int) {

@@ -57,6 +57,7 @@ var roles = []role{
 	{"matched", 3, 1, (*round).appendMatched, true},
 	{"contended", 2, 3, (*round).appendContended, false},
 	{"fenced", 3, 3, (*round).appendFenced, false},
+	{"produced", 3, 3, (*round).appendProduced, true},
 }
 
 // try appends a batch and notes the outcome. It returns false when the client should stop.
