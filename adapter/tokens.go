@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 
+	"github.com/weirstream/weir/adapter/internal/lease"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -11,6 +12,19 @@ import (
 func (a *Adapter) OnTokenRemoved(f func(hash [32]byte)) {
 	a.catalog.Tokens.OnRemoved(f)
 }
+
+// tokenAge is how old the knowledge of the tokens may be where other brokers share the store: twice the term of a lease.
+const tokenAge = 2 * lease.Term
+
+// TokensCurrent fails with code unavailable while this broker may not know of tokens that were revoked through another one.
+func (a *Adapter) TokensCurrent() error {
+	if !a.opts.Shared || a.catalog.Age() <= tokenAge {
+		return nil
+	}
+	return errCutOff
+}
+
+var errCutOff = protocol.Errorf(protocol.CodeUnavailable, "this broker has no contact with the catalog and does not know which access tokens count")
 
 // Token finds a token by its id.
 func (a *Adapter) Token(id protocol.AccessTokenID) (protocol.StoredToken, bool) {

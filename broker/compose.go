@@ -23,7 +23,7 @@ func (b *Broker) compose(root, version string) {
 	// Operations on tokens are the guard's own, so that the store of tokens counts them.
 	tokens := metering.Tokens{Tokens: tokenStore{b.ad, b.svc}, Meter: b.meter}
 	// The guard turns a secret into a caller, whose service checks its scope before anything else happens.
-	b.guard = access.New(operations, tokens, access.Options{RootSecret: root, Logger: b.log})
+	b.guard = access.New(operations, tokens, access.Options{RootSecret: root, Current: b.ad.TokensCurrent, Logger: b.log})
 	// Outermost, each door measures the answers that its clients see, failures of access control included.
 	b.doors = natsd.NewDoors(b.st, b.guard, b.taps, natsapi.Options{
 		Prefix: b.cfg.SubjectPrefix, Version: version, Logger: b.log, OwnConn: true, DrainConn: b.st.URL() != "",

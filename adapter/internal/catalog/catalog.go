@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,7 +29,9 @@ type Catalog struct {
 	kv       jetstream.KeyValue
 	keys     keyLocks
 	asides   asides
-	loaded   uint64 // revision up to which the bucket was read when it was opened
+	loaded   uint64 // revision up to which the bucket was read
+	opened   time.Time
+	current  atomic.Int64 // how long after opened the view had everything, in nanoseconds; see Age
 
 	View   View
 	Tokens Tokens
@@ -88,7 +91,7 @@ var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resourc
 
 // Open opens or creates the bucket and loads it. The catalog of a shared store is to be followed from then on, see follow.
 func Open(ctx context.Context, config Config, store Store, listener Listener) (*Catalog, error) {
-	c := &Catalog{config: config, store: store, listener: listener}
+	c := &Catalog{config: config, store: store, listener: listener, opened: time.Now()}
 	bucket := layout.CatalogBucket(config.Prefix)
 	storage := jetstream.FileStorage
 	if config.Memory {

@@ -80,8 +80,14 @@ const drainTime = time.Second
 // the consumer's server is lost, which the client library notices after 10 s and more. So others know of a revoked token in time.
 const pulseTime = time.Second
 
-// pulse sends the last revision of the bucket, again and again until ctx ends.
-func (c *Catalog) pulse(ctx context.Context, last chan<- uint64) {
+// A pulse is the last revision of the bucket, or a later one than that at the moment when it was asked for.
+type pulse struct {
+	last  uint64
+	asked time.Time
+}
+
+// pulse sends pulses until ctx ends.
+func (c *Catalog) pulse(ctx context.Context, pulses chan<- pulse) {
 	tick := time.NewTicker(pulseTime)
 	defer tick.Stop()
 	for {
@@ -90,31 +96,43 @@ func (c *Catalog) pulse(ctx context.Context, last chan<- uint64) {
 		case <-ctx.Done():
 			return
 		}
-		attempt, cancel := context.WithTimeout(ctx, js.Attempt)
+		asked := time.Now()
+		attempt, cancel := context.WithTimeout(ctx, 2*js.Attempt)
 		state, err := js.StreamState(attempt, c.config.Conn, layout.Catalog(c.config.Prefix))
 		cancel()
 		if err != nil {
 			continue // there is no leader now
 		}
 		select {
-		case last <- uint64(state.LastSeq):
+		case pulses <- pulse{uint64(state.LastSeq), asked}:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+// reached notes that the view has everything that was in the bucket when a pulse was asked for, if it has.
+func (c *Catalog) reached(p pulse) {
+	if at := p.asked.Sub(c.opened); p.last <= c.loaded && at > time.Duration(c.current.Load()) {
+		c.current.Store(int64(at))
+	}
+}
+
+// Age is for how long the catalog may have been changed by other servers without a trace in the view. A server of the bucket that is cut off, and
+// does not know it yet, may make it too small. Only of a catalog that is followed.
+func (c *Catalog) Age() time.Duration { return time.Since(c.opened) - time.Duration(c.current.Load()) }
+
 // follow takes changes in until they end. They end with ctx, when the client library gives the consumer up, when a pulse finds that
 // changes do not come, and when the connection is back after a loss: the consumer may have gone with its server then.
 func (c *Catalog) follow(ctx context.Context, w *changes, back <-chan nats.Status) {
 	var late <-chan time.Time
 	done := ctx.Done()
-	pulses, missing := make(chan uint64), uint64(0)
+	pulses, newest := make(chan pulse), pulse{}
 	var pulsing sync.WaitGroup
 	defer pulsing.Wait()
-	pulse, cancel := context.WithCancel(ctx)
+	beating, cancel := context.WithCancel(ctx)
 	defer cancel()
-	pulsing.Go(func() { c.pulse(pulse, pulses) })
+	pulsing.Go(func() { c.pulse(beating, pulses) })
 	stop := func() {
 		w.stop()
 		done, back = nil, nil
@@ -133,13 +151,15 @@ func (c *Catalog) follow(ctx context.Context, w *changes, back <-chan nats.Statu
 				_ = c.apply(entryOf(e)) // one that cannot be read is set aside
 				c.loaded = max(c.loaded, e.Revision())
 			}
-		case last := <-pulses:
-			if missing > c.loaded && late == nil {
+			c.reached(newest)
+		case p := <-pulses:
+			if newest.last > c.loaded && late == nil {
 				c.config.Logger.Info("changes of other servers to the catalog do not come; asking for them anew",
-					slog.Uint64("revision", missing), slog.Uint64("known", c.loaded))
+					slog.Uint64("revision", newest.last), slog.Uint64("known", c.loaded))
 				stop()
 			}
-			missing = last
+			newest = p
+			c.reached(newest)
 		case <-back:
 			stop()
 		case <-done:

@@ -44,7 +44,7 @@ func TestPulseFindsThatChangesDoNotCome(t *testing.T) {
 		Subjects: []string{layout.CatalogSubjects(prefix) + ">"}}); err != nil {
 		t.Fatal(err)
 	}
-	c := &Catalog{config: Config{Prefix: prefix, Conn: nc, Logger: slog.New(slog.DiscardHandler)}}
+	c := &Catalog{config: Config{Prefix: prefix, Conn: nc, Logger: slog.New(slog.DiscardHandler)}, opened: time.Now()}
 	d := &deaf{updates: make(chan jetstream.KeyValueEntry)}
 	w := &changes{KeyWatcher: d, stop: sync.OnceFunc(func() { close(d.updates) })}
 	ended := make(chan struct{})
@@ -58,6 +58,9 @@ func TestPulseFindsThatChangesDoNotCome(t *testing.T) {
 		t.Fatal("a watcher without changes was given up")
 	case <-quiet.C:
 	}
+	if c.current.Load() == 0 {
+		t.Error("the view is not known to be current, although nothing has changed")
+	}
 	if _, err := stream.Publish(t.Context(), layout.CatalogSubjects(prefix)+"b.x", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
@@ -67,5 +70,9 @@ func TestPulseFindsThatChangesDoNotCome(t *testing.T) {
 	case <-ended:
 	case <-ctx.Done():
 		t.Fatal("a watcher that does not deliver a change was not given up")
+	}
+	c.opened = c.opened.Add(-time.Hour) // as if an hour passed
+	if age := c.Age(); age < time.Hour {
+		t.Errorf("the view is taken for current, %v ago", age)
 	}
 }

@@ -41,6 +41,8 @@ type Tokens interface {
 type Options struct {
 	// RootSecret is the root token; "" leaves everything open: nothing is checked.
 	RootSecret string
+	// Current fails with code unavailable while the tokens may not be those that count: one may have been revoked elsewhere. nil: they always are.
+	Current func() error
 	// Logger gets the tokens that are issued and revoked, by their ids and never by a secret; nil discards it.
 	Logger *slog.Logger
 }
@@ -50,6 +52,7 @@ type Guard struct {
 	core     Core
 	tokens   Tokens
 	log      *slog.Logger
+	current  func() error
 	open     bool
 	root     *Caller
 	rootHash [32]byte
@@ -61,9 +64,12 @@ type Guard struct {
 
 // New makes a guard in front of core.
 func New(core Core, tokens Tokens, opts Options) *Guard {
-	g := &Guard{core: core, tokens: tokens, log: opts.Logger, open: opts.RootSecret == "", callers: map[[32]byte]*Caller{}}
+	g := &Guard{core: core, tokens: tokens, log: opts.Logger, current: opts.Current, open: opts.RootSecret == "", callers: map[[32]byte]*Caller{}}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.current == nil {
+		g.current = func() error { return nil }
 	}
 	if !g.open {
 		g.rootHash = sha256.Sum256([]byte(opts.RootSecret))
@@ -101,7 +107,7 @@ func (g *Guard) Root() *Caller { return g.root }
 const maxSecretBytes = 1024
 
 // Authenticate returns the caller whose secret it is; of an open guard always the root. All requests with the same token
-// share one caller. The error has code authn and never says more than that.
+// share one caller. Codes: authn, and no more than that is said; unavailable.
 func (g *Guard) Authenticate(secret string) (*Caller, error) {
 	if g.open {
 		return g.root, nil
@@ -112,6 +118,9 @@ func (g *Guard) Authenticate(secret string) (*Caller, error) {
 	hash := sha256.Sum256([]byte(secret))
 	if subtle.ConstantTimeCompare(hash[:], g.rootHash[:]) == 1 {
 		return g.root, nil
+	}
+	if err := g.current(); err != nil {
+		return nil, err
 	}
 	c := g.caller(hash)
 	if c == nil || !c.alive() {

@@ -56,6 +56,33 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
+// While it is not known which tokens count, only the root is let in; callers who are in already are refused as well.
+func TestTokensThatMayHaveBeenRevoked(t *testing.T) {
+	cutOff := false
+	g := access.New(&core{}, newStore(), access.Options{RootSecret: rootSecret, Current: func() error {
+		if cutOff {
+			return protocol.Errorf(protocol.CodeUnavailable, "cut off")
+		}
+		return nil
+	}})
+	secret := issue(t, g, all("one"))
+	one := caller(t, g, secret)
+	cutOff = true
+	for _, s := range []string{secret, "unknown"} {
+		_, err := g.Authenticate(s)
+		hasCode(t, err, protocol.CodeUnavailable)
+	}
+	_, err := one.Service().ListBasins(t.Context(), protocol.ListRequest{})
+	hasCode(t, err, protocol.CodeUnavailable)
+	if _, err := caller(t, g, rootSecret).Service().ListBasins(t.Context(), protocol.ListRequest{}); err != nil {
+		t.Errorf("the root is refused: %v", err)
+	}
+	cutOff = false
+	if _, err := caller(t, g, secret).Service().ListBasins(t.Context(), protocol.ListRequest{}); err != nil {
+		t.Errorf("the token is refused: %v", err)
+	}
+}
+
 func TestOpenGuard(t *testing.T) {
 	g := access.New(&core{}, newStore(), access.Options{})
 	defer g.Close()

@@ -21,10 +21,15 @@ type service struct {
 
 var _ protocol.Service = (*service)(nil)
 
-// allow checks that the token lives and allows all of ops. Codes: authn, permission_denied.
+// allow checks that the token lives and allows all of ops. Codes: authn, permission_denied, unavailable.
 func (s *service) allow(ops ...protocol.Operation) error {
 	if !s.c.alive() {
 		return errAuthn()
+	}
+	if s.c.life != nil { // the root's token stands in no catalog
+		if err := s.g.current(); err != nil {
+			return err
+		}
 	}
 	for _, op := range ops {
 		if !s.c.ops.Has(op) {
