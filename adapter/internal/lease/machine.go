@@ -350,9 +350,10 @@ func (m *machine) stored(now moment, o op, revision uint64) {
 	m.observe(now, o.key, entry{revision, o.value})
 }
 
-// refused takes in that a write was not stored, because the key had another revision.
+// refused takes in that a write was refused, because the key had another revision. It proves nothing: a server that was deposed may have said so, and the
+// leader may have stored it, or may do so yet.
 func (m *machine) refused(now moment, o op) {
-	m.settle(o, true) // until the newer revision is seen
+	m.settle(o, true)
 	delete(m.beats, o.beat)
 	if name, ok := strings.CutPrefix(o.key, nodeKeys); ok {
 		name, _ = unescape(name)

@@ -29,7 +29,8 @@ type world struct {
 	logs      []string
 
 	lossPercent int
-	latePercent int // requests that arrive late
+	latePercent int  // requests that arrive late
+	twoLeaders  bool // a server that was deposed refuses requests that reach the leader as well
 	maxDelay    time.Duration
 	staleReads  bool
 	rate        func() float64 // of a process's clock
@@ -236,6 +237,9 @@ func (p *process) do(o op, done func()) {
 			return
 		}
 		answer := w.serve(o)
+		if w.twoLeaders && !o.read && w.chance(20) {
+			answer = func(p *process) { p.m.refused(p.clock(), o) }
+		}
 		if lost() {
 			return
 		}
@@ -368,8 +372,9 @@ func (w *world) trouble() {
 		p.stall(true)
 		w.after(long, func() { p.stall(false) })
 	case 3:
-		w.outage = true
+		w.outage, w.twoLeaders = true, w.chance(50)
 		w.after(long/2, func() { w.outage = false })
+		w.after(long, func() { w.twoLeaders = false })
 	case 4:
 		if p.dead = true; w.chance(20) {
 			p.dead = false // another process of the name beside it
@@ -429,7 +434,8 @@ func (w *world) forget() {
 
 // heal ends all troubles.
 func (w *world) heal() {
-	w.outage, w.lossPercent, w.latePercent, w.maxDelay, w.staleReads = false, 0, 0, 30*time.Millisecond, false
+	w.outage, w.twoLeaders, w.staleReads = false, false, false
+	w.lossPercent, w.latePercent, w.maxDelay = 0, 0, 30*time.Millisecond
 	for _, p := range w.processes {
 		p.cut, p.m.drains = false, false
 		p.pause(false)
