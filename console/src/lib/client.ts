@@ -75,7 +75,7 @@ const hints: Record<string, string> = {
 const clean = new Set([
 	"bad_path", "bad_query", "bad_header", "bad_json", "bad_proto", "bad_frame", "authn", "permission_denied", "invalid", "basin_not_found",
 	"stream_not_found", "access_token_not_found", "resource_already_exists", "basin_deletion_pending", "stream_deletion_pending", "producer_fenced",
-	"producer_gap", "stream_closed", "transaction_conflict", "rate_limited", "server_draining", "not_implemented", "seq_num_mismatch", "fencing_token_mismatch",
+	"producer_gap", "stream_closed", "writer_seq_conflict", "transaction_conflict", "rate_limited", "server_draining", "not_implemented", "seq_num_mismatch", "fencing_token_mismatch",
 ]);
 
 /** Whether a failure leaves open what it did: there was no answer, or one that does not say. */

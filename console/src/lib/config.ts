@@ -1,6 +1,12 @@
 /** Forms for the configuration of basins and streams: text in fields, nothing said where a field inherits. */
-import type { BasinConfig, StreamConfig } from "@s2-dev/streamstore";
+import type { BasinConfig, StreamConfig as S2StreamConfig } from "@s2-dev/streamstore";
 import { duration } from "./format";
+
+/** The SDK passes on the members that weir has and S2 has not. */
+export type StreamConfig = S2StreamConfig & {
+	expiry?: { idleSecs?: number | null; at?: string | null } | null;
+	contentType?: string | null;
+};
 
 export type Cipher = "" | "aegis-256" | "aes-256-gcm";
 
@@ -15,6 +21,13 @@ export type StreamForm = {
 	deleteOnEmpty: "" | "after" | "never";
 	minAge: string;
 	minAgeUnit: "days" | "hours" | "minutes" | "seconds";
+	expiry: "" | "never" | "idle" | "at";
+	idle: string;
+	idleUnit: "days" | "hours" | "minutes" | "seconds";
+	/** The time at which a stream ends, which the form keeps and cannot change; "" is none. */
+	expiresAt: string;
+	/** "" inherits. */
+	contentType: string;
 };
 
 export type BasinForm = {
@@ -57,6 +70,8 @@ export function streamForm(config: StreamConfig | null | undefined): StreamForm 
 	const empty = config?.deleteOnEmpty?.minAgeSecs;
 	const waits = split(empty ? empty : 3600);
 	const uncapped = config?.timestamping?.uncapped;
+	const expiry = config?.expiry;
+	const idles = split(expiry?.idleSecs ? expiry.idleSecs : 604_800);
 	return {
 		storageClass: (config?.storageClass ?? "") as StreamForm["storageClass"],
 		retention: !age ? "" : "ageSecs" in age ? "age" : "infinite",
@@ -67,6 +82,11 @@ export function streamForm(config: StreamConfig | null | undefined): StreamForm 
 		deleteOnEmpty: empty === undefined || empty === null ? "" : empty > 0 ? "after" : "never",
 		minAge: waits.n,
 		minAgeUnit: waits.unit,
+		expiry: !expiry ? "" : expiry.idleSecs ? "idle" : expiry.at ? "at" : "never",
+		idle: idles.n,
+		idleUnit: idles.unit,
+		expiresAt: expiry?.at ?? "",
+		contentType: config?.contentType ?? "",
 	};
 }
 
@@ -80,12 +100,14 @@ export function basinForm(config: BasinConfig | null | undefined): BasinForm {
 }
 
 /** What is wrong in a form, by field; empty if nothing is. */
-export function problems(form: StreamForm): Partial<Record<"age" | "minAge", string>> {
-	const out: Partial<Record<"age" | "minAge", string>> = {};
+export function problems(form: StreamForm): Partial<Record<"age" | "minAge" | "idle" | "contentType", string>> {
+	const out: ReturnType<typeof problems> = {};
 	if (form.retention === "age" && Number.isNaN(join(form.age, form.ageUnit, 1))) out.age = "At least one second, in whole seconds.";
 	if (form.deleteOnEmpty === "after" && Number.isNaN(join(form.minAge, form.minAgeUnit, 1))) {
 		out.minAge = "At least one second, in whole seconds.";
 	}
+	if (form.expiry === "idle" && Number.isNaN(join(form.idle, form.idleUnit, 1))) out.idle = "At least one second, in whole seconds.";
+	if (!/^[ -~]{0,256}$/.test(form.contentType)) out.contentType = "At most 256 letters, digits and signs of ASCII.";
 	return out;
 }
 
@@ -105,7 +127,23 @@ export function toStreamConfig(form: StreamForm): StreamConfig {
 				: form.deleteOnEmpty === "never"
 					? { minAgeSecs: 0 }
 					: null,
+		expiry: expiryOf(form),
+		contentType: form.contentType.trim() || null,
 	};
+}
+
+function expiryOf(form: StreamForm): StreamConfig["expiry"] {
+	const at = form.expiresAt !== "" && { at: form.expiresAt };
+	switch (form.expiry) {
+		case "idle":
+			return { idleSecs: join(form.idle, form.idleUnit, 1), ...at };
+		case "at":
+			return { ...at };
+		case "never":
+			return {};
+		default:
+			return null;
+	}
 }
 
 /** The same with nothing said where it inherits, for a creation. */
@@ -122,7 +160,7 @@ function onlySaid(value: object): object {
 /** What is different between two configurations: what a reconfiguration has to say. */
 export function changes(before: StreamConfig, after: StreamConfig): StreamConfig {
 	const out: Record<string, unknown> = {};
-	for (const key of ["storageClass", "retentionPolicy", "timestamping", "deleteOnEmpty"] as const) {
+	for (const key of ["storageClass", "retentionPolicy", "timestamping", "deleteOnEmpty", "expiry", "contentType"] as const) {
 		if (JSON.stringify(before[key] ?? null) !== JSON.stringify(after[key] ?? null)) out[key] = after[key];
 	}
 	return out as StreamConfig;
@@ -141,7 +179,15 @@ export function streamLines(config: StreamConfig | null | undefined): Line[] {
 		line("Timestamps", modeText(stamps?.mode), modeText(defaults.mode) ?? ""),
 		line("Timestamps later than arrival", yesNo(stamps?.uncapped), "no"),
 		line("Delete when empty", typeof empty === "number" ? (empty > 0 ? `after ${duration(empty)}` : "never") : undefined, "never"),
+		line("Expires", expiryText(config?.expiry), "never"),
+		line("Content type", config?.contentType || undefined, "none"),
 	];
+}
+
+function expiryText(expiry: StreamConfig["expiry"]): string | undefined {
+	if (!expiry) return undefined;
+	const parts = [expiry.idleSecs ? `when not used for ${duration(expiry.idleSecs)}` : "", expiry.at ? `at ${expiry.at}` : ""];
+	return parts.filter((part) => part !== "").join(", ") || "never";
 }
 
 function line(name: string, value: string | null | undefined, otherwise: string): Line {

@@ -1,8 +1,7 @@
 /** The configuration of a stream: what is in force, and changing it. */
-import type { StreamConfig } from "@s2-dev/streamstore";
 import { useState } from "preact/hooks";
 import { basin as basinOf } from "../lib/client";
-import { changes, problems, streamForm, streamLines, toStreamConfig } from "../lib/config";
+import { changes, problems, type StreamConfig, streamForm, streamLines, toStreamConfig } from "../lib/config";
 import { type Loaded, useAction, useLoad } from "../lib/load";
 import { allows } from "../lib/session";
 import { s2 } from "../lib/client";

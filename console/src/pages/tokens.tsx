@@ -142,7 +142,12 @@ function Row({ token, onRevoke }: { token: AccessTokenInfo; onRevoke: () => void
 	return (
 		<tr>
 			<th scope="row">
-				<Name text={token.id} /> {token.id === session.value?.token.id && session.value.checked && <span class="tag">yours</span>}
+				<Name text={token.id} /> {token.id === session.value?.token.id && session.value.checked && <span class="tag">yours</span>}{" "}
+				{(token as { unconfirmed?: boolean }).unconfirmed && (
+					<span class="tag warn" title="It was issued while the broker checked nothing, and opens nothing where it does until it is confirmed: weir confirm-access-token">
+						unconfirmed
+					</span>
+				)}
 			</th>
 			<td class="quiet">{expiresAt ? over ? <span class="tag warn">expired</span> : <When at={expiresAt} /> : "never"}</td>
 			<td class="hide-small">

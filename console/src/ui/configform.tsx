@@ -1,6 +1,6 @@
 /** The fields of a stream's configuration, and how a configuration is shown. */
 import { type Line, problems, type StreamForm } from "../lib/config";
-import { Field, SelectField } from "./kit";
+import { Field, SelectField, TextField } from "./kit";
 
 const unitOptions = [
 	["days", "days"],
@@ -61,6 +61,30 @@ export function StreamFields({ form, onForm, inherited }: { form: StreamForm; on
 					<Amount label="Empty for" n={form.minAge} unit={form.minAgeUnit} error={wrong.minAge} onAmount={(minAge, minAgeUnit) => set({ minAge, minAgeUnit })} />
 				)}
 			</div>
+			<div class="field">
+				<SelectField
+					label="Expires, with all records"
+					value={form.expiry}
+					onValue={(expiry) => set({ expiry })}
+					options={[
+						["", otherwise(5)],
+						["never", "never"],
+						["idle", "when not used for a time"],
+						...(form.expiresAt === "" ? [] : ([["at", `at ${form.expiresAt}`]] as const)),
+					]}
+				/>
+				{form.expiry === "idle" && (
+					<Amount label="Not used for" n={form.idle} unit={form.idleUnit} error={wrong.idle} onAmount={(idle, idleUnit) => set({ idle, idleUnit })} />
+				)}
+			</div>
+			<TextField
+				label="Content type"
+				hint="For Durable Streams, such as application/json."
+				placeholder={otherwise(6)}
+				value={form.contentType}
+				error={wrong.contentType}
+				onValue={(contentType) => set({ contentType })}
+			/>
 		</div>
 	);
 }

@@ -93,3 +93,27 @@ test("an append whose answer leaves open what was stored is not called failed", 
 	await page.getByText("Whether the records are stored is not known.").waitFor();
 	expect(await page.getByText("Nothing was stored.").count()).toBe(0);
 });
+
+test("a stream gets an expiry and a content type, and loses them", async () => {
+	const basin = await newBasin(t.s2());
+	await basin.streams.create({ stream: "session" });
+	const page = await t.open(streamPath(basin.name, "session", { tab: "config" }));
+	const config = async () => {
+		const answer = await fetch(`${t.broker().endpoint}/v1/streams/session`, { headers: { "s2-basin": basin.name } });
+		const { expiry, content_type } = (await answer.json()) as { expiry?: unknown; content_type?: unknown };
+		return { expiry, content_type };
+	};
+	await page.getByRole("button", { name: "Edit", exact: true }).click();
+	await page.getByLabel("Expires, with all records").selectOption("idle");
+	await page.getByLabel("Not used for", { exact: true }).fill("2");
+	await page.getByLabel("Content type").fill("application/json");
+	await page.getByRole("button", { name: "Save" }).click();
+	await page.getByText("when not used for 2 days").waitFor();
+	expect(await config()).toEqual({ expiry: { idle_secs: 172_800 }, content_type: "application/json" });
+	await page.getByRole("button", { name: "Edit", exact: true }).click();
+	await page.getByLabel("Expires, with all records").selectOption("never");
+	await page.getByLabel("Content type").fill("");
+	await page.getByRole("button", { name: "Save" }).click();
+	await page.getByRole("button", { name: "Edit", exact: true }).waitFor();
+	await expect.poll(config).toEqual({});
+});
