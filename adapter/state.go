@@ -148,6 +148,12 @@ func (s *state) check(in *protocol.AppendInput, key *chunk.ProducerKey, set *set
 		if err := s.checkProducer(in.Producer, key); err != nil {
 			return everything, err
 		}
+		// Any other failure shows that the producer's append before this one is stored, or it would be a gap.
+		defer func() {
+			if err != nil {
+				threshold = everything
+			}
+		}()
 	}
 	switch {
 	case in.WriterSeq != nil && *in.WriterSeq <= s.writerSeq:

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/protocol/chunk"
 )
 
 // naive is a stream as data plane 3 tells it, record by record, with nothing remembered but the records.
@@ -160,6 +161,24 @@ func TestExpirySaturates(t *testing.T) {
 	} {
 		if got := (&settings{ageSecs: tc.age}).expiry(tc.now); got != tc.want {
 			t.Errorf("age %d at %d: %d, want %d", tc.age, tc.now, got, tc.want)
+		}
+	}
+}
+
+// A producer's append that is refused by a condition tells that the one before it is stored, so that the answer waits for that.
+func TestARefusedProducersAppendWaitsForTheOneBefore(t *testing.T) {
+	key := chunk.KeyOfProducer("a")
+	s := &state{next: 5}
+	s.producers = s.producers.With(key, 1, 0, chunk.Placed{})
+	token, match := "wrong", uint64(3)
+	for name, in := range map[string]protocol.AppendInput{"token": {FencingToken: &token}, "match_seq_num": {MatchSeqNum: &match}} {
+		in.Records = []protocol.Record{body("x")}
+		if threshold, err := s.check(&in, nil, &settings{}); protocol.CodeOf(err) != protocol.CodeConditionFailed || threshold > s.next {
+			t.Errorf("%s, without a producer: threshold %d, %v", name, threshold, err)
+		}
+		in.Producer = &protocol.Producer{ID: "a", Epoch: 1, Seq: 1}
+		if threshold, err := s.check(&in, &key, &settings{}); protocol.CodeOf(err) != protocol.CodeConditionFailed || threshold != everything {
+			t.Errorf("%s: threshold %d, %v", name, threshold, err)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func record(t *testing.T, svc protocol.Service, seed uint64, name string) []porc
 	var wg sync.WaitGroup
 	for id := range histClients {
 		wg.Go(func() {
-			c := linear.Client{Ref: ref, ID: uint64(id), Rng: rand.New(rand.NewPCG(seed, uint64(id))), Closes: histOps * 2 / 3}
+			c := linear.Client{Ref: ref, ID: uint64(id), Rng: rand.New(rand.NewPCG(seed, uint64(id))), Closes: histOps * 2 / 3, Produces: true}
 			for i := range histOps {
 				op := c.Choose(uint64(i))
 				call := time.Since(began)

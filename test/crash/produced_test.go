@@ -93,8 +93,8 @@ func (r *round) repeat(svc protocol.Service, m *model, b *batch) bool {
 	case err != nil:
 		r.mayFail(err, fmt.Sprintf("%s: a repetition of %v", m.ref, b))
 		return false
-	case ack.Start.SeqNum != b.start || ack.End.SeqNum != b.end():
-		r.report(fmt.Errorf("%s: %v was made again and expected the same positions, found %+v", m.ref, b, ack))
+	case ack.Start.SeqNum != b.start || ack.End.SeqNum != b.end() || !ack.Repeated:
+		r.report(fmt.Errorf("%s: %v was made again and expected the same positions and nothing stored, found %+v", m.ref, b, ack))
 		return false
 	}
 	return !r.over()

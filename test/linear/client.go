@@ -16,9 +16,12 @@ type Client struct {
 	Rng *rand.Rand
 	// Closes is the serial number from which on the client closes the stream now and then; 0: never.
 	Closes uint64
+	// Produces lets the client append as a producer now and then. The producers are shared by all clients of the stream.
+	Produces bool
 
-	n     uint64
-	token string
+	n        uint64
+	token    string
+	producer [Producers]struct{ epoch, next uint64 }
 }
 
 // Choose chooses the client's operation with a serial number, which is below 1<<24.
@@ -42,6 +45,9 @@ func (c *Client) Choose(serial uint64) Op {
 	if c.Rng.IntN(6) == 0 {
 		op.Fence = new([]string{"", "a", "b", fmt.Sprintf("token-%d", c.ID)}[c.Rng.IntN(4)])
 	}
+	if c.Produces && c.Rng.IntN(2) == 0 {
+		op.Producer = c.number()
+	}
 	if c.Closes != 0 && serial > c.Closes && c.Rng.IntN(60) == 0 {
 		op.Close = true
 		if c.Rng.IntN(2) == 0 {
@@ -49,6 +55,39 @@ func (c *Client) Choose(serial uint64) Op {
 		}
 	}
 	return op
+}
+
+// number is the number of a producer's append: mostly the next one, as far as the client knows, or else one that is stored, one
+// too far, or one of another epoch.
+func (c *Client) number() *Producer {
+	slot := c.Rng.IntN(Producers)
+	known := &c.producer[slot]
+	p := &Producer{Slot: slot, Epoch: max(1, known.epoch), Seq: known.next}
+	switch c.Rng.IntN(12) {
+	case 0:
+		p.Epoch, p.Seq = p.Epoch+1, 0
+	case 1:
+		p.Seq += 1 + c.Rng.Uint64N(2)
+	case 2, 3, 4:
+		p.Seq -= min(p.Seq, 1+c.Rng.Uint64N(2))
+	}
+	return p
+}
+
+// learn notes what an answer says of a producer.
+func (c *Client) learn(p *Producer, stored bool, failure *protocol.ProducerMismatch) {
+	if p == nil {
+		return
+	}
+	known := &c.producer[p.Slot]
+	switch {
+	case stored && (known.epoch < p.Epoch || known.next <= p.Seq):
+		known.epoch, known.next = p.Epoch, p.Seq+1
+	case failure != nil && failure.Epoch != nil && *failure.Epoch > known.epoch:
+		known.epoch, known.next = *failure.Epoch, 0
+	case failure != nil && failure.Epoch != nil && *failure.Epoch == p.Epoch:
+		known.epoch, known.next = p.Epoch, failure.Expected
+	}
 }
 
 // Do performs the operation. An error is a failure that is no answer of [Model].
@@ -73,7 +112,14 @@ func (c *Client) Do(ctx context.Context, svc protocol.RecordService, op Op) (Ans
 		if op.Fence != nil {
 			c.token = *op.Fence
 		}
-		return Answer{Start: ack.Start.SeqNum, End: ack.End.SeqNum}, nil
+		c.learn(op.Producer, true, nil)
+		return Answer{Start: ack.Start.SeqNum, End: ack.End.SeqNum, Repeated: ack.Repeated}, nil
+	case errors.As(err, &failure) && failure.Code == protocol.CodeProducerFenced && failure.Producer != nil:
+		c.learn(op.Producer, false, failure.Producer)
+		return Answer{Fenced: failure.Producer.Epoch}, nil
+	case failure != nil && failure.Code == protocol.CodeProducerGap && failure.Producer != nil:
+		c.learn(op.Producer, false, failure.Producer)
+		return Answer{Expected: &failure.Producer.Expected}, nil
 	case errors.As(err, &failure) && failure.Code == protocol.CodeStreamClosed && failure.Tail != nil:
 		return Answer{Final: &failure.Tail.SeqNum}, nil
 	case failure == nil || failure.Code != protocol.CodeConditionFailed:

@@ -28,6 +28,17 @@ func TestModelRefusesWrongHistories(t *testing.T) {
 		op.Output = Answer{N: n, Closed: true}
 		return op
 	}
+	produce := func(call, ret int64, epoch, seq, start uint64, repeated bool) porcupine.Operation {
+		op := append1(call, ret, start)
+		op.Input = Op{Kind: Append, IDs: []uint64{start}, Producer: &Producer{Slot: 1, Epoch: epoch, Seq: seq}}
+		op.Output = Answer{Start: start, End: start + 1, Repeated: repeated}
+		return op
+	}
+	refused := func(call, ret int64, epoch, seq uint64, a Answer) porcupine.Operation {
+		op := produce(call, ret, epoch, seq, 0, false)
+		op.Output = a
+		return op
+	}
 	body := func(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
 	for _, c := range []struct {
 		name    string
@@ -44,6 +55,14 @@ func TestModelRefusesWrongHistories(t *testing.T) {
 		{"tail that forgets the end", []porcupine.Operation{closing(0, 1, 0), tail(2, 3, 0)}, false},
 		{"append behind the end", []porcupine.Operation{closing(0, 1, 0), append1(2, 3, 0)}, false},
 		{"the end taken back", []porcupine.Operation{closedTail(0, 1, 0), closing(2, 3, 0)}, false},
+		{"a producer's repeat", []porcupine.Operation{produce(0, 1, 1, 0, 0, false), produce(2, 3, 1, 0, 0, true), tail(4, 5, 1)}, true},
+		{"a repeat that is stored", []porcupine.Operation{produce(0, 1, 1, 0, 0, false), produce(2, 3, 1, 0, 1, false)}, false},
+		{"a repeat at another place", []porcupine.Operation{produce(0, 1, 1, 0, 0, false), produce(2, 3, 1, 1, 1, false), produce(4, 5, 1, 0, 1, true)}, false},
+		{"a stale epoch", []porcupine.Operation{produce(0, 1, 2, 0, 0, false), refused(2, 3, 1, 0, Answer{Fenced: new(uint64(2))})}, true},
+		{"a stale epoch that is stored", []porcupine.Operation{produce(0, 1, 2, 0, 0, false), produce(2, 3, 1, 0, 1, false)}, false},
+		{"a gap", []porcupine.Operation{produce(0, 1, 1, 0, 0, false), refused(2, 3, 1, 2, Answer{Expected: new(uint64(1))})}, true},
+		{"a gap that is stored", []porcupine.Operation{produce(0, 1, 1, 0, 0, false), produce(2, 3, 1, 2, 1, false)}, false},
+		{"a forgotten producer", []porcupine.Operation{produce(0, 1, 1, 0, 0, false), refused(2, 3, 1, 1, Answer{Expected: new(uint64(0))})}, false},
 	} {
 		if got := porcupine.CheckOperations(Model, c.history); got != c.ok {
 			t.Errorf("%s: linearizable: %v, want %v", c.name, got, c.ok)
