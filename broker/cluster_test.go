@@ -128,6 +128,7 @@ func TestCluster(t *testing.T) {
 			t.Errorf("node %d is %d", node, code)
 		}
 	}
+	n.checkConsole(3)
 	for gone := range 3 {
 		n.stop(gone)
 		add((gone + 1) % 3)

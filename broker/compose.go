@@ -36,7 +36,7 @@ func (b *Broker) compose(root, version string) {
 			return caller, err
 		},
 		Logger: b.log, NoCORS: !b.cfg.HTTP.CORS, CORSOrigins: b.cfg.HTTP.Origins(), Open: b.guard.Open(),
-		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version), Tracer: b.tracer})}
+		Health: b.health, Registry: b.shown.reg, Dashboard: b.dashboard(version), DashboardCluster: b.dashboardCluster, Tracer: b.tracer})}
 }
 
 // seen is a service as the clients of a door see it: their requests are measured, and reported to the door's spans.

@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"context"
+	"time"
+
 	"github.com/weirstream/weir/broker/internal/httpapi"
 	"github.com/weirstream/weir/protocol"
 )
@@ -28,4 +31,34 @@ func (b *Broker) dashboard(version string) func(token string) (httpapi.Dashboard
 			Token:      info,
 		}, nil
 	}
+}
+
+// placementsWait bounds the question for the leaders of the logs: one that is lost does not answer.
+const placementsWait = 5 * time.Second
+
+// dashboardCluster describes the cluster to the console.
+func (b *Broker) dashboardCluster(ctx context.Context, token string) (httpapi.DashboardCluster, error) {
+	out := httpapi.DashboardCluster{Nodes: []httpapi.DashboardNode{}, Logs: []httpapi.DashboardLog{}}
+	if _, err := b.guard.Authenticate(token); err != nil || !b.cfg.Cluster.Enabled() {
+		return out, err
+	}
+	out.Name = b.cfg.Cluster.Name
+	for _, n := range b.st.Nodes() {
+		out.Nodes = append(out.Nodes, httpapi.DashboardNode(n))
+	}
+	ctx, cancel := context.WithTimeout(ctx, placementsWait)
+	defer cancel()
+	placements, err := b.ad.LogPlacements(ctx)
+	if err != nil { // the nodes say why
+		b.log.Debug("the console does not learn where the logs are", "err", err)
+		return out, nil
+	}
+	for _, p := range placements {
+		log := httpapi.DashboardLog{Log: p.Log, Leader: p.Leader, Copies: []httpapi.DashboardCopy{}}
+		for _, c := range p.Copies {
+			log.Copies = append(log.Copies, httpapi.DashboardCopy{Node: c.Server, Current: c.Current, Lag: c.Lag, Offline: c.Offline})
+		}
+		out.Logs = append(out.Logs, log)
+	}
+	return out, nil
 }

@@ -20,12 +20,14 @@ import (
 //
 //	/                        302 to /dashboard, if the client accepts text/html
 //	/dashboard/assets/...    files with a hash of their content in the name
+//	/dashboard/cluster       the nodes of the cluster and the places of the logs
 //	/dashboard/session       the facts about the broker and the access token that the console needs
 //	/dashboard, /dashboard/  index.html; also every other path below, which the page itself interprets
 const (
 	dashboardPath    = "/dashboard"
 	dashboardAssets  = dashboardPath + "/assets/"
 	dashboardSession = dashboardPath + "/session"
+	dashboardCluster = dashboardPath + "/cluster"
 	dashboardName    = "dashboard" // in the metrics
 )
 
@@ -41,6 +43,42 @@ type DashboardSession struct {
 	NATSURL string `json:"nats_url"`
 	// Token is the token in use; of a broker that checks nothing, the root's.
 	Token protocol.AccessTokenInfo `json:"token"`
+}
+
+// DashboardCluster describes the cluster that the broker is a node of; its zero value means that there is none.
+type DashboardCluster struct {
+	// Name of the cluster.
+	Name string `json:"name"`
+	// Nodes are all nodes that have ever been in it, by name.
+	Nodes []DashboardNode `json:"nodes"`
+	// Logs are those that basins share, by name. A log that has no leader which answers is missing.
+	Logs []DashboardLog `json:"logs"`
+}
+
+// DashboardNode is a node of the cluster.
+type DashboardNode struct {
+	Name string `json:"name"`
+	// This says that it is the node that answers.
+	This bool `json:"this"`
+	// Online says that it is this node, or connected to it.
+	Online bool `json:"online"`
+}
+
+// DashboardLog says which nodes hold a log.
+type DashboardLog struct {
+	Log string `json:"log"`
+	// Leader is the node that takes the log's appends; "" while none is elected.
+	Leader string          `json:"leader"`
+	Copies []DashboardCopy `json:"copies"`
+}
+
+// DashboardCopy is the copy of a log at a node that does not lead it, as the leader sees it.
+type DashboardCopy struct {
+	Node string `json:"node"`
+	// Current says that the copy has everything that is acknowledged; Lag is how many writes it is behind.
+	Current bool   `json:"current"`
+	Lag     uint64 `json:"lag"`
+	Offline bool   `json:"offline"`
 }
 
 // contentPolicy lets the page load nothing but its own files and talk only to the broker that served it; the content of a
@@ -73,7 +111,9 @@ func (c *call) serveDashboard() bool {
 	head["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
 	switch {
 	case p == dashboardSession:
-		c.dashboardSession()
+		c.dashboardJSON(func() (any, error) { return c.h.opts.Dashboard(c.bearer()) })
+	case p == dashboardCluster:
+		c.dashboardJSON(func() (any, error) { return c.h.opts.DashboardCluster(c.r.Context(), c.bearer()) })
 	case strings.HasPrefix(p, dashboardAssets):
 		c.dashboardFile(p[len(dashboardPath)+1:], "public, max-age=31536000, immutable")
 	default:
@@ -82,15 +122,15 @@ func (c *call) serveDashboard() bool {
 	return true
 }
 
-// dashboardSession describes the broker and the console's user; 401 without a valid token.
-func (c *call) dashboardSession() {
+// dashboardJSON answers a question of the console; 401 without a valid token.
+func (c *call) dashboardJSON(ask func() (any, error)) {
 	c.w.Header()["Cache-Control"] = []string{"no-store"}
-	s, err := c.h.opts.Dashboard(c.bearer())
+	facts, err := ask()
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	body, err := json.Marshal(s)
+	body, err := json.Marshal(facts)
 	if err != nil {
 		c.fail(err)
 		return

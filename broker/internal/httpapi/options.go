@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -31,6 +32,8 @@ type Options struct {
 	// Dashboard returns the facts that the console at /dashboard needs for the holder of the token in Authorization; an error
 	// with code authn if that opens nothing. A nil function switches the console off.
 	Dashboard func(token string) (DashboardSession, error)
+	// DashboardCluster returns the facts about the cluster in the same manner. It is there where Dashboard is.
+	DashboardCluster func(ctx context.Context, token string) (DashboardCluster, error)
 	// Registry takes the door's metrics, and /metrics shows it; nil makes one.
 	Registry *prometheus.Registry
 	// Tracer makes spans of requests; nil makes none.

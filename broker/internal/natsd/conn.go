@@ -44,6 +44,8 @@ type Store interface {
 	Blocks(stream string) ([]iter.Seq2[storefiles.Record, error], error)
 	// Quorum fails while nothing can be stored or read, because too few servers are in contact.
 	Quorum() error
+	// Nodes are the nodes of the cluster as this one knows them, by their names; none without a cluster.
+	Nodes() []Node
 	// Failure returns the failed write that has ended one of the storage's streams, if any.
 	Failure() error
 	// Distrust says that the store has failed: nothing of it is known to be on disk any more.

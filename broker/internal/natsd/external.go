@@ -67,6 +67,8 @@ func (x *external) Distrust() {}
 
 func (x *external) Quorum() error { return nil } // its own monitoring reports it
 
+func (x *external) Nodes() []Node { return nil }
+
 func (x *external) checkJetStream(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc)
 	if err != nil {

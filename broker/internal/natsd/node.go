@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,4 +113,39 @@ func (e *Embedded) Quorum() error {
 		return fmt.Errorf("the node has no contact with most others of cluster %q", e.cfg.Cluster.Name)
 	}
 	return nil
+}
+
+// Node is a node of the cluster.
+type Node struct {
+	Name string
+	// This says that it is the node that was asked.
+	This bool
+	// Online says that the two are connected.
+	Online bool
+}
+
+// Nodes are the nodes that have ever been in the cluster, by their names, as JetStream's group of all servers knows them.
+func (e *Embedded) Nodes() []Node {
+	if !e.cfg.Cluster.Enabled() {
+		return nil
+	}
+	nodes := []Node{{Name: e.srv.Name(), This: true, Online: true}}
+	info, err := e.srv.Jsz(&server.JSzOptions{})
+	if err != nil || info.Meta == nil {
+		return nodes
+	}
+	routes, err := e.srv.Routez(nil)
+	if err != nil {
+		return nodes
+	}
+	connected := map[string]bool{}
+	for _, r := range routes.Routes {
+		connected[r.RemoteName] = true
+	}
+	for _, peer := range info.Meta.Replicas {
+		// JetStream calls a node offline after minutes only.
+		nodes = append(nodes, Node{Name: peer.Name, Online: connected[peer.Name]})
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	return nodes
 }

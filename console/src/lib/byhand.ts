@@ -36,6 +36,17 @@ function reasonOf(text: string, status: number): { code?: string; message: strin
 	return { message: `The answer has status ${status}.` };
 }
 
+/** The answer of /dashboard/cluster; its name is "" where the broker is no node of a cluster. */
+export type Cluster = {
+	name: string;
+	nodes: Array<{ name: string; this: boolean; online: boolean }>;
+	logs: Array<{ log: string; leader: string; copies: Array<{ node: string; current: boolean; lag: number; offline: boolean }> }>;
+};
+
+export async function cluster(signal: AbortSignal): Promise<Cluster> {
+	return (await call("GET", "/dashboard/cluster", { signal })) as Cluster;
+}
+
 type Position = { seq_num: number; timestamp: number };
 
 function records(stream: string): string {

@@ -5,6 +5,7 @@ import { lost, reachable, session } from "../lib/session";
 import { Look, quantile, rate } from "../lib/prom";
 import { Chart } from "../ui/chart";
 import { Failed, Loading, Notice } from "../ui/kit";
+import { Cluster } from "./cluster";
 import { Snippets } from "../ui/snippetsdialog";
 
 const every = 2000;
@@ -85,6 +86,7 @@ export function Broker() {
 				<>
 					<Facts look={look} health={health ?? ""} version={who?.version ?? ""} durability={who?.durability ?? ""} />
 					<Charts points={points} />
+					<Cluster />
 					<div class="cards">
 						<Doors look={look} />
 						<Store look={look} />

@@ -126,6 +126,8 @@ export function Chart({
 	}, [shape]);
 	useEffect(() => {
 		plot.current?.setData(data());
+		// What is not pointed at shows what is now.
+		if (joined && times.length > 0 && (plot.current?.cursor.left ?? -1) < 0) plot.current?.setLegend({ idx: times.length - 1 }, false);
 	}, [times, series, range?.[0], range?.[1]]);
 	return <div class="chart" ref={box} role="img" aria-label={label} />;
 }

@@ -1,18 +1,11 @@
 /** Every page, small and large, light and dark: nothing that axe finds, nothing that runs out of the screen, and its picture. */
 import { AppendInput, AppendRecord } from "@s2-dev/streamstore";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
+import { mkdirSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { setup, texts } from "./support";
+import { drawing, pictures, setup, texts, violations } from "./support";
 
 const t = setup({ flags: ["--nats-listen", "127.0.0.1:0"] });
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const pictures = fileURLToPath(new URL("../../../docs/console/", import.meta.url));
-/** Pictures are taken when asked for: they show times. */
-const drawing = process.env["WEIR_PICTURES"] === "1";
-
 const orders = "/dashboard/basins/demo-basin/stream?name=orders%2Feu";
 const views: Array<{ name: string; path: string; ready: (page: Page) => Promise<unknown> }> = [
 	{ name: "basins", path: "/dashboard", ready: (page) => page.getByRole("link", { name: "demo-basin", exact: true }).waitFor() },
@@ -90,17 +83,6 @@ beforeAll(async () => {
 	if (drawing) mkdirSync(pictures, { recursive: true });
 	await new Promise((resolve) => setTimeout(resolve, 11_000)); // Usage is written every ten seconds.
 });
-
-type Violation = { id: string; nodes: Array<{ html: string; failureSummary?: string }> };
-
-async function violations(page: Page): Promise<string[]> {
-	await page.evaluate(axe);
-	const found = await page.evaluate(async () => {
-		const { axe } = window as unknown as { axe: { run: () => Promise<{ violations: Violation[] }> } };
-		return (await axe.run()).violations;
-	});
-	return found.flatMap((v) => v.nodes.map((node) => `${v.id}: ${node.html.slice(0, 200)} ${node.failureSummary ?? ""}`));
-}
 
 describe.each([
 	{ width: 1280, height: 800, dark: false },

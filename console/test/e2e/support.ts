@@ -1,13 +1,18 @@
 /** A broker of one's own, a browser, and what tests do with them. */
 import { AppendInput, AppendRecord, S2, S2Basin } from "@s2-dev/streamstore";
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { Broker } from "../../../test/sdk-ts/src/support/broker";
+
+/** Pictures are taken when asked for: they show times. */
+export const drawing = process.env["WEIR_PICTURES"] === "1";
+export const pictures = fileURLToPath(new URL("../../../docs/console/", import.meta.url));
 
 export const binary = resolve(process.env["WEIR_BIN"] ?? "../bin/weir");
 
@@ -33,7 +38,7 @@ export type PageOptions = { width?: number; height?: number; dark?: boolean; tim
 export const rootToken = "root-token-of-the-tests";
 
 /** Starts a broker and a browser for the tests of a file. Every test fails that has a page with problems. */
-export function setup(options: { checked?: boolean; flags?: string[] } = {}): Setup {
+export function setup(options: { checked?: boolean; flags?: string[]; start?: () => Promise<Broker> } = {}): Setup {
 	let broker: Broker | undefined;
 	let browser: Browser | undefined;
 	let pages: Page[] = [];
@@ -46,7 +51,7 @@ export function setup(options: { checked?: boolean; flags?: string[] } = {}): Se
 			flags.push("--root-token-file", join(dir, "root.token"));
 		}
 		[broker, browser] = await Promise.all([
-			Broker.start(binary, ...flags),
+			options.start ? options.start() : Broker.start(binary, ...flags),
 			chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox", "--disable-dev-shm-usage"] }),
 		]);
 	});
@@ -120,6 +125,20 @@ export function texts(...bodies: string[]): AppendInput {
 /** The address of a stream's page. */
 export function streamPath(basin: string, stream: string, query: Record<string, string> = {}): string {
 	return `/dashboard/basins/${basin}/stream?${new URLSearchParams({ name: stream, ...query })}`;
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+type Violation = { id: string; nodes: Array<{ html: string; failureSummary?: string }> };
+
+/** What axe finds in a page. */
+export async function violations(page: Page): Promise<string[]> {
+	await page.evaluate(axe);
+	const found = await page.evaluate(async () => {
+		const { axe } = window as unknown as { axe: { run: () => Promise<{ violations: Violation[] }> } };
+		return (await axe.run()).violations;
+	});
+	return found.flatMap((v) => v.nodes.map((node) => `${v.id}: ${node.html.slice(0, 200)} ${node.failureSummary ?? ""}`));
 }
 
 /** The rows of records that are in the page, as text. */

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** How long a broker may take until it answers, and until it is gone, in ms. */
-const startLimit = 30_000;
+const startLimit = 90_000;
 const stopLimit = 20_000;
 
 export class Broker {
