@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
@@ -115,5 +118,53 @@ func TestCatalogFromFiles(t *testing.T) {
 		if config, err := h.GetStreamConfig(t.Context(), changed); err != nil || !config.Uncapped {
 			t.Errorf("%s: the change of a stream is lost: %v", tt.name, err)
 		}
+	}
+}
+
+// TestCatalogShrinksWhileItIsRead: the note of a removal may go, because its time is over, after the catalog's messages were counted.
+func TestCatalogShrinksWhileItIsRead(t *testing.T) {
+	counted := func() {}
+	h := newHarness(t, func(o *Options) {
+		o.Blocks = func(string) ([]StoredBlock, error) {
+			counted()
+			return nil, errors.ErrUnsupported
+		}
+	})
+	b := h.basin("test-basin", protocol.BasinConfig{})
+	h.stream(b, "kept", protocol.StreamConfig{})
+	gone := h.stream(b, "gone", protocol.StreamConfig{})
+	if err := h.DeleteStream(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream is removed", func() bool {
+		e, _, _ := h.catalog.View.Stream(gone)
+		return e == nil
+	})
+	all := h.storedCatalog()
+	note := all[len(all)-1]
+	nc, err := nats.Connect("", nats.InProcessServer(h.srv)) // the harness has none while it opens the adapter again
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := false
+	counted = func() {
+		s, err := js.Stream(t.Context(), layout.Catalog("s2"))
+		if err == nil {
+			err = s.Purge(t.Context(), jetstream.WithPurgeSubject(string(note.Subject)))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		removed = true
+	}
+	h.reopen()
+	counted = func() {}
+	if page, err := h.ListStreams(t.Context(), b, protocol.ListRequest{}); err != nil || len(page.Streams) != 1 || !removed {
+		t.Fatalf("%v, %v", page, err)
 	}
 }

@@ -53,8 +53,15 @@ func (c *Catalog) load(ctx context.Context) error {
 		return err
 	}
 	if n := read.Load(); n < state.Messages && !c.config.Shared {
-		return fmt.Errorf("read the catalog %s: JetStream has %d entries and delivers %d: it is damaged, restore the store from a backup",
-			name, state.Messages, n)
+		// The notes of removals go when their time is over, perhaps while they are read.
+		now, err := js.StreamState(ctx, c.config.Conn, name)
+		if err != nil {
+			return fmt.Errorf("read the catalog: %w", err)
+		}
+		if n < now.Messages {
+			return fmt.Errorf("read the catalog %s: JetStream has %d entries and delivers %d: it is damaged, restore the store from a backup",
+				name, now.Messages, n)
+		}
 	}
 	if err := c.mostlyReadable(state.Messages); err != nil {
 		return err
