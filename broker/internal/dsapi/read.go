@@ -77,12 +77,12 @@ func (c *Call) read() error {
 	}
 	if q.now {
 		q.from = s.tail.SeqNum
-		if q.live == "" {
-			// It delivers nothing, and is a use of the stream all the same.
-			_, err := c.Read(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromTail(0)}, 0)
-			if err != nil && protocol.CodeOf(err) != protocol.CodeUnwritten {
-				return err
-			}
+	}
+	if q.from >= s.tail.SeqNum && (wait == 0 || s.tail.Closed) {
+		// It delivers nothing and waits for nothing, and is a use of the stream all the same.
+		_, err := c.Read(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromTail(0)}, 0)
+		if err != nil && protocol.CodeOf(err) != protocol.CodeUnwritten {
+			return err
 		}
 	}
 	if q.live != "" {
