@@ -17,6 +17,7 @@ func (a *Adapter) OnTokenRemoved(f func(hash [32]byte)) {
 const tokenAge = 2 * lease.Term
 
 // TokensCurrent fails with code unavailable while this broker may not know of tokens that were revoked through another one.
+// A server of the catalog that is cut off as well, and does not know it yet, hides that from the broker.
 func (a *Adapter) TokensCurrent() error {
 	if !a.opts.Shared || a.catalog.Age() <= tokenAge {
 		return nil
