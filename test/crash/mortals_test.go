@@ -11,7 +11,8 @@ import (
 
 const (
 	mortalBasin protocol.BasinName = "crash-expiring"
-	mortals                        = 4
+
+	mortals = 4
 	// clockSlack is how far apart the clocks of a client and a broker may be, which are one and may be set meanwhile.
 	clockSlack = 50 * time.Millisecond
 )

@@ -240,7 +240,7 @@ func (m *machine) loseLease() {
 	m.sureUntil.Store(0)
 	m.held.Range(func(log, _ any) bool {
 		m.held.Delete(log)
-		m.changed[log.(string)] = struct{}{}
+		m.changed[log.(string)] = struct{}{} //nolint:forcetypeassert // held has strings as keys
 		return true
 	})
 	m.stirred = true
