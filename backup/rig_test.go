@@ -142,7 +142,7 @@ func (r *rig) catalog() map[string]string {
 				if err := json.Unmarshal(e.Value, &v); err != nil {
 					r.t.Fatal(err)
 				}
-				for _, own := range []string{"log", "logs", "restored"} {
+				for _, own := range []string{"log", "logs", "restored", "after"} {
 					delete(v, own)
 				}
 				text, _ := json.Marshal(v)
