@@ -94,7 +94,7 @@ func startServerSyncing(t testing.TB, dir string, every time.Duration) *server.S
 		t.Fatal(err)
 	}
 	srv.Start()
-	if !srv.ReadyForConnections(20 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("server is not ready")
 	}
 	return srv

@@ -228,7 +228,7 @@ func code(err error) protocol.Code { return protocol.CodeOf(err) }
 // eventually waits for what the broker does in the background.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !cond() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)

@@ -200,7 +200,7 @@ func natsServer(t *testing.T) string {
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(time.Minute) {
 		t.Fatal("the NATS server is not ready")
 	}
 	if u, err := url.Parse(s.ClientURL()); err != nil || u.Port() == "" {

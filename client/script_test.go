@@ -41,7 +41,7 @@ func newScript(t *testing.T, opts client.Options) *script {
 		t.Fatal(err)
 	}
 	srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the server did not start")
 	}
 	connect := func() *nats.Conn {

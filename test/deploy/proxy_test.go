@@ -114,7 +114,7 @@ func run(t *testing.T, command *exec.Cmd, listen string) {
 			t.Log(out.String())
 		}
 	})
-	for range 200 {
+	for range 2400 {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+listen)
 		if err == nil {
 			_ = conn.Close()

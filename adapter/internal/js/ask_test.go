@@ -22,7 +22,7 @@ func connect(t *testing.T, inProcess bool) *nats.Conn {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the server is not ready")
 	}
 	url, opts := srv.ClientURL(), []nats.Option(nil)

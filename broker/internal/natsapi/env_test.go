@@ -48,7 +48,7 @@ func newEnv(t testing.TB, opts natsapi.Options, change ...func(*server.Options))
 		t.Fatal(err)
 	}
 	srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the server did not start")
 	}
 	e := &env{t: t, srv: srv, svc: newMemory()}

@@ -21,7 +21,7 @@ func TestSyncRewrites(t *testing.T) {
 	srv.Start()
 	defer srv.WaitForShutdown()
 	defer srv.Shutdown()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the server is not ready")
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(srv))

@@ -29,7 +29,7 @@ func withServer(t *testing.T, dir string, do func(js jetstream.JetStream)) {
 	srv.Start()
 	defer srv.WaitForShutdown()
 	defer srv.Shutdown()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the server is not ready")
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(srv))
