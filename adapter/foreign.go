@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
@@ -179,6 +180,63 @@ func (s *sequencer) adrift(last js.Seq) bool {
 	return s.shared && slices.ContainsFunc(s.flight[s.storedCount-s.durableCount:], func(p *pending) bool {
 		return p.adrift && !p.acked && p.seq > last
 	})
+}
+
+// behind reports whether a server that says that the log ends at last does not know everything that is stored. It is one that no longer
+// leads the log and does not know it yet. A log that stays so for maxBehind has lost messages.
+func (s *sequencer) behind(last js.Seq) bool {
+	if !s.shared {
+		return false
+	}
+	floor := s.last
+	for i, p := range s.flight[s.storedCount-s.durableCount:] {
+		if i == 0 {
+			floor = p.seq - 1
+		}
+		if p.acked {
+			floor = max(floor, p.seq)
+		}
+	}
+	if last >= floor {
+		s.behindSince = time.Time{}
+		return false
+	}
+	if s.behindSince.IsZero() {
+		s.behindSince = time.Now()
+	}
+	return time.Since(s.behindSince) < maxBehind
+}
+
+// maxBehind is longer than a server believes that it leads a log after it was deposed.
+const maxBehind = 30 * time.Second
+
+// refusedForSure reports whether the log will never take one of the chunks that are looked for, although it has not passed their places:
+// its stream has a newer chunk than the sequencer knew, or was removed. In the latter case it may have been stored before.
+func (s *sequencer) refusedForSure(ctx context.Context) (sure bool, err error) {
+	for _, p := range s.flight[s.storedCount-s.durableCount:] {
+		if p.acked || p.restored != nil {
+			continue
+		}
+		known := p.st.live.newest()
+		if p.before != nil {
+			known = p.before.seq
+		}
+		c, err := s.log.getLast(ctx, p.st.subject)
+		switch {
+		case errors.Is(err, js.ErrNotFound) && known > 0:
+			p.purged, sure = true, true
+		case errors.Is(err, js.ErrNotFound):
+		case protocol.CodeOf(err) == protocol.CodeStorage:
+			sure = true // the newest chunk is damaged
+		case err != nil:
+			return false, err
+		case c.seq >= p.seq:
+			return false, errBehind // the log has passed the place after all
+		case c.seq > known:
+			sure = true
+		}
+	}
+	return sure, nil
 }
 
 // settleAdrift lets the log pass the places of chunks whose copies may still be stored, when another server's message has come

@@ -16,6 +16,7 @@ import (
 var (
 	errNoAnswer        = errors.New("JetStream did not answer a publication in time")
 	errAdrift          = errors.New("copies of publications that were not answered may still be stored")
+	errBehind          = errors.New("the server that answered does not know all that is stored")
 	errForeignSequence = errors.New("JetStream stored a chunk at another sequence than expected")
 	errUnknownOutcome  = protocol.Errorf(protocol.CodeOther, "it could not be found out whether the append was stored; it may have been")
 )
@@ -67,7 +68,11 @@ func (s *sequencer) recover(ctx context.Context) {
 		if s.failed != nil || ctx.Err() != nil {
 			return // failAll or abandon answers the rest
 		}
-		s.log.logger.Warn("the log cannot be read yet", slog.Any("error", err), slog.Duration("retry_in", wait))
+		level := slog.LevelWarn
+		if errors.Is(err, errAdrift) || errors.Is(err, errBehind) {
+			level = slog.LevelDebug
+		}
+		s.log.logger.Log(ctx, level, "the log cannot be read yet", slog.Any("error", err), slog.Duration("retry_in", wait))
 		sleep(ctx, wait)
 	}
 }
@@ -90,6 +95,9 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
+	if s.behind(last) {
+		return errBehind
+	}
 	foreign, err := s.matchStored(ctx, last)
 	if err != nil {
 		return err
@@ -102,10 +110,15 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	if foreign && s.settleAdrift(last) {
 		return errAdrift
 	}
-	if foreign || !late && !s.adrift(last) && s.subjectPassed(cause) {
-		if !foreign {
-			s.pause(ctx, last) // the other server's publication is under way, and refuses ours until it is stored
+	decided := foreign
+	if s.shared && !foreign && !late && !s.adrift(last) && js.WrongSequence(cause) {
+		// The refusal alone proves nothing. For some seconds two servers may believe that they lead the log. A publication reaches both, and the one
+		// that was deposed refuses what the other one stores.
+		if decided, err = s.refusedForSure(ctx); err != nil {
+			return err
 		}
+	}
+	if decided {
 		if err := s.redecide(ctx); err != nil {
 			return err // with s.last as it is: the next attempt must find the same
 		}
@@ -120,9 +133,9 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 		s.refuse(lost, cause)
 		return nil
 	}
-	if js.WrongSequence(cause) && !late {
+	if js.WrongSequence(cause) && !late && !s.shared {
 		// The log is as the publication expected it, and JetStream refused it all the same.
-		if s.contradictions++; s.contradictions > maxContradictions && !s.adrift(last) {
+		if s.contradictions++; s.contradictions > maxContradictions {
 			s.refuse(lost, fmt.Errorf("JetStream contradicts itself on the last sequence of the log, which is damaged; restart the broker: %w", cause))
 			return nil
 		}
@@ -144,12 +157,6 @@ func (s *sequencer) pause(ctx context.Context, last js.Seq) {
 	}
 	sleep(ctx, min(time.Millisecond<<min(s.resent, 12), s.backoff))
 	s.resent++
-}
-
-// subjectPassed reports whether a publication failed because its stream has changed, although no other writer wrote to the
-// log: another server has removed it.
-func (s *sequencer) subjectPassed(cause error) bool {
-	return s.shared && js.WrongSequence(cause)
 }
 
 // awaitAnswers gives the publications under way some time to be answered, which saves work. Correctness does not need

@@ -72,6 +72,7 @@ type sequencer struct {
 	chunkID        uint64              // of the next chunk
 	broken         error               // a publication failed: recover before going on
 	resent         int                 // how often in a row lost chunks were published again
+	behindSince    time.Time           // when a server first answered that does not know all that is stored; zero: none did
 	pausedAt       js.Seq              // where the log ended when that was counted
 	contradictions int                 // refusals in a row that the log's state does not explain
 	failed         error               // the store failed for good

@@ -87,7 +87,7 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 		return false
 	}
 	if ack.Start.SeqNum != 0 {
-		l.report(fmt.Errorf("%s: the first append to a new stream was acknowledged at %d", ref, ack.Start.SeqNum))
+		l.reportStale(fmt.Errorf("%s: the first append to a new stream was acknowledged at %d", ref, ack.Start.SeqNum))
 	}
 	var batch protocol.ReadBatch
 	if !l.step(k, rng, "read "+ref.String(), func(ctx context.Context, svc protocol.Service) (err error) {
@@ -97,7 +97,7 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 		return false
 	}
 	if recs := batch.Records.Slice(); len(recs) != 1 || binary.BigEndian.Uint64(recs[0].Body) != id {
-		l.report(fmt.Errorf("%s: a new stream with one record has %d, want %x: %v", ref, len(recs), id, recs))
+		l.reportStale(fmt.Errorf("%s: a new stream with one record has %d, want %x: %v", ref, len(recs), id, recs))
 	}
 	if !l.step(k, rng, "delete "+ref.String(), func(ctx context.Context, svc protocol.Service) error { return svc.DeleteStream(ctx, ref) }) {
 		return false

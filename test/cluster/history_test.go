@@ -218,8 +218,8 @@ func (h *history) counts(sum map[protocol.Code]int) {
 	}
 }
 
-// dump writes the history down, for a person.
-func (h *history) dump(t testing.TB) {
+// dump writes the history and the records down, for a person.
+func (h *history) dump(t testing.TB, recs []protocol.SequencedRecord) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	file, err := os.CreateTemp("/tmp", "weir-cluster-history-")
@@ -227,8 +227,12 @@ func (h *history) dump(t testing.TB) {
 		return
 	}
 	defer file.Close()
+	fmt.Fprintln(file, h.ref, "began", h.began)
 	for _, e := range h.entries {
 		fmt.Fprintln(file, e)
+	}
+	for i := range recs {
+		fmt.Fprintf(file, "%d at %d: %x\n", recs[i].SeqNum, recs[i].Timestamp, recs[i].Body)
 	}
 	t.Logf("the history is in %s", file.Name())
 }

@@ -51,6 +51,7 @@ func (l *load) verify() {
 		}
 		if err := h.check(final); err != nil {
 			t.Errorf("%s: %v", h.ref, err)
+			h.dump(t, final)
 			continue
 		}
 		for _, f := range l.followers {
@@ -59,7 +60,7 @@ func (l *load) verify() {
 			}
 		}
 		if l.kinds[h] == "conditional" {
-			l.order(h)
+			l.order(h, final)
 		}
 	}
 	l.mu.Lock()
@@ -71,7 +72,7 @@ func (l *load) verify() {
 
 // order asks for an order that explains all answers. Where reads, tails and refusals may be old, it asks for one of the
 // acknowledged appends alone as well, and that must exist.
-func (l *load) order(h *history) {
+func (l *load) order(h *history, final []protocol.SequencedRecord) {
 	t := l.c.t
 	t.Helper()
 	result, n := h.linearizable(checkerTime, false)
@@ -82,7 +83,7 @@ func (l *load) order(h *history) {
 	switch result {
 	case porcupine.Illegal:
 		t.Errorf("%s: %d operations are not linearizable", h.ref, n)
-		h.dump(t)
+		h.dump(t, final)
 	case porcupine.Unknown:
 		t.Logf("%s: no order of %d operations was found or excluded within %v", h.ref, n, checkerTime)
 	case porcupine.Ok:
