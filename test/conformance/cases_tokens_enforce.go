@@ -307,15 +307,13 @@ var scopeCases = []TokenCase{
 			if !call.Basin && !call.Stream && !call.Token {
 				continue
 			}
-			a, b := e.denied(call.Do(e.ctx, svc, there)), e.denied(call.Do(e.ctx, svc, missing))
-			equal(t, call.Name, a.Message, b.Message)
+			equal(t, call.Name, e.deniedFor(call.Do(e.ctx, svc, there), there), e.deniedFor(call.Do(e.ctx, svc, missing), missing))
 		}
 		// A stream out of scope, in a basin that is there and in one that is not.
 		half := e.holder(allPowers, streams(exactly("another")))
 		for _, call := range Calls {
 			if call.Stream {
-				a, b := e.denied(call.Do(e.ctx, half, there)), e.denied(call.Do(e.ctx, half, missing))
-				equal(t, call.Name, a.Message, b.Message)
+				equal(t, call.Name, e.deniedFor(call.Do(e.ctx, half, there), there), e.deniedFor(call.Do(e.ctx, half, missing), missing))
 			}
 		}
 	}},

@@ -155,8 +155,8 @@ var revokeCases = []TokenCase{
 	{Row: "cp A.19/354", Name: "an id that is out of scope", Run: func(t *testing.T, e *TokenEnv) {
 		id, secret := e.issue(ops(protocol.OpListLocations))
 		svc := e.holder(allPowers, tokens(prefixed(id+"-")))
-		there, missing := svc.RevokeAccessToken(e.ctx, id), svc.RevokeAccessToken(e.ctx, e.freeTokenID())
-		equal(t, "there and missing", e.denied(there).Message, e.denied(missing).Message)
+		there, missing := Target{Token: id}, Target{Token: e.freeTokenID()}
+		equal(t, "there and missing", e.deniedFor(svc.RevokeAccessToken(e.ctx, there.Token), there), e.deniedFor(svc.RevokeAccessToken(e.ctx, missing.Token), missing))
 		_, err := e.as(secret).ListLocations(e.ctx)
 		e.must(err, "use the token")
 	}},
@@ -177,8 +177,8 @@ var revokeCases = []TokenCase{
 		info, ok := e.info(id)
 		equal(t, "listed and unconfirmed", [2]bool{ok, info.Unconfirmed}, [2]bool{true, false})
 		svc := e.as(secret)
-		there, missing := svc.ConfirmAccessToken(e.ctx, id), svc.ConfirmAccessToken(e.ctx, e.freeTokenID())
-		equal(t, "there and missing", e.denied(there).Message, e.denied(missing).Message)
+		there, missing := Target{Token: id}, Target{Token: e.freeTokenID()}
+		equal(t, "there and missing", e.deniedFor(svc.ConfirmAccessToken(e.ctx, there.Token), there), e.deniedFor(svc.ConfirmAccessToken(e.ctx, missing.Token), missing))
 		e.must(e.Service.ConfirmAccessToken(e.ctx, id), "confirm")
 		e.must(e.Service.ConfirmAccessToken(e.ctx, protocol.RootTokenID), "confirm the root's")
 		e.fails(e.Service.ConfirmAccessToken(e.ctx, e.freeTokenID()), protocol.CodeAccessTokenNotFound)

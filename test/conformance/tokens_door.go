@@ -189,6 +189,16 @@ func (e *TokenEnv) denied(err error) *protocol.Error {
 	return e.fails(err, protocol.CodePermissionDenied)
 }
 
+// deniedFor is the message of a refusal for lack of rights, without the names that the caller has asked for.
+func (e *TokenEnv) deniedFor(err error, on Target) string {
+	e.t.Helper()
+	text := strings.ReplaceAll(e.denied(err).Message, string(on.Token), "TOKEN")
+	if on.Basin != "" {
+		text = strings.ReplaceAll(text, string(on.Basin), "BASIN")
+	}
+	return text
+}
+
 // refused reports whether err is a refusal for lack of rights.
 func refused(err error) bool {
 	var f *protocol.Error
