@@ -25,8 +25,8 @@ const (
 	histRounds  = 4
 )
 
-// TestLinearizability lets concurrent clients append under conditions, fence, check the tail and read one stream, and
-// searches for one order of all operations that explains every answer.
+// TestLinearizability lets concurrent clients append under conditions and as producers, fence, close, check the tail, read and fork
+// one stream, and searches for one order of all operations that explains every answer.
 func TestLinearizability(t *testing.T) {
 	start := *seed
 	if start == 0 {
@@ -65,7 +65,7 @@ func record(t *testing.T, svc protocol.Service, seed uint64, name string) []porc
 	var wg sync.WaitGroup
 	for id := range histClients {
 		wg.Go(func() {
-			c := linear.Client{Ref: ref, ID: uint64(id), Rng: rand.New(rand.NewPCG(seed, uint64(id))), Closes: histOps * 2 / 3, Produces: true}
+			c := linear.Client{Ref: ref, ID: uint64(id), Rng: rand.New(rand.NewPCG(seed, uint64(id))), Closes: histOps * 2 / 3, Produces: true, Forks: svc}
 			for i := range histOps {
 				op := c.Choose(uint64(i))
 				call := time.Since(began)

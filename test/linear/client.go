@@ -18,9 +18,12 @@ type Client struct {
 	Closes uint64
 	// Produces lets the client append as a producer now and then. The producers are shared by all clients of the stream.
 	Produces bool
+	// Forks makes the client fork the stream now and then, through this service; nil: never.
+	Forks protocol.StreamService
 
 	n        uint64
 	token    string
+	forks    int // made so far
 	producer [Producers]struct{ epoch, next uint64 }
 }
 
@@ -30,6 +33,9 @@ func (c *Client) Choose(serial uint64) Op {
 	case 0, 1:
 		return Op{Kind: Tail}
 	case 2, 3:
+		if c.Forks != nil && c.Rng.IntN(4) == 0 {
+			return Op{Kind: Fork}
+		}
 		return Op{Kind: Read}
 	}
 	op := Op{Kind: Append}
@@ -101,7 +107,13 @@ func (c *Client) Do(ctx context.Context, svc protocol.RecordService, op Op) (Ans
 		c.n = tail.SeqNum
 		return Answer{N: tail.SeqNum, Closed: tail.Closed}, nil
 	case Read:
-		return c.read(ctx, svc)
+		answer, err := read(ctx, svc, c.Ref)
+		if err == nil {
+			c.n = answer.N
+		}
+		return answer, err
+	case Fork:
+		return c.fork(ctx, svc)
 	case Append:
 	}
 	ack, err := svc.Append(ctx, c.Ref, op.Input())
@@ -132,8 +144,20 @@ func (c *Client) Do(ctx context.Context, svc protocol.RecordService, op Op) (Ans
 	return Answer{Next: failure.SeqNumMismatch, Current: failure.FencingTokenMismatch}, nil
 }
 
-func (c *Client) read(ctx context.Context, svc protocol.RecordService) (Answer, error) {
-	batch, err := svc.Read(ctx, c.Ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
+// fork makes a fork of the stream and reads it.
+func (c *Client) fork(ctx context.Context, svc protocol.RecordService) (Answer, error) {
+	c.forks++
+	fork := protocol.StreamRef{Basin: c.Ref.Basin, Stream: protocol.StreamName(fmt.Sprintf("%s/fork-%d-%d", c.Ref.Stream, c.ID, c.forks))}
+	_, _, err := c.Forks.CreateStream(ctx, fork.Basin, protocol.CreateStreamRequest{Stream: fork.Stream, Fork: &protocol.ForkRequest{Source: c.Ref.Stream}})
+	if err != nil {
+		return Answer{}, err
+	}
+	return read(ctx, svc, fork)
+}
+
+// read reads a whole stream.
+func read(ctx context.Context, svc protocol.RecordService, ref protocol.StreamRef) (Answer, error) {
+	batch, err := svc.Read(ctx, ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
 	if protocol.CodeOf(err) == protocol.CodeUnwritten {
 		return Answer{}, nil
 	}
@@ -147,6 +171,5 @@ func (c *Client) read(ctx context.Context, svc protocol.RecordService) (Answer, 
 		}
 		s = s.Push(rec.Body)
 	}
-	c.n = s.N
 	return Answer{N: s.N, Chain: s.Chain}, nil
 }

@@ -39,6 +39,7 @@ const (
 	Append Kind = iota
 	Tail
 	Read // of the whole stream
+	Fork // of the whole stream, and a read of the fork
 )
 
 // Answer is the answer of the service. Next, Current and Final belong to a refused append.
@@ -50,7 +51,7 @@ type Answer struct {
 	Fenced     *uint64 // append: the producer's epoch
 	Expected   *uint64 // append: the producer's next seq
 	Repeated   bool    // append: nothing was stored, it had been before
-	N, Chain   uint64  // tail: N; read: N records, chained
+	N, Chain   uint64  // tail: N; read and fork: N records, chained
 	Closed     bool    // tail
 }
 
@@ -159,7 +160,7 @@ var Model = porcupine.Model{
 			return right, s
 		case op.Kind == Tail:
 			return got.N == s.N && got.Closed == s.Closed, s
-		case op.Kind == Read:
+		case op.Kind == Read, op.Kind == Fork: // a fork is what the stream held at one moment
 			return got.N == s.N && got.Chain == s.Chain, s
 		case s.Closed && adds:
 			return got.Final != nil && *got.Final == s.N, s

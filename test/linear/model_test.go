@@ -20,6 +20,11 @@ func TestModelRefusesWrongHistories(t *testing.T) {
 		return porcupine.Operation{ClientId: 1, Input: Op{Kind: Read},
 			Output: Answer{N: s.N, Chain: s.Chain}, Call: call, Return: ret}
 	}
+	fork := func(call, ret int64, s State) porcupine.Operation {
+		op := read(call, ret, s)
+		op.Input = Op{Kind: Fork}
+		return op
+	}
 	closing := func(call, ret int64, at uint64) porcupine.Operation {
 		return porcupine.Operation{Input: Op{Kind: Append, Close: true}, Output: Answer{Start: at, End: at}, Call: call, Return: ret}
 	}
@@ -51,6 +56,9 @@ func TestModelRefusesWrongHistories(t *testing.T) {
 		{"two appends at one seq_num", []porcupine.Operation{append1(0, 1, 0), append1(0, 1, 0)}, false},
 		{"right read", []porcupine.Operation{append1(0, 1, 0), read(2, 3, State{}.Push(body(0)))}, true},
 		{"another body", []porcupine.Operation{append1(0, 1, 0), read(2, 3, State{}.Push(body(9)))}, false},
+		{"right fork", []porcupine.Operation{append1(0, 1, 0), fork(2, 3, State{}.Push(body(0)))}, true},
+		{"fork that lacks an append", []porcupine.Operation{append1(0, 1, 0), fork(2, 3, State{})}, false},
+		{"fork beside an append", []porcupine.Operation{append1(0, 5, 0), fork(2, 3, State{})}, true},
 		{"tail of a closed stream", []porcupine.Operation{closing(0, 1, 0), closedTail(2, 3, 0)}, true},
 		{"tail that forgets the end", []porcupine.Operation{closing(0, 1, 0), tail(2, 3, 0)}, false},
 		{"append behind the end", []porcupine.Operation{closing(0, 1, 0), append1(2, 3, 0)}, false},
