@@ -31,7 +31,8 @@ type Catalog struct {
 	asides   asides
 	loaded   uint64 // revision up to which the bucket was read
 	opened   time.Time
-	current  atomic.Int64 // how long after opened the view had everything, in nanoseconds; see Age
+	known    atomic.Uint64 // as loaded, for the pulse
+	current  atomic.Int64  // how long after opened the view had everything, in nanoseconds; see Age
 
 	View   View
 	Tokens Tokens

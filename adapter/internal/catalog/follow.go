@@ -83,6 +83,7 @@ const pulseTime = time.Second
 // A pulse is the last revision of the bucket, or a later one than that at the moment when it was asked for.
 type pulse struct {
 	last  uint64
+	known uint64 // the revision up to which the view was known then
 	asked time.Time
 }
 
@@ -96,7 +97,7 @@ func (c *Catalog) pulse(ctx context.Context, pulses chan<- pulse) {
 		case <-ctx.Done():
 			return
 		}
-		asked := time.Now()
+		asked, known := time.Now(), c.known.Load()
 		attempt, cancel := context.WithTimeout(ctx, 2*js.Attempt)
 		state, err := js.StreamState(attempt, c.config.Conn, layout.Catalog(c.config.Prefix))
 		cancel()
@@ -104,7 +105,7 @@ func (c *Catalog) pulse(ctx context.Context, pulses chan<- pulse) {
 			continue // there is no leader now
 		}
 		select {
-		case pulses <- pulse{uint64(state.LastSeq), asked}:
+		case pulses <- pulse{uint64(state.LastSeq), known, asked}:
 		case <-ctx.Done():
 			return
 		}
@@ -113,7 +114,9 @@ func (c *Catalog) pulse(ctx context.Context, pulses chan<- pulse) {
 
 // reached notes that the view has everything that was in the bucket when a pulse was asked for, if it has.
 func (c *Catalog) reached(p pulse) {
-	if at := p.asked.Sub(c.opened); p.last <= c.loaded && at > time.Duration(c.current.Load()) {
+	c.known.Store(c.loaded)
+	// A server that is cut off before it got the bucket answers with an empty state.
+	if at := p.asked.Sub(c.opened); p.known <= p.last && p.last <= c.loaded && at > time.Duration(c.current.Load()) {
 		c.current.Store(int64(at))
 	}
 }
@@ -126,6 +129,7 @@ func (c *Catalog) Age() time.Duration { return time.Since(c.opened) - time.Durat
 // changes do not come, and when the connection is back after a loss: the consumer may have gone with its server then.
 func (c *Catalog) follow(ctx context.Context, w *changes, back <-chan nats.Status) {
 	var late <-chan time.Time
+	c.known.Store(c.loaded)
 	done := ctx.Done()
 	pulses, newest := make(chan pulse), pulse{}
 	var pulsing sync.WaitGroup

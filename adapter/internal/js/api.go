@@ -56,13 +56,29 @@ type State struct {
 	LastTime time.Time `json:"last_ts"` // when its newest message was stored, also one that is removed
 }
 
-// StreamState asks the leader of a stream for its state. See [StreamMissing] for a stream that does not exist.
+// StreamState asks the leader of a stream for its state, and while there is none waits for one. See [StreamMissing] for a stream that does not exist.
 func StreamState(ctx context.Context, nc *nats.Conn, stream string) (State, error) {
-	var info struct {
-		State State `json:"state"`
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	for {
+		var info struct {
+			State   State `json:"state"`
+			Cluster *struct {
+				Leader string `json:"leader"`
+				Group  string `json:"raft_group"` // "": a single server
+			} `json:"cluster"`
+		}
+		err := Call(ctx, nc, apiStreamInfo+stream, nil, &info)
+		if err != nil || info.Cluster == nil || info.Cluster.Group == "" || info.Cluster.Leader != "" {
+			return info.State, err
+		}
+		// A server of a group without a leader answers with its own state, however old that is.
+		select {
+		case <-time.After(electionPause):
+		case <-ctx.Done():
+			return State{}, fmt.Errorf("state of %s: no server leads it: %w", stream, ctx.Err())
+		}
 	}
-	err := Call(ctx, nc, apiStreamInfo+stream, nil, &info)
-	return info.State, err
 }
 
 // Count asks the leader of a stream how many messages have a subject that matches filter. The cost grows with the number of

@@ -1,0 +1,38 @@
+package adapter
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/weirstream/weir/protocol"
+)
+
+// A broker that is cut off from most servers does not know whether its tokens still count, and says so until it is back.
+func TestTokensOfABrokerThatIsCutOff(t *testing.T) {
+	c := startCluster(t)
+	h := c.broker(0, nil)
+	b := c.broker(1, nil).basin("test-basin", protocol.BasinConfig{})
+	eventually(t, "the broker knows of the basin", func() bool {
+		_, _, known := h.catalog.View.Basin(b)
+		return known
+	})
+	if err := h.TokensCurrent(); err != nil {
+		t.Fatalf("at the start: %v", err)
+	}
+	for _, i := range []int{1, 2} {
+		c.servers[i].Shutdown()
+		c.servers[i].WaitForShutdown()
+	}
+	eventually(t, "the broker does not trust its tokens", func() bool { return protocol.CodeOf(h.TokensCurrent()) == protocol.CodeUnavailable })
+	for _, i := range []int{1, 2} {
+		o := *c.opts[i]
+		srv, err := server.NewServer(&o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Start()
+		c.servers[i] = srv
+	}
+	eventually(t, "the broker trusts its tokens again", func() bool { return h.TokensCurrent() == nil })
+}
