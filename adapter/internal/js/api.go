@@ -56,7 +56,8 @@ type State struct {
 	LastTime time.Time `json:"last_ts"` // when its newest message was stored, also one that is removed
 }
 
-// StreamState asks the leader of a stream for its state, and while there is none waits for one. See [StreamMissing] for a stream that does not exist.
+// StreamState asks the leader of a stream for its state, and waits for one while there is none. See [StreamMissing] for a stream that
+// does not exist.
 func StreamState(ctx context.Context, nc *nats.Conn, stream string) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
