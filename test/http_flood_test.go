@@ -209,7 +209,7 @@ func settled() int {
 func settles(t *testing.T, before int) {
 	t.Helper()
 	const slack = 8 // of the broker's own comings and goings
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for runtime.NumGoroutine() > before+slack {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"runtime"
@@ -14,9 +15,29 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// stray is how many goroutines may come and go that are not the sessions': those of the runtime and of the server's
-// housekeeping. Each test opens more sessions than that.
+// stray is how many goroutines may come and go that are not the sessions': those of the server's housekeeping. Each test opens
+// more sessions than that.
 const stray = 5
+
+// inBubble is how many goroutines belong to the test's bubble. Those of brokers and servers that earlier tests have stopped may still
+// come and go beside it.
+func inBubble(t *testing.T) int {
+	t.Helper()
+	all := make([]byte, 1<<20)
+	for n := runtime.Stack(all, true); ; n = runtime.Stack(all, true) {
+		if n < len(all) {
+			all = all[:n]
+			break
+		}
+		all = make([]byte, 2*len(all))
+	}
+	head, _, _ := bytes.Cut(all, []byte("\n")) // of this goroutine: goroutine 7 [running, synctest bubble 3]:
+	_, bubble, ok := bytes.Cut(head, []byte(", synctest bubble "))
+	if !ok {
+		t.Fatalf("%s is in no bubble", head)
+	}
+	return bytes.Count(all, append([]byte(", synctest bubble "), bubble...))
+}
 
 // TestFaultReaderNeverAcknowledges: the session sends its window full and no more, gives its client the time that the
 // door promises, and ends with a reason.
@@ -69,15 +90,15 @@ func TestFaultReaderVanishes(t *testing.T) {
 		l := newLedger(t, b.Service(), "slow-basin", "s")
 		l.mustAppend(t, b.Service(), 1, 10)
 		warmUp(t, b, l)
-		before := runtime.NumGoroutine()
+		before := inBubble(t)
 		for i := range 10 {
 			synctest.Wait()
-			without := runtime.NumGoroutine()
+			without := inBubble(t)
 			nc, err := b.Connect()
 			must(t, err)
 			must(t, nc.FlushWithContext(timeout(t, time.Minute)))
 			synctest.Wait()
-			perConn := runtime.NumGoroutine() - without
+			perConn := inBubble(t) - without
 			r := openRaw(t, nc, l.ref, `{"tail_offset":0}`, nil)
 			r.next(t) // the first heartbeat
 			if i%2 == 0 {
@@ -90,7 +111,7 @@ func TestFaultReaderVanishes(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > before+stray {
+		if after := inBubble(t); after > before+stray {
 			t.Errorf("%d goroutines, %d before", after, before)
 		}
 		b.stop()
@@ -134,7 +155,7 @@ func TestFaultAppenderVanishes(t *testing.T) {
 		l := newLedger(t, b.Service(), "slow-basin", "s")
 		l.mustAppend(t, b.Service(), 1, 10)
 		warmUp(t, b, l)
-		before := runtime.NumGoroutine()
+		before := inBubble(t)
 		for k := range 20 {
 			nc, err := b.Connect()
 			must(t, err)
@@ -152,7 +173,7 @@ func TestFaultAppenderVanishes(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > before+stray {
+		if after := inBubble(t); after > before+stray {
 			t.Errorf("%d goroutines, %d before", after, before)
 		}
 		if tail := l.verify(t, b.Service()); tail.SeqNum != 1+10*4*(1+2+3+4+5) {
@@ -172,7 +193,7 @@ func TestFaultSessionsAreDropped(t *testing.T) {
 			ledgers[i].mustAppend(t, b.Service(), 3, 100)
 		}
 		warmUp(t, b, ledgers[0])
-		goroutines, heap := runtime.NumGoroutine(), heapInUse()
+		goroutines, heap := inBubble(t), heapInUse()
 		n := scale(1500, 8000) // of each kind; the door takes 16384 at a time
 		nc, err := b.Connect()
 		must(t, err)
@@ -187,14 +208,14 @@ func TestFaultSessionsAreDropped(t *testing.T) {
 		}
 		must(t, nc.FlushWithContext(timeout(t, time.Minute)))
 		synctest.Wait()
-		if open := runtime.NumGoroutine(); open < goroutines+2*n {
+		if open := inBubble(t); open < goroutines+2*n {
 			t.Errorf("%d goroutines serve %d sessions", open-goroutines, 2*n)
 		}
 		must(t, sub.Unsubscribe())
 		nc.Close()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > goroutines+stray {
+		if after := inBubble(t); after > goroutines+stray {
 			t.Errorf("%d goroutines, %d before", after, goroutines)
 		}
 		if after := heapInUse(); after > heap+16<<20 {
@@ -223,7 +244,7 @@ func TestFaultFollowersInProcessAreDropped(t *testing.T) {
 		l := newLedger(t, b.Service(), "slow-basin", "s")
 		l.mustAppend(t, b.Service(), 1, 10)
 		warmUp(t, b, l)
-		goroutines := runtime.NumGoroutine()
+		goroutines := inBubble(t)
 		for range scale(1000, 10000) {
 			r, err := b.Service().OpenReadSession(t.Context(), l.ref, protocol.ReadRequest{})
 			must(t, err)
@@ -240,7 +261,7 @@ func TestFaultFollowersInProcessAreDropped(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > goroutines+stray {
+		if after := inBubble(t); after > goroutines+stray {
 			t.Errorf("%d goroutines, %d before", after, goroutines)
 		}
 		l.verify(t, b.Service())
