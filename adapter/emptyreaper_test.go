@@ -98,10 +98,8 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.mustAppend(ref, body("x"))
 		h.wantKept(ref, 600)
 		h.wantDeleted(ref, 180-66)
-		h.reaper.mu.Lock()
-		defer h.reaper.mu.Unlock()
-		if len(h.reaper.queue) != 0 {
-			t.Fatalf("%d entries are left in the queue", len(h.reaper.queue))
+		if n := h.queued(); n != 0 {
+			t.Fatalf("%d entries are left in the queue", n)
 		}
 	})
 	bubble(t, "cp A.16/288 never-written stream", func(t *testing.T, h *harness) {
@@ -195,7 +193,7 @@ func TestRowsDeleteOnEmpty(t *testing.T) {
 		h.wantDeleted(ref, 0)
 		again := h.stream(ref.Basin, "s", protocol.StreamConfig{}) // a successor that has nothing to do with it
 		h.wantKept(again, 700)
-		if n := len(h.reaper.queue); n != 0 {
+		if n := h.queued(); n != 0 {
 			t.Fatalf("%d entries are left in the queue", n)
 		}
 	})
@@ -280,7 +278,7 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 			h.mustAppend(ref, body("x"))
 		}
 		h.wantDeadlines(ref, deadline(created+780, 60), deadline(nowSecs()+780, 60))
-		if n := len(h.reaper.queue); n != 1 {
+		if n := h.queued(); n != 1 {
 			t.Fatalf("%d entries in the queue", n)
 		}
 		h.wantDeleted(ref, 780)
@@ -292,6 +290,13 @@ func TestRowsDeleteOnEmptyArming(t *testing.T) {
 		h.mustAppend(ref, body("x"))
 		h.wantDeadlines(ref)
 	})
+}
+
+// queued is how many streams wait for the empty reaper.
+func (h *harness) queued() int {
+	h.reaper.mu.Lock()
+	defer h.reaper.mu.Unlock()
+	return len(h.reaper.queue)
 }
 
 func TestDeadlinesSurviveRestartsAndSeals(t *testing.T) {
