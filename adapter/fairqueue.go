@@ -7,8 +7,8 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Basins take turns, and within a basin its streams. A turn is over when it has taken so many metered bytes; the bytes of a request
-// beyond that are counted against the next turn. So neither a basin that appends as fast as it can, nor one with many streams or
+// Basins take turns, and within a basin its streams. Each constant below limits a turn in metered bytes. A request may exceed the
+// limit; the excess is counted against the next turn. So neither a basin that appends as fast as it can, nor one with many streams or
 // large batches, keeps the others waiting for more than a turn of each.
 const (
 	basinTurn  = 256 << 10

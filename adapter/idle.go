@@ -6,8 +6,8 @@ import (
 	"github.com/weirstream/weir/adapter/layout"
 )
 
-// maxIdleStreams bounds the streams of a log that stay loaded although nobody uses them, each of which costs about a kilobyte:
-// those that were used last. Without a bound a million streams that are created and written once would all be loaded at the
+// maxIdleStreams bounds the unused streams of a log that stay loaded. Each costs about a kilobyte. The most recently used ones
+// stay. Without a bound a million streams that are created and written once would all be loaded at the
 // same time, see unloadAfter.
 const maxIdleStreams = 32 << 10
 
@@ -20,8 +20,8 @@ type uses struct {
 	listed       bool
 }
 
-// idleStreams are the loaded streams of a log that nobody uses, in the order in which their last use ended. It is guarded by
-// log.mu.
+// idleStreams is a list of the loaded and unused streams of a log, in the order in which their last use ended. The links are in
+// the streams, because container/list would allocate at the end of every use. It is guarded by log.mu.
 type idleStreams struct {
 	oldest, newest *stream
 	n              int

@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// TestIdleStreamsAreBounded: of the streams that nobody uses those that were used last stay loaded; those in use, and those with a
+// TestIdleStreamsAreBounded: the most recently used of the unused streams stay loaded; those in use, and those with a
 // last use to be noted, stay in any case.
 func TestIdleStreamsAreBounded(t *testing.T) {
 	bubble(t, "of one log", func(t *testing.T, h *harness) {

@@ -40,7 +40,7 @@ type log struct {
 
 	mu      sync.Mutex
 	streams map[layout.StreamID]*stream // loaded or loading, by id
-	idle    idleStreams                 // those of them that nobody uses
+	idle    idleStreams                 // the unused ones among them
 	maxIdle int                         // see maxIdleStreams
 	reloads int                         // how often another server's writes made the loaded states stale
 	closing bool                        // the log is being deleted

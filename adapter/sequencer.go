@@ -172,13 +172,18 @@ func (s *sequencer) admitAll() {
 	now := catalog.Millis(time.Now())
 	maxBytes, maxRequests := s.undurable(now)
 	room, bytes, requests := s.sentBytes, 0, 0
-	clear(s.used[:])
+	several := now < s.sharedUntil // one basin alone has no share to count
+	if several {
+		clear(s.used[:])
+	}
 	for _, p := range s.flight {
 		bytes += len(p.wire)
 		requests += len(p.replies)
-		s.used[p.st.slot].add(len(p.wire), len(p.replies))
+		if several {
+			s.used[p.st.slot].add(len(p.wire), len(p.replies))
+		}
 	}
-	over := func(slot uint8) bool { return now < s.sharedUntil && s.used[slot].over() }
+	over := func(slot uint8) bool { return several && s.used[slot].over() }
 	s.queue.serve(over, func(r *request) (cost int, wait, full bool) {
 		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
 			bytes >= maxBytes || requests >= maxRequests {
@@ -190,7 +195,9 @@ func (s *sequencer) admitAll() {
 		room += int(r.cost)
 		bytes += int(r.cost)
 		requests++
-		s.used[r.st.slot].add(int(r.cost), 1)
+		if several {
+			s.used[r.st.slot].add(int(r.cost), 1)
+		}
 		s.noteBasin(r.st.ref.Basin, now)
 		s.admit(r, now)
 		return int(r.cost), false, false

@@ -47,7 +47,7 @@ type Config struct {
 	Shared   bool // other servers write to the bucket
 	Memory   bool // the bucket is in memory
 	Replicas int
-	// Blocks returns the files of a JetStream stream that nobody writes to; nil if they are not those of this process.
+	// Blocks returns the files of a JetStream stream, to which no write is in progress; nil if another process owns the files.
 	Blocks func(stream string) ([]StoredBlock, error)
 	// Location is that of basins that were made before there were locations.
 	Location protocol.LocationName

@@ -158,7 +158,7 @@ func pipeline(ctx context.Context, js jetstream.JetStream, epoch, last uint64, a
 			}
 		}
 	})
-	var left jetstream.PubAckFuture // the one that nobody looks at
+	var left jetstream.PubAckFuture // its answer is not read
 	for from := last; ctx.Err() == nil; last++ {
 		m := nats.NewMsg(data)
 		m.Header.Set(epochHeader, strconv.FormatUint(epoch, 10))

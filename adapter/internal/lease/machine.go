@@ -214,7 +214,7 @@ func (m *machine) observeSelf(now moment, rec nodeRecord) {
 	case rec.Incarnation == m.incarnation:
 		m.enterAgain()
 	case rec.State.ended() || rec.Incarnation == "":
-		// Nobody uses the name: the next renewal enters at once.
+		// The name is free: the next renewal enters at once.
 	case m.phase == entering && (m.prior == "" || m.prior == rec.Incarnation):
 		m.prior = rec.Incarnation // a process before this one, which may be sure still
 	default:
@@ -266,7 +266,7 @@ func (m *machine) observeClaim(log string, e entry) {
 	before := c.rec
 	c.rec, c.absent, c.doubt = claimRecord{}, e.value == nil, false
 	if e.value != nil && json.Unmarshal(e.value, &c.rec) != nil {
-		c.rec = claimRecord{Epoch: before.Epoch} // of nobody
+		c.rec = claimRecord{Epoch: before.Epoch} // without an owner
 	}
 	m.hold(log, c)
 	if before != c.rec {

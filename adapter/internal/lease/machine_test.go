@@ -149,7 +149,7 @@ func TestDeclaredDead(t *testing.T) {
 	}
 }
 
-// A node that had no contact declares nobody dead before the others had the time to renew.
+// A node that had no contact declares no other node dead before the others had the time to renew.
 func TestNobodyIsJudgedAfterAnOutage(t *testing.T) {
 	m := member(t)
 	m.observe(0, "n.b", node(4, "b1", Live))

@@ -230,7 +230,7 @@ func (p *process) do(o op, done func()) {
 	}
 	delay := w.some(w.maxDelay)
 	if w.chance(w.latePercent) {
-		delay += w.some(5 * time.Second) // it is carried out when nobody waits for it any more
+		delay += w.some(5 * time.Second) // the caller may have stopped waiting before it is carried out
 	}
 	w.after(delay, func() {
 		if w.outage {

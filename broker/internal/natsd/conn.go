@@ -40,7 +40,7 @@ type Store interface {
 	CheckLogs(needed func(log string) bool) error
 	// Made is called for each JetStream stream that the adapter has made or changed, before it is written to.
 	Made(stream string) error
-	// Blocks returns the files of one of the storage's JetStream streams that nobody writes to, each as its records.
+	// Blocks returns the files of one of the storage's JetStream streams, each as its records. No write to the stream may be in progress.
 	Blocks(stream string) ([]iter.Seq2[storefiles.Record, error], error)
 	// Quorum fails while nothing can be stored or read, because too few servers are in contact.
 	Quorum() error
