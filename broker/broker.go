@@ -264,8 +264,8 @@ func (b *Broker) closeDone() {
 	close(b.done)
 }
 
-// Reload reads the NATS configuration file again and applies the settings that NATS can change while it runs, such as users,
-// permissions, TLS certificates and limits. On an error the old configuration stays in force. Settings of weir itself, the
+// Reload reads the NATS configuration file and the certificates of cluster.tls_* again and applies the settings that NATS can change
+// while it runs, such as users, permissions, TLS certificates and limits. On an error the old configuration stays in force. Settings of weir itself, the
 // root token among them, need a restart.
 func (b *Broker) Reload() error {
 	b.reloading.Lock()

@@ -11,7 +11,8 @@ import (
 )
 
 // Cluster makes the broker one node of several that keep copies of everything and serve the same streams. It applies if Name is
-// set. Every node has the same Name, Peers and secret.
+// set. Every node has the same Name and Peers, and the nodes recognize each other by the same secret, by TLS certificates of the same
+// authority, or by both.
 type Cluster struct {
 	// Name is the cluster's name: 1 to 32 letters, digits, '-' and '_'. Default "": no cluster.
 	Name string
@@ -25,6 +26,13 @@ type Cluster struct {
 	Secret string
 	// SecretFile is the path of a file that holds Secret; a newline at its end does not count. Excludes Secret.
 	SecretFile string
+	// TLSCert and TLSKey are the paths of this node's certificate (with its chain) and its key, in PEM. TLSCA is the path of the
+	// certificates of the authorities, in PEM, one of which must have signed the certificate of every node. With them the traffic
+	// between the nodes is encrypted, both ends of a connection check the other's certificate, and the secret may be left out.
+	// Default "": no TLS. Each needs the other two.
+	TLSCert string
+	TLSKey  string // as TLSCert
+	TLSCA   string // as TLSCert
 	// Failover is [FailoverFast] or [FailoverStock]. Default fast.
 	Failover string
 }
@@ -39,6 +47,12 @@ const (
 
 // Enabled reports whether the broker is a node of a cluster.
 func (c Cluster) Enabled() bool { return c.Name != "" }
+
+// TLS reports whether the nodes speak TLS with each other.
+func (c Cluster) TLS() bool { return c.TLSCert != "" }
+
+// HasSecret reports whether the nodes recognize each other by a secret.
+func (c Cluster) HasSecret() bool { return c.Secret != "" || c.SecretFile != "" }
 
 // Nodes are the addresses in Peers.
 func (c Cluster) Nodes() (nodes []string) {
@@ -89,7 +103,10 @@ func (c Config) Copies() int {
 func (v *validation) cluster(c Config) {
 	k := c.Cluster
 	if !k.Enabled() {
-		for _, s := range []struct{ key, value string }{{"listen", k.Listen}, {"peers", k.Peers}, {"advertise", k.Advertise}, {"secret", k.Secret}, {"secret_file", k.SecretFile}} {
+		for _, s := range []struct{ key, value string }{
+			{"listen", k.Listen}, {"peers", k.Peers}, {"advertise", k.Advertise}, {"secret", k.Secret}, {"secret_file", k.SecretFile},
+			{"tls_cert", k.TLSCert}, {"tls_key", k.TLSKey}, {"tls_ca", k.TLSCA},
+		} {
 			if s.value != "" {
 				v.add("cluster."+s.key, "needs cluster.name")
 			}
@@ -126,14 +143,31 @@ func (v *validation) cluster(c Config) {
 	if least := c.Copies() - 1; len(nodes) < least {
 		v.add("cluster.peers", "names %d nodes; %d copies need as many nodes, this one counted", len(nodes), c.Copies())
 	}
+	v.clusterTLS(k)
 	switch {
 	case k.Secret != "" && k.SecretFile != "":
 		v.add("cluster.secret_file", "holds a secret, but cluster.secret is set too: leave one out")
-	case k.Secret == "" && k.SecretFile == "":
-		v.add("cluster.secret_file", "is required: the nodes know each other by a secret of 16 characters or more; or set cluster.secret")
+	case !k.HasSecret() && !k.TLS():
+		v.add("cluster.secret_file", "is required: the nodes recognize each other by a secret of 16 characters or more; or set cluster.secret, or cluster.tls_cert, tls_key and tls_ca")
 	case k.Secret != "":
 		if reason := checkSecret(k.Secret); reason != "" {
 			v.add("cluster.secret", "%s", reason)
+		}
+	}
+}
+
+// clusterTLS checks that the three settings of TLS are there, or none.
+func (v *validation) clusterTLS(k Cluster) {
+	files := []struct{ key, value string }{{"cluster.tls_cert", k.TLSCert}, {"cluster.tls_key", k.TLSKey}, {"cluster.tls_ca", k.TLSCA}}
+	var set string
+	for _, f := range files {
+		if f.value != "" {
+			set = f.key
+		}
+	}
+	for _, f := range files {
+		if set != "" && f.value == "" {
+			v.add(f.key, "is missing: %s needs it", set)
 		}
 	}
 }

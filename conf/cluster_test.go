@@ -13,6 +13,10 @@ func nodeConfig() Config {
 	return c
 }
 
+func withTLS(c *Config) {
+	c.Cluster.TLSCert, c.Cluster.TLSKey, c.Cluster.TLSCA = "node.pem", "node.key", "ca.pem"
+}
+
 func TestCluster(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -32,6 +36,12 @@ func TestCluster(t *testing.T) {
 		{"no secret", func(c *Config) { c.Cluster.Secret = "" }, "cluster.secret_file: is required"},
 		{"a short secret", func(c *Config) { c.Cluster.Secret = "short" }, "cluster.secret: has 5 characters"},
 		{"two secrets", func(c *Config) { c.Cluster.SecretFile = "/f" }, "leave one out"},
+		{"TLS without a secret", func(c *Config) { c.Cluster.Secret = ""; withTLS(c) }, ""},
+		{"TLS and a secret", withTLS, ""},
+		{"TLS without a key", func(c *Config) { withTLS(c); c.Cluster.TLSKey = "" }, "cluster.tls_key: is missing: cluster.tls_ca needs it"},
+		{"TLS without a certificate", func(c *Config) { withTLS(c); c.Cluster.TLSCert = "" }, "cluster.tls_cert: is missing"},
+		{"TLS without an authority", func(c *Config) { withTLS(c); c.Cluster.TLSCA = "" }, "cluster.tls_ca: is missing: cluster.tls_key needs it"},
+		{"TLS without a name", func(c *Config) { withTLS(c); c.Cluster.Name = "" }, "cluster.tls_ca: needs cluster.name"},
 		{"a bad name", func(c *Config) { c.Cluster.Name = "a b" }, "cluster.name: holds ' '"},
 		{"no name", func(c *Config) { c.Cluster.Name = "" }, "needs cluster.name"},
 		{"in memory", func(c *Config) { c.StoreDir, c.Memory = "", true }, "cluster.name: needs a store_dir"},

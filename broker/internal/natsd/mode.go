@@ -16,8 +16,11 @@ import (
 // and so all of a store that was written alone.
 const modeFile = "weir.mode"
 
-// modeSingle is the mode of a store that one broker has alone. The mode of a node is "cluster NAME".
+// modeSingle is the mode of a store that one broker has alone. The mode of a node is "cluster NAME, node NAME".
 const modeSingle = "single"
+
+// nodeOf stands between the cluster and the node in the mode of a node.
+const nodeOf = ", node "
 
 // claimMode notes the mode in a store directory that has none yet, and refuses a directory of another mode. A directory without
 // the note is new, or was written alone.
@@ -44,7 +47,14 @@ func claimMode(dir, mode string) error {
 	return nil
 }
 
+// wrongMode says how to go on: a node that is called otherwise than before needs its name back, anything else a move of the records.
 func wrongMode(dir, is, wanted string) error {
+	cluster, was, _ := strings.Cut(is, nodeOf)
+	if other, now, ok := strings.Cut(wanted, nodeOf); ok && was != "" && cluster == other {
+		return fmt.Errorf("the store directory %q belongs to node %q of this %s and this start is as node %q, whose copies the others do not know: "+
+			"set nats.server_name to %s (without it the name follows cluster.advertise or cluster.listen), or give a new node a new store directory",
+			dir, was, cluster, now, was)
+	}
 	return fmt.Errorf("the store directory %q belongs to mode %q and this start is in mode %q, which would delete what is in it: "+
 		"start it in its own mode; to move the records, make a backup there (weir backup) and restore it (weir restore) into a broker of the other mode with a new store directory",
 		dir, is, wanted)

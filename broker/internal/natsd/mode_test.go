@@ -49,6 +49,17 @@ func TestModeOfAStoreDirectory(t *testing.T) {
 	}
 }
 
+// A node under another name is told how to get its name back, and that of another cluster how to move its records.
+func TestANodeUnderAnotherName(t *testing.T) {
+	dir := t.TempDir()
+	claim(t, dir, "cluster blue, node one")
+	for mode, want := range map[string]string{"cluster blue, node two": "set nats.server_name to one", "cluster red, node one": "weir backup", "cluster blue": "weir backup"} {
+		if err := claimMode(dir, mode); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
 func claim(t *testing.T, dir, mode string) {
 	t.Helper()
 	if err := claimMode(dir, mode); err != nil {

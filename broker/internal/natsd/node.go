@@ -25,7 +25,15 @@ func setCluster(o *server.Options, cfg conf.Config) error {
 	if !c.Enabled() {
 		return nil
 	}
-	secret, err := c.SecretText()
+	var user *url.Userinfo
+	if c.HasSecret() {
+		secret, err := c.SecretText()
+		if err != nil {
+			return err
+		}
+		user = url.UserPassword(nodeUser, secret)
+	}
+	tlsConfig, err := nodeTLS(c, time.Now())
 	if err != nil {
 		return err
 	}
@@ -40,10 +48,16 @@ func setCluster(o *server.Options, cfg conf.Config) error {
 	if host == "" {
 		host = server.DEFAULT_HOST
 	}
-	o.Cluster = server.ClusterOpts{Name: c.Name, Host: host, Port: port, Advertise: c.Advertise, Username: nodeUser, Password: secret,
-		AuthTimeout: 2}
+	o.Cluster = server.ClusterOpts{Name: c.Name, Host: host, Port: port, Advertise: c.Advertise, AuthTimeout: 2, TLSConfig: tlsConfig}
+	if tlsConfig != nil {
+		o.Cluster.TLSTimeout, o.Cluster.AuthTimeout = 2, 3 // the handshake counts
+	}
+	if user != nil {
+		o.Cluster.Username = user.Username()
+		o.Cluster.Password, _ = user.Password()
+	}
 	for _, peer := range c.Nodes() {
-		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", User: url.UserPassword(nodeUser, secret), Host: peer})
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", User: user, Host: peer})
 	}
 	o.ServerName = nodeName(cfg)
 	return nil

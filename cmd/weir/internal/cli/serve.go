@@ -27,7 +27,7 @@ Settings come from defaults, then the file of --config (or WEIR_CONFIG), then WE
 
 SIGINT and SIGTERM stop the broker gracefully: requests are refused, sessions end with a reason that
 makes clients come back, appends settle, clients get --lame-duck to move. A second signal stops at once.
-SIGHUP reads again what NATS can reload (--nats-config-file).
+SIGHUP reads again what NATS can reload (--nats-config-file, --cluster-tls-cert).
 
 Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_TRACES_EXPORTER=otlp, says
 so; docs/tracing.md has the variables and the spans.`
