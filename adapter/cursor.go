@@ -253,7 +253,7 @@ func (c *Cursor) prefetch() {
 		return
 	}
 	if seq < c.st.live.newest() {
-		_ = c.tryRequest(seq + 1) // if it fails now, it is made again, and fails, when it is needed
+		_ = c.requestAhead(seq + 1) // if it fails now, it is made again, and fails, when it is needed
 	}
 }
 
@@ -262,9 +262,9 @@ func (c *Cursor) request(ctx context.Context, seq js.Seq) error {
 	return c.started(c.st.log.get.Batch(ctx, c.st.log.name, c.batchAt(seq)))
 }
 
-// tryRequest is request that does nothing when the budget is used up.
-func (c *Cursor) tryRequest(seq js.Seq) error {
-	return c.started(c.st.log.get.TryBatch(c.st.log.name, c.batchAt(seq)))
+// requestAhead is request that does nothing when the budget for reading ahead is used up.
+func (c *Cursor) requestAhead(seq js.Seq) error {
+	return c.started(c.st.log.get.Ahead(c.st.log.name, c.batchAt(seq)))
 }
 
 func (c *Cursor) batchAt(seq js.Seq) js.Request {

@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,7 +133,8 @@ func TestStalledEvents(t *testing.T) {
 	v.holds(t)
 }
 
-// TestReadersThatDoNotAcknowledge: read sessions of one token over NATS whose client acknowledges nothing.
+// TestReadersThatDoNotAcknowledge: read sessions of one token over NATS whose client acknowledges nothing. All of them together
+// get the bytes that one client may leave unacknowledged, and then few.
 func TestReadersThatDoNotAcknowledge(t *testing.T) {
 	v := start(t, rootToken)
 	token := v.issue(t, "reader", protocol.OpRead)
@@ -144,10 +146,12 @@ func TestReadersThatDoNotAcknowledge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	sub, err := nc.Subscribe(nats.NewInbox(), func(*nats.Msg) {})
+	var got atomic.Int64
+	sub, err := nc.Subscribe(nats.NewInbox(), func(m *nats.Msg) { got.Add(int64(len(m.Data))) })
 	if err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	for range scaled(4096) {
 		m := &nats.Msg{Subject: "s2.v1.read." + string(basin) + ".acks", Reply: sub.Subject, Data: []byte(`{"seq_num":0}`),
 			Header: nats.Header{protocol.HeaderSession: {protocol.SessionRead}, protocol.HeaderAccept: {protocol.MediaProtobuf}}}
@@ -160,6 +164,12 @@ func TestReadersThatDoNotAcknowledge(t *testing.T) {
 	}
 	time.Sleep(settle)
 	v.holds(t)
+	// docs/limits.md: 32 MiB, and then 8 MiB a second; and the batches that were fetched when the bound was reached.
+	if n, most := got.Load(), int64((32+time.Since(began).Seconds()*8+8)*(1<<20)); n > most {
+		t.Errorf("%d MiB were sent without an acknowledgement, at most %d are allowed by now", n>>20, most>>20)
+	} else if n == 0 {
+		t.Error("nothing was sent")
+	}
 }
 
 // TestRefusalsThatNobodyTakes: answers that take no slot of a client, such as probes, files and refusals, over connections

@@ -19,32 +19,33 @@ type Batch struct {
 	g      *Getter
 	token  uint64
 	ch     chan *nats.Msg
-	cost   int64
+	ahead  int64 // of the budget for reading ahead
 	stream string
 	req    Request
 	last   Seq   // of the messages taken; 0: none
 	end    error // io.EOF, ErrNotFound or a failure, once the answer is complete
 }
 
-// Batch asks a stream for messages, as soon as the budget of the getter has room for them.
+// Batch asks a stream for messages, as soon as the budget of the getter has room for them. They count until they have arrived.
 func (g *Getter) Batch(ctx context.Context, stream string, r Request) (*Batch, error) {
 	if err := g.budget.Acquire(ctx, r.cost()); err != nil {
 		return nil, err
 	}
-	return g.begin(stream, &r)
+	return g.begin(stream, &r, r.cost(), 0)
 }
 
-// TryBatch is Batch for a caller that does not wait: nil when the budget has no room now.
-func (g *Getter) TryBatch(stream string, r Request) (*Batch, error) {
-	if !g.budget.TryAcquire(r.cost()) {
+// Ahead is Batch for a caller that does not need the messages yet: nil when the budget for that has no room now. They count until
+// Close.
+func (g *Getter) Ahead(stream string, r Request) (*Batch, error) {
+	if !g.ahead.TryAcquire(r.cost()) {
 		return nil, nil
 	}
-	return g.begin(stream, &r)
+	return g.begin(stream, &r, 0, r.cost())
 }
 
-func (g *Getter) begin(stream string, r *Request) (*Batch, error) {
-	b := &Batch{g: g, cost: r.cost(), stream: stream, req: *r}
-	b.token, b.ch = g.open(r.Count + 1)
+func (g *Getter) begin(stream string, r *Request, cost, ahead int64) (*Batch, error) {
+	b := &Batch{g: g, ahead: ahead, stream: stream, req: *r}
+	b.token, b.ch = g.open(r.Count+1, cost)
 	if err := b.ask(); err != nil {
 		b.Close()
 		return nil, err
@@ -123,8 +124,8 @@ func before(m *nats.Msg) Seq {
 // Close gives up the request under way.
 func (b *Batch) Close() {
 	b.g.close(b.token, b.ch)
-	b.g.budget.Release(b.cost)
-	b.cost = 0
+	b.g.ahead.Release(b.ahead)
+	b.ahead = 0
 }
 
 // All makes a batched get and yields all its messages. none says that there is no message at or after the place asked for.

@@ -14,8 +14,11 @@ import (
 
 const (
 	// getBudget bounds the payload bytes that one connection's direct gets may have on their way, so that the server's
-	// pending limit for the connection (64 MiB) is never near, and memory stays bounded with any number of readers.
-	getBudget = 32 << 20
+	// pending limit for the connection (64 MiB) is never near. What has arrived does not count: a reader that does not go on keeps
+	// no other one waiting.
+	getBudget = 16 << 20
+	// aheadBudget bounds the payload bytes of the batches that readers have asked for ahead, until they are taken.
+	aheadBudget = 16 << 20
 	// MaxBatchBytes and MaxBatchMessages bound one batched get of a reader. The server includes the message that crosses
 	// max_bytes, and holds a lock that commits of the stream wait for (docs/spec/jetstream-notes.md, "Batched direct get").
 	MaxBatchBytes    = 1 << 20
@@ -31,17 +34,24 @@ type Getter struct {
 	nc     *nats.Conn
 	prefix string // of reply subjects
 	budget *semaphore.Weighted
+	ahead  *semaphore.Weighted
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards the fields below
 	next  uint64
-	calls map[uint64]chan *nats.Msg
+	calls map[uint64]call
 	free  []chan *nats.Msg // of capacity 1, for single gets
+}
+
+// call waits for an answer.
+type call struct {
+	ch   chan *nats.Msg
+	cost int64 // of the budget, until the answer is complete
 }
 
 // NewGetter makes a getter that uses nc, which Close closes.
 func NewGetter(nc *nats.Conn) (*Getter, error) {
-	g := &Getter{nc: nc, prefix: nats.NewInbox() + ".", budget: semaphore.NewWeighted(getBudget),
-		calls: map[uint64]chan *nats.Msg{}}
+	g := &Getter{nc: nc, prefix: nats.NewInbox() + ".", budget: semaphore.NewWeighted(getBudget), ahead: semaphore.NewWeighted(aheadBudget),
+		calls: map[uint64]call{}}
 	sub, err := nc.Subscribe(g.prefix+"*", g.deliver)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe for direct gets: %w", err)
@@ -63,14 +73,25 @@ func (g *Getter) deliver(m *nats.Msg) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	c := g.calls[token]
 	select {
-	case g.calls[token] <- m: // a nil channel, after the caller has left, is never ready
+	case c.ch <- m: // a nil channel, after the caller has left, is never ready
 	default:
+	}
+	if c.cost > 0 && completes(m) {
+		g.budget.Release(c.cost)
+		c.cost = 0
+		g.calls[token] = c
 	}
 }
 
-// open registers a call that gets at most n messages.
-func (g *Getter) open(n int) (token uint64, ch chan *nats.Msg) {
+// completes reports whether m ends an answer: no message of it is on its way behind it.
+func completes(m *nats.Msg) bool {
+	return len(m.Data) == 0 && m.Header.Get("Status") != "" && !absent(m)
+}
+
+// open registers a call that gets at most n messages. Cost is its part of the budget, which it has.
+func (g *Getter) open(n int, cost int64) (token uint64, ch chan *nats.Msg) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if k := len(g.free); n == 1 && k > 0 {
@@ -80,13 +101,14 @@ func (g *Getter) open(n int) (token uint64, ch chan *nats.Msg) {
 	}
 	token = g.next
 	g.next++
-	g.calls[token] = ch
+	g.calls[token] = call{ch, cost}
 	return token, ch
 }
 
 func (g *Getter) close(token uint64, ch chan *nats.Msg) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.budget.Release(g.calls[token].cost)
 	delete(g.calls, token)
 	if cap(ch) == 1 && len(ch) == 0 && len(g.free) < 64 {
 		g.free = append(g.free, ch)
@@ -100,7 +122,7 @@ func (g *Getter) request(stream string, token uint64, body []byte) error {
 // One fetches one message of a stream; body is [NextRequest] or [LastRequest]. It fails with [ErrNotFound] when there is
 // none.
 func (g *Getter) One(ctx context.Context, stream string, body []byte) (*nats.Msg, error) {
-	token, ch := g.open(1)
+	token, ch := g.open(1, 0)
 	defer g.close(token, ch)
 	ask := func() error { return g.request(stream, token, body) }
 	if err := ask(); err != nil {

@@ -248,3 +248,63 @@ func TestDirectGetsEnd(t *testing.T) {
 		t.Errorf("of a context that has ended: %v", err)
 	}
 }
+
+// What has arrived keeps no other reader waiting, however long its own does not take it. What was asked for ahead counts until it is
+// given back.
+func TestReadersThatDoNotGoOnKeepNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	g := directGets(t, func(_ int, ask *nats.Msg) { respond(t, ask) })
+	request := Request{Seq: 1, Count: 10, MaxBytes: MaxBatchBytes}
+	for range 100 {
+		b, err := g.Batch(t.Context(), "s", request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if _, err := b.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ahead []*Batch
+	for {
+		b, err := g.Ahead("s", request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			break
+		}
+		ahead = append(ahead, b)
+		for err == nil {
+			_, err = b.Next(t.Context())
+		}
+	}
+	if want := int(aheadBudget / request.cost()); len(ahead) != want {
+		t.Errorf("%d batches were fetched ahead, want %d", len(ahead), want)
+	}
+	ahead[0].Close()
+	ahead[0].Close()
+	if b, err := g.Ahead("s", request); b == nil || err != nil {
+		t.Errorf("room that was given back: %v", err)
+	} else {
+		b.Close()
+	}
+	for _, b := range ahead {
+		b.Close()
+	}
+	// What was given up before it came gives its room back, once.
+	for range 100 {
+		b, err := g.Batch(t.Context(), "s", request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+	}
+	// The answers come in the order of the requests: none is under way behind this one.
+	if _, err := g.All(t.Context(), "s", request, func(*nats.Msg) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !g.ahead.TryAcquire(aheadBudget) || !g.budget.TryAcquire(getBudget) {
+		t.Error("something was not given back")
+	}
+}

@@ -12,7 +12,7 @@ import (
 // server knew the stream then. A server may be behind the others, but its answer was true of the stream up to there. It fails
 // with [ErrNotFound] when there is none.
 func (g *Getter) Newest(ctx context.Context, stream, subject string) (m *nats.Msg, upTo Seq, err error) {
-	token, ch := g.open(2)
+	token, ch := g.open(2, 0)
 	defer g.close(token, ch)
 	body := []byte(`{"multi_last":["` + subject + `"],"batch":1,"max_bytes":1}`)
 	ask := func() error { return g.request(stream, token, body) }

@@ -225,6 +225,22 @@ func (h *Hold) Take(b protocol.ReadBatch) bool {
 	return true
 }
 
+// Read reads a batch and takes it. A read that may wait for its records holds no room meanwhile: if there is none for the batch that
+// has come, it reads that again once there is.
+func (h *Hold) Read(ctx context.Context, waits bool, read func() (protocol.ReadBatch, error)) (protocol.ReadBatch, error) {
+	for reserve := !waits; ; reserve = true {
+		if reserve {
+			if err := h.Reserve(ctx); err != nil {
+				return protocol.ReadBatch{}, err
+			}
+		}
+		batch, err := read()
+		if err != nil || h.Take(batch) {
+			return batch, err
+		}
+	}
+}
+
 // Progress notes that the batch is about to be written, or that the client has taken a part of it.
 func (h *Hold) Progress() {
 	o := h.o

@@ -101,20 +101,9 @@ func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, accep
 	return nil
 }
 
-// readBatch reads a batch, within the room for the memory of readers. A read that waits for its records cannot hold room
-// meanwhile: if there is none for the batch that has come, it reads that again once there is.
+// readBatch reads a batch, within the room for the memory of readers.
 func (c *call) readBatch(ctx context.Context, ref protocol.StreamRef, req protocol.ReadRequest, wait time.Duration, opts []protocol.RecordOption) (protocol.ReadBatch, error) {
-	for reserve := wait <= 0; ; reserve = true {
-		if reserve {
-			if err := c.hold.Reserve(ctx); err != nil {
-				return protocol.ReadBatch{}, err
-			}
-		}
-		batch, err := c.svc.Read(ctx, ref, req, opts...)
-		if err != nil || c.hold.Take(batch) {
-			return batch, err
-		}
-	}
+	return c.hold.Read(ctx, wait > 0, func() (protocol.ReadBatch, error) { return c.svc.Read(ctx, ref, req, opts...) })
 }
 
 // append stores one batch, or opens an append session.

@@ -36,7 +36,7 @@ type Door struct {
 
 	admit    *door.Limiter
 	sessions registry
-	stalled  atomic.Int64 // read sessions that wait for acknowledgements
+	stalled  atomic.Int64 // read sessions that wait for acknowledgements or for room
 
 	// base is the context of all unary requests; stop ends it when a draining door's time is up.
 	base context.Context //nolint:containedctx // the door's life
@@ -210,6 +210,14 @@ func (d *Door) unsubscribe() error {
 
 // errStopped is the cause with which a stopping door cancels the requests that did not settle: they may have been done.
 var errStopped = protocol.Errorf(protocol.CodeUnavailable, "this server stopped before it knew the outcome")
+
+// reader is the client as which the door counts what a read of c holds.
+func (d *Door) reader(c door.Client) door.Client {
+	if c.Key == "" {
+		return d.opts.Reader
+	}
+	return c
+}
 
 // mayAnswer reports whether the door answers to a subject that a client chose.
 func (d *Door) mayAnswer(reply string) bool {

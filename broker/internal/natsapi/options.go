@@ -52,8 +52,14 @@ type Options struct {
 	MaxSessions int
 	// Budget bounds the bytes and sessions that this door and others that have it hold together; nil for nothing.
 	Budget *door.Budget
-	// Outbox bounds the stored records that the sessions of this door and others that have it fetch at a time; nil makes one.
+	// Reader is the client for whose reads the door is there alone: what they hold counts as that client's. The zero value stands for
+	// many clients, of which those that give a token in a header are told apart.
+	Reader door.Client
+	// Outbox bounds the stored records that the reads of this door and others that have it fetch at a time; nil makes one.
 	Outbox *door.Outbox
+	// Unacked bounds the bytes of read sessions that a client of this door, and of others that have it, has not acknowledged; nil
+	// makes one.
+	Unacked *door.Unacked
 	// AssumedPayload is the largest message that clients take which do not say so in S2-Max-Payload; 0: as large as the door's
 	// connection.
 	AssumedPayload int
@@ -88,6 +94,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Outbox == nil {
 		o.Outbox = door.NewOutbox(door.OutboxBytes, nil)
+	}
+	if o.Unacked == nil {
+		o.Unacked = door.NewUnacked()
 	}
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = defaultRequestTimeout

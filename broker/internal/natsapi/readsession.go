@@ -24,6 +24,7 @@ type readSession struct {
 	enc     encoding
 	src     protocol.ReadSession
 	win     *window
+	credit  *door.Credit
 	room    int // of a frame
 
 	ctx  context.Context //nolint:containedctx // the session's life; this object lives no longer
@@ -48,6 +49,7 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 	}
 	s := &readSession{door: d, place: place, id: rand.Text(), ref: ref, inbox: c.inbox, enc: c.encoding(), src: src, room: c.room()}
 	s.subject = d.subjects.Session(d.id, s.id)
+	s.credit = d.opts.Unacked.Open(d.reader(c.client))
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.win = newWindow(windowSize(c.ctl.window), func() { s.stop(errNoAcks()) })
 	if !d.sessions.add(s.id, s) {
@@ -73,7 +75,7 @@ func (s *readSession) message(token string, m *nats.Msg) {
 		return
 	}
 	if n, err := strconv.ParseUint(token, 10, 64); err == nil {
-		s.win.ack(n)
+		s.credit.Adjust(-s.win.ack(n))
 	}
 }
 
@@ -86,12 +88,16 @@ const (
 // errVanished is the cause that ends a session whose inbox has no subscriber any more.
 var errVanished = protocol.Errorf(protocol.CodeClientHangup, "no client listens on the session's inbox")
 
+// errSlow is the cause that ends a session whose client acknowledges so slowly that others cannot read.
+var errSlow = protocol.Errorf(protocol.CodeClientHangup, "the client acknowledged nothing for a while, and other readers needed the room")
+
 // errCancelled is the cause that ends a session whose client asked for it.
 var errCancelled = protocol.Errorf(protocol.CodeClientHangup, "the client cancelled the session")
 
 func (s *readSession) run() {
 	defer s.place.Leave()
 	defer s.door.sessions.remove(s.id)
+	defer s.credit.Close()
 	defer s.win.close()
 	defer s.stop(nil)
 	err := s.send()
@@ -105,7 +111,7 @@ func (s *readSession) run() {
 func (s *readSession) send() (err error) {
 	defer door.Recover(s.door.log, &err)
 	s.publish(protocol.FrameOpen, 0, nil)
-	hold := s.door.opts.Outbox.Hold(s.place.Client(), func() {}) // for as long as a batch is fetched and sent: nothing is cut
+	hold := s.door.opts.Outbox.Hold(s.door.reader(s.place.Client()), func() { s.stop(errSlow) })
 	defer hold.Drop()
 	stored := true // the next batch has to be fetched from the storage, as far as is known
 	for {
@@ -114,8 +120,10 @@ func (s *readSession) send() (err error) {
 		if err := s.waitForRoom(); err != nil {
 			return err
 		}
+		taken := 0
 		if stored {
-			if err := hold.Reserve(s.ctx); err != nil {
+			taken = protocol.MaxBatchBytes
+			if err := s.reserve(taken, hold); err != nil {
 				return err
 			}
 		}
@@ -127,7 +135,7 @@ func (s *readSession) send() (err error) {
 			return door.CauseOf(s.ctx, err)
 		}
 		stored = batch.Tail == nil
-		err = s.sendBatch(batch)
+		err = s.sendBatch(batch, taken, hold)
 		hold.Drop()
 		if err != nil {
 			return err
@@ -135,7 +143,17 @@ func (s *readSession) send() (err error) {
 	}
 }
 
-// manyStalled is how many read sessions may wait for acknowledgements before all hold as little as they can.
+// reserve waits until stored records of so many bytes may be fetched and sent.
+func (s *readSession) reserve(bytes int, hold *door.Hold) error {
+	s.door.stalled.Add(1)
+	defer s.door.stalled.Add(-1)
+	if err := s.credit.Take(s.ctx, bytes); err != nil {
+		return err
+	}
+	return hold.Reserve(s.ctx)
+}
+
+// manyStalled is how many read sessions may wait for acknowledgements, or for room, before all hold as little as they can.
 const manyStalled = 32
 
 func (d *Door) lean() bool { return d.stalled.Load() > manyStalled }
@@ -157,24 +175,39 @@ func (s *readSession) waitForRoom() error {
 	return nil
 }
 
-// sendBatch sends a batch in as many frames as it takes.
-func (s *readSession) sendBatch(batch protocol.ReadBatch) error {
+// sendBatch sends a batch in as many frames as it takes. The credit for the first one has been taken for so many bytes, or for 0.
+// A batch that waits for acknowledgements between its frames is counted in hold.
+func (s *readSession) sendBatch(batch protocol.ReadBatch, taken int, hold *door.Hold) error {
 	kind := protocol.FrameBatch
 	if batch.Heartbeat() {
 		kind = protocol.FrameHeartbeat
 	}
-	for {
+	for first := true; ; first = false {
 		if err := s.waitForRoom(); err != nil {
 			return err
+		}
+		if taken == 0 {
+			taken = min(len(batch.Records.Wire()), s.room) + protocol.NATSFrameCost
+			if err := s.credit.Take(s.ctx, taken); err != nil {
+				return err
+			}
 		}
 		body, rest, err := s.enc.fitBatch(batch, s.room)
 		if err != nil {
 			return err
 		}
+		s.credit.Adjust(len(body) + protocol.NATSFrameCost - taken)
+		taken = 0
 		s.publish(kind, s.win.next(len(body)), body)
 		if rest.Len() == 0 {
 			return nil
 		}
+		for first && !hold.Take(batch) { // a live batch, for which nothing was reserved
+			if err := hold.Reserve(s.ctx); err != nil {
+				return err
+			}
+		}
+		hold.Progress()
 		batch.Records = rest
 	}
 }

@@ -212,7 +212,10 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 	case protocol.SessionAppend:
 		return reply{}, protocol.Errorf(protocol.CodeBadHeader, "%s: an append session is opened on the append subject", protocol.HeaderSession)
 	}
-	batch, err := c.svc.Read(ctx, ref, req, opts...)
+	hold := c.door.opts.Outbox.Hold(c.door.reader(c.client), func() {}) // until the answer is made: nothing is cut
+	defer hold.Drop()
+	waits := req.Wait != nil && *req.Wait > 0
+	batch, err := hold.Read(ctx, waits, func() (protocol.ReadBatch, error) { return c.svc.Read(ctx, ref, req, opts...) })
 	if err != nil {
 		return reply{}, err
 	}

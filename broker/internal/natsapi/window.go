@@ -62,17 +62,18 @@ func (w *window) last() uint64 {
 	return w.sent
 }
 
-// ack takes an acknowledgement of frame n and all before it. Numbers out of range say nothing.
-func (w *window) ack(n uint64) {
+// ack takes an acknowledgement of frame n and all before it, and returns their bytes. Numbers out of range say nothing.
+func (w *window) ack(n uint64) (bytes int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n <= w.acked || n > w.sent {
-		return
+		return 0
 	}
 	k := int(n - w.acked)
 	for _, size := range w.sizes[:k] {
-		w.unread -= size
+		bytes += size
 	}
+	w.unread -= bytes
 	w.sizes = w.sizes[k:]
 	w.acked = n
 	if len(w.sizes) > 0 {
@@ -85,6 +86,7 @@ func (w *window) ack(n uint64) {
 	case w.room <- struct{}{}:
 	default:
 	}
+	return bytes
 }
 
 // armLocked starts the time of the client anew.

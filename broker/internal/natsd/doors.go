@@ -52,7 +52,7 @@ func (d accountDoor) Close(ctx context.Context) error {
 // that each request must carry one, unless nothing is checked at all. Records are published from taps.
 func NewDoors(st Store, guard *access.Guard, taps *tap.Hub, opts natsapi.Options) *Doors {
 	opts.AssumedPayload = st.AssumedPayload()
-	opts.Outbox = door.NewOutbox(door.OutboxBytes/2, nil)
+	opts.Outbox, opts.Unacked = door.NewOutbox(door.OutboxBytes/2, nil), door.NewUnacked()
 	ds := &Doors{st: st, opts: opts, log: opts.Logger, open: map[string]accountDoor{}}
 	e, embedded := st.(*Embedded)
 	ours := embedded && !e.ownUsers() // Only this program enters the accounts in which Sync opens doors, or everybody may.

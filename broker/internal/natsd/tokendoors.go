@@ -268,7 +268,9 @@ func (t *tokenDoors) openDoor(d *tokenDoor) (*natsapi.Door, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openDoorTimeout)
 	defer cancel()
-	door, err := natsapi.Serve(ctx, nc, d.caller.Service(), t.opts)
+	opts := t.opts
+	opts.Reader = d.reader(t.guard)
+	served, err := natsapi.Serve(ctx, nc, d.caller.Service(), opts)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -277,7 +279,12 @@ func (t *tokenDoors) openDoor(d *tokenDoor) (*natsapi.Door, error) {
 		d.outlet = t.openTap(d.account.Name, d.caller)
 	}
 	t.log.Debug("the door of a token is open", slog.String("token", string(d.caller.ID())), slog.String("account", d.account.Name))
-	return door, nil
+	return served, nil
+}
+
+// reader is the client as which the token's reads are counted: the same one as in the other doors.
+func (d *tokenDoor) reader(guard *access.Guard) door.Client {
+	return door.Client{Key: d.caller.ShareKey(), Part: door.TokenPart, Root: d.caller == guard.Root()}
 }
 
 // retire keeps everybody out from now on, and returns the connections that are in.
