@@ -13,6 +13,7 @@ import (
 // Outbox bounds the memory of answers that clients have not taken yet. Each reader, a unary read or a read session, has a
 // [Hold]. Before it fetches stored records it reserves room, and waits for that while there is none; the batch that it has
 // fetched is counted until it is written. JSON has room of its own, so that a reader which holds records can wait for it.
+// Those that wait get room in turn: each client, and of each client the reader that has waited longest.
 // While readers wait, those are cut whose client has taken nothing for [stalledAfter], of the client that holds the most
 // first. A batch that many followers deliver counts once, and is encoded once in each format.
 //
@@ -24,16 +25,22 @@ type Outbox struct {
 	mu      sync.Mutex // guards the fields below, and the fields of holds and batches
 	records room       // stored records that were fetched, or will be
 	json    room
-	batches map[memory]*outgoing   // nothing else can have the memory while they are here
-	clients map[string]*outClient  // those that hold something
-	waiting map[chan struct{}]bool // readers that wait for room
+	batches map[memory]*outgoing  // nothing else can have the memory while they are here
+	clients map[string]*outClient // those that hold something
+	looking bool                  // lookForStalled will be called
 }
 
 // room is how much of something may be held, and is.
-type room struct{ limit, held int64 }
+type room struct {
+	limit, held int64
+	queue       outQueue // of those for which there is none
+}
 
 // fits reports whether there is room for more; something that is larger than the whole room fits when nothing is held.
 func (r *room) fits(more int64) bool { return r.held == 0 || r.held+more <= r.limit }
+
+// free reports whether somebody that comes now may have so much: nobody waits, and it fits.
+func (r *room) free(more int64) bool { return r.queue.len() == 0 && r.fits(more) }
 
 const (
 	// OutboxBytes is the room of the HTTP door, once for records and once for JSON.
@@ -43,9 +50,13 @@ const (
 	reserveBytes = 2 * protocol.MaxBatchBytes
 	// stalledAfter is how long a client may take nothing while others wait for room.
 	stalledAfter = 2 * time.Second
-	// waitStep is how often a reader that waits looks for clients that have stalled.
+	// jsonPatience is how long a reader that holds records waits for the room of their JSON.
+	jsonPatience = 10 * time.Second
+	// waitStep is how often clients that have stalled are looked for while readers wait.
 	waitStep = 250 * time.Millisecond
 )
+
+var errNoRoom = protocol.Errorf(protocol.CodeRateLimited, "this server makes as much JSON for readers as it does at a time, and they take it slowly")
 
 // memory is where a batch lies.
 type memory struct {
@@ -91,7 +102,7 @@ type outClient struct {
 // NewOutbox makes an outbox with room for limit bytes of records, and as many of JSON. free takes back the memory of JSON.
 func NewOutbox(limit int64, free func(*[]byte)) *Outbox {
 	return &Outbox{free: free, encoders: make(chan struct{}, runtime.GOMAXPROCS(0)), records: room{limit: limit}, json: room{limit: limit},
-		batches: map[memory]*outgoing{}, clients: map[string]*outClient{}, waiting: map[chan struct{}]bool{}}
+		batches: map[memory]*outgoing{}, clients: map[string]*outClient{}}
 }
 
 // Hold counts the memory of one reader. It is for one goroutine.
@@ -121,36 +132,68 @@ func (o *Outbox) Crowded() bool {
 }
 
 // Reserve waits for the room of a fetch, until ctx ends, whose cause it returns.
-func (h *Hold) Reserve(ctx context.Context) error { return h.o.wait(ctx, h.TryReserve) }
-
-// wait waits until try succeeds.
-func (o *Outbox) wait(ctx context.Context, try func() bool) error {
-	if try() {
+func (h *Hold) Reserve(ctx context.Context) error {
+	if h.TryReserve() {
 		return nil
 	}
-	tick := time.NewTicker(waitStep)
-	defer tick.Stop()
-	freed := make(chan struct{}, 1)
-	defer func() {
-		o.mu.Lock()
-		delete(o.waiting, freed)
-		o.mu.Unlock()
-	}()
-	for {
-		o.mu.Lock()
-		o.waiting[freed] = true
-		o.mu.Unlock()
-		if try() {
-			return nil
+	return h.wait(ctx, &h.o.records, reserveBytes)
+}
+
+// wait waits until the hold has got so many bytes of a room, or ctx ends, whose cause it returns.
+func (h *Hold) wait(ctx context.Context, r *room, bytes int64) error {
+	o := h.o
+	w := &outWait{hold: h, bytes: bytes, granted: make(chan struct{})}
+	o.mu.Lock()
+	r.queue.push(w)
+	o.grantLocked() // there may be room by now
+	o.mu.Unlock()
+	o.cutStalled(1)
+	select {
+	case <-w.granted:
+		return nil
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	select {
+	case <-w.granted:
+		r.held -= bytes
+		if r == &o.records {
+			h.reserved = 0
 		}
-		o.cutStalled(time.Now())
-		select {
-		case <-freed:
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+	default:
+		r.queue.remove(w)
+	}
+	o.grantLocked()
+	return context.Cause(ctx)
+}
+
+// grantLocked gives room to those that wait, as far as there is some.
+func (o *Outbox) grantLocked() {
+	for _, r := range []*room{&o.records, &o.json} {
+		for w := r.queue.next(); w != nil && r.fits(w.bytes); w = r.queue.next() {
+			r.queue.pop()
+			r.held += w.bytes
+			if r == &o.records {
+				w.hold.reserved = w.bytes
+			}
+			close(w.granted)
 		}
 	}
+	if !o.looking && o.records.queue.len()+o.json.queue.len() > 0 {
+		o.looking = true
+		time.AfterFunc(waitStep, o.lookForStalled)
+	}
+}
+
+// lookForStalled cuts as many readers that have stalled as there are others waiting, and sees to it that it is called again.
+func (o *Outbox) lookForStalled() {
+	o.mu.Lock()
+	o.looking = false
+	waiting := o.records.queue.len() + o.json.queue.len()
+	o.grantLocked()
+	o.mu.Unlock()
+	o.cutStalled(waiting)
 }
 
 // TryReserve is Reserve for a reader that does not wait.
@@ -161,7 +204,7 @@ func (h *Hold) TryReserve() bool {
 	switch {
 	case h.reserved > 0:
 		return true
-	case !o.records.fits(reserveBytes):
+	case !o.records.free(reserveBytes):
 		return false
 	}
 	h.reserved = reserveBytes
@@ -169,8 +212,15 @@ func (h *Hold) TryReserve() bool {
 	return true
 }
 
-// cutStalled cuts one reader whose client has taken nothing for long.
-func (o *Outbox) cutStalled(now time.Time) {
+// cutStalled cuts up to n readers whose clients have taken nothing for long.
+func (o *Outbox) cutStalled(n int) {
+	for now := time.Now(); n > 0 && o.cutOne(now); n-- {
+		continue
+	}
+}
+
+// cutOne reports whether it cut a reader.
+func (o *Outbox) cutOne(now time.Time) bool {
 	o.mu.Lock()
 	var victim *Hold
 	most := int64(-1)
@@ -191,6 +241,7 @@ func (o *Outbox) cutStalled(now time.Time) {
 	if victim != nil {
 		victim.cut()
 	}
+	return victim != nil
 }
 
 // Take counts a batch that was fetched, in the place of the reservation, until Drop. It reports false, and counts
@@ -200,8 +251,11 @@ func (h *Hold) Take(b protocol.ReadBatch) bool {
 	o := h.o
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	defer o.grantLocked()
 	reserved := h.reserved > 0
-	if h.unreserveLocked(); len(wire) == 0 {
+	o.records.held -= h.reserved
+	h.reserved = 0
+	if len(wire) == 0 {
 		return true
 	}
 	at := memory{&wire[0], len(wire)}
@@ -282,7 +336,10 @@ func (h *Hold) encoded(ctx context.Context, as form, encode func(dst []byte) []b
 	if got := b.encoded[as]; got != nil {
 		return *got, nil
 	}
-	// How large it is shows when it is done. If there is no room for it, nothing is kept while it waits.
+	// How large it is shows when it is done. If there is no room for it, nothing is kept while it waits. But the records are, and JSON of them
+	// in other forms: should all room be held by those that wait like this, their patience ends.
+	ctx, cancel := context.WithTimeoutCause(ctx, jsonPatience, errNoRoom)
+	defer cancel()
 	taken := int64(0)
 	for {
 		o.encoders <- struct{}{}
@@ -304,7 +361,7 @@ func (h *Hold) encoded(ctx context.Context, as form, encode func(dst []byte) []b
 			b.encoded[as] = buf
 			return *buf, nil
 		}
-		if err := o.wait(ctx, func() bool { return o.tryJSON(size - taken) }); err != nil {
+		if err := h.wait(ctx, &o.json, size-taken); err != nil {
 			o.giveJSON(taken)
 			return nil, err
 		}
@@ -315,7 +372,7 @@ func (h *Hold) encoded(ctx context.Context, as form, encode func(dst []byte) []b
 func (o *Outbox) tryJSON(bytes int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if bytes > 0 && !o.json.fits(bytes) {
+	if bytes > 0 && !o.json.free(bytes) {
 		return false
 	}
 	o.json.held += bytes
@@ -326,16 +383,18 @@ func (o *Outbox) giveJSON(bytes int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.json.held -= bytes
-	o.wakeLocked()
+	o.grantLocked()
 }
 
 // Drop gives back the room that the reader holds.
 func (h *Hold) Drop() {
 	o := h.o
 	o.mu.Lock()
-	h.unreserveLocked()
+	o.records.held -= h.reserved
+	h.reserved = 0
 	b := h.batch
 	if b == nil {
+		o.grantLocked()
 		o.mu.Unlock()
 		return
 	}
@@ -352,34 +411,13 @@ func (h *Hold) Drop() {
 		delete(o.batches, h.memory)
 		o.records.held -= h.bytes
 		o.json.held -= b.json
-		o.wakeLocked()
 	}
+	o.grantLocked()
 	h.batch, h.memory, h.bytes, h.place = nil, memory{}, 0, nil
 	o.mu.Unlock()
 	if last {
 		for _, buf := range b.encoded {
 			o.free(buf)
 		}
-	}
-}
-
-func (h *Hold) unreserveLocked() {
-	if h.reserved > 0 {
-		h.o.records.held -= h.reserved
-		h.reserved = 0
-		h.o.wakeLocked()
-	}
-}
-
-// wakeLocked wakes some of the readers that wait for room; the others look by themselves, now and then.
-func (o *Outbox) wakeLocked() {
-	const some = 4
-	n := 0
-	for freed := range o.waiting {
-		if n++; n > some {
-			return
-		}
-		delete(o.waiting, freed)
-		freed <- struct{}{} // has room: it was not woken before
 	}
 }

@@ -3,6 +3,7 @@ package door
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,9 +22,12 @@ func buffer() *[]byte { return new([]byte) }
 
 func (o *Outbox) nothingLeft(t *testing.T) {
 	t.Helper()
-	if o.records.held != 0 || o.json.held != 0 || len(o.batches) != 0 || len(o.clients) != 0 || len(o.waiting) != 0 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.records.held != 0 || o.json.held != 0 || len(o.batches) != 0 || len(o.clients) != 0 ||
+		o.records.queue.len() != 0 || o.json.queue.len() != 0 {
 		t.Errorf("left: %d bytes of records, %d of JSON, %d batches, %d clients, %d waiting",
-			o.records.held, o.json.held, len(o.batches), len(o.clients), len(o.waiting))
+			o.records.held, o.json.held, len(o.batches), len(o.clients), o.records.queue.len()+o.json.queue.len())
 	}
 }
 
@@ -124,6 +128,93 @@ func TestSharedBatches(t *testing.T) {
 	o.nothingLeft(t)
 }
 
+// TestClientsGetRoomInTurn: of the readers that wait, a client's turn comes after one of each other client, however many those have,
+// and its own readers go in the order in which they came. Nobody that comes goes before them, and one that gives up takes nothing.
+func TestClientsGetRoomInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(2 * reserveBytes)
+		holder := o.Hold(Client{Key: "holder"}, func() {})
+		other := o.Hold(Client{Key: "holder"}, func() {})
+		for _, h := range []*Hold{holder, other} {
+			if err := h.Reserve(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var order []string
+		wait := func(ctx context.Context, client, name string) {
+			go func() {
+				h := o.Hold(Client{Key: client}, func() {})
+				if h.Reserve(ctx) != nil {
+					return
+				}
+				o.mu.Lock()
+				order = append(order, name)
+				o.mu.Unlock()
+				time.Sleep(time.Second) // while it fetches
+				if !h.Take(batchOf(1000)) {
+					t.Error("not taken although it was reserved")
+				}
+				o.mu.Lock()
+				if held := o.records.held; held > 2*reserveBytes {
+					t.Errorf("%d bytes are held", held)
+				}
+				o.mu.Unlock()
+				time.Sleep(time.Second)
+				h.Drop()
+			}()
+			synctest.Wait()
+		}
+		gone, leave := context.WithCancel(t.Context())
+		wait(gone, "a", "a0")
+		for _, name := range []string{"a1", "a2", "a3", "a4"} {
+			wait(t.Context(), "a", name)
+		}
+		wait(t.Context(), "b", "b1")
+		wait(t.Context(), "b", "b2")
+		wait(t.Context(), "c", "c1")
+		if len(order) != 0 {
+			t.Fatalf("%v had room", order)
+		}
+		leave()
+		synctest.Wait()
+		holder.Drop()
+		if o.Hold(Client{Key: "d"}, func() {}).TryReserve() {
+			t.Error("one that came late had room")
+		}
+		time.Sleep(time.Minute)
+		other.Drop()
+		if want := []string{"a1", "b1", "c1", "a2", "b2", "a3", "a4"}; !slices.Equal(order, want) {
+			t.Errorf("the order was %v, want %v", order, want)
+		}
+		o.nothingLeft(t)
+	})
+}
+
+// TestReadersThatHoldRecordsWaitForTheirJSONForATime: readers that hold all room and wait for more do not wait for ever.
+func TestReadersThatHoldRecordsWaitForTheirJSONForATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(4 << 20)
+		batch := batchOf(1 << 20)
+		one, two := o.Hold(Client{Key: "a"}, func() {}), o.Hold(Client{Key: "a"}, func() {})
+		if !one.Take(batch) || !two.Take(batch) {
+			t.Fatal("not taken")
+		}
+		if _, err := one.JSON(t.Context(), &batch, protocol.FormatRaw, buffer); err != nil {
+			t.Fatal(err)
+		}
+		one.Drop() // the other reader of the batch keeps it, and its JSON
+		begin := time.Now()
+		if _, err := two.JSON(t.Context(), &batch, protocol.FormatBase64, buffer); protocol.CodeOf(err) != protocol.CodeRateLimited {
+			t.Errorf("there is no room, but: %v", err)
+		}
+		if took := time.Since(begin); took != jsonPatience {
+			t.Errorf("it waited %v", took)
+		}
+		two.Drop()
+		o.nothingLeft(t)
+	})
+}
+
 // TestJSONWaitsForRoom: records whose JSON finds no room wait until there is some, and are encoded then.
 func TestJSONWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -137,14 +228,14 @@ func TestJSONWaitsForRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			time.Sleep(time.Minute)
+			time.Sleep(5 * time.Second)
 			a.Drop()
 		}()
 		begin := time.Now()
 		if _, err := b.JSON(t.Context(), &two, protocol.FormatRaw, buffer); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begin); took < time.Minute || took > time.Minute+time.Second {
+		if took := time.Since(begin); took < 5*time.Second || took > 6*time.Second {
 			t.Errorf("waited %v", took)
 		}
 		b.Drop()
