@@ -17,7 +17,7 @@ import (
 // the streams behind weir nor reach their subjects, also not with a stream that republishes.
 func TestTheStorageIsOutOfReach(t *testing.T) {
 	cfg := conf.Default().WithStoreDir(t.TempDir())
-	cfg.NATS.Listen = "127.0.0.1:0"
+	cfg.HTTP.Listen, cfg.NATS.Listen = "", "127.0.0.1:0"
 	cfg.LameDuck = 0
 	b, err := broker.Start(t.Context(), cfg)
 	if err != nil {
