@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
@@ -33,6 +35,8 @@ type phase struct {
 	Streams int  // in each basin
 	Kill    bool // end without stopping the broker
 	Settle  int  // seconds to wait after a start, until its measurements are over and memory is given back
+	// Profile is the file of a CPU profile of the fill; "": none.
+	Profile string
 }
 
 type phaseResult struct {
@@ -40,6 +44,7 @@ type phaseResult struct {
 	PeakRSS    float64 // bytes
 	RSS        float64 // bytes, at the end
 	Goroutines int
+	Processor  float64 // seconds that the fill, or the start, took of the processors
 }
 
 // settleSecs is the wait after a start at full size.
@@ -73,17 +78,23 @@ func runPhase(ctx context.Context) (done bool, err error) {
 func (p *phase) run(ctx context.Context) (r phaseResult, b *broker.Broker, err error) {
 	cfg := conf.Default().WithStoreDir(p.Dir)
 	cfg.HTTP.Listen, cfg.NATS.Listen = conf.ListenNone, ""
-	began := time.Now()
+	began, used := time.Now(), processorTime()
 	if b, err = broker.Start(ctx, cfg, broker.WithOwnProcess()); err != nil {
 		return r, nil, err
 	}
 	if p.Do == "fill" {
-		began = time.Now()
-		if err := fill(ctx, b.Service(), p.Basins, p.Streams); err != nil {
+		began, used = time.Now(), processorTime()
+		stop, err := startProfile(p.Profile)
+		if err != nil {
+			return r, nil, err
+		}
+		err = fill(ctx, b.Service(), p.Basins, p.Streams)
+		stop()
+		if err != nil {
 			return r, nil, err
 		}
 	}
-	r.Seconds = time.Since(began).Seconds()
+	r.Seconds, r.Processor = time.Since(began).Seconds(), processorTime()-used
 	if p.Do == "start" {
 		time.Sleep(time.Duration(p.Settle) * time.Second) // the measuring and freeing after a start shall be over
 	}
@@ -92,42 +103,44 @@ func (p *phase) run(ctx context.Context) (r phaseResult, b *broker.Broker, err e
 	return r, b, nil
 }
 
-// fill creates basins with streams, and appends one record to each stream.
+// fill creates basins with streams, and appends one record to each stream. The basins come first: a client that waits for a basin, which
+// another one is about to create, would measure its own waiting.
 func fill(ctx context.Context, svc protocol.Service, basins, streams int) error {
-	const workers = 512
+	name := func(i int) protocol.BasinName { return protocol.BasinName(fmt.Sprintf("basin-%06d", i)) }
+	config := protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}}
+	input := protocol.AppendInput{Records: []protocol.Record{{Body: bytes.Repeat([]byte("x"), 100)}}}
+	create := func(i int) error {
+		_, _, err := svc.EnsureBasin(ctx, name(i), config)
+		return err
+	}
+	write := func(i int) error {
+		ref := protocol.StreamRef{Basin: name(i / streams), Stream: protocol.StreamName(fmt.Sprintf("s-%07d", i%streams))}
+		_, err := svc.Append(ctx, ref, input)
+		return err
+	}
+	if streams == 1 { // each basin by a client of its own, from its creation to the first append
+		return workers(ctx, basins, func(i int) error { return errors.Join(create(i), write(i)) })
+	}
+	if err := workers(ctx, basins, create); err != nil {
+		return err
+	}
+	return workers(ctx, basins*streams, write)
+}
+
+// workers does n pieces of work, 512 at a time, until one fails.
+func workers(ctx context.Context, n int, do func(i int) error) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
-	fail := func(err error) { failed.CompareAndSwap(nil, &err) }
-	name := func(i int) protocol.BasinName { return protocol.BasinName(fmt.Sprintf("basin-%06d", i)) }
 	var wg sync.WaitGroup
-	input := protocol.AppendInput{Records: []protocol.Record{{Body: bytes.Repeat([]byte("x"), 100)}}}
-	for range workers {
+	for range 512 {
 		wg.Go(func() {
-			for failed.Load() == nil {
-				n := int(next.Add(1) - 1)
-				if n >= basins*streams {
+			for failed.Load() == nil && ctx.Err() == nil {
+				i := int(next.Add(1) - 1)
+				if i >= n {
 					return
 				}
-				basin := name(n / streams)
-				if n%streams == 0 || streams == 1 {
-					_, _, err := svc.EnsureBasin(ctx, basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}})
-					if err != nil {
-						fail(err)
-						return
-					}
-				}
-				ref := protocol.StreamRef{Basin: basin, Stream: protocol.StreamName(fmt.Sprintf("s-%07d", n%streams))}
-				for { // another worker may be about to create the basin
-					_, err := svc.Append(ctx, ref, input)
-					if protocol.CodeOf(err) == protocol.CodeBasinNotFound && ctx.Err() == nil {
-						time.Sleep(time.Millisecond)
-						continue
-					}
-					if err != nil {
-						fail(err)
-						return
-					}
-					break
+				if err := do(i); err != nil {
+					failed.CompareAndSwap(nil, &err)
 				}
 			}
 		})
@@ -137,6 +150,15 @@ func fill(ctx context.Context, svc protocol.Service, basins, streams int) error 
 		return *err
 	}
 	return ctx.Err()
+}
+
+// processorTime is how many seconds of the processors this process has taken.
+func processorTime() float64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
 // memoryOf reads a line of the process's status.
@@ -230,7 +252,7 @@ func streamsIn(ctx context.Context, e *env, basins, streams int) ([]figure, erro
 	}
 	defer os.RemoveAll(dir)
 	n := float64(basins * streams)
-	p := phase{Do: "fill", Dir: dir, Basins: basins, Streams: streams, Settle: e.scaled(settleSecs, 2)}
+	p := phase{Do: "fill", Dir: dir, Basins: basins, Streams: streams, Settle: e.scaled(settleSecs, 2), Profile: e.childProfile()}
 	filled, err := p.child(ctx)
 	if err != nil {
 		return nil, err
@@ -249,6 +271,7 @@ func streamsIn(ctx context.Context, e *env, basins, streams int) ([]figure, erro
 	part := n / 1e6
 	return []figure{
 		figure{Name: fmt.Sprintf("%.0f streams in %d basins: created and written", n, basins), Unit: "streams/s", Weir: n / filled.Seconds}.above(12_000),
+		{Name: "... processor time of a stream", Unit: "us", Weir: filled.Processor / n * 1e6},
 		figure{Name: "... peak RSS", Unit: "GiB", Weir: filled.PeakRSS / gib}.below(max(0.3, 2*part)),
 		figure{Name: "... RSS after a start", Unit: "GiB", Weir: clean.RSS / gib}.below(max(0.3, 1.1*part)),
 		figure{Name: "... start after a clean stop", Unit: "s", Weir: clean.Seconds}.below(max(1, 5*part)),

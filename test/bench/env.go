@@ -26,6 +26,16 @@ type env struct {
 	rounds int
 	scale  float64
 	serial int
+	// profile is the file of a CPU profile; "": none.
+	profile string
+}
+
+// childProfile is the file of the profile of the next process that a measure starts; "": none is wanted.
+func (e *env) childProfile() string {
+	if e.profile == "" {
+		return ""
+	}
+	return e.profile + "." + strconv.Itoa(e.serial)
 }
 
 // scaled is n at the chosen scale, at least least.

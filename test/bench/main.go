@@ -10,6 +10,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -59,6 +60,12 @@ func (f figure) above(limit float64) figure {
 	return f
 }
 
+// noTarget only compares the figure with its baseline.
+func (f figure) noTarget() figure {
+	f.Ratio = f.Weir / f.Baseline
+	return f
+}
+
 // measure is one comparison; it may yield several figures.
 type measure struct {
 	name string
@@ -94,7 +101,7 @@ func main() {
 		rounds  = flag.Int("rounds", 3, "how often weir and its baseline are measured in turn; the medians count")
 		scale   = flag.Float64("scale", 1, "size of the work relative to the full one, from 0.01 to 1")
 		dir     = flag.String("dir", "", "where to put the stores (default: a temporary directory)")
-		profile = flag.String("cpuprofile", "", "write a CPU profile to this file")
+		profile = flag.String("cpuprofile", "", "write a CPU profile to this file, and those of the processes that a measure starts to files beside it")
 		memory  = flag.String("memprofile", "", "write an allocation profile to this file")
 	)
 	flag.Parse()
@@ -128,17 +135,12 @@ func run(ctx context.Context, out, only string, rounds int, scale float64, dir, 
 	if err := e.settle(); err != nil {
 		return err
 	}
-	if profile != "" {
-		f, err := os.Create(profile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	e.profile = profile
+	stop, err := startProfile(profile)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	fmt.Printf("%s, %d cores, %d rounds, scale %g\n\n", runtime.Version(), runtime.GOMAXPROCS(0), e.rounds, e.scale)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "measure\tweir\tbaseline\tunit\tratio\ttarget\t\t")
@@ -187,4 +189,24 @@ func run(ctx context.Context, out, only string, rounds int, scale float64, dir, 
 		return err
 	}
 	return os.WriteFile(out, append(body, '\n'), 0o644)
+}
+
+// startProfile starts a CPU profile that is written to file when it is stopped; with "" there is none.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		if err := f.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+	}, nil
 }
