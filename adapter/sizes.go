@@ -170,13 +170,15 @@ func (z *sizes) report(ctx context.Context, e *catalog.Entry, err error) {
 // changes.
 func damaged(err error) bool { return err != nil && protocol.CodeOf(err) == protocol.CodeStorage }
 
-// survey measures the streams among the next of the catalog whose size is not known.
+// survey measures the streams among the next of the catalog whose size is not known and has not changed.
 func (z *sizes) survey(ctx context.Context) {
 	entries, done := z.a.catalog.View.Some(z.at, surveyStreams)
 	for _, e := range entries {
 		at := e.Checks.Size.Measured.Load()
 		again := z.a.opts.Shared && time.Since(time.Unix(int64(at)*60, 0)) > resurveyAfter
-		if at == 0 || again {
+		// One that has changed is about to be measured, mostly without gets: a survey of a million streams that are being made
+		// would cost more than they do.
+		if at == 0 && !e.Checks.Size.IsChanged() || again {
 			if _, err := z.update(ctx, e); err != nil {
 				z.report(ctx, e, err)
 				if !damaged(err) {

@@ -355,3 +355,22 @@ func TestSizeWithoutALook(t *testing.T) {
 		}
 	}
 }
+
+// The survey, which asks for two messages of a stream, leaves a stream alone that is about to be measured because it has changed.
+func TestSurveyLeavesChangedStreams(t *testing.T) {
+	h := newHarness(t, inMemory)
+	b := h.basin("alpha-basin", protocol.BasinConfig{})
+	written, empty := h.stream(b, "written", protocol.StreamConfig{}), h.stream(b, "empty", protocol.StreamConfig{})
+	record := protocol.Record{Body: []byte("0123456789")}
+	h.mustAppend(written, record)
+	h.stopJanitor() // the survey as well
+	measured := func(ref protocol.StreamRef) bool { return h.entry(ref).Checks.Size.Measured.Load() != 0 }
+	h.sizes.survey(t.Context())
+	if measured(written) || !measured(empty) {
+		t.Fatalf("the survey measured the written stream: %v, the empty one: %v", measured(written), measured(empty))
+	}
+	h.sizes.measureChanged(t.Context(), nil)
+	if bytes, _, _ := h.catalog.View.BasinSize(b); !measured(written) || bytes != record.MeteredSize() {
+		t.Fatalf("measured: %v, the basin has %d bytes, want %d", measured(written), bytes, record.MeteredSize())
+	}
+}

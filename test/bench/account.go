@@ -45,6 +45,7 @@ type phaseResult struct {
 	RSS        float64 // bytes, at the end
 	Goroutines int
 	Processor  float64 // seconds that the fill, or the start, took of the processors
+	Allocated  float64 // bytes that were allocated meanwhile
 }
 
 // settleSecs is the wait after a start at full size.
@@ -95,6 +96,9 @@ func (p *phase) run(ctx context.Context) (r phaseResult, b *broker.Broker, err e
 		}
 	}
 	r.Seconds, r.Processor = time.Since(began).Seconds(), processorTime()-used
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	r.Allocated = float64(m.TotalAlloc)
 	if p.Do == "start" {
 		time.Sleep(time.Duration(p.Settle) * time.Second) // the measuring and freeing after a start shall be over
 	}
@@ -272,6 +276,7 @@ func streamsIn(ctx context.Context, e *env, basins, streams int) ([]figure, erro
 	return []figure{
 		figure{Name: fmt.Sprintf("%.0f streams in %d basins: created and written", n, basins), Unit: "streams/s", Weir: n / filled.Seconds}.above(12_000),
 		{Name: "... processor time of a stream", Unit: "us", Weir: filled.Processor / n * 1e6},
+		{Name: "... allocated for a stream", Unit: "KiB", Weir: filled.Allocated / n / kib},
 		figure{Name: "... peak RSS", Unit: "GiB", Weir: filled.PeakRSS / gib}.below(max(0.3, 2*part)),
 		figure{Name: "... RSS after a start", Unit: "GiB", Weir: clean.RSS / gib}.below(max(0.3, 1.1*part)),
 		figure{Name: "... start after a clean stop", Unit: "s", Weir: clean.Seconds}.below(max(1, 5*part)),

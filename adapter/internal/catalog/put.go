@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/layout"
 )
 
 // put stores a value under a key that is at revision (0: absent), and returns the new revision. It fails with
@@ -43,10 +44,30 @@ func (c *Catalog) tryPut(ctx context.Context, key string, value []byte, revision
 		defer cancel()
 	}
 	if revision == 0 {
-		return c.kv.Create(ctx, key, value)
+		return c.create(ctx, key, value)
 	}
 	return c.kv.Update(ctx, key, value, revision)
 }
+
+// create is the bucket's Create. The plain case, of a key that was never there, does without the options and the decoding of the client
+// library: one comes for every stream that is made.
+func (c *Catalog) create(ctx context.Context, key string, value []byte) (uint64, error) {
+	m := &nats.Msg{Subject: layout.CatalogSubjects(c.config.Prefix) + key, Header: absent, Data: value}
+	answer, err := c.config.Conn.RequestMsgWithContext(ctx, m)
+	if err == nil {
+		var seq js.Seq
+		if seq, err = js.ParsePubAck(answer); err == nil {
+			return uint64(seq), nil
+		}
+	}
+	if js.Reported(err) || errors.Is(err, nats.ErrNoResponders) {
+		return c.kv.Create(ctx, key, value) // nothing was stored
+	}
+	return 0, err
+}
+
+// absent is the condition that a key has no value. It is only read.
+var absent = nats.Header{nats.ExpectedLastSubjSeqHdr: {"0"}}
 
 // unanswered reports whether JetStream did not answer, so that a publication may have been stored or not.
 func unanswered(err error) bool {

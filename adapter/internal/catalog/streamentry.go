@@ -163,6 +163,9 @@ func (s *SizeState) MarkChanged() (was bool) {
 	}
 }
 
+// IsChanged reports whether the stream is in the list of those to be measured.
+func (s *SizeState) IsChanged() bool { return s.flags.Load()&changedFlag != 0 }
+
 // MarkMeasured notes that the stream is being measured, and returns whether it has changed more than once.
 func (s *SizeState) MarkMeasured() (again bool) {
 	return s.flags.And(^uint32(changedFlag|againFlag))&againFlag != 0
