@@ -59,6 +59,10 @@ func (e *env) broker(ctx context.Context, durability conf.Durability) (*broker.B
 }
 
 func openBroker(ctx context.Context, dir string, durability conf.Durability, change ...func(*conf.Config)) (*broker.Broker, func(), error) {
+	return openBrokerWith(ctx, dir, durability, nil, change...)
+}
+
+func openBrokerWith(ctx context.Context, dir string, durability conf.Durability, opts []broker.Option, change ...func(*conf.Config)) (*broker.Broker, func(), error) {
 	cfg := conf.Default().WithStoreDir(dir)
 	cfg.HTTP.Listen = conf.ListenNone
 	cfg.NATS.Listen = ""
@@ -67,7 +71,7 @@ func openBroker(ctx context.Context, dir string, durability conf.Durability, cha
 	for _, f := range change {
 		f(&cfg)
 	}
-	b, err := broker.Start(ctx, cfg)
+	b, err := broker.Start(ctx, cfg, opts...)
 	if err != nil {
 		return nil, nil, err
 	}

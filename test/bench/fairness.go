@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
@@ -24,7 +25,8 @@ func fairness(ctx context.Context, e *env) ([]figure, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	b, stop, err := openBroker(ctx, dir, conf.DurabilityGroup)
+	// As the command runs it: the collection of garbage is a good part of what one basin does to another.
+	b, stop, err := openBrokerWith(ctx, dir, conf.DurabilityGroup, []broker.Option{broker.WithOwnProcess()})
 	if err != nil {
 		return nil, err
 	}
