@@ -88,6 +88,7 @@ type pending struct {
 	replies    []reply
 
 	header string
+	size   int    // of wire, once it is published
 	seq    js.Seq // where it is, or will be, stored
 	acked  bool
 	traced bool // one of the requests has times

@@ -119,14 +119,14 @@ func (q *fairQueue) enter(st *stream) {
 }
 
 // serve takes requests in turn and hands them to take, which returns the cost of a request; wait says that the request must
-// stay, and those behind it in its stream with it. Basins that are over their share are passed over, and come first the next time. It
+// stay, and those behind it in its stream with it. Basins that are over their share are passed over, and come after the others the next time. It
 // ends when take says that there is no room, or when all are taken or have to wait.
 func (q *fairQueue) serve(over func(slot uint8) bool, take func(*request) (cost int, wait, full bool)) {
 	var held []*stream       // that have to wait
 	var passed []*basinQueue // that are over their share
 	defer func() {
 		if len(passed) > 0 {
-			q.turns = append(passed, q.turns...)
+			q.turns = append(q.turns, passed...)
 		}
 		for _, st := range held {
 			q.enter(st)

@@ -3,6 +3,7 @@ package adapter
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/weirstream/weir/protocol"
@@ -223,4 +224,83 @@ func TestBasinsOverTheirShareArePassedOver(t *testing.T) {
 	if all := q.takeAll(); len(all) != n || n != 8*basinUndurableRequests+9 {
 		t.Fatalf("%d are left, counted as %d", len(all), n)
 	}
+}
+
+// A basin that was passed over comes after those that waited with it, once.
+func TestPassedBasinsComeAfterTheOthers(t *testing.T) {
+	var q fairQueue
+	for i, basin := range []string{"large", "one", "two"} {
+		st := queuedStream(basin, "s")
+		st.slot = uint8(i)
+		for range 20 {
+			q.push(&request{st: st, cost: basinTurn})
+		}
+	}
+	passed := true
+	over := func(slot uint8) bool { return slot == 0 && passed }
+	var order []string
+	serve := func(n int) {
+		q.serve(over, func(r *request) (int, bool, bool) {
+			if n == 0 {
+				return 0, false, true
+			}
+			n--
+			order = append(order, string(r.st.ref.Basin))
+			return int(r.cost), false, false
+		})
+	}
+	serve(1)
+	passed = false
+	for range 4 {
+		serve(1)
+	}
+	if got := fmt.Sprint(order); got != "[one two one large two]" {
+		t.Fatal(got)
+	}
+}
+
+// A basin whose large chunk is durable waits for the small chunks of others that are on the way, and for no others.
+func TestLargeChunksLetSmallOnesPass(t *testing.T) {
+	basins := map[string]*stream{}
+	for i, name := range []string{"large", "larger", "small"} {
+		basins[name] = queuedStream(name, "s")
+		basins[name].slot = uint8(i)
+	}
+	s := &sequencer{}
+	fly := func(basin string, size int) {
+		s.flight = append(s.flight, &pending{st: basins[basin], size: size, restored: &restoredChunk{}})
+	}
+	want := func(what string, waiting ...string) {
+		t.Helper()
+		var got []string
+		for _, name := range []string{"large", "larger", "small"} {
+			if s.yielding(basins[name].slot) {
+				got = append(got, name)
+			}
+		}
+		if !slices.Equal(got, waiting) {
+			t.Fatalf("%s: %v wait, want %v", what, got, waiting)
+		}
+	}
+	fly("large", 1<<20)
+	fly("small", 100)
+	fly("small", 100)
+	fly("larger", 1<<20)
+	want("none is durable")
+	s.settleDurable(1)
+	want("small ones are on the way", "large")
+	fly("small", 100)
+	s.settleDurable(2)
+	want("one small one is on the way", "large")
+	s.settleDurable(3)
+	want("others came later")
+	s.settleDurable(4)
+	want("the larger one is durable", "larger")
+	s.flight = nil // they failed
+	want("nothing is on the way")
+	fly("large", 1<<20)
+	fly("larger", 1<<20)
+	s.durableCount = 10
+	s.settleDurable(11)
+	want("only a large one is on the way")
 }

@@ -31,6 +31,8 @@ const (
 	basinUndurableBytes    = 256 << 10
 	basinUndurableRequests = 128
 	sharedFor              = 10_000 // milliseconds
+	// largeRequest is the size of a request, or of a chunk, from which on others notice its encoding and its way to the disk.
+	largeRequest = 64 << 10
 	// publishTimeout is how long a publication to a server in this process may go without an answer before the log is read to
 	// find its fate. One that may get lost on its way has js.Attempt.
 	publishTimeout = 10 * time.Second
@@ -64,6 +66,8 @@ type sequencer struct {
 	sharedUntil uint64             // several basins append to the log, as far as is known, until then, in milliseconds
 
 	used [basinSlots]undurableShare // by slot of the basin; good while requests are admitted
+	// yields is, by slot of the basin, how many chunks must be durable before the basin's next request is taken; see yield.
+	yields [basinSlots]uint64
 
 	last           js.Seq              // the log's last sequence once all of flight is stored
 	unanswered     map[uint64]*pending // by publication token
@@ -183,7 +187,7 @@ func (s *sequencer) admitAll() {
 			s.used[p.st.slot].add(len(p.wire), len(p.replies))
 		}
 	}
-	over := func(slot uint8) bool { return several && s.used[slot].over() }
+	over := func(slot uint8) bool { return several && (s.used[slot].over() || s.yielding(slot)) }
 	s.queue.serve(over, func(r *request) (cost int, wait, full bool) {
 		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
 			bytes >= maxBytes || requests >= maxRequests {
@@ -199,6 +203,9 @@ func (s *sequencer) admitAll() {
 			s.used[r.st.slot].add(int(r.cost), 1)
 		}
 		s.noteBasin(r.st.ref.Basin, now)
+		if several && r.cost >= largeRequest {
+			s.publishAll() // small ones need not wait until it is encoded
+		}
 		s.admit(r, now)
 		return int(r.cost), false, false
 	})
@@ -502,6 +509,7 @@ func (s *sequencer) publish(p *pending) {
 		}
 	}
 	s.unanswered[s.token] = p
+	p.size = len(p.wire)
 	s.sentBytes += len(p.wire)
 	s.token++
 	s.last++
@@ -561,9 +569,29 @@ func (s *sequencer) settleDurable(n uint64) {
 		s.finish(s.flight[done])
 		s.durableCount++
 	}
+	s.yield(s.flight[:done], s.flight[done:])
 	rest := copy(s.flight, s.flight[done:])
 	clear(s.flight[rest:])
 	s.flight = s.flight[:rest]
+}
+
+// yield makes the basins whose large chunks have become durable wait until the small chunks that are on the way are durable as
+// well. Those have waited for a large chunk, and would wait for the next one too, which is encoded, stored and synced beside them.
+// A basin waits for none that comes later, so that it goes on after one more sync.
+func (s *sequencer) yield(durable, rest []*pending) {
+	for len(rest) > 0 && rest[len(rest)-1].size >= largeRequest {
+		rest = rest[:len(rest)-1]
+	}
+	for _, p := range durable {
+		if p.size >= largeRequest {
+			s.yields[p.st.slot] = s.durableCount + uint64(len(rest))
+		}
+	}
+}
+
+// yielding reports whether a basin waits for small chunks of others, see yield.
+func (s *sequencer) yielding(slot uint8) bool {
+	return len(s.flight) > 0 && s.durableCount < s.yields[slot]
 }
 
 func (s *sequencer) finish(p *pending) {
