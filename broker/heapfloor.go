@@ -12,7 +12,7 @@ const (
 	// heapFloor is how large the heap may grow before garbage is collected, however little of it is used. A broker with few
 	// streams uses some 30 MiB and makes up to a gigabyte of garbage a second: without a floor it collected for a tenth of the time, and
 	// the appends of all clients waited meanwhile (docs/adr/0015).
-	heapFloor = 256 << 20
+	heapFloor = 128 << 20
 	// heapFloorPart is the part of the memory limit that the floor has at most.
 	heapFloorPart = 8
 	// leastPercent is the percentage of the Go runtime without a floor.
