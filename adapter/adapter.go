@@ -19,6 +19,7 @@ import (
 
 	"github.com/weirstream/weir/adapter/internal/durable"
 	"github.com/weirstream/weir/adapter/internal/js"
+	"github.com/weirstream/weir/adapter/internal/lease"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
@@ -55,6 +56,12 @@ type Adapter struct {
 	reaper     *emptyReaper
 
 	logs logs
+
+	owners    owners          // nil: the store is this broker's alone
+	registry  *lease.Registry // owners, for operators
+	leave     sync.Once       // the cluster
+	appenders atomic.Uint64   // numbers those of which something was forwarded
+	forwarded forwardStats
 }
 
 const defaultInflightBytes = 128 << 20
@@ -76,6 +83,9 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	opts.InflightBytes = max(opts.InflightBytes, protocol.MaxBatchBytes)
 	if opts.Prefix == "" {
 		opts.Prefix = "s2"
+	}
+	if opts.Node == "" {
+		opts.Node = nuid.Next()
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -122,6 +132,9 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		return nil, err
 	}
 	a.removeReturned(ctx)
+	if err := a.openOwners(ctx); err != nil {
+		return nil, err
+	}
 	a.janitor = newJanitor(a)
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
 	a.tasks.Go(func() { a.syncLater(a.ctx) })
@@ -207,6 +220,7 @@ func errNoLog(n int) error {
 // Close refuses new appends, settles those in flight until ctx ends, and closes the connections. Appends that cannot be
 // settled in time are answered as unknown. Feeds end with code server_draining.
 func (a *Adapter) Close(ctx context.Context) error {
+	a.giveLogsAway(ctx)
 	if !a.logs.shut() {
 		return nil
 	}
@@ -217,6 +231,7 @@ func (a *Adapter) Close(ctx context.Context) error {
 		closing.Go(func() { l.close(ctx, errDraining) })
 	}
 	closing.Wait()
+	a.closeOwners(ctx)
 	a.closeAll()
 	return ctx.Err()
 }
@@ -224,6 +239,7 @@ func (a *Adapter) Close(ctx context.Context) error {
 func (a *Adapter) closeAll() {
 	a.cancel()
 	a.tasks.Wait()
+	a.closeOwners(context.Background())
 	if a.commit != nil {
 		a.commit.Close()
 	}

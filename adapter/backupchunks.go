@@ -20,8 +20,9 @@ import (
 // and none is removed, so their number is the progress of the restore. A restart ends the restore; see [Adapter.resumable].
 type restoredLog struct {
 	*log
-	basin  protocol.BasinName
-	stream *stream // stands for all streams of the basin in requests to the sequencer
+	basin   protocol.BasinName
+	restore string
+	stream  *stream // stands for all streams of the basin in requests to the sequencer
 
 	mu    sync.Mutex    // guards the rest
 	have  uint64        // chunks of the basin in the log; valid if known
@@ -44,7 +45,7 @@ func (a *Adapter) ImportChunks(ctx context.Context, req protocol.ImportChunksReq
 		if err != nil {
 			return protocol.Wrap(protocol.CodeInvalid, err, fmt.Sprintf("chunks: number %d, of the stream with id %q, is damaged", i, c.Stream))
 		}
-		chunks[i] = restoredChunk{id: decoded.ID, header: c.Header, payload: c.Payload}
+		chunks[i] = restoredChunk{restore: req.Restore, place: req.Before + uint64(i), id: decoded.ID, header: c.Header, payload: c.Payload}
 	}
 	leave, err := a.enterBulk(ctx)
 	if err != nil {
@@ -63,7 +64,7 @@ func (a *Adapter) ImportChunks(ctx context.Context, req protocol.ImportChunksReq
 	if !slices.Contains(a.logNumbers(rec), req.Log) {
 		return protocol.Errorf(protocol.CodeInvalid, "log: the basin has no log %d", req.Log)
 	}
-	l, err := a.restoredLog(ctx, req.Basin, req.Log)
+	l, err := a.restoredLog(ctx, req.Basin, req.Restore, req.Log)
 	if err != nil {
 		return errNotImported(err)
 	}
@@ -87,26 +88,31 @@ func (a *Adapter) ImportChunks(ctx context.Context, req protocol.ImportChunksReq
 }
 
 // restoredLog returns the one object for a basin's part of a log.
-func (a *Adapter) restoredLog(ctx context.Context, basin protocol.BasinName, n int) (*restoredLog, error) {
+func (a *Adapter) restoredLog(ctx context.Context, basin protocol.BasinName, restore string, n int) (*restoredLog, error) {
 	l, err := a.logOf(ctx, basin, n)
 	if err != nil {
 		return nil, err
 	}
-	return a.bulk.restored(restoreKey{basin, n}, l), nil
+	return a.bulk.restored(restoreKey{basin, n}, restore, l), nil
 }
 
 // restored is the one object for a basin's part of a log, made if there is none yet.
-func (b *bulk) restored(key restoreKey, l *log) *restoredLog {
+func (b *bulk) restored(key restoreKey, restore string, l *log) *restoredLog {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r, ok := b.restores[key]
-	if !ok || r.log != l {
-		st := &stream{log: l, ref: protocol.StreamRef{Basin: key.basin}, slot: slotOf(key.basin), checks: &catalog.CheckTime{}, ready: make(chan struct{}), live: live{stats: &l.a.live}}
-		close(st.ready)
-		r = &restoredLog{log: l, basin: key.basin, stream: st, busy: make(chan struct{}, 1), moved: make(chan struct{})}
+	if !ok || r.log != l || r.restore != restore { // another broker may have begun a later one
+		r = &restoredLog{log: l, basin: key.basin, restore: restore, stream: l.restoring(key.basin), busy: make(chan struct{}, 1), moved: make(chan struct{})}
 		b.restores[key] = r
 	}
 	return r
+}
+
+// restoring makes the stream whose place in the sequencer's queue the chunks of a basin have that is restored.
+func (l *log) restoring(basin protocol.BasinName) *stream {
+	st := &stream{log: l, ref: protocol.StreamRef{Basin: basin}, slot: slotOf(basin), checks: &catalog.CheckTime{}, ready: make(chan struct{}), live: live{stats: &l.a.live}}
+	close(st.ready)
+	return st
 }
 
 // restoreKey is a basin's part of a log.
@@ -117,6 +123,9 @@ type restoreKey struct {
 
 // turnPatience is how long chunks wait for those before them. Their sender may have left.
 const turnPatience = 2 * time.Second
+
+// recountPause is between two counts of the chunks that another broker may store.
+const recountPause = 100 * time.Millisecond
 
 // turn waits until the log has got as many chunks as come before, and takes it.
 func (l *restoredLog) turn(ctx context.Context, before uint64) error {
@@ -150,8 +159,14 @@ func (l *restoredLog) turn(ctx context.Context, before uint64) error {
 			return nil
 		}
 		<-l.busy
+		var recount <-chan time.Time
+		if l.a.opts.Shared { // another broker may have got them
+			recount = time.After(recountPause)
+		}
 		select {
 		case <-moved:
+		case <-recount:
+			l.forgetCount()
 		case <-late.C:
 			return protocol.Errorf(protocol.CodeUnavailable, "before: the log has %d chunks, not %d; those between have not come yet", have, before)
 		case <-ctx.Done():

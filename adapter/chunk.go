@@ -25,24 +25,22 @@ type request struct {
 	restored *restoredChunk
 	// foreign is the chunk of an adoptRequest.
 	foreign *storedChunk
-	// asked reports how far the question is whether the state that refuses an append is the newest, and unknown why it has
-	// no answer.
-	asked   askedState
+	// unknown is why the stream's newest chunk could not be found out.
 	unknown error
+	// newest is, once a tailRequest is answered, where the stream's newest durable chunk stands.
+	newest js.Seq
+	// peer is the link by which another node has forwarded the request; nil: it is this node's.
+	peer *peerLink
+	// moves is how often the request was sent to a node that does not own the log.
+	moves int
 	// times are noted for the tracer of the append; nil: it is not traced.
 	times *phases.Times
 }
 
-type askedState uint8
-
-const (
-	notAsked askedState = iota
-	asking
-	answered
-)
-
 // restoredChunk is a chunk that is stored as it is.
 type restoredChunk struct {
+	restore string // id of the restore
+	place   uint64 // how many chunks of the basin come before it in the log
 	id      string
 	subject string
 	header  string
@@ -57,6 +55,7 @@ const (
 	sealRequest                 // writes a state chunk, so that the chunks before it can be purged
 	restoreRequest              // stores a chunk of a backup
 	adoptRequest                // takes in a chunk that another server has stored
+	tailRequest                 // answered when everything before it is durable
 	retireRequest               // ends the stream as terminalRequest does if nothing was appended since it was looked at
 	expireRequest               // the same, for a stream whose expiry has come
 )
@@ -66,6 +65,9 @@ type reply struct {
 	req *request
 	ack protocol.AppendAck
 	err error
+	// stays says that the request stores nothing. Its answer was made from the state before the chunk, and leaves only while that is known
+	// to be the newest.
+	stays bool
 	// wireEnd is where the request's records end in the chunk's payload; 0 when it has none there: a rejection, a seal, a
 	// closing without records, or a repeated append.
 	wireEnd int
@@ -92,10 +94,8 @@ type pending struct {
 	seq    js.Seq // where it is, or will be, stored
 	acked  bool
 	traced bool // one of the requests has times
-	adrift bool // a copy was published and never answered: it may still be stored, as long as the log has not passed seq
+	found  bool // it is where it should be stored
 	purged bool // the message at seq was purged: whether this chunk was stored is not known
-	// before is the stream's chunk before this one while that was in flight; kept when other servers write too.
-	before *pending
 	// restored is the chunk itself if it comes from a backup; then the state after it and the records are not known here.
 	restored *restoredChunk
 }
@@ -144,10 +144,10 @@ func (p *pending) records() protocol.Records {
 	return protocol.MakeRecords(p.wire, p.count, p.metered, p.first, last)
 }
 
-// chunk is the stored form.
-func (p *pending) chunk() chunk.Chunk {
+// chunk is the stored form, written by the owner of an epoch.
+func (p *pending) chunk(epoch uint64) chunk.Chunk {
 	c := chunk.Chunk{ID: p.id, Records: p.records(), Next: p.after.next, Last: p.after.last, Total: p.after.total, Expiry: p.expiry,
-		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Fence: p.after.fence, Closed: p.after.closed, Producers: p.after.producers, WriterSeq: p.after.writerSeq}
+		Trim: p.after.trim, Kept: p.after.kept, PrevExpiry: p.prevExpiry, Cipher: p.st.cipher, Epoch: epoch, Fence: p.after.fence, Closed: p.after.closed, Producers: p.after.producers, WriterSeq: p.after.writerSeq}
 	if p.count == 0 {
 		c.PrevExpiry = p.after.prevExpiry(p.expiry)
 	}

@@ -113,7 +113,9 @@ func (a *Adapter) logConfig(id layout.Log) jetstream.StreamConfig {
 		Compression: class.Compression.storage(),
 		AllowDirect: true,
 		Duplicates:  leastDuplicates,
-		MaxAge:      0, // weir's own retention keeps the newest chunk of every stream
+		// a take-over is one batch
+		AllowAtomicPublish: a.opts.Shared,
+		MaxAge:             0, // weir's own retention keeps the newest chunk of every stream
 	}
 	if id.Owner != "" {
 		c.Description += " of basin " + string(id.Owner)

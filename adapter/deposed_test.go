@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,9 +15,9 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// deposed puts a server between an adapter and JetStream's API that answers as a deposed leader of a log does: to the first requests for the
-// log's state it gives an old answer.
-func deposed(t *testing.T, h *harness, info string, old []byte, times int32) {
+// deposed puts a server between an adapter and JetStream's API that answers as a deposed leader of a log does: to the first requests on one
+// subject it gives an old answer.
+func deposed(t *testing.T, h *harness, subject string, old []byte, times int32) (asked *atomic.Int32) {
 	t.Helper()
 	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true})
 	if err != nil {
@@ -33,9 +34,9 @@ func deposed(t *testing.T, h *harness, info string, old []byte, times int32) {
 		return nc
 	}
 	front, behind := connect(), h.manage
-	var asked atomic.Int32
+	asked = &atomic.Int32{}
 	if _, err := front.Subscribe("$JS.API.>", func(m *nats.Msg) {
-		if m.Subject == info && asked.Add(1) <= times {
+		if m.Subject == subject && asked.Add(1) <= times {
 			_ = m.Respond(old)
 			return
 		}
@@ -50,62 +51,52 @@ func deposed(t *testing.T, h *harness, info string, old []byte, times int32) {
 	}
 	h.manage = connect()
 	t.Cleanup(func() { h.manage = behind })
+	return asked
 }
 
 // For some seconds two servers may believe that they lead a log, and a publication reaches both. The one that was deposed refuses the chunk that the
 // other one has stored, and does not know it. The append is stored once all the same.
 func TestRefusalOfADeposedLeader(t *testing.T) {
-	for _, known := range []int{0, 1, 2} { // chunks of the log that the deposed leader knows, of 2
-		h := newHarness(t, func(o *Options) { o.Durability, o.Shared = protocol.DurabilityInterval, true })
-		basin := h.basin("test-basin", protocol.BasinConfig{})
-		ref := h.stream(basin, "s", protocol.StreamConfig{})
-		s := h.handle(ref)
-		defer s.Close()
-		l := s.st.log
-		info := "$JS.API.STREAM.INFO." + l.name
-		var old []byte
-		for i := range 2 {
-			if i == known {
-				old = answerOf(t, h, info)
-			}
-			h.mustAppend(ref, body("%d", i))
-		}
-		if known == 2 {
-			old = answerOf(t, h, info)
-		}
-		if err := l.sub.Unsubscribe(); err != nil {
-			t.Fatal(err)
-		}
-		deposed(t, h, info, old, 3)
-		out := submit(t, s.Appender(), protocol.AppendInput{Records: []protocol.Record{body("2")}})
-		eventually(t, "the chunk is stored", func() bool { return h.chunks(ref) == 3 })
-		var err error
-		if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
-			t.Fatal(err)
-		}
-		refusal := &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence, Description: "wrong last sequence: 1"}
-		if !js.WrongSequence(refusal) {
-			t.Fatal("the refusal is none")
-		}
-		l.seq.in.postAck(pubAck{token: 2, err: refusal})
-		if got := <-out; got.err != nil || got.ack.Start.SeqNum != 2 {
-			t.Errorf("known %d: %+v", known, got)
-		}
-		var bodies []string
-		for _, r := range h.read(ref, 0) {
-			bodies = append(bodies, string(r.Body))
-		}
-		if strings.Join(bodies, " ") != "0 1 2" {
-			t.Errorf("known %d: the stream holds %q", known, bodies)
-		}
+	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = protocol.DurabilityInterval, true })
+	basin := h.basin("test-basin", protocol.BasinConfig{})
+	ref := h.stream(basin, "s", protocol.StreamConfig{})
+	s := h.handle(ref)
+	defer s.Close()
+	l := s.st.log
+	for i := range 2 {
+		h.mustAppend(ref, body("%d", i))
 	}
-}
-
-func answerOf(t *testing.T, h *harness, subject string) []byte {
-	t.Helper()
-	m, err := h.manage.Request(subject, nil, time.Minute)
-	if err != nil {
+	get := "$JS.API.STREAM.MSG.GET." + l.name
+	m, err := h.manage.Request(get, fmt.Appendf(nil, `{"seq":%d,"next_by_subj":">"}`, s.st.live.newest()+1), time.Minute)
+	if err != nil || !strings.Contains(string(m.Data), "10037") {
+		t.Fatalf("the answer of a server that does not know the chunk: %s, %v", m.Data, err)
+	}
+	if err := l.sub.Unsubscribe(); err != nil {
 		t.Fatal(err)
 	}
-	return m.Data
+	const times = 3
+	asked := deposed(t, h, get, m.Data, times)
+	out := submit(t, s.Appender(), protocol.AppendInput{Records: []protocol.Record{body("2")}})
+	eventually(t, "the chunk is stored", func() bool { return h.chunks(ref) == 3 })
+	if l.sub, err = l.pub.Subscribe(l.replyPrefix+"*", l.onPubAck); err != nil {
+		t.Fatal(err)
+	}
+	refusal := &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence, Description: "wrong last sequence: 1"}
+	if !js.WrongSequence(refusal) {
+		t.Fatal("the refusal is none")
+	}
+	l.seq.in.postAck(pubAck{token: 2, err: refusal})
+	if got := <-out; got.err != nil || got.ack.Start.SeqNum != 2 {
+		t.Errorf("%+v", got)
+	}
+	if n := asked.Load(); n <= times {
+		t.Errorf("the log was asked %d times", n)
+	}
+	var bodies []string
+	for _, r := range h.read(ref, 0) {
+		bodies = append(bodies, string(r.Body))
+	}
+	if strings.Join(bodies, " ") != "0 1 2" {
+		t.Errorf("the stream holds %q", bodies)
+	}
 }

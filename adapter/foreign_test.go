@@ -101,58 +101,6 @@ func checkStored(t *testing.T, h *harness, ref protocol.StreamRef, before, forei
 	}
 }
 
-// Another server's message takes the place of the first of two pipelined chunks: the second finds the sequence that it
-// expects, and is stored although the first is not.
-func TestChunkStoredBehindAForeignOne(t *testing.T) {
-	for _, tc := range []struct {
-		name          string
-		foreign       int // the stream that the other server writes to
-		streams, size []int
-	}{
-		{"to another stream", 0, []int{0, 1}, []int{2, 2}},
-		{"to the stream of the second chunk", 1, []int{0, 1}, []int{1, 3}},
-		{"to the stream of both chunks", 0, []int{0, 0}, []int{600, 600}},
-		{"to a stream apart from both", 2, []int{0, 0}, []int{600, 600}},
-		{"to a stream whose appends must not overtake each other", 0, []int{0, 0, 0}, []int{600, 600, 1}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			h := newHarness(t, func(o *Options) { o.Shared = true })
-			b := h.basin("test-basin", protocol.BasinConfig{})
-			var refs []protocol.StreamRef
-			var open []*Stream
-			for i := range 3 {
-				ref := h.stream(b, string(rune('a'+i)), protocol.StreamConfig{})
-				h.mustAppend(ref, body("first"))
-				s := h.handle(ref)
-				defer s.Close()
-				refs, open = append(refs, ref), append(open, s)
-			}
-			writeForeign(t, h, refs[tc.foreign])
-			var handles []*Stream
-			var ins []protocol.AppendInput
-			for i, n := range tc.size {
-				handles = append(handles, open[tc.streams[i]])
-				ins = append(ins, bodies(fmt.Sprint("append ", i), n))
-			}
-			outs := together(t, handles, ins)
-			for i, ref := range refs {
-				var theirs []protocol.AppendInput
-				var acks []outcome
-				for k, stream := range tc.streams {
-					if stream == i {
-						theirs, acks = append(theirs, ins[k]), append(acks, outs[k])
-					}
-				}
-				foreign := 0
-				if i == tc.foreign {
-					foreign = 1
-				}
-				checkStored(t, h, ref, 1, foreign, theirs, acks)
-			}
-		})
-	}
-}
-
 // onWire is an in-process connection whose outgoing bytes a test may change.
 type onWire struct {
 	srv  *server.Server
@@ -181,7 +129,6 @@ func (c *editedConn) Write(b []byte) (int, error) {
 func TestForeignWriteIsRememberedWhenReloadFails(t *testing.T) {
 	var failures atomic.Int32
 	h := newHarness(t, func(o *Options) {
-		o.Shared = true
 		connect := o.Connect
 		o.Connect = func(name string) (*nats.Conn, error) {
 			if name != "weir: manage" {

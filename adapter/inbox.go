@@ -20,6 +20,7 @@ type arrivals struct {
 	requests []*request
 	acks     []pubAck
 	found    []finding
+	peers    peerArrivals
 	durable  uint64 // so many chunks are durable, counted since the sequencer started
 	failed   error  // the store failed for good
 	resumed  bool   // the connection was lost and is back: answers may have been lost with it
@@ -65,6 +66,16 @@ func (m *inbox) postFound(f finding) {
 	m.mu.Unlock()
 	m.poke()
 }
+
+// postPeer passes on what comes from other nodes, or about them.
+func (m *inbox) postPeer(add func(*peerArrivals)) {
+	m.mu.Lock()
+	add(&m.received.peers)
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *inbox) postRole(r role) { m.postPeer(func(p *peerArrivals) { p.roles = append(p.roles, r) }) }
 
 func (m *inbox) postDurable(n uint64) {
 	m.mu.Lock()

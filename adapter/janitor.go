@@ -286,6 +286,11 @@ func (j *janitor) removeDedicatedLogs(ctx context.Context, basin protocol.BasinN
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return err
 		}
+		if j.a.owners != nil {
+			if err := j.a.owners.Forget(ctx, name); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -34,7 +34,10 @@ type log struct {
 	sub         *nats.Subscription
 	seq         *sequencer
 	stop        context.CancelFunc // ends the sequencer at once
-	foreign     foreignFeed        // the chunks that other servers write; used when the store is shared
+	foreign     foreignFeed        // the chunks that other nodes write; used when the store is shared
+	own         *ownership         // nil: the store is this broker's alone
+	turn        atomic.Uint64      // the sequencer's turn as owner; 0: the log is not this node's
+	reached     atomic.Uint64      // in a turn as owner: the streams' states include nothing behind this place in the log
 	opened      time.Time          // when the log was found or made; zero until then
 	missing     atomic.Bool        // JetStream has said last that the log does not exist
 
@@ -100,6 +103,11 @@ func (a *Adapter) openLog(ctx context.Context, name string) (*log, error) {
 	run, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	a.senders.Go(l.seq.out.run)
+	if a.owners != nil {
+		l.own = newOwnership(l)
+		l.seq.own = l.own
+		l.own.start()
+	}
 	go l.seq.run(run)
 	return l, nil
 }
@@ -296,6 +304,9 @@ func (l *log) close(ctx context.Context, reason error) {
 		<-l.seq.done
 	}
 	l.stop()
+	if l.own != nil {
+		l.own.close()
+	}
 	l.sub.Unsubscribe() //nolint:errcheck // the connection closes next
 	l.mu.Lock()
 	streams := make([]*stream, 0, len(l.streams))

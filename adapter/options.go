@@ -6,8 +6,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/adapter/internal/lease"
 	"github.com/weirstream/weir/protocol"
 )
+
+// NodeInfo describes a broker to those that share the store with it.
+type NodeInfo = lease.Info
 
 // Options says where and how the adapter stores. Connect is required; the zero value of the rest works.
 type Options struct {
@@ -39,10 +43,14 @@ type Options struct {
 	// Prefix is the first token of every storage subject, the upper-cased first part of every JetStream name;
 	// default "s2".
 	Prefix string
-	// Shared says that other servers use the same store: the catalog is followed by a watch.
+	// Shared says that other brokers use the same store: the catalog is followed by a watch, and each log has one of them as its owner.
 	Shared bool
 	// Recovered says that JetStream has read its files after a crash: purged chunks may be there again, see removeReturned.
 	Recovered bool
+	// Node is the name of this broker among those that share the store; default: a new one at each start.
+	Node string
+	// NodeInfo is shown to the other brokers.
+	NodeInfo NodeInfo
 	// Check is called once when the catalog is loaded, before anything else is read or written; its failure fails Open.
 	// needed reports whether the catalog knows a basin that is not being deleted behind a log, given as the name of its
 	// JetStream stream.

@@ -33,10 +33,6 @@ type publication struct {
 	header   string
 	expected js.Seq // the log's last sequence before it
 	wire     []byte
-	// checkSubject asks JetStream to check that the newest message of the subject stands at subjectLast as well (0: there
-	// is none). That costs a look-up, and distinguishes cases that the log's sequence alone does not when others write to it.
-	checkSubject bool
-	subjectLast  js.Seq
 }
 
 func newPublisher(conn *nats.Conn, prefix string, onFail func(uint64, error)) *publisher {
@@ -73,9 +69,6 @@ func (p *publisher) write(pub publication) {
 	p.msg.Reply = p.prefix + strconv.FormatUint(pub.token, 36)
 	p.msg.Header[chunk.Header][0] = pub.header
 	p.msg.Header[nats.ExpectedLastSeqHdr][0] = strconv.FormatUint(uint64(pub.expected), 10)
-	if pub.checkSubject {
-		p.msg.Header[nats.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(uint64(pub.subjectLast), 10)}
-	}
 	p.msg.Data = pub.wire
 	err := p.conn.PublishMsg(p.msg)
 	p.msg.Data = nil

@@ -84,7 +84,6 @@ func TestRequestsOutliveTheirConnection(t *testing.T) {
 			}
 			return nil
 		}},
-		{`"last_by_subj":`, read},
 		{`"batch":`, read},
 		{`"next_by_subj":`, read},
 	} {
@@ -95,74 +94,6 @@ func TestRequestsOutliveTheirConnection(t *testing.T) {
 		if c.armed.Load() != nil {
 			t.Errorf("%s was not lost", tc.lost)
 		}
-	}
-}
-
-// holder dials connections that hold back what they read after the first write that contains what, until release is closed.
-type holder struct {
-	what          string
-	asked         atomic.Bool
-	held, release chan struct{}
-}
-
-func (h *holder) Dial(network, address string) (net.Conn, error) {
-	conn, err := net.Dial(network, address)
-	return &heldConn{Conn: conn, h: h}, err
-}
-
-type heldConn struct {
-	net.Conn
-	h     *holder
-	holds atomic.Bool
-}
-
-func (c *heldConn) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(c.h.what)) && c.h.asked.CompareAndSwap(false, true) {
-		c.holds.Store(true)
-	}
-	return c.Conn.Write(b)
-}
-
-func (c *heldConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if c.holds.CompareAndSwap(true, false) {
-		close(c.h.held)
-		<-c.h.release
-	}
-	return n, err
-}
-
-// A stream whose first chunk is stored while the store is asked for its newest one is not taken for deleted.
-func TestFirstAppendDuringALookUp(t *testing.T) {
-	srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
-	hold := &holder{what: `"subjects_filter"`, held: make(chan struct{}), release: make(chan struct{})}
-	h := openShared(t, "", func(o *Options) {
-		o.Connect = func(name string) (*nats.Conn, error) {
-			opts := []nats.Option{nats.Name(name)}
-			if name == "weir: manage" { // it counts the chunks of a stream that seems to have none
-				opts = append(opts, nats.SetCustomDialer(hold))
-			}
-			return nats.Connect(srv.ClientURL(), opts...)
-		}
-	})
-	ref := shared(t, h)
-	hold.asked.Store(true)
-	s := h.handle(ref)
-	defer s.Close()
-	hold.asked.Store(false)
-	failed := make(chan error, 1)
-	go func() {
-		_, err := s.Tail(t.Context())
-		failed <- err
-	}()
-	<-hold.held
-	got := <-submit(t, s.Appender(), protocol.AppendInput{Records: []protocol.Record{body("first")}})
-	close(hold.release)
-	if got.err != nil {
-		t.Error(got.err)
-	}
-	if err := <-failed; err != nil {
-		t.Errorf("the tail of a stream with a first chunk: %v", err)
 	}
 }
 

@@ -15,8 +15,6 @@ import (
 
 var (
 	errNoAnswer        = errors.New("JetStream did not answer a publication in time")
-	errAdrift          = errors.New("copies of publications that were not answered may still be stored")
-	errBehind          = errors.New("the server that answered does not know all that is stored")
 	errForeignSequence = errors.New("JetStream stored a chunk at another sequence than expected")
 	errUnknownOutcome  = protocol.Errorf(protocol.CodeOther, "it could not be found out whether the append was stored; it may have been")
 )
@@ -52,14 +50,18 @@ const (
 func (s *sequencer) recover(ctx context.Context) {
 	cause := s.broken
 	level := slog.LevelWarn
-	if s.resent > 0 || s.shared && js.WrongSequence(cause) {
-		level = slog.LevelDebug // said already, or everyday life with others
+	if s.resent > 0 {
+		level = slog.LevelDebug // said already
 	}
 	s.log.logger.Log(ctx, level, "a publication failed; reading the log to find out what is stored", slog.Any("cause", cause))
 	for wait := recoverBackoffMin; ; wait = min(2*wait, s.backoff) {
-		err := s.tryRecover(ctx, cause)
+		try := s.tryRecover
+		if s.own != nil {
+			try = s.recoverOwned
+		}
+		err := try(ctx, cause)
 		if err == nil {
-			s.broken = nil
+			s.broken, s.late = nil, false
 			return
 		}
 		if s.failed = s.in.failure(); s.failed == nil && s.commit != nil {
@@ -68,11 +70,7 @@ func (s *sequencer) recover(ctx context.Context) {
 		if s.failed != nil || ctx.Err() != nil {
 			return // failAll or abandon answers the rest
 		}
-		level := slog.LevelWarn
-		if errors.Is(err, errAdrift) || errors.Is(err, errBehind) {
-			level = slog.LevelDebug
-		}
-		s.log.logger.Log(ctx, level, "the log cannot be read yet", slog.Any("error", err), slog.Duration("retry_in", wait))
+		s.log.logger.Warn("the log cannot be read yet", slog.Any("error", err), slog.Duration("retry_in", wait))
 		sleep(ctx, wait)
 	}
 }
@@ -95,30 +93,13 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
-	if s.behind(last) {
-		return errBehind
-	}
 	foreign, err := s.matchStored(ctx, last)
 	if err != nil {
 		return err
 	}
 	// A copy without an answer may still arrive, as long as the log has not passed its place.
 	late := len(s.unanswered) > 0
-	for _, p := range s.unanswered {
-		p.adrift = true
-	}
-	if foreign && s.settleAdrift(last) {
-		return errAdrift
-	}
-	decided := foreign
-	if s.shared && !foreign && !late && !s.adrift(last) && js.WrongSequence(cause) {
-		// The refusal alone proves nothing. For some seconds two servers may believe that they lead the log. A publication reaches both, and the one
-		// that was deposed refuses what the other one stores.
-		if decided, err = s.refusedForSure(ctx); err != nil {
-			return err
-		}
-	}
-	if decided {
+	if foreign {
 		if err := s.redecide(ctx); err != nil {
 			return err // with s.last as it is: the next attempt must find the same
 		}
@@ -133,10 +114,10 @@ func (s *sequencer) tryRecover(ctx context.Context, cause error) error {
 		s.refuse(lost, cause)
 		return nil
 	}
-	if js.WrongSequence(cause) && !late && !s.shared {
+	if js.WrongSequence(cause) && !late {
 		// The log is as the publication expected it, and JetStream refused it all the same.
 		if s.contradictions++; s.contradictions > maxContradictions {
-			s.refuse(lost, fmt.Errorf("JetStream contradicts itself on the last sequence of the log, which is damaged; restart the broker: %w", cause))
+			s.refuse(lost, errContradiction(cause))
 			return nil
 		}
 	}
@@ -157,6 +138,10 @@ func (s *sequencer) pause(ctx context.Context, last js.Seq) {
 	}
 	sleep(ctx, min(time.Millisecond<<min(s.resent, 12), s.backoff))
 	s.resent++
+}
+
+func errContradiction(cause error) error {
+	return fmt.Errorf("JetStream contradicts itself on the last sequence of the log, which is damaged; restart the broker: %w", cause)
 }
 
 // awaitAnswers gives the publications under way some time to be answered, which saves work. Correctness does not need
@@ -196,11 +181,7 @@ func (s *sequencer) matchStored(ctx context.Context, last js.Seq) (foreign bool,
 			c, err := s.log.leaderGet(ctx, js.Wanted{Seq: p.seq})
 			switch {
 			case errors.Is(err, js.ErrNotFound):
-				never, err := s.neverStored(ctx, p)
-				if err != nil {
-					return false, err
-				}
-				p.purged = !never
+				p.purged = true
 			case err != nil && protocol.CodeOf(err) != protocol.CodeStorage:
 				return false, err
 			case err == nil: // otherwise it is no chunk
@@ -254,13 +235,7 @@ func (s *sequencer) redecide(ctx context.Context) error {
 		if p.purged {
 			continue
 		}
-		for i := range p.replies {
-			r := p.replies[i].req
-			if r.appender != nil {
-				r.appender.failed, r.appender.end = false, 0
-			}
-			again = append(again, r)
-		}
+		again = append(again, p.requests()...)
 	}
 	s.forget(s.flight)
 	for _, p := range lost {
@@ -286,8 +261,16 @@ func (s *sequencer) redecide(ctx context.Context) error {
 			st.live.close(errStreamDeleted)
 		}
 	}
-	s.queue.pushFront(again)
+	s.requeue(again)
 	return nil
+}
+
+// requests are those that hang on the chunk.
+func (p *pending) requests() (requests []*request) {
+	for i := range p.replies {
+		requests = append(requests, p.replies[i].req)
+	}
+	return requests
 }
 
 // refuse answers the requests of chunks that JetStream could not store.
@@ -311,6 +294,7 @@ func (s *sequencer) forget(lost []*pending) {
 		p.st.newest, p.st.pendingState = p, p.after
 	}
 	clear(lost)
+	clear(s.restores) // they are counted again
 	s.flight = keep
 }
 

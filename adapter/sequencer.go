@@ -49,7 +49,6 @@ type sequencer struct {
 	later  func(log string, seq js.Seq) // receives the last stored sequence if chunks count before they are synced; may be nil
 	proven func() error                 // fails if messages that JetStream shows may not be on disk; may be nil
 	commit *durable.Committer           // nil: a stored chunk counts as durable at once
-	shared bool                         // other servers write to the log too
 	// timeout is how long a publication may go without an answer, and backoff the longest time between two attempts to find
 	// its outcome.
 	timeout, backoff time.Duration
@@ -75,11 +74,13 @@ type sequencer struct {
 	token          uint64              // of the next publication
 	chunkID        uint64              // of the next chunk
 	broken         error               // a publication failed: recover before going on
+	late           bool                // one has no answer: it may still be stored
 	resent         int                 // how often in a row lost chunks were published again
-	behindSince    time.Time           // when a server first answered that does not know all that is stored; zero: none did
 	pausedAt       js.Seq              // where the log ended when that was counted
 	contradictions int                 // refusals in a row that the log's state does not explain
 	failed         error               // the store failed for good
+
+	owning // where several brokers share the store
 
 	out   *publisher
 	stats sequencerStats // for everybody
@@ -88,7 +89,7 @@ type sequencer struct {
 
 // newSequencer makes the sequencer of a log whose last sequence is last.
 func newSequencer(l *log, last js.Seq) *sequencer {
-	s := &sequencer{log: l, upkeep: l.a, shared: l.a.opts.Shared, prefix: l.a.incarnation, in: inbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
+	s := &sequencer{log: l, upkeep: l.a, prefix: l.a.incarnation, in: inbox{wake: make(chan struct{}, 1)}, last: last, unanswered: map[uint64]*pending{},
 		done: make(chan struct{}), timeout: publishTimeout, backoff: recoverBackoffMax}
 	if js.MayLose(l.pub) {
 		s.timeout, s.backoff = js.Attempt, recoverBackoffRemote
@@ -111,11 +112,17 @@ func (s *sequencer) run(ctx context.Context) {
 	overdue := time.NewTimer(s.timeout)
 	overdue.Stop()
 	watching := false // overdue runs
+	tick := time.NewTimer(peerTick)
+	defer tick.Stop()
+	ticking := true
 	answered := time.Now()
 	var got arrivals
 	for {
+		ticked := false
 		select {
 		case <-s.in.wake:
+		case <-tick.C:
+			ticking, ticked = false, true
 		case <-overdue.C:
 			watching = false
 			if len(s.unanswered) > 0 && time.Since(answered) >= s.timeout {
@@ -143,16 +150,34 @@ func (s *sequencer) run(ctx context.Context) {
 			s.recover(ctx)
 			answered = time.Now()
 		}
-		s.settleFound(got.found)
+		s.decideAgain()
 		for _, r := range got.requests {
 			s.queue.push(r)
+		}
+		if s.own != nil {
+			s.settleFound(got.found)
+			s.peerWork(&got.peers, ticked)
 		}
 		if s.failed != nil {
 			s.failAll()
 		}
-		s.admitAll()
-		s.publishAll()
+		switch {
+		case s.owns():
+			s.admitAll()
+			s.publishAll()
+		case s.peer != nil && s.wanted == nil:
+			s.forwardAll()
+		case s.epoch == 0:
+			s.waitForOwner()
+		}
+		if len(s.links) > 0 {
+			s.answerPeers()
+		}
 		s.show()
+		if s.own != nil && !ticking && s.mustLookAgain() {
+			tick.Reset(peerTick)
+			ticking = true
+		}
 		if len(s.unanswered) > 0 && !watching {
 			overdue.Reset(s.timeout)
 			watching = true
@@ -165,11 +190,16 @@ func (s *sequencer) run(ctx context.Context) {
 }
 
 func (s *sequencer) idle() bool {
-	return len(s.flight) == 0 && s.queue.len() == 0 && s.in.waiting() == 0
+	return len(s.flight) == 0 && s.queue.len() == 0 && s.in.waiting() == 0 && (s.peer == nil || len(s.peer.out) == 0)
 }
 
 // admitAll sequences queued requests, basins and streams in turn, while the pipeline has room.
 func (s *sequencer) admitAll() {
+	if s.doubt && !s.sure() {
+		s.waitForOwner()
+		return
+	}
+	s.doubt = false
 	if s.queue.len() == 0 {
 		return
 	}
@@ -188,8 +218,9 @@ func (s *sequencer) admitAll() {
 		}
 	}
 	over := func(slot uint8) bool { return several && (s.used[slot].over() || s.yielding(slot)) }
+	admitted := false
 	s.queue.serve(over, func(r *request) (cost int, wait, full bool) {
-		if len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
+		if s.doubt || len(s.unanswered)+len(s.open) >= maxUnansweredChunks || room >= maxUnansweredBytes ||
 			bytes >= maxBytes || requests >= maxRequests {
 			return 0, false, true
 		}
@@ -203,12 +234,17 @@ func (s *sequencer) admitAll() {
 			s.used[r.st.slot].add(int(r.cost), 1)
 		}
 		s.noteBasin(r.st.ref.Basin, now)
+		admitted = true
 		if several && r.cost >= largeRequest {
 			s.publishAll() // small ones need not wait until it is encoded
 		}
 		s.admit(r, now)
 		return int(r.cost), false, false
 	})
+	s.decideAgain()
+	if admitted && s.queue.len() > 0 && !s.doubt && len(s.flight)+len(s.open) == 0 {
+		s.in.poke() // all of the turn stored nothing, so that no answer of JetStream begins the next one
+	}
 }
 
 // undurable is how many bytes and requests may be on their way to the disk.
@@ -229,28 +265,6 @@ func (s *sequencer) noteBasin(name protocol.BasinName, now uint64) {
 	}
 }
 
-// mustWait reports whether a request has to wait until its stream's last chunk is stored, because it would need another
-// one, or until it is known whether the state that refuses it is the newest. When other servers write to the log, a stream has one chunk in the pipeline: one that is published behind another
-// of its stream could find the sequence that it expects even though another server's chunk has taken the first one's
-// place.
-func (s *sequencer) mustWait(r *request) bool {
-	p := r.st.newest
-	switch {
-	case !s.shared || r.kind == sealRequest:
-		return false
-	case r.kind == adoptRequest:
-		return p != nil
-	case p == nil || p.acked:
-		return s.mustAsk(r)
-	}
-	if p == r.st.open && p.fits(max(1, len(r.in.Records)), max(uint64(r.cost), terminalRecord.MeteredSize())) &&
-		p.settings == r.st.settings.Load() {
-		return false
-	}
-	r.st.open = nil // nor may a later one overtake this one
-	return true
-}
-
 // admit decides one request: into a chunk, or a rejection.
 func (s *sequencer) admit(r *request, now uint64) {
 	st := r.st
@@ -259,6 +273,14 @@ func (s *sequencer) admit(r *request, now uint64) {
 	}
 	if st.broken != nil {
 		s.reject(r, 0, st.broken)
+		return
+	}
+	if r.unknown != nil {
+		s.reject(r, 0, r.unknown)
+		return
+	}
+	if r.kind == tailRequest {
+		s.hold(r, everything, protocol.AppendAck{}, nil)
 		return
 	}
 	if st.ended.Load() {
@@ -282,7 +304,7 @@ func (s *sequencer) admit(r *request, now uint64) {
 	case adoptRequest:
 		s.admitAdopt(r)
 		return
-	case appendRequest:
+	case appendRequest, tailRequest:
 	}
 	if r.appender.failed {
 		s.reject(r, 0, errPoisoned)
@@ -290,10 +312,6 @@ func (s *sequencer) admit(r *request, now uint64) {
 	}
 	if err := r.ctx.Err(); err != nil {
 		s.reject(r, 0, err)
-		return
-	}
-	if r.unknown != nil {
-		s.reject(r, 0, r.unknown)
 		return
 	}
 	if ack, threshold, done, err := st.pendingState.repeated(&r.in, r.producer); err != nil {
@@ -356,9 +374,6 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 			metered += encryptedOverhead * uint64(records)
 		}
 		p.wire = newWire(records, metered)
-	}
-	if s.shared {
-		p.before = st.newest
 	}
 	st.open, st.newest = p, p
 	s.open = append(s.open, p)
@@ -425,9 +440,17 @@ func (s *sequencer) admitRestored(r *request) {
 		s.reject(r, 0, errPoisoned)
 		return
 	}
+	if s.own != nil && !s.placed(r) {
+		return
+	}
 	p := &pending{st: r.st, id: r.restored.id, restored: r.restored, header: r.restored.header, wire: r.restored.payload}
 	p.replies = append(p.replies, reply{req: r})
 	s.open = append(s.open, p)
+	if s.own != nil {
+		b := s.restores[r.st.ref.Basin]
+		b.have++
+		b.newest = p
+	}
 }
 
 // admitSeal writes a state chunk if nothing is on its way that would serve as the newest chunk as well.
@@ -465,15 +488,25 @@ func (s *sequencer) hold(r *request, threshold uint64, ack protocol.AppendAck, e
 		threshold = everything // no seq_num shows that the closing is durable
 	}
 	if p := r.st.newest; p != nil && (threshold > r.st.durable.next || r.kind != appendRequest) {
-		p.replies = append(p.replies, reply{req: r, ack: ack, err: err})
+		p.replies = append(p.replies, reply{req: r, ack: ack, err: err, stays: true})
+		return
+	}
+	if !s.sure() {
+		s.holdBack(r)
 		return
 	}
 	s.answer(r, ack, err)
 }
 
 func (s *sequencer) answer(r *request, ack protocol.AppendAck, err error) {
-	if r.cost > 0 {
+	if r.cost > 0 && r.peer == nil {
 		s.upkeep.answered(r.st.ref.Basin, r.cost)
+	}
+	if r.kind == tailRequest && s.peer == nil && err == nil {
+		r.newest = r.st.live.newest()
+	}
+	if err != nil && r.appender != nil {
+		r.appender.dead = true
 	}
 	r.done(ack, err)
 	r.st.release()
@@ -487,7 +520,7 @@ func (s *sequencer) publishAll() {
 		}
 		s.open[i] = nil
 		if p.restored == nil {
-			c := p.chunk()
+			c := p.chunk(s.epoch)
 			p.header = c.EncodeHeader()
 		}
 		s.flight = append(s.flight, p)
@@ -499,14 +532,8 @@ func (s *sequencer) publishAll() {
 // publish sends one chunk to stand right behind all that was sent before.
 func (s *sequencer) publish(p *pending) {
 	pub := publication{token: s.token, subject: p.st.subject, header: p.header, expected: s.last, wire: p.wire}
-	switch {
-	case p.restored != nil:
+	if p.restored != nil {
 		pub.subject = p.restored.subject
-	case s.shared:
-		pub.checkSubject, pub.subjectLast = true, p.st.live.newest()
-		if p.before != nil {
-			pub.subjectLast = p.before.seq
-		}
 	}
 	s.unanswered[s.token] = p
 	p.size = len(p.wire)
@@ -529,7 +556,7 @@ func (s *sequencer) settleAcks(acks []pubAck) {
 		s.sentBytes -= len(p.wire)
 		switch {
 		case a.err != nil:
-			p.adrift = p.adrift || !js.Reported(a.err)
+			s.late = s.late || !js.Reported(a.err)
 			if s.broken == nil {
 				s.broken = a.err
 			}
@@ -595,7 +622,13 @@ func (s *sequencer) yielding(slot uint8) bool {
 }
 
 func (s *sequencer) finish(p *pending) {
+	if s.own != nil {
+		s.log.reached.Store(uint64(p.seq))
+	}
 	if p.restored != nil {
+		if b := s.restores[p.st.ref.Basin]; b != nil && b.newest == p {
+			b.newest = nil
+		}
 		s.answerAll(p)
 		return
 	}
@@ -603,7 +636,6 @@ func (s *sequencer) finish(p *pending) {
 	if st.newest == p {
 		st.newest = nil
 	}
-	p.before = nil // or they would all hang together
 	trimmed := p.after.trim != st.durable.trim
 	st.durable = p.after
 	p.ended(phases.Sync)
@@ -636,6 +668,10 @@ func (s *sequencer) finish(p *pending) {
 func (s *sequencer) answerAll(p *pending) {
 	for i := range p.replies {
 		r := &p.replies[i]
+		if r.stays && !s.sure() {
+			s.holdBack(r.req)
+			continue
+		}
 		s.answer(r.req, r.ack, r.err)
 	}
 }
@@ -648,6 +684,7 @@ func (s *sequencer) failAll() {
 	}
 	s.flight = s.flight[:0]
 	clear(s.unanswered)
+	s.decideAgain()
 	for _, r := range s.queue.takeAll() {
 		s.answer(r, protocol.AppendAck{}, err)
 	}
@@ -677,7 +714,21 @@ func (s *sequencer) abandon() {
 		s.dropChunk(p, unknown)
 	}
 	s.flight = nil
+	s.decideAgain()
 	for _, r := range append(s.queue.takeAll(), got.requests...) {
-		s.answer(r, protocol.AppendAck{}, errDraining)
+		if r.peer != nil {
+			s.giveBack(r)
+		} else {
+			s.answer(r, protocol.AppendAck{}, errDraining)
+		}
 	}
+	if s.peer != nil {
+		s.takeAnswers(got.peers.answers)
+		s.loseSent()
+		for _, m := range s.peer.moved {
+			s.fail(m.r, errDraining)
+		}
+	}
+	s.giveHeldBack()
+	s.answerPeers()
 }

@@ -62,12 +62,13 @@ type settings struct {
 	idleSecs uint64 // of the expiry, in seconds; 0: none
 	gcm      bool   // the stream is encrypted with AES-256-GCM; never changes
 	class    protocol.StorageClass
+	revision uint64 // of the catalog's entry
 }
 
 func settingsOf(e *catalog.Entry) *settings {
 	c := e.Config()
 	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge, c.Expiry.IdleSecs,
-		e.Cipher() == protocol.CipherAES256GCM, c.StorageClass}
+		e.Cipher() == protocol.CipherAES256GCM, c.StorageClass, uint64(e.Revision)}
 }
 
 // expiry is when records that arrive at now (milliseconds) are no longer shown; 0: never.

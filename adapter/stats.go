@@ -48,6 +48,25 @@ type liveStats struct {
 	lagged    atomic.Uint64
 }
 
+// forwardStats counts the requests that brokers hand to the owner of a log.
+type forwardStats struct {
+	handed atomic.Uint64 // to other brokers
+	taken  atomic.Uint64 // from other brokers
+	held   atomic.Int64  // of those, not answered
+	bytes  atomic.Int64  // metered, of those
+}
+
+func (f *forwardStats) took(cost int64) {
+	f.taken.Add(1)
+	f.held.Add(1)
+	f.bytes.Add(cost)
+}
+
+func (f *forwardStats) answered(cost int64) {
+	f.held.Add(-1)
+	f.bytes.Add(-cost)
+}
+
 // sequencerStats is the numbers that a sequencer shows after each turn.
 type sequencerStats struct {
 	queued  atomic.Int64

@@ -41,6 +41,8 @@ type stream struct {
 	open         *pending                           // the chunk that appends join in this turn
 	newest       *pending                           // the newest chunk that is not durable yet
 	broken       error                              // why the stored state cannot be used
+	turn         uint64                             // the sequencer's turn as owner in which the state was read
+	asking       uint64                             // the turn in which it is being read
 	tap          func(protocol.Records) (kept bool) // see Options.Tap; may be nil
 
 	ended atomic.Bool // the stream is being removed: it takes no append in any state
@@ -63,8 +65,16 @@ func (st *stream) release() { st.log.release(st) }
 // loads again. A chunk that was read while another server's writes made states stale is read again.
 func (st *stream) load(ctx context.Context) {
 	for {
-		reloads := st.log.countReloads()
-		last, err := st.log.getLast(ctx, st.subject)
+		reloads, turn := st.log.countReloads(), st.log.turn.Load()
+		var last storedChunk
+		var err error
+		if turn != 0 {
+			// The stream may have been loaded before in this turn, and have got chunks that some servers do not know yet.
+			last, err = st.log.newestBeyond(ctx, st.subject, js.Seq(st.log.reached.Load()))
+			st.turn = turn
+		} else {
+			last, err = st.log.getLast(ctx, st.subject)
+		}
 		if errors.Is(err, js.ErrNotFound) {
 			last, err = storedChunk{}, nil
 		}
@@ -171,8 +181,11 @@ func (h *Stream) Close() {
 // Appender is an ordered sequence of appends; see sessions.Appender. The sequencer's goroutine owns its fields.
 type Appender struct {
 	st     *stream
-	failed bool   // an input failed: none after it is sequenced
+	failed bool   // an input failed, or will if it is not decided again: none after it is sequenced
+	dead   bool   // an input was answered with a failure: that stays
 	end    uint64 // tail's seq_num after the last accepted input
+	id     uint64 // towards the owner of the log; 0: nothing was forwarded
+	sent   int    // inputs that were forwarded and are not answered
 }
 
 // Appender opens an ordered sequence of appends.

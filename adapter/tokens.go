@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"time"
 
 	"github.com/weirstream/weir/adapter/internal/lease"
 	"github.com/weirstream/weir/protocol"
@@ -16,10 +17,18 @@ func (a *Adapter) OnTokenRemoved(f func(hash [32]byte)) {
 // tokenAge is how old the knowledge of the tokens may be where other brokers share the store: twice the term of a lease.
 const tokenAge = 2 * lease.Term
 
+// leaseAge is how long ago this broker's newest renewal was sent that most servers have stored: no server that is cut off can answer that.
+func (a *Adapter) leaseAge() time.Duration {
+	if a.registry == nil {
+		return 0
+	}
+	return a.registry.LeaseAge()
+}
+
 // TokensCurrent fails with code unavailable while this broker may not know of tokens that were revoked through another one.
 // A server of the catalog that is cut off as well, and does not know it yet, hides that from the broker.
 func (a *Adapter) TokensCurrent() error {
-	if !a.opts.Shared || a.catalog.Age() <= tokenAge {
+	if !a.opts.Shared || a.catalog.Age() <= tokenAge && a.leaseAge() <= tokenAge {
 		return nil
 	}
 	return errCutOff

@@ -110,14 +110,14 @@ func (l Log) root(prefix string) string {
 // Filter matches every subject of the log.
 func (l Log) Filter(prefix string) string {
 	if l.Owner != "" {
-		return l.Basin(prefix, l.Owner)
+		return l.root(prefix) + string(l.Owner) + ".>"
 	}
 	return l.root(prefix) + ">"
 }
 
-// Basin matches every subject of a basin in the log.
+// Basin matches the subjects of all streams of a basin in the log.
 func (l Log) Basin(prefix string, basin protocol.BasinName) string {
-	return l.root(prefix) + string(basin) + ".>"
+	return l.root(prefix) + string(basin) + ".*.*"
 }
 
 // Bucket matches every subject of a bucket of a basin in the log.
@@ -127,6 +127,19 @@ func (l Log) Bucket(prefix string, basin protocol.BasinName, bucket uint32) stri
 
 func (l Log) bucket(prefix string, basin protocol.BasinName, bucket uint32) string {
 	return l.root(prefix) + string(basin) + "." + strconv.FormatUint(uint64(bucket), 36) + "."
+}
+
+// Runs is the subject of the runs of messages that seal the log (docs/adr/0019). No stream has it.
+func (l Log) Runs(prefix string) string {
+	if l.Owner != "" {
+		return l.root(prefix) + string(l.Owner) + "._runs"
+	}
+	return l.root(prefix) + "_runs"
+}
+
+// Forward is the subject of the requests for a log that are handed to a node of that incarnation.
+func Forward(prefix, incarnation, log string) string {
+	return prefix + "._node." + incarnation + "." + log
 }
 
 // Subject is the subject of a stream of a basin in the log.
@@ -185,7 +198,11 @@ func ClusterSubjects(prefix string) string { return "$KV." + ClusterBucket(prefi
 // UsageSubjects is how the subjects of usage begin, with a dot at the end.
 func UsageSubjects(prefix string) string { return prefix + ".usage." }
 
-// Subjects are the subjects that only weir may publish to: those of the logs, of the usage, of the catalog and of the cluster's bucket.
+// LogSubjects matches the subjects of all logs.
+func LogSubjects(prefix string) string { return prefix + ".log.>" }
+
+// Subjects are the subjects that only weir may publish to: those of the logs, of the usage, of the catalog and of the cluster's bucket, and
+// those between the nodes.
 func Subjects(prefix string) []string {
-	return []string{prefix + ".log.>", UsageSubjects(prefix) + ">", CatalogSubjects(prefix) + ">", ClusterSubjects(prefix) + ">"}
+	return []string{LogSubjects(prefix), UsageSubjects(prefix) + ">", CatalogSubjects(prefix) + ">", ClusterSubjects(prefix) + ">", prefix + "._node.>"}
 }

@@ -36,9 +36,9 @@ func (e *VersionError) Error() string {
 // Stored form: the payload is Records.Wire(); the header [Header] holds, separated by spaces, the format version
 // and key=value pairs:
 //
-//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> prev=<ms> fence=<base64url> closed=<1|2> prod=<base64url> wseq=<base64url> idle=<ms>-<s>-<s> enc=<cipher> id=<append id> crc=<hex>
+//	1 first=<seq_num> n=<records> ts=<first>-<last> size=<metered bytes> total=<metered bytes> exp=<ms> trim=<seq_num> kept=<seq_num> prev=<ms> fence=<base64url> closed=<1|2> prod=<base64url> wseq=<base64url> idle=<ms>-<s>-<s> enc=<cipher> epoch=<n> id=<append id> crc=<hex>
 //
-// total, exp, trim, kept, prev, fence, closed, prod, wseq, idle and enc are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
+// total, exp, trim, kept, prev, fence, closed, prod, wseq, idle, enc and epoch are left out when they are zero or empty; prev is how much sooner than exp, or never. crc is the CRC-32C of the header up to " crc="
 // followed by the payload.
 type Chunk struct {
 	// ID is unique among all chunks of a log: it shows whose write won when a publish had no answer.
@@ -76,6 +76,8 @@ type Chunk struct {
 	LastAppend LastAppend
 	// Cipher is the cipher of the records, commands excepted. Sizes are those of the records as they were before.
 	Cipher protocol.Cipher
+	// Epoch is that of the owner that wrote the chunk, where several brokers share a store; 0: there is one.
+	Epoch uint64
 }
 
 // NeverExpires is a [Chunk.PrevExpiry].
@@ -177,6 +179,10 @@ func (c *Chunk) EncodeHeader() string {
 		b = append(b, " enc="...)
 		b = append(b, c.Cipher...)
 	}
+	if c.Epoch != 0 {
+		b = append(b, " epoch="...)
+		b = strconv.AppendUint(b, c.Epoch, 10)
+	}
 	b = append(b, " id="...)
 	b = append(b, c.ID...)
 	sum := crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, c.Records.Wire())
@@ -272,6 +278,8 @@ func decodeChunkHeader(header string) (c Chunk, count, firstTS, metered uint64, 
 			c.LastAppend, err = parseLastAppend(value)
 		case "enc":
 			c.Cipher = protocol.Cipher(value)
+		case "epoch":
+			c.Epoch, err = strconv.ParseUint(value, 10, 64)
 		case "id":
 			c.ID = value
 		case "crc":

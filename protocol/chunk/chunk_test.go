@@ -14,7 +14,7 @@ func sampleChunk() chunk.Chunk {
 		protocol.SequencedRecord{SeqNum: 7, Timestamp: 100, Body: []byte("a")},
 		protocol.SequencedRecord{SeqNum: 8, Timestamp: 120, Headers: []protocol.Header{{Name: []byte("k"), Value: []byte("v")}}},
 	)
-	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, PrevExpiry: 4700, Fence: "tök en", Closed: chunk.Closed, WriterSeq: "0001",
+	return chunk.Chunk{ID: "abc-1", Records: recs, Next: 9, Last: 120, Expiry: 5000, Trim: 3, Kept: 2, PrevExpiry: 4700, Fence: "tök en", Closed: chunk.Closed, WriterSeq: "0001", Epoch: 7,
 		LastAppend: chunk.LastAppend{At: 123456, AgeSecs: 7, MinAgeSecs: 60}}
 }
 
@@ -88,7 +88,7 @@ func TestLaterVersionsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	var later *chunk.VersionError
-	for _, header := range []string{strings.Replace(good, "1 ", "2 ", 1), strings.Replace(good, " id=", " epoch=4 id=", 1), strings.Replace(good, " id=", " closed=3 id=", 1)} {
+	for _, header := range []string{strings.Replace(good, "1 ", "2 ", 1), strings.Replace(good, " id=", " later=4 id=", 1), strings.Replace(good, " id=", " closed=3 id=", 1)} {
 		if _, err := chunk.Decode(header, nil); !errors.As(err, &later) {
 			t.Errorf("%q: %v", header, err)
 		}

@@ -22,6 +22,13 @@ const epochHeader = "Weir-Epoch"
 // ErrDeposed says that a writer of a later epoch has taken the log over.
 var ErrDeposed = errors.New("the log belongs to a later epoch")
 
+// DeposedError is [ErrDeposed] with the later epoch.
+type DeposedError struct{ By uint64 }
+
+func (e *DeposedError) Error() string { return fmt.Sprintf("the log belongs to epoch %d", e.By) }
+
+func (e *DeposedError) Is(target error) bool { return target == ErrDeposed }
+
 // ErrNoBatch says that the log takes no atomic batches: its JetStream stream has to allow them.
 var ErrNoBatch = errors.New("the log does not allow atomic batches")
 
@@ -30,11 +37,11 @@ var ErrNoBatch = errors.New("the log does not allow atomic batches")
 // caller to see to, and take-overs of several may go on at once: the latest epoch wins, the others get [ErrDeposed].
 //
 // The run is one atomic batch, which is stored on the condition that no other run was since the newest was looked at. An attempt that
-// fails, or has no answer, is made again.
+// fails, or has no answer, is made again, unless the JetStream stream is not there.
 func TakeOver(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64) (last uint64, err error) {
-	for {
-		last, err = seal(ctx, js, stream, subject, epoch)
-		if err == nil || errors.Is(err, ErrDeposed) || errors.Is(err, ErrNoBatch) || ctx.Err() != nil {
+	for patience := attempt; ; patience = min(2*patience, 4*attempt) { // a store that is slow must not make every attempt in vain
+		last, err = seal(ctx, js, stream, subject, epoch, patience)
+		if err == nil || errors.Is(err, ErrDeposed) || errors.Is(err, ErrNoBatch) || errors.Is(err, jetstream.ErrStreamNotFound) || ctx.Err() != nil {
 			return last, err
 		}
 		select {
@@ -49,7 +56,7 @@ func TakeOver(ctx context.Context, js jetstream.JetStream, stream, subject strin
 func First(last uint64) uint64 { return last - InFlight }
 
 const (
-	// attempt is how long a request may go without an answer: a log without a leader gives none.
+	// attempt is how long the first attempt may go without an answer: a log without a leader gives none.
 	attempt = time.Second
 	pause   = 5 * time.Millisecond
 
@@ -57,36 +64,20 @@ const (
 )
 
 // seal is one attempt to store a run.
-func seal(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64) (last uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+func seal(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64, patience time.Duration) (last uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	newest, by, err := newestRun(ctx, js, stream, subject)
+	newest, by, err := Newest(ctx, js, stream, subject)
 	if err != nil {
 		return 0, fmt.Errorf("seal %s for epoch %d: %w", stream, epoch, err)
 	}
 	if by > epoch {
-		return 0, ErrDeposed
+		return 0, &DeposedError{by}
 	}
 	if last, err = run(ctx, js.Conn(), subject, epoch, newest); err != nil {
 		return 0, fmt.Errorf("seal %s for epoch %d: %w", stream, epoch, err)
 	}
 	return last, nil
-}
-
-// Renew lets a writer of an epoch that has lost track of the log begin anew: it returns the log's last sequence, which may be
-// expected next. newest is where the writer's newest message of a run stands, as TakeOver or Renew returned it. It fails with
-// [ErrDeposed] when another run has begun since; after any other failure a writer takes over again. To ask a server for the last sequence is
-// not enough: the message that is expected there may be one behind a take-over. All publications of the writer must be answered before, because
-// one under way could find the sequence that it expects behind the message.
-func Renew(ctx context.Context, js jetstream.JetStream, subject string, epoch, newest uint64) (last uint64, err error) {
-	ack, err := js.PublishMsg(ctx, message(subject, epoch), jetstream.WithExpectLastSequencePerSubject(newest))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-		return 0, ErrDeposed
-	}
-	if err != nil {
-		return 0, err
-	}
-	return ack.Sequence, nil
 }
 
 // run stores a run, unless the newest message of the runs' subject does not stand at newest any more.
@@ -150,9 +141,9 @@ func message(subject string, epoch uint64) *nats.Msg {
 	return m
 }
 
-// newestRun is where the newest message of a run stands, and its epoch; 0: there is none. A wrong answer does no harm: the
-// condition of the first message of the run does not hold then.
-func newestRun(ctx context.Context, js jetstream.JetStream, stream, subject string) (seq, epoch uint64, err error) {
+// Newest returns where the newest message of the runs stands, and its epoch; 0: there is none. A server that no longer leads the log may
+// give an old answer. To a take-over that does no harm: the condition of the run does not hold then.
+func Newest(ctx context.Context, js jetstream.JetStream, stream, subject string) (seq, epoch uint64, err error) {
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
 		return 0, 0, err

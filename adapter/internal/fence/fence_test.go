@@ -110,35 +110,24 @@ func (c *cluster) connect(i int) jetstream.JetStream {
 	return js
 }
 
-// write appends as a writer of an epoch does, with a full pipeline, behind last. It does not know when it is deposed. It returns when Renew
-// tells it, and adds what was acknowledged to acked, by sequence.
+// write appends as a writer of an epoch does, with a full pipeline, behind last. It does not know when it is deposed. It returns when a take-over
+// of its own tells it, and adds what was acknowledged to acked, by sequence.
 func write(ctx context.Context, js jetstream.JetStream, epoch, last uint64, acked func(seq uint64)) error {
-	newest := last
 	for {
-		answered := pipeline(ctx, js, epoch, last, acked)
+		pipeline(ctx, js, epoch, last, acked)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		var err error
-		if answered {
-			attempt, cancel := context.WithTimeout(ctx, time.Second)
-			last, err = Renew(attempt, js, runs, epoch, newest)
-			cancel()
-		}
-		if !answered || err != nil && !errors.Is(err, ErrDeposed) {
-			last, err = TakeOver(ctx, js, stream, runs, epoch)
-		}
-		if err != nil {
+		if last, err = TakeOver(ctx, js, stream, runs, epoch); err != nil {
 			return err
 		}
-		newest = last
 	}
 }
 
-// pipeline publishes behind last until something fails, and reports whether everything was answered.
-func pipeline(ctx context.Context, js jetstream.JetStream, epoch, last uint64, acked func(seq uint64)) (answered bool) {
+// pipeline publishes behind last until something fails.
+func pipeline(ctx context.Context, js jetstream.JetStream, epoch, last uint64, acked func(seq uint64)) {
 	acks := make(chan jetstream.PubAckFuture, InFlight-1) // one more is looked at
-	answered = true
 	var wg sync.WaitGroup
 	broken := make(chan struct{})
 	wg.Go(func() {
@@ -147,10 +136,7 @@ func pipeline(ctx context.Context, js jetstream.JetStream, epoch, last uint64, a
 			select {
 			case ok := <-ack.Ok():
 				acked(ok.Sequence)
-			case err := <-ack.Err():
-				if _, ok := errors.AsType[*jetstream.APIError](err); !ok {
-					answered = false
-				}
+			case <-ack.Err():
 				if !failed {
 					failed = true
 					close(broken)
@@ -158,7 +144,6 @@ func pipeline(ctx context.Context, js jetstream.JetStream, epoch, last uint64, a
 			}
 		}
 	})
-	var left jetstream.PubAckFuture // its answer is not read
 	for from := last; ctx.Err() == nil; last++ {
 		m := nats.NewMsg(data)
 		m.Header.Set(epochHeader, strconv.FormatUint(epoch, 10))
@@ -170,23 +155,12 @@ func pipeline(ctx context.Context, js jetstream.JetStream, epoch, last uint64, a
 		select {
 		case acks <- ack:
 			continue
-		case <-broken:
-			left = ack
+		case <-broken: // this one is not looked at
 		}
 		break
 	}
 	close(acks)
 	wg.Wait()
-	if left != nil {
-		select {
-		case <-left.Ok():
-		case err := <-left.Err():
-			if _, ok := errors.AsType[*jetstream.APIError](err); !ok {
-				answered = false
-			}
-		}
-	}
-	return answered
 }
 
 // Owners come and go while the servers do, each with a full pipeline and none of them stopping by itself: nothing of an older epoch

@@ -212,8 +212,11 @@ func TestNewestThatGetsLostIsAskedForAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if seq, err := SeqOf(m); seq != 9 || upTo != 109 || err != nil {
-		t.Errorf("got %d up to %d, %v", seq, upTo, err)
+	if len(m) != 1 || upTo != 109 {
+		t.Fatalf("got %d messages up to %d", len(m), upTo)
+	}
+	if seq, err := SeqOf(m[0]); seq != 9 || err != nil {
+		t.Errorf("got %d, %v", seq, err)
 	}
 }
 

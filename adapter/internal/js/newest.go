@@ -8,40 +8,61 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Newest fetches the newest message of a subject as one server of the stream knows it, and reports up to which sequence this
-// server knew the stream then. A server may be behind the others, but its answer was true of the stream up to there. It fails
-// with [ErrNotFound] when there is none.
-func (g *Getter) Newest(ctx context.Context, stream, subject string) (m *nats.Msg, upTo Seq, err error) {
-	token, ch := g.open(2, 0)
+// Newest fetches the newest message of each of some subjects as one server of the stream knows them, and reports up to which sequence this
+// server knew the stream then. A server may be behind the others, but its answer was true of the stream up to there. Subjects without
+// a message are left out; it fails with [ErrNotFound] when none has one.
+func (g *Getter) Newest(ctx context.Context, stream string, subjects ...string) (found []*nats.Msg, upTo Seq, err error) {
+	token, ch := g.open(2*(len(subjects)+1), 0) // an answer of another attempt may come as well
 	defer g.close(token, ch)
-	body := []byte(`{"multi_last":["` + subject + `"],"batch":1,"max_bytes":1}`)
+	body := newestRequest(subjects)
 	ask := func() error { return g.request(stream, token, body) }
 	if err := ask(); err != nil {
 		return nil, 0, err
 	}
-	var at Seq // of m
+	var at Seq // of the last of found; a message before the next one may be lost
 	for {
-		next, err := g.await(ctx, stream, ch, ask)
+		m, err := g.await(ctx, stream, ch, ask)
 		if err != nil {
 			return nil, 0, err
 		}
-		end, err := answerStatus(next)
-		switch {
-		case err != nil:
+		end, err := answerStatus(m)
+		if err != nil {
 			return nil, 0, err
-		case !end:
-			if at, err = SeqOf(next); err != nil {
+		}
+		if follows := before(m); follows == 0 {
+			found, at = nil, 0
+		} else if follows != at {
+			found, at = nil, 0
+			continue
+		}
+		if !end {
+			if at, err = SeqOf(m); err != nil {
 				return nil, 0, err
 			}
-			m = next
+			found = append(found, m)
 			continue
-		case m == nil || at != before(next):
-			continue // the message before this end was lost: it was that of another attempt
 		}
-		n, err := strconv.ParseUint(LastValue(next.Header, "Nats-UpTo-Sequence"), 10, 64)
+		if len(found) == 0 {
+			continue
+		}
+		n, err := strconv.ParseUint(LastValue(m.Header, "Nats-UpTo-Sequence"), 10, 64)
 		if err != nil {
 			return nil, 0, fmt.Errorf("the end of an answer has no sequence: %w", err)
 		}
-		return m, Seq(n), nil
+		return found, Seq(n), nil
 	}
+}
+
+func newestRequest(subjects []string) []byte {
+	body := []byte(`{"multi_last":[`)
+	for i, subject := range subjects {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(append(append(body, '"'), subject...), '"') // ours: nothing in it needs escaping
+	}
+	body = append(body, `],"max_bytes":`...)
+	body = strconv.AppendInt(body, int64(len(subjects)*maxMessageBytes*2), 10)
+	body = append(body, `,"batch":`...)
+	return append(strconv.AppendInt(body, int64(len(subjects)), 10), '}')
 }

@@ -2,6 +2,8 @@
 //
 //	n.<node>   {incarnation, state, beat, ...}     the node's record, rewritten every [Beat] by its node
 //	o.<log>    {node, incarnation, epoch}          the claim of a log, written when its owner changes
+//	w.<node>   {incarnation, draining}             what an operator asks of the node
+//	balance                                        written when an operator asks all nodes to balance the logs
 //
 // Every write is conditional on the revision that the writer has seen. What follows relies on these conditions and on clocks that run at
 // nearly the same rate; nowhere are the times of two machines compared, and no answer to a read is believed.

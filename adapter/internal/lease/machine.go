@@ -37,6 +37,7 @@ type op struct {
 	read   bool
 	value  []byte        // nil removes the key
 	expect uint64        // the revision that the key must have; 0: absent
+	anyway bool          // it may have any
 	ttl    time.Duration // 0: none
 	sent   moment
 	beat   uint64 // of a renewal of this node
@@ -116,13 +117,27 @@ type machine struct {
 	nodes  map[string]*nodeView
 	claims map[string]*claimView
 
+	wished   uint64 // revision of the newest wish for this node
+	balanced uint64 // revision of the newest wish to balance
+	asked    []asked
+
 	changed map[string]struct{} // logs whose owner may have changed
 	stirred bool                // something else changed that calls may wait for
 
 	// read without the mutex
 	sureUntil atomic.Int64
-	held      sync.Map // log -> epoch, of the logs that this incarnation owns
+	renewed   atomic.Int64 // when the newest renewal that was stored was sent
+	held      sync.Map     // log -> epoch, of the logs that this incarnation owns
 }
+
+// asked is something that an operator asks of this node.
+type asked int
+
+const (
+	toDrain asked = iota
+	toServe       // not to drain any more
+	toBalance
+)
 
 func newMachine(self string, info Info, newID func() string) *machine {
 	return &machine{self: self, info: info, newID: newID, incarnation: newID(), beats: map[uint64]moment{}, beatSent: never, joined: never,
@@ -155,6 +170,29 @@ func (m *machine) observe(now moment, key string, e entry) {
 		if log, ok := unescape(token); ok {
 			m.observeClaim(log, e)
 		}
+	} else if key == wishKey(m.self) {
+		m.observeWish(e)
+	} else if key == balanceKey && e.revision > m.balanced {
+		if m.balanced = e.revision; m.ready { // or it was asked before this node was there
+			m.asked = append(m.asked, toBalance)
+		}
+	}
+}
+
+func (m *machine) observeWish(e entry) {
+	var wish wishRecord
+	if e.revision <= m.wished || e.value == nil || json.Unmarshal(e.value, &wish) != nil || wish.Incarnation != m.incarnation {
+		return
+	}
+	m.wished = e.revision
+	if wish.Draining == m.drains {
+		return
+	}
+	m.drains, m.beatSent = wish.Draining, never
+	if m.drains {
+		m.asked = append(m.asked, toDrain)
+	} else {
+		m.asked = append(m.asked, toServe)
 	}
 }
 
@@ -210,6 +248,7 @@ func (m *machine) observeSelf(now moment, rec nodeRecord) {
 		if m.phase != live {
 			m.phase, m.stirred = live, true
 		}
+		m.renewed.Store(max(m.renewed.Load(), int64(sent)))
 		m.prolong(now, sent+SureFor)
 	case rec.Incarnation == m.incarnation:
 		m.enterAgain()

@@ -2,6 +2,8 @@ package lease
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -238,5 +240,29 @@ func BenchmarkSure(b *testing.B) {
 		if !r.Sure("S2_LOG_express_0", 3) {
 			b.Fatal("not sure")
 		}
+	}
+}
+
+// An operator's wish holds for the incarnation that it names, and one that is older than the node's start is not carried out.
+func TestWishes(t *testing.T) {
+	m := member(t)
+	m.ready = false
+	m.observe(0, "balance", entry{3, []byte("{}")})
+	m.ready = true
+	m.observe(0, "w.a", entry{4, encode(wishRecord{"a0", true})})
+	if len(m.asked) != 0 {
+		t.Errorf("it is asked %v", m.asked)
+	}
+	m.observe(0, "w.a", entry{5, encode(wishRecord{"a1", true})})
+	m.observe(0, "w.a", entry{5, encode(wishRecord{"a1", true})})
+	m.observe(0, "w.b", entry{6, encode(wishRecord{"a1", false})})
+	ops := m.tick(0)
+	if len(ops) != 1 || !strings.Contains(string(ops[0].value), `"draining":true`) {
+		t.Errorf("its record becomes %+v", ops)
+	}
+	m.observe(0, "w.a", entry{7, encode(wishRecord{"a1", false})})
+	m.observe(0, "balance", entry{8, []byte("{}")})
+	if !slices.Equal(m.asked, []asked{toDrain, toServe, toBalance}) {
+		t.Errorf("it is asked %v", m.asked)
 	}
 }

@@ -42,10 +42,21 @@ type claimRecord struct {
 	Epoch       uint64 `json:"epoch"`
 }
 
+// wishRecord is the value of w.<node>, in JSON: what an operator asks of a node, for as long as the incarnation lasts.
+type wishRecord struct {
+	Incarnation string `json:"incarnation"`
+	Draining    bool   `json:"draining"`
+}
+
 const (
 	nodeKeys  = "n."
 	claimKeys = "o."
+	wishKeys  = "w."
+	// balanceKey is written to ask all nodes to give the logs away that others should own.
+	balanceKey = "balance"
 )
+
+func wishKey(node string) string { return wishKeys + escape(node) }
 
 func nodeKey(node string) string { return nodeKeys + escape(node) }
 func claimKey(log string) string { return claimKeys + escape(log) }

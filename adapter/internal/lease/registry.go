@@ -34,6 +34,10 @@ type Config struct {
 	// Changed is called when the owner of a log may have changed, has ended, or was this node and is not any more: ask Owner again. It must return
 	// at once, and may be called from several goroutines.
 	Changed func(log string)
+	// Drain is called when an operator asks the node to give its logs to others, or not to do so any more; Balance when it is to give those away that
+	// others should own. They must return at once, and are called one after the other. Optional.
+	Drain   func(draining bool)
+	Balance func()
 }
 
 // Owner is the node that sequences a log.
@@ -163,6 +167,8 @@ func (r *Registry) update(change func(m *machine, now moment)) {
 	}
 	changed := slices.Collect(maps.Keys(r.m.changed))
 	clear(r.m.changed)
+	wishes := r.m.asked
+	r.m.asked = nil
 	ousted := r.m.phase == ousted && !r.ousted
 	r.ousted = r.ousted || ousted
 	r.mu.Unlock()
@@ -171,6 +177,19 @@ func (r *Registry) update(change func(m *machine, now moment)) {
 	}
 	for _, log := range changed {
 		r.config.Changed(log)
+	}
+	r.carryOut(wishes)
+}
+
+// carryOut hands on what an operator asks of the node.
+func (r *Registry) carryOut(wishes []asked) {
+	for _, wish := range wishes {
+		switch {
+		case wish == toBalance && r.config.Balance != nil:
+			r.config.Balance()
+		case wish != toBalance && r.config.Drain != nil:
+			r.config.Drain(wish == toDrain)
+		}
 	}
 }
 
@@ -301,7 +320,9 @@ func (r *Registry) do(ctx context.Context, o op) error {
 func (r *Registry) write(ctx context.Context, o op) (revision uint64, err error) {
 	msg := nats.NewMsg(layout.ClusterSubjects(r.config.Prefix) + o.key)
 	msg.Data = o.value
-	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(o.expect, 10))
+	if !o.anyway {
+		msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(o.expect, 10))
+	}
 	if o.ttl > 0 {
 		msg.Header.Set(jetstream.MsgTTLHeader, o.ttl.String())
 	}
@@ -488,6 +509,47 @@ func (r *Registry) SetDraining(draining bool) {
 	r.m.drains, r.m.beatSent = draining, never
 	r.mu.Unlock()
 	r.stir()
+}
+
+// AskToDrain asks a live node to give its logs to others, or not to do so any more, until it starts again. Codes: invalid, unavailable.
+func (r *Registry) AskToDrain(ctx context.Context, node string, draining bool) error {
+	r.mu.Lock()
+	n := r.m.nodes[node]
+	live := n != nil && n.rec.State == Live
+	var wish wishRecord
+	if live {
+		wish = wishRecord{n.rec.Incarnation, draining}
+	}
+	r.mu.Unlock()
+	if !live {
+		return protocol.Errorf(protocol.CodeInvalid, "node: %q is not a live node of the cluster", node)
+	}
+	return r.ask(ctx, op{key: wishKey(node), value: encode(wish), anyway: true, ttl: deadTTL})
+}
+
+// AskToBalance asks all nodes to give the logs away that others should own. Codes: unavailable.
+func (r *Registry) AskToBalance(ctx context.Context) error {
+	return r.ask(ctx, op{key: balanceKey, value: []byte("{}"), anyway: true})
+}
+
+func (r *Registry) ask(ctx context.Context, o op) error {
+	var err error
+	for ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, attempt)
+		_, err = r.write(attempt, o)
+		if cancel(); err == nil {
+			return nil
+		}
+		sleep(ctx, pause)
+	}
+	return protocol.Wrap(protocol.CodeUnavailable, errors.Join(ctx.Err(), err), "the nodes could not be asked")
+}
+
+// Desired is the node that should own a log, as far as this one knows; "" if it knows of none.
+func (r *Registry) Desired(log string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.m.desired(r.now(), log, "")
 }
 
 // Close stops renewing. If the node was live, the others take its logs over at once.

@@ -27,7 +27,8 @@ type Claim struct {
 // Status is what a node knows of itself.
 type Status struct {
 	Sure      bool          // of its lease
-	LeaseAge  time.Duration // since the newest renewal that was stored was sent; 0 before the first
+	Draining  bool          // it takes no logs that others can take
+	LeaseAge  time.Duration // since the newest renewal that was stored was sent
 	Held      int           // logs that it owns
 	TakeOvers uint64        // logs that it has taken from nodes that had ended, or given to others then
 }
@@ -76,9 +77,8 @@ func (r *Registry) Status() Status {
 	held := len(r.Held())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := Status{Sure: r.SureOfLease(), Held: held, TakeOvers: r.takeOvers}
-	if until := moment(r.m.sureUntil.Load()); until > 0 {
-		s.LeaseAge = r.now() - (until - SureFor)
-	}
-	return s
+	return Status{Sure: r.SureOfLease(), Draining: r.m.drains, LeaseAge: r.LeaseAge(), Held: held, TakeOvers: r.takeOvers}
 }
+
+// LeaseAge is how long ago the newest renewal that was stored was sent, or before the first how long ago the registry was opened. It takes no lock.
+func (r *Registry) LeaseAge() time.Duration { return r.now() - moment(r.m.renewed.Load()) }

@@ -1,0 +1,166 @@
+package adapter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
+)
+
+// An *Adapter is a [protocol.ClusterService].
+var _ protocol.ClusterService = (*Adapter)(nil)
+
+var errNoCluster = protocol.Errorf(protocol.CodeInvalid, "this broker has its store alone: it is no node of a cluster")
+
+// Cluster implements [protocol.ClusterService].
+func (a *Adapter) Cluster(ctx context.Context) (protocol.ClusterInfo, error) {
+	if a.registry == nil {
+		return protocol.ClusterInfo{}, errNoCluster
+	}
+	info := protocol.ClusterInfo{Node: a.opts.Node, Nodes: []protocol.ClusterNode{}, Logs: []protocol.ClusterLog{}}
+	owned, claims := map[string]int{}, map[string]protocol.ClusterLog{}
+	for _, c := range a.registry.Claims() {
+		owned[c.Node+" "+c.Incarnation]++
+		claims[c.Log] = protocol.ClusterLog{Name: c.Log, Owner: c.Node, Epoch: c.Epoch}
+	}
+	for _, n := range a.registry.Nodes() {
+		info.Nodes = append(info.Nodes, protocol.ClusterNode{Name: n.Node, State: string(n.State), Draining: n.Draining, Version: n.Version, Addresses: n.Addresses,
+			LeaseAge: n.Age.Milliseconds(), Logs: owned[n.Node+" "+n.Incarnation]})
+	}
+	list := a.js.ListStreams(ctx, jetstream.WithStreamListSubject(layout.LogSubjects(a.opts.Prefix)))
+	for s := range list.Info() {
+		l, claimed := claims[s.Config.Name]
+		if _, isLog := layout.ParseLog(a.opts.Prefix, s.Config.Name); !claimed && !isLog {
+			continue
+		}
+		l.Name = s.Config.Name
+		if s.Cluster != nil {
+			l.Leader = s.Cluster.Leader
+		}
+		claims[l.Name] = l
+	}
+	for _, l := range claims {
+		info.Logs = append(info.Logs, l)
+	}
+	slices.SortFunc(info.Logs, func(x, y protocol.ClusterLog) int { return cmp.Compare(x.Name, y.Name) })
+	return info, nil // without leaders where JetStream has none that could say so
+}
+
+// DrainNode implements [protocol.ClusterService].
+func (a *Adapter) DrainNode(ctx context.Context, req protocol.DrainNodeRequest) error {
+	if a.registry == nil {
+		return errNoCluster
+	}
+	return a.registry.AskToDrain(ctx, req.Node, !req.Undo)
+}
+
+// BalanceCluster implements [protocol.ClusterService].
+func (a *Adapter) BalanceCluster(ctx context.Context) error {
+	if a.registry == nil {
+		return errNoCluster
+	}
+	return a.registry.AskToBalance(ctx)
+}
+
+// drain carries an operator's wish out, in a task of its own.
+func (a *Adapter) drain(draining bool) {
+	if !draining {
+		a.logger.Info("the node owns logs again, as it was asked to")
+		return
+	}
+	a.logger.Info("the node gives its logs to the others, as it was asked to")
+	// Nodes that do not know yet that this one drains may give it logs meanwhile.
+	for a.ctx.Err() == nil && a.registry.Status().Draining {
+		if a.giveAway(a.ctx, func(string) bool { return true }) == 0 {
+			return
+		}
+		sleep(a.ctx, drainPause)
+	}
+}
+
+// drainPause is between two attempts to give the logs away.
+const drainPause = 200 * time.Millisecond
+
+// balance gives those logs away that other nodes should own.
+func (a *Adapter) balance() {
+	moved := a.giveAway(a.ctx, func(log string) bool {
+		to := a.registry.Desired(log)
+		return to != "" && to != a.opts.Node
+	})
+	a.logger.Info("the node gave the logs away that others should own, as it was asked to", slog.Int("logs", moved))
+}
+
+// giveAway gives those of this node's logs away that are wanted to go, and returns how many there were.
+func (a *Adapter) giveAway(ctx context.Context, wanted func(log string) bool) (n int) {
+	var leaving sync.WaitGroup
+	for _, c := range a.registry.Claims() {
+		if !c.Mine || !wanted(c.Log) {
+			continue
+		}
+		n++
+		leaving.Go(func() {
+			if l := a.logs.opened(c.Log); l != nil {
+				l.own.leave(ctx)
+			} else if _, err := a.registry.Release(ctx, c.Log, c.Epoch, ""); err != nil {
+				a.logger.Debug("the log stays here", slog.String("log", c.Log), slog.Any("error", err))
+			}
+		})
+	}
+	leaving.Wait()
+	return n
+}
+
+var (
+	errDrains    = errors.New("the node drains")
+	errNotLeased = errors.New("the node is not sure of its lease: it has no contact with most of the others")
+)
+
+// NodeHealth is why the node should get no requests; nil while it should, and where the store is this broker's alone.
+func (a *Adapter) NodeHealth() error {
+	if a.registry == nil {
+		return nil
+	}
+	switch s := a.registry.Status(); {
+	case s.Draining:
+		return errDrains
+	case !s.Sure:
+		return errNotLeased
+	}
+	return nil
+}
+
+// NodeStats is what a node knows of itself and of the others.
+type NodeStats struct {
+	Sure      bool              // of its lease
+	Draining  bool              //
+	LeaseAge  time.Duration     // since the newest renewal that was stored was sent
+	TakeOvers uint64            // logs that it took from nodes that had ended
+	Held      map[string]uint64 // the epochs of the logs that it owns
+	Nodes     map[string]int    // how many nodes have a record in a state
+}
+
+// NodeStats returns a node's part in the cluster; false where the store is this broker's alone.
+func (a *Adapter) NodeStats() (s NodeStats, ok bool) {
+	if a.registry == nil {
+		return s, false
+	}
+	status := a.registry.Status()
+	s = NodeStats{Sure: status.Sure, Draining: status.Draining, LeaseAge: status.LeaseAge, TakeOvers: status.TakeOvers, Held: map[string]uint64{}, Nodes: map[string]int{}}
+	for _, c := range a.registry.Claims() {
+		if c.Mine {
+			s.Held[c.Log] = c.Epoch
+		}
+	}
+	for _, n := range a.registry.Nodes() {
+		s.Nodes[string(n.State)]++
+	}
+	return s, true
+}
