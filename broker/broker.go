@@ -96,7 +96,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	}
 	b.meter = metering.New(b.log, metering.Prices(cfg.Prices))
 	b.shown = newMetrics(o.version)
-	ad, err := adapter.Open(ctx, b.adapterOptions())
+	ad, err := adapter.Open(ctx, b.adapterOptions(o.version))
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
@@ -133,7 +133,7 @@ func accessText(cfg conf.Config) string {
 
 func (b *Broker) durability() conf.Durability { return b.cfg.DurabilityClass() }
 
-func (b *Broker) adapterOptions() adapter.Options {
+func (b *Broker) adapterOptions(version string) adapter.Options {
 	observer := adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsDeleted: b.meter.StreamsGone}
 	if b.tracer != nil {
 		observer.WritesCatalog = b.tracer.WritesCatalog
@@ -150,7 +150,9 @@ func (b *Broker) adapterOptions() adapter.Options {
 		AcceptLoss:    b.cfg.AcceptLoss,
 		InflightBytes: b.cfg.InflightBytes,
 		Shared:        b.cfg.External.Enabled() || b.cfg.Cluster.Enabled(),
+		Node:          b.node(),
 		Recovered:     b.st.Recovered(),
+		NodeInfo:      adapter.NodeInfo{Version: version, Addresses: b.addresses()},
 		Check:         b.st.CheckLogs,
 		Made:          b.st.Made,
 		Blocks:        b.storedBlocks,
@@ -163,6 +165,14 @@ func (b *Broker) adapterOptions() adapter.Options {
 		Observer:      observer,
 		Logger:        b.log,
 	}
+}
+
+// node is the name of this broker among those of its cluster; "": one that is new at each start, with an external NATS.
+func (b *Broker) node() string {
+	if !b.cfg.Cluster.Enabled() {
+		return ""
+	}
+	return natsd.NodeName(b.cfg)
 }
 
 // tap returns the function by which the storage reports durable records; nil with an external NATS, whose subscriptions

@@ -28,7 +28,7 @@ func (b *Broker) compose(root, version string) {
 	b.doors = natsd.NewDoors(b.st, b.guard, b.taps, natsapi.Options{
 		Prefix: b.cfg.SubjectPrefix, Version: version, Logger: b.log, OwnConn: true, DrainConn: b.st.URL() != "",
 		Authenticate: b.authenticate, Measure: func(svc protocol.Service) protocol.Service { return b.seen(metering.NATS, svc) },
-		Backup: b.backup, Tracer: b.tracer})
+		Backup: b.backup, Cluster: b.clusterService, Tracer: b.tracer})
 	b.http = &httpDoor{handler: httpapi.New(nil, httpapi.Options{
 		Authenticate: func(token string) (door.Caller, error) {
 			caller, err := b.authenticate(token)

@@ -29,6 +29,9 @@ func (b *Broker) health() error {
 	if err := b.st.Quorum(); err != nil {
 		return err
 	}
+	if err := b.ad.NodeHealth(); err != nil {
+		return err
+	}
 	h := &b.storeHealth
 	h.mu.Lock()
 	defer h.mu.Unlock()

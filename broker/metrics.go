@@ -47,6 +47,8 @@ var looked = []string{
 	"weir_jetstream_api_requests_total", "weir_jetstream_api_errors_total", "weir_store_limit_bytes", "weir_disk_free_bytes",
 	"weir_store_failed", "weir_usage_write_failures_total", "weir_uptime_seconds", "weir_http_connections", "weir_nats_connections",
 	"weir_tap_records_total", "weir_tap_dropped_records_total",
+	"weir_cluster_live_nodes", "weir_cluster_lease_sure", "weir_cluster_lease_age_seconds", "weir_cluster_draining", "weir_cluster_owned_logs",
+	"weir_cluster_takeovers_total",
 }
 
 // lookTimeout bounds how long JetStream may take to say how it is.
@@ -58,6 +60,7 @@ func (b *Broker) showMetrics(m *metrics) {
 	metric.NewSnapshot(m.reg, looked, func(show func(string, float64)) {
 		b.showAdapter(show)
 		b.showJetStream(show)
+		b.showNode(show)
 		show("weir_store_failed", flag(b.storeDead()))
 		show("weir_usage_write_failures_total", float64(b.meter.Failures()))
 		show("weir_uptime_seconds", time.Since(began).Seconds())

@@ -356,7 +356,7 @@ func TestEverySubjectHasARule(t *testing.T) {
 
 // rootAlone reports whether a subject is for the root token alone.
 func rootAlone(subject string) bool {
-	return slices.ContainsFunc([]string{"s2.v1.backup", "s2.v1.restore", "s2.v1.token.confirm"}, func(prefix string) bool {
+	return slices.ContainsFunc([]string{"s2.v1.backup", "s2.v1.restore", "s2.v1.cluster", "s2.v1.token.confirm"}, func(prefix string) bool {
 		return strings.HasPrefix(subject, prefix)
 	})
 }

@@ -57,6 +57,13 @@ var Table = []Definition{
 	{"weir_tap_records_total", Counter, "Records published by live taps, once for each NATS account with interest.", nil, nil},
 	{"weir_tap_dropped_records_total", Counter, "Records that live taps dropped: a queue was full, or the record is larger than max_payload.", nil, nil},
 
+	{"weir_cluster_live_nodes", Gauge, "Live nodes of the cluster, as this node knows them.", nil, nil},
+	{"weir_cluster_lease_sure", Gauge, "Whether this node is sure of its lease: 1 or 0.", nil, nil},
+	{"weir_cluster_lease_age_seconds", Gauge, "Time since this node sent the newest renewal of its lease that was stored.", nil, nil},
+	{"weir_cluster_draining", Gauge, "Whether this node drains: 1 or 0.", nil, nil},
+	{"weir_cluster_owned_logs", Gauge, "Logs that this node owns.", nil, nil},
+	{"weir_cluster_takeovers_total", Counter, "Logs that this node took from nodes that had ended, for itself or another one.", nil, nil},
+
 	{"weir_sync_seconds", Histogram, "Time of a sync of the store's file system, with durability group.", nil, fastSeconds},
 	{"weir_sync_chunks", Histogram, "Chunks that a sync made durable.", nil, chunkCounts},
 	{"weir_appends_queued", Gauge, "Appends that wait for their log's sequencer.", nil, nil},

@@ -55,23 +55,28 @@ func jsonCall[T any](f func(ctx context.Context, b protocol.BackupService, req T
 		if err != nil {
 			return reply{}, err
 		}
-		req, err := protocol.DecodeJSON[T](c.body)
-		if err != nil {
-			return reply{}, err
-		}
-		out, err := f(ctx, b, req)
-		if err != nil || out == nil {
-			return reply{}, err
-		}
-		body, err := json.Marshal(out)
-		if err == nil && len(body) > c.room() {
-			err = tooLarge(len(body), c.room())
-		}
-		if err != nil {
-			return reply{}, err
-		}
-		return reply{head: nats.Header{protocol.HeaderContentType: {protocol.MediaJSON}}, body: body}, nil
+		return jsonAnswer(c, func(req T) (any, error) { return f(ctx, b, req) })
 	}
+}
+
+// jsonAnswer decodes a JSON body and answers with what f returns; nil is an empty answer.
+func jsonAnswer[T any](c *call, f func(req T) (any, error)) (reply, error) {
+	req, err := protocol.DecodeJSON[T](c.body)
+	if err != nil {
+		return reply{}, err
+	}
+	out, err := f(req)
+	if err != nil || out == nil {
+		return reply{}, err
+	}
+	body, err := json.Marshal(out)
+	if err == nil && len(body) > c.room() {
+		err = tooLarge(len(body), c.room())
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{head: nats.Header{protocol.HeaderContentType: {protocol.MediaJSON}}, body: body}, nil
 }
 
 func tooLarge(n, room int) error {

@@ -94,6 +94,9 @@ func (d *Door) subscribe() (err error) {
 	if d.opts.Backup != nil {
 		eps = append(eps, backupEndpoints()...)
 	}
+	if d.opts.Cluster != nil {
+		eps = append(eps, clusterEndpoints()...)
+	}
 	for i := range eps {
 		d.stats[eps[i].name] = &endpointStats{}
 	}

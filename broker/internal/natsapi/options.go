@@ -40,6 +40,10 @@ type Options struct {
 	// Authenticate returned; nil if that may not. Without the function the verbs are not served.
 	Backup func(svc protocol.Service) protocol.BackupService
 
+	// Cluster returns the service that shows and moves the owners of logs, as Backup does for backups. Without the function the verbs are
+	// not served.
+	Cluster func(svc protocol.Service) protocol.ClusterService
+
 	// Tracer makes spans of requests; nil makes none.
 	Tracer *tracing.Tracer
 

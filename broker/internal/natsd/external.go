@@ -51,10 +51,21 @@ func openExternal(ctx context.Context, cfg conf.Config, log *slog.Logger) (*exte
 		return nil, fmt.Errorf("the NATS server at %s takes messages of at most %d bytes, and a full batch needs %d: "+
 			"set \"max_payload: 8MB\" in the configuration of every nats-server there and reload it", x.addr, n, minMaxPayload)
 	}
+	if version := nc.ConnectedServerVersion(); tooOld(version) {
+		return nil, fmt.Errorf("the NATS server at %s is version %s, and weir needs 2.12 or later on every server: it stores batches there that are taken as a whole or not at all",
+			x.addr, version)
+	}
 	if err := x.checkJetStream(ctx, nc); err != nil {
 		return nil, err
 	}
 	return x, nil
+}
+
+// tooOld reports whether a nats-server of that version has no atomic batches. One with a version of another form is taken for a new one.
+func tooOld(version string) bool {
+	var major, minor int
+	n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor) //nolint:errcheck // n says it
+	return n == 2 && (major < 2 || major == 2 && minor < 12)
 }
 
 func (x *external) Recovered() bool { return false } // not known of servers that others have started

@@ -112,3 +112,11 @@ func TestExternalChecks(t *testing.T) {
 		})
 	}
 }
+
+func TestServersThatAreTooOld(t *testing.T) {
+	for version, want := range map[string]bool{"2.11.9": true, "1.4.1": true, "2.12.0": false, "2.15.2": false, "3.0.0-dev": false, "2.12.0-RC.1": false, "": false} {
+		if tooOld(version) != want {
+			t.Errorf("%q: %v", version, !want)
+		}
+	}
+}

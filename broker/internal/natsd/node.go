@@ -59,12 +59,12 @@ func setCluster(o *server.Options, cfg conf.Config) error {
 	for _, peer := range c.Nodes() {
 		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", User: user, Host: peer})
 	}
-	o.ServerName = nodeName(cfg)
+	o.ServerName = NodeName(cfg)
 	return nil
 }
 
-// nodeName is the name of the node's server, by which the other nodes know its copies: it must stay the same for ever.
-func nodeName(cfg conf.Config) string {
+// NodeName is the name of the node's server, by which the other nodes know its copies: it must stay the same for ever.
+func NodeName(cfg conf.Config) string {
 	if cfg.NATS.ServerName != "" {
 		return cfg.NATS.ServerName
 	}
@@ -80,7 +80,7 @@ func modeOf(cfg conf.Config) string {
 	if !cfg.Cluster.Enabled() {
 		return modeSingle
 	}
-	return "cluster " + cfg.Cluster.Name + ", node " + nodeName(cfg)
+	return "cluster " + cfg.Cluster.Name + ", node " + NodeName(cfg)
 }
 
 // awaitCluster returns once JetStream has a leader and knows of as many nodes as there are to be copies: before, nothing can be

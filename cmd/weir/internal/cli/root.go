@@ -53,7 +53,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("server", a.serve(), a.health(), a.doctor(), a.backup(), a.restore(), a.repair())
+	add("server", a.serve(), a.health(), a.doctor(), a.backup(), a.restore(), a.repair(), a.cluster())
 	add("basins", a.ls(), a.listBasins(), a.createBasin(), a.getBasinConfig(), a.reconfigureBasin(), a.deleteBasin(),
 		a.listLocations(), a.getDefaultLocation(), a.setDefaultLocation())
 	add("streams", a.listStreams(), a.createStream(), a.fork(), a.getStreamConfig(), a.reconfigureStream(), a.deleteStream())

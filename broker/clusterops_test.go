@@ -1,0 +1,150 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+// operator is a client of node i over NATS.
+func (n *nodes) operator(i int) *client.Client {
+	n.t.Helper()
+	nc, err := n.brokers[i].Connect()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(nc.Close)
+	return client.New(nc, client.Options{})
+}
+
+func (n *nodes) info(i int) protocol.ClusterInfo {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), 10*time.Second)
+	defer cancel()
+	info, err := n.operator(i).Cluster(ctx)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return info
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// A node that is drained gives its logs to the others, and no append fails; it gets logs again when the operator wants it.
+func TestDrainAndBalance(t *testing.T) {
+	n := clusterOf(t, func(c *conf.Config) { c.Logs = 8 })
+	n.start(0, 1, 2)
+	ensureBasin(t, n.service(0))
+	eventually(t, "all nodes are live and healthy", func() bool {
+		live := 0
+		for _, node := range n.info(0).Nodes {
+			if node.State == "live" {
+				live++
+			}
+		}
+		return live == 3 && n.health(0) == 200 && n.health(1) == 200 && n.health(2) == 200
+	})
+	names := map[string]int{}
+	for i := range 3 {
+		names[strings.ReplaceAll(n.configs[i].Cluster.Listen, ":", "-")] = i
+	}
+	const streams = 24
+
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for i := range 3 {
+		wg.Go(func() {
+			for k := 0; ctx.Err() == nil; k++ {
+				ref := protocol.StreamRef{Basin: events.Basin, Stream: protocol.StreamName(fmt.Sprintf("s-%d", (3*k+i)%streams))}
+				if _, err := n.service(i).Append(context.WithoutCancel(ctx), ref, input("x")); err != nil {
+					t.Errorf("an append through node %d: %v", i, err)
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer stop()
+	owned := func(node string) (logs int, draining bool) {
+		for _, x := range n.info(0).Nodes {
+			if x.Name == node {
+				return x.Logs, x.Draining
+			}
+		}
+		return 0, false
+	}
+	eventually(t, "the logs have owners", func() bool {
+		info := n.info(1)
+		for _, l := range info.Logs {
+			if l.Owner == "" || l.Epoch == 0 || l.Leader == "" {
+				return false
+			}
+		}
+		return len(info.Logs) == 8
+	})
+	var drained string
+	for name := range names {
+		if logs, _ := owned(name); logs > 0 {
+			drained = name
+		}
+	}
+	ask := func(req protocol.DrainNodeRequest) {
+		t.Helper()
+		if err := n.operator((names[drained]+1)%3).DrainNode(ctx, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(protocol.DrainNodeRequest{Node: drained})
+	eventually(t, "the node owns no log any more", func() bool {
+		logs, draining := owned(drained)
+		return draining && logs == 0
+	})
+	if code := n.health(names[drained]); code != 503 {
+		t.Errorf("a node that drains is %d", code)
+	}
+	ask(protocol.DrainNodeRequest{Node: drained, Undo: true})
+	eventually(t, "the node is healthy again", func() bool {
+		_, draining := owned(drained)
+		return !draining && n.health(names[drained]) == 200
+	})
+	if err := n.operator(0).BalanceCluster(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node owns logs again", func() bool {
+		logs, _ := owned(drained)
+		return logs > 0
+	})
+	if err := n.operator(0).DrainNode(ctx, protocol.DrainNodeRequest{Node: "nobody"}); err == nil || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("a node that does not exist: %v", err)
+	}
+}
+
+// A broker that has its store alone is no node of a cluster, and says so.
+func TestNoCluster(t *testing.T) {
+	b := start(t, onDisk(t.TempDir()))
+	nc, err := b.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c := client.New(nc, client.Options{})
+	if _, err := c.Cluster(t.Context()); protocol.CodeOf(err) != protocol.CodeInvalid {
+		t.Errorf("the cluster of a single broker: %v", err)
+	}
+	if err := c.BalanceCluster(t.Context()); protocol.CodeOf(err) != protocol.CodeInvalid {
+		t.Errorf("to balance a single broker: %v", err)
+	}
+}
