@@ -145,6 +145,11 @@ type NodeStats struct {
 	TakeOvers uint64            // logs that it took from nodes that had ended
 	Held      map[string]uint64 // the epochs of the logs that it owns
 	Nodes     map[string]int    // how many nodes have a record in a state
+
+	HandedRequests uint64 // to the owners of logs
+	TakenRequests  uint64 // from other nodes
+	HeldRequests   int64  // of those, not answered yet
+	HeldBytes      int64  // metered, of those
 }
 
 // NodeStats returns a node's part in the cluster; false where the store is this broker's alone.
@@ -162,5 +167,7 @@ func (a *Adapter) NodeStats() (s NodeStats, ok bool) {
 	for _, n := range a.registry.Nodes() {
 		s.Nodes[string(n.State)]++
 	}
+	f := &a.forwarded
+	s.HandedRequests, s.TakenRequests, s.HeldRequests, s.HeldBytes = f.handed.Load(), f.taken.Load(), f.held.Load(), f.bytes.Load()
 	return s, true
 }

@@ -204,6 +204,7 @@ func (o *ownership) close() {
 func (o *ownership) takeOver(ctx context.Context, epoch uint64) (sealed js.Seq, err error) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 	defer cancel()
+	began := time.Now()
 	last, err := fence.TakeOver(ctx, o.l.a.js, o.l.name, o.runs, epoch)
 	if errors.Is(err, fence.ErrNoBatch) {
 		if err := o.l.allowBatches(ctx); err != nil {
@@ -213,6 +214,9 @@ func (o *ownership) takeOver(ctx context.Context, epoch uint64) (sealed js.Seq, 
 	}
 	if err != nil {
 		return 0, err
+	}
+	if report := o.l.a.opts.Observer.Sealed; report != nil {
+		report(time.Since(began))
 	}
 	o.mu.Lock()
 	o.run = last

@@ -13,6 +13,8 @@ import (
 type Observer struct {
 	// Synced reports a sync of the store's file system: how many chunks became durable by it, and how long it took.
 	Synced func(chunks int, took time.Duration)
+	// Sealed reports how long it took to seal a log, where several brokers share the store.
+	Sealed func(took time.Duration)
 	// WritesCatalog reports that an entry of the catalog is about to be written or removed. It returns a function that is called
 	// once that is durable or has failed. ctx is that of the request.
 	WritesCatalog func(ctx context.Context, key string) (done func(error))

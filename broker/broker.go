@@ -134,7 +134,7 @@ func accessText(cfg conf.Config) string {
 func (b *Broker) durability() conf.Durability { return b.cfg.DurabilityClass() }
 
 func (b *Broker) adapterOptions(version string) adapter.Options {
-	observer := adapter.Observer{Synced: b.shown.synced, StreamSized: b.meter.Sample, StreamsDeleted: b.meter.StreamsGone}
+	observer := adapter.Observer{Synced: b.shown.synced, Sealed: b.shown.sealed, StreamSized: b.meter.Sample, StreamsDeleted: b.meter.StreamsGone}
 	if b.tracer != nil {
 		observer.WritesCatalog = b.tracer.WritesCatalog
 	}

@@ -58,4 +58,13 @@ func (b *Broker) showNode(show func(string, float64)) {
 	show("weir_cluster_draining", flag(s.Draining))
 	show("weir_cluster_owned_logs", float64(len(s.Held)))
 	show("weir_cluster_takeovers_total", float64(s.TakeOvers))
+	highest := uint64(0)
+	for _, epoch := range s.Held {
+		highest = max(highest, epoch)
+	}
+	show("weir_cluster_highest_epoch", float64(highest))
+	show("weir_cluster_handed_requests_total", float64(s.HandedRequests))
+	show("weir_cluster_taken_requests_total", float64(s.TakenRequests))
+	show("weir_cluster_held_requests", float64(s.HeldRequests))
+	show("weir_cluster_held_bytes", float64(s.HeldBytes))
 }

@@ -130,6 +130,18 @@ func TestDrainAndBalance(t *testing.T) {
 	if err := n.operator(0).DrainNode(ctx, protocol.DrainNodeRequest{Node: "nobody"}); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("a node that does not exist: %v", err)
 	}
+	all := map[string]float64{}
+	for _, b := range n.brokers {
+		_, shown := scrape(t, b)
+		for name, value := range shown {
+			all[name] += value
+		}
+	}
+	for _, name := range []string{"weir_cluster_handed_requests_total", "weir_cluster_taken_requests_total", "weir_cluster_seal_seconds_count", "weir_cluster_highest_epoch"} {
+		if all[name] == 0 {
+			t.Errorf("%s is 0 on all nodes", name)
+		}
+	}
 }
 
 // A broker that has its store alone is no node of a cluster, and says so.

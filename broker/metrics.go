@@ -19,6 +19,7 @@ type metrics struct {
 	reg                 *prometheus.Registry
 	doors               map[string]*metering.Door
 	syncTime, syncGroup prometheus.Observer
+	sealTime            prometheus.Observer
 }
 
 // newMetrics makes a registry with the metrics of the process, the build, the doors and the syncs.
@@ -28,7 +29,8 @@ func newMetrics(version string) *metrics {
 	metric.NewGauge(reg, "weir_build_info").WithLabelValues(version, runtime.Version()).Set(1)
 	return &metrics{reg: reg, doors: metering.NewDoors(reg),
 		syncTime:  metric.NewHistogram(reg, "weir_sync_seconds").WithLabelValues(),
-		syncGroup: metric.NewHistogram(reg, "weir_sync_chunks").WithLabelValues()}
+		syncGroup: metric.NewHistogram(reg, "weir_sync_chunks").WithLabelValues(),
+		sealTime:  metric.NewHistogram(reg, "weir_cluster_seal_seconds").WithLabelValues()}
 }
 
 // synced takes in a sync of the store.
@@ -39,6 +41,9 @@ func (m *metrics) synced(chunks int, took time.Duration) {
 	}
 }
 
+// sealed takes in that a log was sealed.
+func (m *metrics) sealed(took time.Duration) { m.sealTime.Observe(took.Seconds()) }
+
 // looked are the metrics that are looked up when they are asked for.
 var looked = []string{
 	"weir_followers", "weir_follower_lags_total", "weir_ring_dropped_batches_total", "weir_appends_queued", "weir_chunks_in_flight",
@@ -48,7 +53,8 @@ var looked = []string{
 	"weir_store_failed", "weir_usage_write_failures_total", "weir_uptime_seconds", "weir_http_connections", "weir_nats_connections",
 	"weir_tap_records_total", "weir_tap_dropped_records_total",
 	"weir_cluster_live_nodes", "weir_cluster_lease_sure", "weir_cluster_lease_age_seconds", "weir_cluster_draining", "weir_cluster_owned_logs",
-	"weir_cluster_takeovers_total",
+	"weir_cluster_takeovers_total", "weir_cluster_highest_epoch", "weir_cluster_handed_requests_total", "weir_cluster_taken_requests_total",
+	"weir_cluster_held_requests", "weir_cluster_held_bytes",
 }
 
 // lookTimeout bounds how long JetStream may take to say how it is.

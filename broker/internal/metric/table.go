@@ -63,6 +63,12 @@ var Table = []Definition{
 	{"weir_cluster_draining", Gauge, "Whether this node drains: 1 or 0.", nil, nil},
 	{"weir_cluster_owned_logs", Gauge, "Logs that this node owns.", nil, nil},
 	{"weir_cluster_takeovers_total", Counter, "Logs that this node took from nodes that had ended, for itself or another one.", nil, nil},
+	{"weir_cluster_highest_epoch", Gauge, "Highest epoch of the logs that this node owns. A log's epoch grows with each change of its owner.", nil, nil},
+	{"weir_cluster_seal_seconds", Histogram, "Time to seal a log, before this node becomes its owner or goes on as its owner after a failure.", nil, fastSeconds},
+	{"weir_cluster_handed_requests_total", Counter, "Requests that this node handed to the owner of a log.", nil, nil},
+	{"weir_cluster_taken_requests_total", Counter, "Requests that other nodes handed to this one.", nil, nil},
+	{"weir_cluster_held_requests", Gauge, "Requests of other nodes that this one has not answered yet.", nil, nil},
+	{"weir_cluster_held_bytes", Gauge, "Metered bytes of the requests of other nodes that this one has not answered yet.", nil, nil},
 
 	{"weir_sync_seconds", Histogram, "Time of a sync of the store's file system, with durability group.", nil, fastSeconds},
 	{"weir_sync_chunks", Histogram, "Chunks that a sync made durable.", nil, chunkCounts},
