@@ -149,6 +149,17 @@ func (d *Door) Close(ctx context.Context) error {
 	return err
 }
 
+// Drain refuses all that comes from now on with server_draining, as Close does, and returns when nothing is being served and the answers have left; or
+// when ctx ends. The door still answers.
+func (d *Door) Drain(ctx context.Context) error {
+	d.admit.Drain(door.ErrDraining())
+	d.sessions.drain()
+	if err := d.admit.Wait(ctx); err != nil {
+		return err
+	}
+	return d.nc.FlushWithContext(ctx)
+}
+
 // Expel ends all sessions at once with cause, and refuses with it everything that comes. It does not close the door.
 func (d *Door) Expel(cause *protocol.Error) {
 	d.expelled.Store(true)

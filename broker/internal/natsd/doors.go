@@ -65,6 +65,7 @@ func NewDoors(st Store, guard *access.Guard, taps *tap.Hub, opts natsapi.Options
 	}
 	if ours && !guard.Open() {
 		ds.tokens = newTokenDoors(e.srv, guard, opts, e.Connect, e.cred.refused)
+		ds.tokens.others = e.cfg.Cluster.Enabled()
 		ds.tokens.openTap = func(account string, caller *access.Caller) *tap.Outlet { return taps.Open(e.tapOf(account, caller)) }
 	}
 	return ds

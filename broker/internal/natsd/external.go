@@ -64,7 +64,7 @@ func openExternal(ctx context.Context, cfg conf.Config, log *slog.Logger) (*exte
 // tooOld reports whether a nats-server of that version has no atomic batches. One with a version of another form is taken for a new one.
 func tooOld(version string) bool {
 	var major, minor int
-	n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor) //nolint:errcheck // n says it
+	n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor)
 	return n == 2 && (major < 2 || major == 2 && minor < 12)
 }
 

@@ -50,6 +50,7 @@ type tokenDoors struct {
 	crowded *refusals // those that came when there were maxTokenDoors
 	log     *slog.Logger
 	series  string // begins the accounts' names
+	others  bool   // there are other nodes, to which clients can go
 	max     int    // of the doors; the root token gets one in any case
 
 	// adding has room for one goroutine that makes an account or reloads the server. A reload drops the accounts that are not
@@ -331,6 +332,17 @@ func (t *tokenDoors) closeDoor(d *tokenDoor) {
 	d.closeTap(ctx)
 }
 
+// cut ends the connections of a token whose door is about to close. Nobody would answer them then, until the server has ended them one by one: doors of
+// other nodes are in accounts of their own. Client libraries go to another node at once.
+func (t *tokenDoors) cut(d *tokenDoor) {
+	t.mu.Lock()
+	conns := slices.Collect(maps.Keys(d.conns))
+	t.mu.Unlock()
+	for _, id := range conns {
+		_ = t.srv.DisconnectClientByID(id) // An error says that it has ended by itself.
+	}
+}
+
 func (d *tokenDoor) closeTap(ctx context.Context) {
 	if d.outlet != nil {
 		d.outlet.Close(ctx)
@@ -414,6 +426,9 @@ func (t *tokenDoors) close(ctx context.Context) error {
 	for i, d := range doors {
 		wg.Go(func() {
 			if <-d.opened; d.door != nil {
+				if t.others && d.door.Drain(ctx) == nil {
+					t.cut(d)
+				}
 				errs[i] = d.door.Close(ctx)
 				d.closeTap(ctx)
 			}
