@@ -23,6 +23,7 @@ func (a *Adapter) openCatalog(ctx context.Context) (err error) {
 	a.catalog, err = catalog.Open(ctx, catalog.Config{
 		Prefix: a.opts.Prefix, Conn: a.manage, Getters: a.gets, Logger: a.logger, Shared: a.opts.Shared, Memory: a.opts.Memory,
 		Replicas: a.opts.Replicas, Blocks: a.catalogBlocks(), Location: a.opts.Locations[0], Duplicates: leastDuplicates, Writes: a.opts.Observer.WritesCatalog,
+		Contact: a.leaseAge,
 	}, catalogStore{a}, catalogListener{a})
 	if err != nil || !a.opts.Shared {
 		return err

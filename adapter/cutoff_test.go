@@ -1,10 +1,13 @@
 package adapter
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -35,4 +38,31 @@ func TestTokensOfABrokerThatIsCutOff(t *testing.T) {
 		c.servers[i] = srv
 	}
 	eventually(t, "the broker trusts its tokens again", func() bool { return h.TokensCurrent() == nil })
+}
+
+// A broker that is cut off together with the server that leads the catalog, which does not know that others may have been elected, does not say that a
+// name does not exist: another broker may have made it.
+func TestNamesAtABrokerThatIsCutOff(t *testing.T) {
+	c := startCluster(t)
+	bucket := layout.Catalog("S2")
+	h := c.broker(0, nil)
+	leader := c.leader(bucket)
+	if leader > 0 {
+		h = c.broker(leader, nil)
+	}
+	if _, err := h.GetBasinConfig(t.Context(), "test-basin"); protocol.CodeOf(err) != protocol.CodeBasinNotFound {
+		t.Fatalf("with contact: %v", err)
+	}
+	for i := range c.servers {
+		if i != leader {
+			c.servers[i].Shutdown()
+			c.servers[i].WaitForShutdown()
+		}
+	}
+	eventually(t, "the last contact is long ago", func() bool { return h.leaseAge() > time.Second })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := h.GetBasinConfig(ctx, "test-basin"); protocol.CodeOf(err) != protocol.CodeUnavailable {
+		t.Errorf("without contact: %v", err)
+	}
 }

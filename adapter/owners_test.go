@@ -43,7 +43,7 @@ func claimsFor(hs ...*harness) *testClaims {
 	for i, h := range hs {
 		h.owners.Close(context.Background())
 		n := &testNode{c, fmt.Sprintf("n%d", i), h}
-		h.owners = n
+		h.owners, h.registry = n, nil
 		c.nodes = append(c.nodes, n)
 	}
 	return c

@@ -305,8 +305,8 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 	for looked := !a.opts.Shared; ; {
 		e, basinOK, purging := a.catalog.View.Stream(ref)
 		switch {
-		case e == nil && !looked:
-			// Another server may have made it a moment ago.
+		case (e == nil || e.Deleting() || purging) && !looked:
+			// Another server may have made it a moment ago, anew where it was deleted.
 			if err := a.catalog.LatestStream(ctx, ref); err != nil {
 				return nil, err
 			}

@@ -383,3 +383,33 @@ func TestNamesOfAnotherBroker(t *testing.T) {
 		}
 	})
 }
+
+// A stream that one broker has deleted and made anew takes appends at the other at once.
+func TestStreamMadeAnewByAnotherBroker(t *testing.T) {
+	onBoth(t, func(t *testing.T, a, b *harness) {
+		ctx := t.Context()
+		ref := protocol.StreamRef{Basin: "test-basin-anew", Stream: "s"}
+		if _, _, err := a.CreateBasin(ctx, protocol.CreateBasinRequest{Basin: ref.Basin}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			for {
+				_, _, err := a.CreateStream(ctx, ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream})
+				if err == nil {
+					break
+				}
+				if protocol.CodeOf(err) != protocol.CodeStreamDeletionPending {
+					t.Fatalf("create the stream, time %d: %v", i, err)
+				}
+			}
+			h, err := b.OpenStream(ctx, ref, ForAppend, protocol.StreamConfig{})
+			if err != nil {
+				t.Fatalf("open the stream at the other broker, time %d: %v", i, err)
+			}
+			h.Close()
+			if err := b.DeleteStream(ctx, ref); err != nil {
+				t.Fatalf("delete the stream, time %d: %v", i, err)
+			}
+		}
+	})
+}

@@ -47,6 +47,8 @@ type Config struct {
 	Shared   bool // other servers write to the bucket
 	Memory   bool // the bucket is in memory
 	Replicas int
+	// Contact returns how long ago this process surely had contact with most servers; nil if it is not known.
+	Contact func() time.Duration
 	// Blocks returns the files of a JetStream stream, to which no write is in progress; nil if another process owns the files.
 	Blocks func(stream string) ([]StoredBlock, error)
 	// Location is that of basins that were made before there were locations.

@@ -4,21 +4,48 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
 
+const (
+	// contactAge is how old the last contact with most servers may be for an answer of the bucket's leader to count: without contact for a second the
+	// other servers may elect another one, which this one need not know.
+	contactAge  = time.Second
+	contactPoll = 20 * time.Millisecond
+)
+
 // Latest brings the newest entries under keys into the view, as the leader of the bucket has them, where other servers write to the
 // bucket. Follow would bring them a moment later, and while servers are lost much later. A key that the leader does not have changes nothing: its
-// removal comes by Follow.
+// removal comes by Follow. The leader may have been deposed without knowing it, as this process's own server may be when it is cut off: so an answer counts
+// only if there was contact with most servers. Codes: unavailable.
 func (c *Catalog) Latest(ctx context.Context, keys ...string) error {
 	if !c.config.Shared {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
+	for {
+		if err := c.askLeader(ctx, keys); err != nil {
+			return err
+		}
+		if c.config.Contact == nil || c.config.Contact() <= contactAge {
+			return nil
+		}
+		for c.config.Contact() > contactAge {
+			select {
+			case <-time.After(contactPoll):
+			case <-ctx.Done():
+				return protocol.Wrap(protocol.CodeUnavailable, ctx.Err(), "this broker has no contact with most servers, and does not know what others have changed")
+			}
+		}
+	}
+}
+
+func (c *Catalog) askLeader(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		e, err := c.newestOrMarker(ctx, key)
 		switch {
