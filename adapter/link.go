@@ -110,7 +110,7 @@ func (k *link) add(r *request) {
 	k.requests++
 	q := forward.Request{Number: k.requests, Kind: uint8(r.kind), Stream: r.st.ref, ID: r.st.id, Cost: uint64(r.cost), Next: r.next, Input: r.in}
 	if set := r.st.settings.Load(); set != nil {
-		q.Revision = uint64(set.revision)
+		q.Revision = set.revision
 	}
 	if deadline, ok := r.ctx.Deadline(); ok {
 		q.Wait = uint64(max(1, time.Until(deadline).Microseconds()))
@@ -155,7 +155,7 @@ func (k *link) send() {
 		k.silent = 0
 	}
 	// A failure is found as a missing answer.
-	k.l.pub.PublishMsg(&nats.Msg{Subject: k.subject, Reply: k.inbox + "." + strconv.FormatUint(k.frames, 10), Data: k.buf}) //nolint:errcheck
+	k.l.pub.PublishMsg(&nats.Msg{Subject: k.subject, Reply: k.inbox + "." + strconv.FormatUint(k.frames, 10), Data: k.buf}) //nolint:errcheck // found as a missing answer
 	clear(k.frame.Requests)
 	k.frame.Requests, k.size = k.frame.Requests[:0], 0
 	if cap(k.buf) > 2*frameBytes {

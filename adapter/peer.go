@@ -215,7 +215,7 @@ func (s *sequencer) takeForwarded(p *peerLink, q *forward.Request) {
 	id := layout.StreamID(q.ID)
 	if len(s.held[id]) == 0 {
 		if st := s.log.ready(id); st != nil {
-			if st.loadErr == nil && uint64(st.settings.Load().revision) >= q.Revision {
+			if st.loadErr == nil && st.settings.Load().revision >= q.Revision {
 				r.st = st
 				s.queue.push(r)
 				return
@@ -266,7 +266,7 @@ func (l *log) knownEntry(ctx context.Context, ref protocol.StreamRef, id layout.
 		e, _, _ := l.a.catalog.View.Stream(ref)
 		found := e != nil && e.ID == id
 		switch {
-		case found && uint64(e.Revision) >= revision:
+		case found && e.Revision >= revision:
 			return e, nil
 		case looked && !found:
 			return nil, errStreamDeleted
@@ -293,7 +293,7 @@ func (s *sequencer) takeOpened(opened []peerStream) {
 				switch {
 				case o.err != nil:
 					s.answerPeer(h.r, o.err)
-				case uint64(o.st.settings.Load().revision) < h.revision:
+				case o.st.settings.Load().revision < h.revision:
 					s.holdForwarded(o.id, h) // it came after the stream was looked up
 				default:
 					o.st.acquire()

@@ -55,7 +55,7 @@ func newTestLink(t *testing.T, h *harness, st *stream) *testLink {
 // request is one of an appender; 0: it has none, and asks for the tail.
 func (l *testLink) request(appender uint64, in protocol.AppendInput) forward.Request {
 	l.number++
-	q := forward.Request{Number: l.number, Kind: uint8(appendRequest), Stream: l.st.ref, ID: l.st.id, Appender: appender, Cost: uint64(in.MeteredSize()), Input: in}
+	q := forward.Request{Number: l.number, Kind: uint8(appendRequest), Stream: l.st.ref, ID: l.st.id, Appender: appender, Cost: in.MeteredSize(), Input: in}
 	if appender == 0 {
 		q.Kind = uint8(tailRequest)
 	}
@@ -193,7 +193,7 @@ func TestRevisionsThatAnotherNodeKnows(t *testing.T) {
 	l.st = &stream{ref: ref, id: e.ID}
 	in := protocol.AppendInput{Records: []protocol.Record{body("x")}}
 	first, second := l.request(1, in), l.request(2, in)
-	second.Revision = uint64(e.Revision) + 1
+	second.Revision = e.Revision + 1
 	l.send(0, first, second)
 	if a := l.one(); a.Number != first.Number || a.Outcome != forward.Done {
 		t.Fatalf("the first: %+v", a)

@@ -68,7 +68,7 @@ type settings struct {
 func settingsOf(e *catalog.Entry) *settings {
 	c := e.Config()
 	return &settings{c.TimestampingMode, c.Uncapped, c.RetentionPolicy.AgeSecs, c.DeleteOnEmptyMinAge, c.Expiry.IdleSecs,
-		e.Cipher() == protocol.CipherAES256GCM, c.StorageClass, uint64(e.Revision)}
+		e.Cipher() == protocol.CipherAES256GCM, c.StorageClass, e.Revision}
 }
 
 // expiry is when records that arrive at now (milliseconds) are no longer shown; 0: never.

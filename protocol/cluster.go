@@ -2,7 +2,7 @@ package protocol
 
 import "context"
 
-// ClusterService shows and moves the owners of the logs, where several brokers share a store (docs/cluster.md). It is for the account's owner alone.
+// ClusterService shows and moves the owners of the logs, where several brokers share a store (docs/operations.md). It is for the account's owner alone.
 // Where a broker has its store alone, all calls fail with code invalid.
 type ClusterService interface {
 	// Cluster returns the nodes and the owners of the logs, as the node that answers knows them. Codes: invalid.
@@ -23,7 +23,7 @@ type ClusterInfo struct {
 
 // ClusterNode is a node of a cluster.
 type ClusterNode struct {
-	Name string `json:"name"`
+	Name string `json:"name"` // unique among the nodes
 	// State is "live"; "joining", for some seconds after it was killed and started; "dead", when the others have missed its sign of life; or "left".
 	State     string            `json:"state"`
 	Draining  bool              `json:"draining,omitempty"`
@@ -46,6 +46,6 @@ type ClusterLog struct {
 
 // DrainNodeRequest names a node that is to drain.
 type DrainNodeRequest struct {
-	Node string `json:"node"`
+	Node string `json:"node"`           // its name
 	Undo bool   `json:"undo,omitempty"` // it is not to drain any more
 }

@@ -71,17 +71,17 @@ func (f *Frame) Encode(dst []byte) []byte {
 	return w.b
 }
 
-func (r *Request) encode(w *writer) {
-	w.b = append(w.b, r.Kind)
-	w.uint(r.Number)
-	w.text(string(r.Stream.Basin))
-	w.text(string(r.Stream.Stream))
-	w.b = append(w.b, r.ID[:]...)
-	for _, n := range [...]uint64{r.Revision, r.Appender, r.Wait, r.Cost, r.Next} {
+func (q *Request) encode(w *writer) {
+	w.b = append(w.b, q.Kind)
+	w.uint(q.Number)
+	w.text(string(q.Stream.Basin))
+	w.text(string(q.Stream.Stream))
+	w.b = append(w.b, q.ID[:]...)
+	for _, n := range [...]uint64{q.Revision, q.Appender, q.Wait, q.Cost, q.Next} {
 		w.uint(n)
 	}
-	in := &r.Input
-	w.b = append(w.b, r.has())
+	in := &q.Input
+	w.b = append(w.b, q.has())
 	if in.MatchSeqNum != nil {
 		w.uint(*in.MatchSeqNum)
 	}
@@ -96,7 +96,7 @@ func (r *Request) encode(w *writer) {
 	if in.WriterSeq != nil {
 		w.text(*in.WriterSeq)
 	}
-	if c := r.Restored; c != nil {
+	if c := q.Restored; c != nil {
 		w.text(c.Restore)
 		w.uint(c.Place)
 		w.text(c.ID)
@@ -124,18 +124,18 @@ func (r *Request) encode(w *writer) {
 	}
 }
 
-func (r *Request) has() (has byte) {
+func (q *Request) has() (has byte) {
 	note := func(bit byte, set bool) {
 		if set {
 			has |= bit
 		}
 	}
-	note(hasMatch, r.Input.MatchSeqNum != nil)
-	note(hasToken, r.Input.FencingToken != nil)
-	note(hasProducer, r.Input.Producer != nil)
-	note(hasWriterSeq, r.Input.WriterSeq != nil)
-	note(hasRestored, r.Restored != nil)
-	note(closes, r.Input.Close)
+	note(hasMatch, q.Input.MatchSeqNum != nil)
+	note(hasToken, q.Input.FencingToken != nil)
+	note(hasProducer, q.Input.Producer != nil)
+	note(hasWriterSeq, q.Input.WriterSeq != nil)
+	note(hasRestored, q.Restored != nil)
+	note(closes, q.Input.Close)
 	return has
 }
 

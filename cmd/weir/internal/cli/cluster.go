@@ -92,7 +92,7 @@ func clusterText(info protocol.ClusterInfo) string {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", l.Name, owner, l.Epoch, leader)
 	}
-	w.Flush()
+	_ = w.Flush() // to a string
 	return text.String()
 }
 
