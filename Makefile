@@ -54,11 +54,11 @@ crash: ## kill brokers at random points, break disks and clients, and check what
 powercut: ## cut the power of brokers on ext4, XFS and btrfs, at length; needs root and loop devices (WEIR_POWERCUT_ROUNDS, _SEED, _SPECS)
 	WEIR_POWERCUT_ROUNDS=$${WEIR_POWERCUT_ROUNDS:-200} $(GO) test -count=1 -timeout 120m -v ./test/powercut
 
-test-cluster: ## kill a node of a cluster and cut one off, under load; needs root, ip and iptables (CLUSTER_SEED)
+test-cluster: ## kill the owner of a log, cut a node off and drain nodes, under load; needs root, ip and iptables (CLUSTER_SEED)
 	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-0} $(GO) test -count=1 -timeout 10m -v -run Short ./test/cluster
 
-cluster-faults: ## break nodes of a cluster and the network between them, at length (CLUSTER_ROUNDS, CLUSTER_SEED, CLUSTER_ROWS)
-	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-40} $(GO) test -count=1 -timeout 120m -v -run Faults ./test/cluster
+cluster-faults: ## break nodes of a cluster and the network between them, at length (CLUSTER_ROUNDS, CLUSTER_SEED, CLUSTER_ROWS, CLUSTER_SETTINGS)
+	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-40} $(GO) test -count=1 -timeout 180m -v -run Faults ./test/cluster
 
 faults: ## break disks, clocks, NATS servers and clients under a broker, at length
 	$(GO) test -count=1 -timeout 20m ./test/faults -long

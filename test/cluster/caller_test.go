@@ -50,12 +50,20 @@ func (c *cluster) newCaller(door string, rng *rand.Rand, token string) *caller {
 		return k
 	}
 	nc := c.connectNATS(token, nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
-	svc := client.New(nc, client.Options{})
+	svc := client.New(nc, c.clientOptions(token))
 	for i := range k.byURL {
 		k.byURL[i] = svc
 	}
 	k.close = nc.Close
 	return k
+}
+
+// clientOptions has the token where the NATS servers do not know it.
+func (c *cluster) clientOptions(token string) client.Options {
+	if c.setting == external {
+		return client.Options{AccessToken: token}
+	}
+	return client.Options{}
 }
 
 // connectNATS opens a connection to one of the nodes, and then another.

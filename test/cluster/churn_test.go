@@ -55,7 +55,7 @@ func (l *load) step(k *caller, rng *rand.Rand, what string, request func(context
 	case !code.Clean() || code.Retryable():
 		l.churn.unknown.Add(1)
 	default:
-		l.reportStale(fmt.Errorf("%s: %w", what, err))
+		l.reportName(fmt.Errorf("%s: %w", what, err))
 	}
 	return false
 }
@@ -73,7 +73,7 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 	}
 	if code := protocol.CodeOf(err); code != "" {
 		if code.Clean() && !code.Retryable() && code != protocol.CodeStreamDeletionPending {
-			l.reportStale(fmt.Errorf("create %s: %w", ref, err))
+			l.reportName(fmt.Errorf("create %s: %w", ref, err))
 		}
 		l.churn.unknown.Add(1)
 		return false
@@ -87,7 +87,7 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 		return false
 	}
 	if ack.Start.SeqNum != 0 {
-		l.reportStale(fmt.Errorf("%s: the first append to a new stream was acknowledged at %d", ref, ack.Start.SeqNum))
+		l.report(fmt.Errorf("%s: the first append to a new stream was acknowledged at %d", ref, ack.Start.SeqNum))
 	}
 	var batch protocol.ReadBatch
 	if !l.step(k, rng, "read "+ref.String(), func(ctx context.Context, svc protocol.Service) (err error) {
@@ -97,7 +97,7 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 		return false
 	}
 	if recs := batch.Records.Slice(); len(recs) != 1 || binary.BigEndian.Uint64(recs[0].Body) != id {
-		l.reportStale(fmt.Errorf("%s: a new stream with one record has %d, want %x: %v", ref, len(recs), id, recs))
+		l.report(fmt.Errorf("%s: a new stream with one record has %d, want %x: %v", ref, len(recs), id, recs))
 	}
 	if !l.step(k, rng, "delete "+ref.String(), func(ctx context.Context, svc protocol.Service) error { return svc.DeleteStream(ctx, ref) }) {
 		return false
@@ -110,7 +110,7 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 // gone demands that a deleted stream has no tail any more, at any node.
 func (l *load) gone(k *caller, rng *rand.Rand, ref protocol.StreamRef) {
 	if l.hasTail(k, rng, ref) {
-		l.reportStale(fmt.Errorf("%s was deleted and has a tail over %s", ref, k.door))
+		l.report(fmt.Errorf("%s was deleted and has a tail over %s", ref, k.door))
 	}
 }
 

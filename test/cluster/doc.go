@@ -1,5 +1,5 @@
-// Package cluster runs three brokers that form a cluster, each in a network namespace of its own, breaks nodes and the network
-// between them under load, and checks what the cluster has promised.
+// Package cluster runs three nodes, each in a network namespace of its own, breaks nodes and the network between them under load, and checks what
+// was promised. A node is a broker of a cluster, or a stock nats-server with a broker that keeps nothing.
 //
 // The clients run in a fourth namespace, which holds the bridge. They know all nodes, speak HTTP and NATS, and append, read, check
 // the tail and follow, by single requests and in sessions. Every fault is a row of a table. After it, in every stream, each

@@ -49,6 +49,7 @@ type history struct {
 	entries []*entry
 	lastAck time.Duration
 	gap     time.Duration // longest time without an acknowledged append since the last call of watch
+	before  time.Duration // longest before that call
 	acks    int
 	tail    uint64 // highest end of an ack
 }
@@ -88,11 +89,25 @@ func (e *entry) stored() bool {
 	return e.op.Kind == linear.Append && e.outcome == done && !e.answer.Refused()
 }
 
-// watch begins to measure the longest time without an ack.
+// forget begins to measure gaps.
+func (h *history) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gap, h.before = 0, 0
+}
+
+// watch begins a part of the round, whose longest gap figures gives.
 func (h *history) watch() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.gap, h.lastAck = 0, max(h.lastAck, 0)
+	h.gap, h.before = 0, max(h.gap, h.before)
+}
+
+// longest is the longest gap since forget.
+func (h *history) longest() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(h.gap, h.before, time.Since(h.began)-h.lastAck)
 }
 
 // figures are the number of acks, the longest time without one, and the time of the last.
@@ -173,8 +188,8 @@ func (h *history) check(recs []protocol.SequencedRecord) error {
 }
 
 // linearizable asks Porcupine, after check. An append without an answer that is not there is left out: it could only come after
-// all the others. One that is there may take its effect until the end of the history. With stored, only what is stored counts.
-func (h *history) linearizable(patience time.Duration, stored bool) (porcupine.CheckResult, int) {
+// all the others. One that is there may take its effect until the end of the history.
+func (h *history) linearizable(patience time.Duration) (porcupine.CheckResult, int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	end := time.Since(h.began)
@@ -183,8 +198,6 @@ func (h *history) linearizable(patience time.Duration, stored bool) (porcupine.C
 		op := porcupine.Operation{ClientId: e.client, Input: e.op, Output: e.answer, Call: int64(e.call), Return: int64(e.ret)}
 		switch {
 		case e.outcome == refused, e.outcome == open && (e.op.Kind != linear.Append || e.answer.End == 0):
-			continue
-		case stored && (e.op.Kind != linear.Append || e.answer.Refused()):
 			continue
 		case e.outcome == open:
 			op.Return = int64(end)

@@ -24,6 +24,7 @@ const (
 	askPause     = 100 * time.Millisecond // of a client of a stream with conditional appends
 	writePause   = 5 * time.Millisecond
 	sessionAhead = 8
+	fullAhead    = 128 // where sessions have as much in flight as they may
 )
 
 // load is the clients of one round.
@@ -31,7 +32,7 @@ type load struct {
 	c         *cluster
 	basin     protocol.BasinName
 	seed      uint64
-	stale     string // why reads and tails may be old; "" where they must not
+	row       row
 	kinds     map[*history]string
 	streams   []*history
 	followers []*follower
@@ -54,19 +55,19 @@ func (l *load) report(err error) {
 	l.bad = append(l.bad, err)
 }
 
-// reportStale notes an old answer.
-func (l *load) reportStale(err error) {
-	if l.stale != "" {
-		l.c.t.Logf("%v: %s", err, l.stale)
+// reportName notes an answer about a name that is not as it must be.
+func (l *load) reportName(err error) {
+	if l.row.old {
+		l.c.t.Logf("an old answer about a name: %v", err)
 		return
 	}
 	l.report(err)
 }
 
 // newLoad makes streams of a round, and lets clients begin.
-func (c *cluster) newLoad(seed uint64, name, stale string) *load {
+func (c *cluster) newLoad(seed uint64, name string, r row) *load {
 	c.t.Helper()
-	l := &load{c: c, seed: seed, kinds: map[*history]string{}, basin: protocol.BasinName(name), stale: stale}
+	l := &load{c: c, seed: seed, kinds: map[*history]string{}, basin: protocol.BasinName(name), row: r}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.following, l.unfollow = context.WithCancel(context.Background())
 	rng := rand.New(rand.NewPCG(seed, 1<<40))
@@ -131,6 +132,9 @@ func (l *load) group(h *history, stream, n int, work func(*history, int, *caller
 
 // pause waits up to twice d, and reports whether the load goes on.
 func (l *load) pause(d time.Duration, rng *rand.Rand) bool {
+	if d == 0 {
+		return l.ctx.Err() == nil
+	}
 	select {
 	case <-time.After(time.Duration(rng.Int64N(int64(2 * d)))):
 		return l.ctx.Err() == nil
@@ -214,12 +218,16 @@ func (l *load) pipeline(h *history, id int, k *caller, rng *rand.Rand) {
 
 // session appends, some inputs ahead of their acks, until the session fails or the load stops.
 func (l *load) session(h *history, id int, s protocol.AppendSession, serial *uint64, rng *rand.Rand) {
-	sent := make(chan *entry, sessionAhead)
+	ahead, rest := sessionAhead, writePause
+	if l.row.full {
+		ahead, rest = fullAhead, 0
+	}
+	sent := make(chan *entry, ahead)
 	var over atomic.Bool
 	var sender sync.WaitGroup
 	sender.Go(func() {
 		defer close(sent)
-		for l.pause(writePause, rng) && !over.Load() {
+		for l.pause(rest, rng) && !over.Load() {
 			op := appendOf(id, *serial, rng)
 			*serial++
 			e := h.begin(id, op)

@@ -20,8 +20,11 @@ const (
 	seedEnv   = "CLUSTER_SEED"   // of all random choices
 	rowsEnv   = "CLUSTER_ROWS"   // names of the rows to choose from, with commas
 
+	settingsEnv = "CLUSTER_SETTINGS" // embedded, external, or both with a comma
+
 	insideEnv = "CLUSTER_INSIDE" // prefix of the namespaces; set in the process that runs the tests
 	binaryEnv = "CLUSTER_BINARY" // the weir to run
+	natsEnv   = "CLUSTER_NATS"   // the nats-server to run
 )
 
 // absent is why the tests cannot run here.
@@ -57,9 +60,19 @@ func outside() (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	weir := filepath.Join(dir, "weir")
-	if out, err := exec.Command("go", "build", "-o", weir, "github.com/weirstream/weir/cmd/weir").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build weir: %w\n%s", err, out)
+	weir, nats := filepath.Join(dir, "weir"), filepath.Join(dir, "nats-server")
+	programs := map[string]string{"github.com/weirstream/weir/cmd/weir": weir}
+	long := os.Getenv(roundsEnv) != "0"
+	if long {
+		programs["github.com/nats-io/nats-server/v2"] = nats
+	}
+	if long && stepsClocks(os.Getenv(rowsEnv)) {
+		err = buildSteppable(dir, programs)
+	} else {
+		err = build(programs)
+	}
+	if err != nil {
+		return 0, err
 	}
 	removeStale()
 	prefix := networkPrefix + strconv.Itoa(os.Getpid())
@@ -74,7 +87,7 @@ func outside() (code int, err error) {
 	// The child must not outlive this process; the kernel watches the thread that started it.
 	runtime.LockOSThread()
 	cmd := inNamespace(clientSpace(prefix), self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideEnv+"="+prefix, binaryEnv+"="+weir, "TMPDIR="+dir)
+	cmd.Env = append(os.Environ(), insideEnv+"="+prefix, binaryEnv+"="+weir, natsEnv+"="+nats, "TMPDIR="+dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	signals := make(chan os.Signal, 4)

@@ -3,17 +3,14 @@
 package cluster
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,32 +24,34 @@ const (
 	recovery = 60 * time.Second
 )
 
-// cluster is three brokers.
+// cluster is three nodes.
 type cluster struct {
 	t      testing.TB
 	prefix string
-	nodes  [nodes]*node
-	http   *http.Client
+	setting
+	nodes [nodes]*node
+	http  *http.Client
+	load  *load // of the round
 }
 
-// node is one machine: a namespace, a directory, and the broker that runs there now.
+// node is one machine: a namespace, a directory, and the programs that run there.
 type node struct {
-	t         testing.TB
-	number    int
-	space     string
-	dir, logs string
-	cmd       *exec.Cmd
-	gone      chan struct{}
-	expected  atomic.Bool // the process is to end
-	paused    bool
+	t      testing.TB
+	number int
+	space  string
+	dir    string
+	server *process // a stock nats-server; nil where the broker has its own
+	broker *process
 }
 
-func newCluster(t testing.TB) *cluster {
+// newCluster starts three nodes and waits until they are well.
+func newCluster(t testing.TB, s setting) *cluster {
 	t.Helper()
 	if absent != "" {
 		t.Skip(absent)
 	}
-	c := &cluster{t: t, prefix: os.Getenv(insideEnv), http: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+	c := &cluster{t: t, prefix: os.Getenv(insideEnv), setting: s,
+		http: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
 	c.mend()
 	dir := t.TempDir()
 	for file, text := range map[string]string{"root.token": rootToken, "cluster.secret": secret} {
@@ -61,7 +60,14 @@ func newCluster(t testing.TB) *cluster {
 		}
 	}
 	for i := range c.nodes {
-		c.nodes[i] = &node{t: t, number: i, space: nodeSpace(c.prefix, i), dir: dir, logs: filepath.Join(dir, fmt.Sprintf("node%d.log", i+1))}
+		program := func(name string) *process {
+			return &process{t: t, name: fmt.Sprintf("%s of node %d", name, i+1), logs: filepath.Join(dir, fmt.Sprintf("%s%d.log", name, i+1)),
+				clock: filepath.Join(dir, fmt.Sprintf("clock%d", i+1))}
+		}
+		c.nodes[i] = &node{t: t, number: i, space: nodeSpace(c.prefix, i), dir: dir, broker: program("weir")}
+		if s == external {
+			c.nodes[i].server = program("nats-server")
+		}
 	}
 	t.Cleanup(func() {
 		for _, n := range c.nodes {
@@ -81,106 +87,115 @@ func newCluster(t testing.TB) *cluster {
 
 func (n *node) store() string { return filepath.Join(n.dir, fmt.Sprintf("store%d", n.number+1)) }
 
-// start starts the node's broker, and does not wait for it to serve.
+// start starts what does not run of the node, and does not wait for the broker to serve.
 func (n *node) start() {
 	n.t.Helper()
-	var peers []string
-	for i := range nodes {
-		peers = append(peers, address(i)+":6222")
-	}
 	at := address(n.number)
-	log, err := os.OpenFile(n.logs, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	defer log.Close()
-	n.cmd = inNamespace(n.space, os.Getenv(binaryEnv), "serve", "--store-dir", n.store(), "--logs", "2",
-		"--nats-listen", at+":4222", "--http-listen", at+":8080", "--lame-duck", "10s",
-		"--cluster-name", "suite", "--cluster-listen", at+":6222", "--cluster-peers", strings.Join(peers, ","),
-		"--cluster-secret-file", filepath.Join(n.dir, "cluster.secret"), "--root-token-file", filepath.Join(n.dir, "root.token"),
-		"--log-level", "debug")
-	n.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEIR_") })
-	n.cmd.Stderr = log
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the tests, which stop it then
-	if err := n.cmd.Start(); err != nil {
-		n.t.Fatal(err)
-	}
-	n.expected.Store(false)
-	n.gone = make(chan struct{})
-	go func(cmd *exec.Cmd, gone chan struct{}) {
-		err := cmd.Wait()
-		if !n.expected.Load() {
-			n.t.Errorf("node %d ended by itself: %v\n%s", n.number+1, err, n.lastWords())
+	args := []string{"serve", "--logs", "2", "--http-listen", at + ":8080", "--lame-duck", "10s", "--root-token-file", filepath.Join(n.dir, "root.token"), "--log-level", "debug"}
+	if n.server == nil {
+		args = append(args, "--store-dir", n.store(), "--nats-listen", at+":4222", "--cluster-name", "suite", "--cluster-listen", at+":6222",
+			"--cluster-peers", strings.Join(peers(""), ","), "--cluster-secret-file", filepath.Join(n.dir, "cluster.secret"))
+	} else {
+		if !n.server.running() {
+			n.server.start(n.space, os.Getenv(natsEnv), "--config", n.natsConfig())
 		}
-		close(gone)
-	}(n.cmd, n.gone)
-}
-
-// running reports whether a broker runs at the node.
-func (n *node) running() bool { return n.cmd != nil }
-
-// kill ends the broker as a crash does.
-func (n *node) kill() {
-	if n.cmd == nil {
-		return
+		n.awaitServer()
+		urls := []string{"nats://" + at + ":4222"}
+		for i := range nodes {
+			if i != n.number {
+				urls = append(urls, "nats://"+address(i)+":4222")
+			}
+		}
+		args = append(args, "--external-url", strings.Join(urls, ","), "--replicas", "3", "--durability", "always")
 	}
-	n.expected.Store(true)
-	_ = n.cmd.Process.Kill()
-	<-n.gone
-	n.cmd, n.paused = nil, false
+	if !n.broker.running() {
+		n.broker.start(n.space, os.Getenv(binaryEnv), args...)
+	}
 }
 
-// stop ends the broker in order.
+// peers are the addresses of the nodes for each other.
+func peers(prefix string) (all []string) {
+	for i := range nodes {
+		all = append(all, prefix+address(i)+":"+clusterPort)
+	}
+	return all
+}
+
+// serverName is the name of a node's NATS server in both settings.
+func serverName(node int) string { return address(node) + "-" + clusterPort }
+
+// natsConfig writes the configuration of the node's nats-server, as its documentation gives it, and returns the file's name.
+func (n *node) natsConfig() string {
+	n.t.Helper()
+	name := filepath.Join(n.dir, fmt.Sprintf("nats%d.conf", n.number+1))
+	text := fmt.Sprintf("server_name: %q\nlisten: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\ncluster { name: suite, listen: %q, routes: [%s] }\n",
+		serverName(n.number), address(n.number)+":4222", n.store(), address(n.number)+":"+clusterPort, strings.Join(peers("nats-route://"), ", "))
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	return name
+}
+
+// awaitServer waits until the node's nats-server takes connections: a broker that starts without one ends.
+func (n *node) awaitServer() {
+	n.t.Helper()
+	for deadline := time.Now().Add(recovery); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.DialTimeout("tcp4", address(n.number)+":4222", time.Second)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatalf("the nats-server of node %d takes no connections: %v\n%s", n.number+1, err, n.server.lastWords())
+		}
+	}
+}
+
+func (n *node) programs() []*process {
+	if n.server == nil {
+		return []*process{n.broker}
+	}
+	return []*process{n.server, n.broker}
+}
+
+// running reports whether all programs of the node run.
+func (n *node) running() bool { return n.broker.running() && (n.server == nil || n.server.running()) }
+
+// kill ends the programs as a crash of the machine does.
+func (n *node) kill() {
+	var wg sync.WaitGroup
+	for _, p := range n.programs() {
+		wg.Go(p.kill)
+	}
+	wg.Wait()
+}
+
+// stop ends the programs in order.
 func (n *node) stop() {
 	n.t.Helper()
-	n.expected.Store(true)
-	_ = n.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-n.gone:
-		if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-			n.t.Errorf("node %d stopped with status %d\n%s", n.number+1, code, n.lastWords())
-		}
-		n.cmd = nil
-	case <-time.After(recovery):
-		_ = n.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines go to its log
-		time.Sleep(time.Second)
-		n.kill()
-		n.t.Errorf("node %d did not stop within %v", n.number+1, recovery)
+	n.broker.stop()
+	if n.server != nil {
+		n.server.stop()
 	}
 }
 
-// pause stops the broker's threads, and resume lets them go on.
-func (n *node) pause() {
-	n.paused = true
-	_ = n.cmd.Process.Signal(syscall.SIGSTOP)
+// pause stops the threads of the programs, and resume lets them go on.
+func (n *node) pause() { n.signal(syscall.SIGSTOP) }
+
+func (n *node) resume() { n.signal(syscall.SIGCONT) }
+
+func (n *node) signal(s syscall.Signal) {
+	for _, p := range n.programs() {
+		p.signal(s)
+	}
 }
 
-func (n *node) resume() {
-	n.paused = false
-	_ = n.cmd.Process.Signal(syscall.SIGCONT)
-}
-
-// wipe empties the disk of a node whose broker is gone.
+// wipe empties the disk of a node whose programs are gone.
 func (n *node) wipe() {
 	n.t.Helper()
 	if err := os.RemoveAll(n.store()); err != nil {
 		n.t.Fatal(err)
 	}
-}
-
-// lastWords is the end of what the node's brokers logged, without debug lines.
-func (n *node) lastWords() string {
-	text, err := os.ReadFile(n.logs)
-	if err != nil {
-		return err.Error()
-	}
-	var lines [][]byte
-	for line := range bytes.Lines(text) {
-		if !bytes.Contains(line, []byte("level=DEBUG")) {
-			lines = append(lines, line)
-		}
-	}
-	return string(bytes.Join(lines[max(0, len(lines)-40):], nil))
 }
 
 // keepLogs copies the logs to a place that outlives the test.
@@ -190,8 +205,10 @@ func (c *cluster) keepLogs() {
 		return
 	}
 	for _, n := range c.nodes {
-		if text, err := os.ReadFile(n.logs); err == nil {
-			_ = os.WriteFile(filepath.Join(dir, filepath.Base(n.logs)), text, 0o600)
+		for _, p := range n.programs() {
+			if text, err := os.ReadFile(p.logs); err == nil {
+				_ = os.WriteFile(filepath.Join(dir, filepath.Base(p.logs)), text, 0o600)
+			}
 		}
 	}
 	c.t.Logf("the nodes' logs are in %s", dir)
@@ -215,31 +232,9 @@ func (c *cluster) awaitHealth() {
 	for node := range c.nodes {
 		for !c.healthy(node) {
 			if time.Now().After(deadline) {
-				c.t.Fatalf("node %d is not healthy within %v\n%s", node+1, recovery, c.nodes[node].lastWords())
+				c.t.Fatalf("node %d is not healthy within %v\n%s", node+1, recovery, c.nodes[node].broker.lastWords())
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
-}
-
-var (
-	metaLeader   = regexp.MustCompile(`time=(\S+) .*Self is new JetStream cluster metadata leader`)
-	streamLeader = regexp.MustCompile(`time=(\S+) .*JetStream cluster new stream leader for '[^']*_LOG_`)
-)
-
-// leader is the node that was the last to say in its log, by one of the lines above, that it leads.
-func (c *cluster) leader(says *regexp.Regexp) int {
-	latest, who := "", 0
-	for i, n := range c.nodes {
-		text, err := os.ReadFile(n.logs)
-		if err != nil {
-			continue
-		}
-		for _, found := range says.FindAllSubmatch(text, -1) {
-			if at := string(found[1]); at > latest {
-				latest, who = at, i
-			}
-		}
-	}
-	return who
 }

@@ -70,16 +70,11 @@ func (l *load) verify() {
 	}
 }
 
-// order asks for an order that explains all answers. Where reads, tails and refusals may be old, it asks for one of the
-// acknowledged appends alone as well, and that must exist.
+// order asks for an order that explains all answers.
 func (l *load) order(h *history, final []protocol.SequencedRecord) {
 	t := l.c.t
 	t.Helper()
-	result, n := h.linearizable(checkerTime, false)
-	if result == porcupine.Illegal && l.stale != "" {
-		t.Logf("%s: %d operations are not linearizable: %s", h.ref, n, l.stale)
-		result, n = h.linearizable(checkerTime, true)
-	}
+	result, n := h.linearizable(checkerTime)
 	switch result {
 	case porcupine.Illegal:
 		t.Errorf("%s: %d operations are not linearizable", h.ref, n)
