@@ -33,6 +33,9 @@ const (
 	sharedFor              = 10_000 // milliseconds
 	// largeRequest is the size of a request, or of a chunk, from which on others notice its encoding and its way to the disk.
 	largeRequest = 64 << 10
+	// Where several brokers share the store, an append of fewer than joinBytes waits while its stream has joinFrom chunks on their way.
+	joinBytes = 32 << 10
+	joinFrom  = 2
 	// publishTimeout is how long a publication to a server in this process may go without an answer before the log is read to
 	// find its fate. One that may get lost on its way has js.Attempt.
 	publishTimeout = 10 * time.Second
@@ -60,6 +63,8 @@ type sequencer struct {
 	flight       []*pending // published and not durable, in order
 	storedCount  uint64     // chunks stored since the start; those at the head of flight are stored
 	durableCount uint64     // chunks durable since the start, taken off flight
+
+	admission uint64 // counts the calls of admitAll
 
 	lastBasin   protocol.BasinName // of the last request that was sequenced
 	sharedUntil uint64             // several basins append to the log, as far as is known, until then, in milliseconds
@@ -210,7 +215,9 @@ func (s *sequencer) admitAll() {
 	if several {
 		clear(s.used[:])
 	}
+	s.admission++
 	for _, p := range s.flight {
+		p.st.sentIn(s.admission)
 		bytes += len(p.wire)
 		requests += len(p.replies)
 		if several {
@@ -224,7 +231,7 @@ func (s *sequencer) admitAll() {
 			bytes >= maxBytes || requests >= maxRequests {
 			return 0, false, true
 		}
-		if s.mustWait(r) {
+		if s.mustWait(r) || s.shouldJoin(r) {
 			return 0, true, false
 		}
 		room += int(r.cost)
@@ -245,6 +252,13 @@ func (s *sequencer) admitAll() {
 	if admitted && s.queue.len() > 0 && !s.doubt && len(s.flight)+len(s.open) == 0 {
 		s.in.poke() // all of the turn stored nothing, so that no answer of JetStream begins the next one
 	}
+}
+
+// shouldJoin reports whether an append does better to wait, and to share a chunk with those that come meanwhile: where several brokers share
+// the store a chunk costs a replication, however small it is.
+func (s *sequencer) shouldJoin(r *request) bool {
+	st := r.st
+	return s.own != nil && r.kind == appendRequest && r.cost < joinBytes && st.counted == s.admission && st.sent >= joinFrom && st.open == nil
 }
 
 // undurable is how many bytes and requests may be on their way to the disk.

@@ -6,6 +6,8 @@
 //	go run ./test/bench -only 'append' -rounds 5
 //	go run ./test/bench -only 'catch-up' -cpuprofile cpu.out
 //	go run ./test/bench -only 'ten million' -rounds 1     # half an hour; as "logs", only if it is asked for by its name
+//	go run ./test/bench -only 'ten million' -rounds 1     # half an hour; only if it is asked for by this name
+//	go run ./test/bench -only 'cluster append'            # three brokers, likewise; also cluster tcp append, forward, follow, idle and gap
 package main
 
 import (
@@ -97,6 +99,12 @@ var measures = []measure{
 	{name: "http fan-out", run: httpFanOut},
 	{name: "durable streams", run: durableStreams},
 	{name: "abuse", run: abuse},
+	{name: "cluster append", run: clusterAppend, asked: true},
+	{name: "cluster tcp append", run: clusterAppendTCP, asked: true},
+	{name: "cluster forward", run: clusterForward, asked: true},
+	{name: "cluster follow", run: clusterFollow, asked: true},
+	{name: "cluster idle", run: clusterIdle, asked: true},
+	{name: "cluster gap", run: clusterGap, asked: true},
 }
 
 func main() {
@@ -112,6 +120,13 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if done, err := runServer(); done {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if done, err := runPhase(ctx); done {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)

@@ -93,6 +93,8 @@ const (
 	watchStall = 1500 * time.Millisecond
 	// pause is between two attempts.
 	pause = 50 * time.Millisecond
+	// askFor is for all attempts to ask the nodes for something: less than a client waits.
+	askFor = 3 * time.Second
 )
 
 // Open opens or creates the bucket, and lets the node join the cluster in the background.
@@ -514,15 +516,10 @@ func (r *Registry) SetDraining(draining bool) {
 // AskToDrain asks a live node to give its logs to others, or not to do so any more, until it starts again. Codes: invalid, unavailable.
 func (r *Registry) AskToDrain(ctx context.Context, node string, draining bool) error {
 	r.mu.Lock()
-	n := r.m.nodes[node]
-	live := n != nil && n.rec.State == Live
-	var wish wishRecord
-	if live {
-		wish = wishRecord{n.rec.Incarnation, draining}
-	}
+	wish, err := r.m.wish(node, draining)
 	r.mu.Unlock()
-	if !live {
-		return protocol.Errorf(protocol.CodeInvalid, "node: %q is not a live node of the cluster", node)
+	if err != nil {
+		return err
 	}
 	return r.ask(ctx, op{key: wishKey(node), value: encode(wish), anyway: true, ttl: deadTTL})
 }
@@ -533,6 +530,8 @@ func (r *Registry) AskToBalance(ctx context.Context) error {
 }
 
 func (r *Registry) ask(ctx context.Context, o op) error {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	var err error
 	for ctx.Err() == nil {
 		attempt, cancel := context.WithTimeout(ctx, attempt)

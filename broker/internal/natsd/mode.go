@@ -51,7 +51,7 @@ func claimMode(dir, mode string) error {
 func wrongMode(dir, is, wanted string) error {
 	cluster, was, _ := strings.Cut(is, nodeOf)
 	if other, now, ok := strings.Cut(wanted, nodeOf); ok && was != "" && cluster == other {
-		return fmt.Errorf("the store directory %q belongs to node %q of this %s and this start is as node %q, whose copies the others do not know: "+
+		return fmt.Errorf("the store directory %q belongs to node %q of %s and this start is as node %q, whose copies the others do not know: "+
 			"set nats.server_name to %s (without it the name follows cluster.advertise or cluster.listen), or give a new node a new store directory",
 			dir, was, cluster, now, was)
 	}

@@ -61,9 +61,17 @@ sign of life of a node was seen: more than 2 s, and the others take its logs ove
 	return c
 }
 
+// leaseInDoubt is after how long a node that could not renew its lease answers nothing as an owner.
+const leaseInDoubt = 1500 * time.Millisecond
+
 func clusterText(info protocol.ClusterInfo) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, n := range info.Nodes {
+		if age := time.Duration(n.LeaseAge) * time.Millisecond; n.Name == info.Node && age > leaseInDoubt {
+			fmt.Fprintf(w, "The node that answers has had no contact with most of the others for %.1f s. This is what it knew then.\n\n", age.Seconds())
+		}
+	}
 	fmt.Fprintln(w, "NODE\tSTATE\tLOGS\tLEASE AGE\tVERSION\tADDRESSES")
 	for _, n := range info.Nodes {
 		state := n.State

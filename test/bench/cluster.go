@@ -1,0 +1,392 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/broker"
+	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/protocol"
+)
+
+const (
+	// clusterSize is the number of nodes.
+	clusterSize = 3
+	// clusterSecret is the secret of the nodes, and the root token: clients without tokens would share an account of all nodes, and
+	// NATS would spread their requests over these.
+	clusterSecret = "secret-of-the-benchmark"
+)
+
+// cluster is three processes of weir serve, or three NATS servers, on the loopback address.
+type cluster struct {
+	nodes []*node
+}
+
+type node struct {
+	name       string
+	dir        string
+	nats, http string // addresses
+	args       []string
+	env        []string
+	cmd        *exec.Cmd
+	log        string
+	ended      chan struct{}
+}
+
+// weirCluster starts three brokers, with durability always, and returns once all are well.
+func (e *env) weirCluster(ctx context.Context, args ...string) (*cluster, error) {
+	weir, err := e.weirBinary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, peers, err := e.newCluster(ctx, "weir", weir)
+	if err != nil {
+		return nil, err
+	}
+	secret := filepath.Join(e.dir, "secret")
+	if err := os.WriteFile(secret, []byte(clusterSecret), 0o600); err != nil {
+		return nil, err
+	}
+	for i, n := range c.nodes {
+		n.args = append([]string{"serve", "--store-dir", n.dir, "--nats-listen", n.nats, "--http-listen", n.http, "--nats-server-name", n.name, "--durability", "always",
+			"--cluster-name", "bench", "--cluster-listen", peers[i], "--cluster-peers", strings.Join(peers, ","), "--cluster-secret-file", secret,
+			"--root-token-file", secret}, args...)
+		n.env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEIR_") })
+	}
+	if err := c.start(); err != nil {
+		return nil, err
+	}
+	if err := c.awaitHealth(ctx); err != nil {
+		c.kill()
+		return nil, err
+	}
+	return c, nil
+}
+
+// weirBinary builds the command.
+func (e *env) weirBinary(ctx context.Context) (string, error) {
+	path := filepath.Join(filepath.Dir(e.dir), "weir-bench-command")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/weirstream/weir/cmd/weir").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build weir: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// newCluster chooses addresses and directories; peers are the addresses of the nodes for each other.
+func (e *env) newCluster(ctx context.Context, kind, program string) (c *cluster, peers []string, err error) {
+	ports, err := freeAddresses(ctx, 3*clusterSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	c = &cluster{}
+	for i := range clusterSize {
+		n := &node{name: kind + "-" + strconv.Itoa(i+1), nats: ports[3*i], http: ports[3*i+1], cmd: &exec.Cmd{Path: program}}
+		peers = append(peers, ports[3*i+2])
+		if n.dir, err = e.newDir(n.name); err != nil {
+			return nil, nil, err
+		}
+		n.log = n.dir + ".log"
+		c.nodes = append(c.nodes, n)
+	}
+	return c, peers, nil
+}
+
+func freeAddresses(ctx context.Context, n int) (free []string, err error) {
+	for range n {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		free = append(free, l.Addr().String())
+	}
+	return free, nil
+}
+
+func (c *cluster) start() error {
+	for _, n := range c.nodes {
+		if err := n.start(); err != nil {
+			c.kill()
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) start() error {
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(n.cmd.Path, n.args...)
+	cmd.Env, cmd.Stderr = n.env, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the benchmark, which ends it then
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	n.cmd, n.ended = cmd, make(chan struct{})
+	go func(ended chan struct{}) {
+		_ = cmd.Wait() // killed
+		close(ended)
+	}(n.ended)
+	return nil
+}
+
+// end ends the process with a signal.
+func (n *node) end(s syscall.Signal) {
+	if n.ended == nil {
+		return
+	}
+	_ = n.cmd.Process.Signal(s) // it may have ended
+	<-n.ended
+	n.ended = nil
+}
+
+func (c *cluster) kill() {
+	for _, n := range c.nodes {
+		n.end(syscall.SIGKILL)
+	}
+}
+
+// awaitHealth returns once all brokers are well.
+func (c *cluster) awaitHealth(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for _, n := range c.nodes {
+		for !n.healthy(ctx) {
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				log, _ := os.ReadFile(n.log)
+				return fmt.Errorf("%s is not well: %w\n%s", n.name, context.Cause(ctx), log)
+			}
+		}
+	}
+	return nil
+}
+
+func (n *node) healthy(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.http+"/health", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := new(http.Client).Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode == http.StatusOK
+}
+
+// client is a client of one node, and close ends it.
+func (n *node) client() (c *client.Client, stop func(), err error) {
+	nc, err := nats.Connect("nats://"+n.nats, nats.Token(clusterSecret), nats.IgnoreDiscoveredServers())
+	if err != nil {
+		return nil, nil, err
+	}
+	return client.New(nc, client.Options{}), nc.Close, nil
+}
+
+// clients are a client of each node, and a basin that creates streams on append.
+func (c *cluster) clients(ctx context.Context) (all []*client.Client, stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+	for _, n := range c.nodes {
+		cl, end, err := n.client()
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		all, stops = append(all, cl), append(stops, end)
+	}
+	if _, _, err := all[0].EnsureBasin(ctx, basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}}); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return all, stop, nil
+}
+
+// owner is the number of the node that owns the only log in use.
+func (c *cluster) owner(ctx context.Context, cl *client.Client) (int, error) {
+	info, err := cl.Cluster(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, l := range info.Logs {
+		if i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.name == l.Owner }); i >= 0 {
+			return i, nil
+		}
+	}
+	return 0, errors.New("no log has an owner")
+}
+
+// brokersHere starts three brokers in this process that form a cluster, with durability always and a basin that creates streams on append.
+func (e *env) brokersHere(ctx context.Context) (all []*broker.Broker, stop func(), err error) {
+	addresses, err := freeAddresses(ctx, clusterSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	all = make([]*broker.Broker, clusterSize)
+	errs := make([]error, clusterSize)
+	stop = func() {
+		var wg sync.WaitGroup
+		for _, b := range all {
+			if b != nil {
+				wg.Go(func() { b.Close(context.Background()) }) // the stores are thrown away
+			}
+		}
+		wg.Wait()
+	}
+	var wg sync.WaitGroup
+	for i := range all {
+		dir, err := e.newDir("weir")
+		if err != nil {
+			return nil, nil, err
+		}
+		cfg := conf.Default().WithStoreDir(dir)
+		cfg.HTTP.Listen, cfg.NATS.Listen, cfg.Logs, cfg.RootToken = conf.ListenNone, "127.0.0.1:0", 1, clusterSecret
+		cfg.Cluster = conf.Cluster{Name: "bench", Listen: addresses[i], Peers: strings.Join(addresses, ","), Secret: clusterSecret, Failover: conf.FailoverFast}
+		wg.Go(func() { all[i], errs[i] = broker.Start(ctx, cfg) })
+	}
+	wg.Wait()
+	err = errors.Join(errs...)
+	if err == nil {
+		_, _, err = all[0].Service().EnsureBasin(ctx, basin, protocol.EnsureBasinRequest{Config: protocol.BasinConfig{CreateStreamOnAppend: true}})
+	}
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return all, stop, nil
+}
+
+// serversHere starts three NATS servers in this process that form a cluster and sync every write, with a connection to each.
+func (e *env) serversHere(ctx context.Context) (all []*nats.Conn, stop func(), err error) {
+	addresses, err := freeAddresses(ctx, 2*clusterSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	var stops []func()
+	stop = func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+	for i := range clusterSize {
+		nc, end, err := e.serverHere(serverOptions{Name: "raw-" + strconv.Itoa(i), Listen: addresses[i], Route: addresses[clusterSize+i], Peers: addresses[clusterSize:]})
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		all, stops = append(all, nc), append(stops, end)
+	}
+	return all, stop, nil
+}
+
+func (e *env) serverHere(o serverOptions) (_ *nats.Conn, stop func(), err error) {
+	if o.Dir, err = e.newDir(o.Name); err != nil {
+		return nil, nil, err
+	}
+	srv, err := o.server()
+	if err != nil {
+		return nil, nil, err
+	}
+	srv.Start()
+	shutdown := func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}
+	if !srv.ReadyForConnections(30 * time.Second) {
+		shutdown()
+		return nil, nil, errors.New("a raw server did not start")
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	if err != nil {
+		shutdown()
+		return nil, nil, err
+	}
+	return nc, func() { nc.Close(); shutdown() }, nil
+}
+
+// serverVariable holds the options of a NATS server that this binary is to be, as JSON.
+const serverVariable = "WEIR_BENCH_SERVER"
+
+type serverOptions struct {
+	Name, Dir, Listen, Route string
+	Peers                    []string
+}
+
+// natsCluster starts three NATS servers that sync every write.
+func (e *env) natsCluster(ctx context.Context) (*cluster, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c, peers, err := e.newCluster(ctx, "nats", self)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range c.nodes {
+		text, err := json.Marshal(serverOptions{n.name, n.dir, n.nats, peers[i], peers})
+		if err != nil {
+			return nil, err
+		}
+		n.env = append(os.Environ(), serverVariable+"="+string(text))
+	}
+	return c, c.start()
+}
+
+// runServer runs a NATS server in this process, if it is a child that is to be one; done says so.
+func runServer() (done bool, err error) {
+	text := os.Getenv(serverVariable)
+	if text == "" {
+		return false, nil
+	}
+	var s serverOptions
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return true, err
+	}
+	srv, err := s.server()
+	if err != nil {
+		return true, err
+	}
+	srv.Start()
+	srv.WaitForShutdown()
+	return true, nil
+}
+
+// server is a node of a cluster of NATS servers that sync every write.
+func (s *serverOptions) server() (*server.Server, error) {
+	opts := &server.Options{}
+	if err := opts.ProcessConfigString(fmt.Sprintf(`server_name: %s, listen: "%s", max_payload: 8MB
+		jetstream { store_dir: "%s", sync_interval: always, max_file_store: 20GB }
+		cluster { name: raw, listen: "%s", routes: ["nats://%s"] }`, s.Name, s.Listen, s.Dir, s.Route, strings.Join(s.Peers, `", "nats://`))); err != nil {
+		return nil, err
+	}
+	opts.NoLog, opts.NoSigs = true, true
+	return server.NewServer(opts)
+}
