@@ -6,7 +6,6 @@
 //	go run ./test/bench -only 'append' -rounds 5
 //	go run ./test/bench -only 'catch-up' -cpuprofile cpu.out
 //	go run ./test/bench -only 'ten million' -rounds 1     # half an hour; as "logs", only if it is asked for by its name
-//	go run ./test/bench -only 'ten million' -rounds 1     # half an hour; only if it is asked for by this name
 //	go run ./test/bench -only 'cluster append'            # three brokers, likewise; also cluster tcp append, forward, follow, idle and gap
 package main
 
