@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,12 +120,26 @@ func build(programs map[string]string, flags ...string) error {
 	return nil
 }
 
-// stepClock steps the wall clock of a node's programs, and of those that are started there later.
+// stepClock steps the wall clock of a node's programs, and of those that are started there later, and waits until the broker's answers show it.
 func (c *cluster) stepClock(number int, by time.Duration) {
 	c.t.Helper()
 	for _, p := range c.nodes[number].programs() {
 		if err := os.WriteFile(p.clock, []byte(strconv.FormatInt(int64(by/time.Second), 10)), 0o600); err != nil {
 			c.t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(recovery); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := c.http.Get("http://" + address(number) + ":8080/health")
+		if err == nil {
+			_ = resp.Body.Close()
+			at, err := http.ParseTime(resp.Header.Get("Date"))
+			if err == nil && (time.Until(at)-by).Abs() < time.Minute {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			c.t.Errorf("the clock of node %d is not stepped by %v: %v", number+1, by, err)
+			return
 		}
 	}
 }
