@@ -3,7 +3,6 @@ package adapter
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -240,19 +239,10 @@ func TestDurabilityOfAClass(t *testing.T) {
 // cluster starts three servers with one JetStream between them.
 func cluster(t *testing.T) []*server.Server {
 	t.Helper()
-	var ports []int
+	ports := freePorts(t, 3) // the servers name each other, so their ports must be known first
 	var routes []string
-	for range 3 { // the servers name each other, so their ports must be known first
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, "nats://"+l.Addr().String())
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+	for _, port := range ports {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
 	}
 	var servers []*server.Server
 	for i, port := range ports {

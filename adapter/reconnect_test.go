@@ -172,8 +172,8 @@ func TestCatalogIsFollowedAgain(t *testing.T) {
 // A reader follows what another broker appends after the NATS server was away.
 func TestFeedGoesOnAfterTheServerWasAway(t *testing.T) {
 	dir := t.TempDir()
-	srv := startExternal(t, server.RANDOM_PORT, dir)
-	port := srv.Addr().(*net.TCPAddr).Port
+	port := freePorts(t, 1)[0]
+	srv := startExternal(t, port, dir)
 	a, b := openShared(t, srv.ClientURL(), nil), openShared(t, srv.ClientURL(), nil)
 	ref := shared(t, a)
 	st := b.handle(ref)

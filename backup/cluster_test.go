@@ -2,7 +2,6 @@ package backup_test
 
 import (
 	"context"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
 )
 
 const rootToken = "the-root-token-of-this-test"
@@ -26,7 +26,8 @@ func checked(c *conf.Config) {
 func nodes(t *testing.T, change func(*conf.Config)) []*rig {
 	t.Helper()
 	const size = 3
-	peers := freeAddresses(t, size)
+	peers, err := freeport.Addresses(size)
+	must(t, err)
 	all := make([]*rig, size)
 	for i := range all {
 		cfg := conf.Default()
@@ -60,17 +61,6 @@ func nodes(t *testing.T, change func(*conf.Config)) []*rig {
 		r.Client = client.New(r.nc, client.Options{AccessToken: rootToken})
 	}
 	return all
-}
-
-func freeAddresses(t *testing.T, n int) (free []string) {
-	t.Helper()
-	for range n {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		must(t, err)
-		defer l.Close()
-		free = append(free, l.Addr().String())
-	}
-	return free
 }
 
 // TestMoveIntoAClusterAndBack: what a broker alone holds goes into a cluster by backup and restore, where every node shows it and goes on from there,

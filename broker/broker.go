@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -80,7 +79,6 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b.life, b.endLife = context.WithCancel(context.Background())
 	if o.ownProcess {
 		b.limitMemory()
-		b.workers.Go(func() { holdFloor(b.life, floorUnder(debug.SetMemoryLimit(-1))) })
 	}
 	began := time.Now()
 	defer func() {

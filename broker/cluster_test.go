@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
 )
 
 // nodes are the brokers of a cluster, in this process.
@@ -28,14 +28,9 @@ type nodes struct {
 func clusterOf(t *testing.T, change func(*conf.Config)) *nodes {
 	t.Helper()
 	const size = 3
-	var peers []string
-	for range size {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		peers = append(peers, l.Addr().String())
+	peers, err := freeport.Addresses(size)
+	if err != nil {
+		t.Fatal(err)
 	}
 	n := &nodes{t: t, brokers: make([]*broker.Broker, size)}
 	for i := range size {

@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,17 +13,17 @@ import (
 
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
 )
 
 // TestAnswersThroughALeafNode: answers and batches of sessions fit what a leaf node takes, so that none cuts its link: by what the Go
 // client says, and for other clients by what is assumed.
 func TestAnswersThroughALeafNode(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Addresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := ln.Addr().String()
-	_ = ln.Close()
+	at := free[0]
 	cfg := onDisk(t.TempDir())
 	cfg.NATS.Listen = "127.0.0.1:0"
 	cfg.NATS.ConfigFile = filepath.Join(t.TempDir(), "nats.conf")

@@ -21,9 +21,6 @@ const (
 	// returnFrom is how much must be free in the heap, and at least twice as much as is used, before it is given back at once:
 	// so it is after a peak, and not in the ordinary course of things. The runtime gives back the rest in its own time.
 	returnFrom = 64 << 20
-	// busyCollections is how many collections in a period show that there is work, which needs the free memory again: then as much
-	// stays as lies below the floor of the heap.
-	busyCollections = 5
 	// startReturn is how long after the start memory is given back once: when the first look at each stream is over, unless there
 	// are very many.
 	startReturn = 20 * time.Second
@@ -66,11 +63,8 @@ func returnMemory(ctx context.Context) {
 		case <-started.C:
 			debug.FreeOSMemory()
 		case <-tick.C:
-			least := uint64(returnFrom)
-			if idle.look() >= busyCollections {
-				least += heapFloor
-			}
-			if free, used := heapFree(); free > least && free > 2*used {
+			idle.look()
+			if free, used := heapFree(); free > returnFrom && free > 2*used {
 				debug.FreeOSMemory()
 			}
 		case <-ctx.Done():
@@ -85,17 +79,14 @@ type idleCollector struct {
 	seen, own uint64 // collections until the last look, and until the last one that it began
 }
 
-// look returns how many collections there were since the last look.
-func (c *idleCollector) look() uint64 {
+func (c *idleCollector) look() {
 	cycles, heap := collections()
-	since := cycles - c.seen
 	if cycles == c.seen && cycles != c.own && heap > returnFrom {
 		runtime.GC()
 		cycles, _ = collections()
 		c.own = cycles
 	}
 	c.seen = cycles
-	return since
 }
 
 // collections is how often garbage was collected, and how many bytes of the heap are taken.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +24,7 @@ import (
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
 )
 
 const (
@@ -92,7 +92,7 @@ func (e *env) weirBinary(ctx context.Context) (string, error) {
 
 // newCluster chooses addresses and directories; peers are the addresses of the nodes for each other.
 func (e *env) newCluster(ctx context.Context, kind, program string) (c *cluster, peers []string, err error) {
-	ports, err := freeAddresses(ctx, 3*clusterSize)
+	ports, err := freeport.Addresses(3 * clusterSize)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,18 +107,6 @@ func (e *env) newCluster(ctx context.Context, kind, program string) (c *cluster,
 		c.nodes = append(c.nodes, n)
 	}
 	return c, peers, nil
-}
-
-func freeAddresses(ctx context.Context, n int) (free []string, err error) {
-	for range n {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		free = append(free, l.Addr().String())
-	}
-	return free, nil
 }
 
 func (c *cluster) start() error {
@@ -246,7 +234,7 @@ func (c *cluster) owner(ctx context.Context, cl *client.Client) (int, error) {
 
 // brokersHere starts three brokers in this process that form a cluster, with durability always and a basin that creates streams on append.
 func (e *env) brokersHere(ctx context.Context) (all []*broker.Broker, stop func(), err error) {
-	addresses, err := freeAddresses(ctx, clusterSize)
+	addresses, err := freeport.Addresses(clusterSize)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -286,7 +274,7 @@ func (e *env) brokersHere(ctx context.Context) (all []*broker.Broker, stop func(
 
 // serversHere starts three NATS servers in this process that form a cluster and sync every write, with a connection to each.
 func (e *env) serversHere(ctx context.Context) (all []*nats.Conn, stop func(), err error) {
-	addresses, err := freeAddresses(ctx, 2*clusterSize)
+	addresses, err := freeport.Addresses(2 * clusterSize)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +19,7 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
 )
 
 // do makes a request and returns the status and the body.
@@ -148,12 +149,11 @@ func TestCompareWithS2Lite(t *testing.T) {
 	if bin == "" {
 		t.Skip("WEIR_COMPARE_S2 names no s2 command")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Ports(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	_ = ln.Close()
+	port := strconv.Itoa(free[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	lite := exec.CommandContext(ctx, bin, "lite", "--port", port)
 	if err := lite.Start(); err != nil {

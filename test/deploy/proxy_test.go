@@ -26,6 +26,7 @@ import (
 
 	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
 )
 
 // TestNginx and TestCaddy: through the proxies of the folder deploy, requests, server-sent events and sessions work, and what
@@ -272,12 +273,11 @@ func (a *appends) append(t *testing.T, in protocol.AppendInput) protocol.AppendA
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Addresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return port(ln.Addr().String())
+	return port(free[0])
 }
 
 // writeCertificate makes cert.pem and key.pem for this machine.

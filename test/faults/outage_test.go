@@ -3,7 +3,6 @@ package faults
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"runtime/pprof"
@@ -17,6 +16,7 @@ import (
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
 )
 
 // The test binary is a NATS server, and nothing else, when these are set.
@@ -49,10 +49,9 @@ type natsServer struct {
 
 func newNATSServer(t *testing.T) *natsServer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Addresses(1)
 	must(t, err)
-	s := &natsServer{t: t, dir: t.TempDir(), listen: l.Addr().String()}
-	must(t, l.Close())
+	s := &natsServer{t: t, dir: t.TempDir(), listen: free[0]}
 	t.Cleanup(s.kill) // after the brokers, which are started later
 	s.start()
 	return s

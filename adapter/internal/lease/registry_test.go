@@ -3,7 +3,6 @@ package lease
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"testing"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/weirstream/weir/test/freeport"
 )
 
 // cluster is three NATS servers in this process.
@@ -44,16 +45,11 @@ func startCluster(t testing.TB) *cluster {
 	return c
 }
 
-// freePorts returns ports on which nothing listens.
-func freePorts(t testing.TB, n int) (ports []int) {
+func freePorts(t testing.TB, n int) []int {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	ports, err := freeport.Ports(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ports
 }

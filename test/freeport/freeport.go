@@ -1,0 +1,62 @@
+// Package freeport finds ports of the loopback address for servers that tests start and start again.
+//
+// Such a server needs to know its port before it listens. A port that the kernel chose and that was given back may be taken before the
+// server listens on it, or while it is stopped, by any connection of any process: the kernel chooses the ports of connections from the same
+// range. So these ports are below that range.
+package freeport
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+)
+
+const (
+	// Linux chooses ports from 32768 on by itself, and other systems from 49152 on.
+	first, end = 10_000, 32_000
+	attempts   = 1000
+)
+
+var (
+	mu    sync.Mutex
+	given = map[int]bool{}
+)
+
+// Ports returns n different ports on which nothing listens, and which this process has not got from here before.
+func Ports(n int) (ports []int, err error) {
+	mu.Lock()
+	defer mu.Unlock()
+	for range attempts {
+		if len(ports) == n {
+			return ports, nil
+		}
+		port := first + rand.IntN(end-first)
+		if given[port] {
+			continue
+		}
+		ln, err := net.Listen("tcp", address(port))
+		if err != nil {
+			continue // it is in use
+		}
+		if err := ln.Close(); err != nil {
+			return nil, fmt.Errorf("give port %d back: %w", port, err)
+		}
+		given[port] = true
+		ports = append(ports, port)
+	}
+	return nil, errors.New("no free port was found")
+}
+
+// Addresses is [Ports] with the loopback address before them.
+func Addresses(n int) (addresses []string, err error) {
+	ports, err := Ports(n)
+	for _, port := range ports {
+		addresses = append(addresses, address(port))
+	}
+	return addresses, err
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -1,0 +1,31 @@
+package freeport
+
+import (
+	"net"
+	"slices"
+	"testing"
+)
+
+// Ports are different, also from those of other calls, and a server can listen on them.
+func TestAddresses(t *testing.T) {
+	var all []string
+	for range 20 {
+		some, err := Addresses(3)
+		if err != nil || len(some) != 3 {
+			t.Fatalf("%v, %v", some, err)
+		}
+		all = append(all, some...)
+	}
+	for _, at := range all {
+		ln, err := net.Listen("tcp", at)
+		if err != nil {
+			t.Errorf("nothing can listen on %s: %v", at, err)
+			continue
+		}
+		defer ln.Close()
+	}
+	slices.Sort(all)
+	if got := len(slices.Compact(all)); got != 60 {
+		t.Errorf("%d different ports of 60", got)
+	}
+}
