@@ -163,7 +163,7 @@ func (k *link) send() {
 	}
 }
 
-// takeAnswers takes in what came back over the link.
+// takeAnswers handles the answers of the owner.
 func (s *sequencer) takeAnswers(messages []*nats.Msg) {
 	k := s.peer
 	for _, m := range messages {
@@ -202,7 +202,7 @@ func (s *sequencer) takeAnswers(messages []*nats.Msg) {
 	}
 }
 
-// refused takes in that nobody was there to get a frame: it and those behind it have no effect.
+// refused handles a frame without a receiver: it and the frames behind it have no effect.
 func (k *link) refused(subject string) {
 	frame, err := strconv.ParseUint(subject[len(k.inbox)+1:], 10, 64)
 	if err != nil {
@@ -258,7 +258,7 @@ func (s *sequencer) settleSent(k *link, a *forward.Answer) {
 	}
 }
 
-// loseSent answers all that was sent and not answered: nobody knows whether it had an effect.
+// loseSent fails all requests that were sent and not answered. The outcome of appends is unknown.
 func (s *sequencer) loseSent() {
 	k := s.peer
 	for number := range k.out {

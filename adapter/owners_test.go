@@ -15,7 +15,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// testClaims gives logs to nodes as a test wants it. Every node knows the truth when it asks, and Sure tells it; but only the new owner is told of a change.
+// testClaims gives logs to nodes as a test wants it. Owner and Sure answer every node with the present owner; only the new owner gets a notice of a change.
 type testClaims struct {
 	mu    sync.Mutex
 	logs  map[string]lease.Owner
@@ -49,7 +49,7 @@ func claimsFor(hs ...*harness) *testClaims {
 	return c
 }
 
-// move gives a log to a node, which is told.
+// move gives a log to a node and notifies it.
 func (c *testClaims) move(log string, to int) {
 	c.mu.Lock()
 	o := c.logs[log]

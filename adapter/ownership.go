@@ -347,8 +347,8 @@ func (a *Adapter) afterEntering(entered <-chan struct{}, task func()) {
 	})
 }
 
-// openHeld opens a log if it is this node's. The node that claimed it has made its JetStream stream before. This one may not know a stream in it: it does
-// not hear of names in order, and those of a basin that is being restored do not show. What is gone is not made again.
+// openHeld opens a log if it is this node's. The node that claimed it has made its JetStream stream before. This one may not know a stream in it: the
+// changes of the catalog may come later, and streams of a basin that is being restored are hidden. A log that was deleted is not made again.
 func (a *Adapter) openHeld(name string) {
 	id, ok := layout.ParseLog(a.opts.Prefix, name)
 	for ok && a.ctx.Err() == nil && slices.Contains(a.owners.Held(), name) && (a.needs(name) || a.exists(name)) {

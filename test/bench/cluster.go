@@ -378,3 +378,19 @@ func (s *serverOptions) server() (*server.Server, error) {
 	opts.NoLog, opts.NoSigs = true, true
 	return server.NewServer(opts)
 }
+
+// servingCluster starts three nodes once the disk is at rest, with a client of each; end stops them.
+func (e *env) servingCluster(ctx context.Context, args ...string) (c *cluster, all []*client.Client, end func(), err error) {
+	if err := e.settle(); err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = e.weirCluster(ctx, args...); err != nil {
+		return nil, nil, nil, err
+	}
+	all, stop, err := c.clients(ctx)
+	if err != nil {
+		c.kill()
+		return nil, nil, nil, err
+	}
+	return c, all, func() { stop(); c.kill() }, nil
+}

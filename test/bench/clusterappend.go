@@ -152,21 +152,12 @@ func appender(ctx context.Context, svc protocol.Service, stream protocol.StreamN
 
 // clusterForward compares appends through a node that does not own the log to those through its owner: one at a time, and 64 at once.
 func clusterForward(ctx context.Context, e *env) ([]figure, error) {
-	if err := e.settle(); err != nil {
-		return nil, err
-	}
-	c, err := e.weirCluster(ctx, "--logs", "1")
+	c, all, end, err := e.servingCluster(ctx, "--logs", "1")
 	if err != nil {
 		return nil, err
 	}
-	defer c.kill()
-	all, stop, err := c.clients(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
-	first, err := appender(ctx, all[0], "one")
-	if err != nil || first() != nil {
+	defer end()
+	if _, err := appender(ctx, all[0], "one"); err != nil {
 		return nil, err
 	}
 	owner, err := c.owner(ctx, all[0])
@@ -204,8 +195,12 @@ func clusterForward(ctx context.Context, e *env) ([]figure, error) {
 			rates[k] = append(rates[k], rate)
 		}
 	}
-	if now, err := c.owner(ctx, all[0]); err != nil || now != owner {
-		return nil, fmt.Errorf("the owner changed meanwhile: %w", err)
+	now, err := c.owner(ctx, all[0])
+	if err != nil {
+		return nil, err
+	}
+	if now != owner {
+		return nil, fmt.Errorf("the owner changed from node %d to node %d meanwhile", owner, now)
 	}
 	own, other := quantile(took[0], 0.5), quantile(took[1], 0.5)
 	return []figure{
@@ -218,19 +213,11 @@ func clusterForward(ctx context.Context, e *env) ([]figure, error) {
 
 // clusterFollow compares the time from an append to a follower on another node to that to a follower on the owner; one record at a time.
 func clusterFollow(ctx context.Context, e *env) ([]figure, error) {
-	if err := e.settle(); err != nil {
-		return nil, err
-	}
-	c, err := e.weirCluster(ctx, "--logs", "1")
+	c, all, end, err := e.servingCluster(ctx, "--logs", "1")
 	if err != nil {
 		return nil, err
 	}
-	defer c.kill()
-	all, stop, err := c.clients(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
+	defer end()
 	if _, err := appender(ctx, all[0], "follow"); err != nil {
 		return nil, err
 	}

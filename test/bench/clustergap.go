@@ -19,19 +19,11 @@ import (
 // clusterGap measures the longest time that an appender waits for an ack when a node is drained, is stopped in order, and is killed; 12
 // appenders, which know all nodes, wait 2 s for an answer, and try again after a failure.
 func clusterGap(ctx context.Context, e *env) ([]figure, error) {
-	if err := e.settle(); err != nil {
-		return nil, err
-	}
-	c, err := e.weirCluster(ctx)
+	c, all, end, err := e.servingCluster(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer c.kill()
-	all, stop, err := c.clients(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
+	defer end()
 	var drained, stopped, killed gap
 	for range e.rounds {
 		for i, n := range c.nodes {

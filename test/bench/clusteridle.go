@@ -14,19 +14,11 @@ import (
 
 // clusterIdle measures the processor time of each node while nobody asks for anything, with 10,000 basins that have a stream each.
 func clusterIdle(ctx context.Context, e *env) ([]figure, error) {
-	if err := e.settle(); err != nil {
-		return nil, err
-	}
-	c, err := e.weirCluster(ctx)
+	c, all, end, err := e.servingCluster(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer c.kill()
-	all, stop, err := c.clients(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
+	defer end()
 	empty, err := c.busiest(ctx, idleSpan)
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func (w *writer) bool(b bool) {
 	}
 }
 
-// reader decodes. After the first thing that is not there it is bad, and everything is zero.
+// reader decodes. After the first element that is missing it is bad, and returns zeros.
 type reader struct {
 	b   []byte
 	bad bool
@@ -66,7 +66,7 @@ func (r *reader) uint() uint64 {
 	return n
 }
 
-// count reads how many things follow, each of which has at least so many bytes.
+// count reads the number of the elements that follow. Each has at least the given number of bytes, so a number beyond the data is refused.
 func (r *reader) count(least int) int {
 	n := r.uint()
 	if n > uint64(len(r.b)/least) {

@@ -25,7 +25,7 @@ func TestWishesToDrain(t *testing.T) {
 		{"a", true, "the others drain as well"},
 		{"c", true, "these are a, b"},
 		{"d", false, "these are a, b"},
-		{"nobody", true, `"nobody" is not a live node`},
+		{"unknown", true, `"unknown" is not a live node`},
 	} {
 		got, err := m.wish(tc.node, tc.draining)
 		switch {
