@@ -84,7 +84,7 @@ func (s *appendSession) open(ctx context.Context) (*appendAttempt, error) {
 	head := protobufHeaders()
 	head[protocol.HeaderSession] = []string{protocol.SessionAppend}
 	addOptions(head, s.opts)
-	m, err := s.c.request(ctx, s.c.subjects.Records("append", s.ref), head, nil)
+	m, err := s.c.ask(ctx, s.c.subjects.Records("append", s.ref), head, nil)
 	if err != nil {
 		return nil, err
 	}

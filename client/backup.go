@@ -16,14 +16,14 @@ import (
 var _ protocol.BackupService = (*Client)(nil)
 
 // plainCall sends a JSON request and decodes the answer into out, unless that is nil.
-func (c *Client) plainCall(ctx context.Context, verb string, in, out any) error {
+func (c *Client) plainCall(ctx context.Context, send exchange, verb string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return protocol.Wrap(protocol.CodeInvalid, err, "the request cannot be encoded")
 	}
 	ctx, cancel := c.bound(ctx, 0)
 	defer cancel()
-	m, err := c.request(ctx, c.subjects.Backup(verb), nil, body)
+	m, err := send(ctx, c.subjects.Backup(verb), nil, body)
 	if err != nil || out == nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (c *Client) plainCall(ctx context.Context, verb string, in, out any) error 
 
 // ExportCatalog implements [protocol.BackupService].
 func (c *Client) ExportCatalog(ctx context.Context, req protocol.ExportCatalogRequest) (page protocol.ExportCatalogPage, err error) {
-	err = c.plainCall(ctx, "backup.catalog", req, &page)
+	err = c.plainCall(ctx, c.ask, "backup.catalog", req, &page)
 	return page, err
 }
 
@@ -47,7 +47,7 @@ func (c *Client) ExportChunks(ctx context.Context, req protocol.ExportChunksRequ
 	}
 	ctx, cancel := c.bound(ctx, 0)
 	defer cancel()
-	m, err := c.request(ctx, c.subjects.Backup("backup.chunks"), nil, body)
+	m, err := c.ask(ctx, c.subjects.Backup("backup.chunks"), nil, body)
 	if err != nil {
 		return page, err
 	}
@@ -68,18 +68,18 @@ func (c *Client) ExportChunks(ctx context.Context, req protocol.ExportChunksRequ
 
 // PurgedStreams implements [protocol.BackupService].
 func (c *Client) PurgedStreams(ctx context.Context, req protocol.PurgedStreamsRequest) (ids []string, err error) {
-	err = c.plainCall(ctx, "backup.purged", req, &ids)
+	err = c.plainCall(ctx, c.ask, "backup.purged", req, &ids)
 	return ids, err
 }
 
 // BeginRestore implements [protocol.BackupService].
 func (c *Client) BeginRestore(ctx context.Context, req protocol.BeginRestoreRequest) error {
-	return c.plainCall(ctx, "restore.begin", req, nil)
+	return c.plainCall(ctx, c.request, "restore.begin", req, nil)
 }
 
 // ImportStreams implements [protocol.BackupService].
 func (c *Client) ImportStreams(ctx context.Context, req protocol.ImportStreamsRequest) (logs []int, err error) {
-	err = c.plainCall(ctx, "restore.streams", req, &logs)
+	err = c.plainCall(ctx, c.request, "restore.streams", req, &logs)
 	return logs, err
 }
 
@@ -105,17 +105,17 @@ func (c *Client) ImportChunks(ctx context.Context, req protocol.ImportChunksRequ
 
 // EndRestore implements [protocol.BackupService].
 func (c *Client) EndRestore(ctx context.Context, req protocol.EndRestoreRequest) error {
-	return c.plainCall(ctx, "restore.end", req, nil)
+	return c.plainCall(ctx, c.request, "restore.end", req, nil)
 }
 
 // AbortRestore implements [protocol.BackupService].
 func (c *Client) AbortRestore(ctx context.Context, basin protocol.BasinName, restore string) error {
-	return c.plainCall(ctx, "restore.abort", protocol.EndRestoreRequest{Basin: basin, Restore: restore}, nil)
+	return c.plainCall(ctx, c.request, "restore.abort", protocol.EndRestoreRequest{Basin: basin, Restore: restore}, nil)
 }
 
 // ImportEntry implements [protocol.BackupService].
 func (c *Client) ImportEntry(ctx context.Context, entry protocol.CatalogEntry) error {
-	return c.plainCall(ctx, "restore.entry", entry, nil)
+	return c.plainCall(ctx, c.request, "restore.entry", entry, nil)
 }
 
 // MaxPayload is how large a message to the broker may be, in bytes.

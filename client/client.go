@@ -39,7 +39,8 @@ type Client struct {
 	nc       *nats.Conn
 	opts     Options
 	subjects subject.Prefix
-	readers  atomic.Int64 // open read sessions, which share the bytes that may be on their way to the connection
+	grace    time.Duration // how long after the end of its connection a request's answer may come
+	readers  atomic.Int64  // open read sessions, which share the bytes that may be on their way to the connection
 }
 
 var _ protocol.Service = (*Client)(nil)
@@ -53,7 +54,7 @@ func New(nc *nats.Conn, opts Options) *Client {
 	if opts.ResumeFor <= 0 {
 		opts.ResumeFor = defaultResumeFor
 	}
-	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix)}
+	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix), grace: answerGrace}
 }
 
 // bound gives ctx a deadline if it has none, extra beyond the usual.
@@ -62,29 +63,6 @@ func (c *Client) bound(ctx context.Context, extra time.Duration) (context.Contex
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, c.opts.Timeout+extra)
-}
-
-// request sends a request and returns its answer, or the failure that the answer reports. ctx must have a deadline.
-func (c *Client) request(ctx context.Context, subject string, head nats.Header, body []byte) (*nats.Msg, error) {
-	if head == nil {
-		head = nats.Header{}
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		left := max(time.Until(deadline).Milliseconds(), 1)
-		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
-	}
-	c.introduce(head)
-	addTrace(ctx, head)
-	ctx, done := c.opts.Refusals.bind(ctx, subject)
-	defer done()
-	m, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: head, Data: body})
-	if err != nil {
-		return nil, c.failed(ctx, subject, len(body), err)
-	}
-	if e := failureOf(m); e != nil {
-		return nil, e
-	}
-	return m, nil
 }
 
 // introduce adds the client's description of itself to the headers of a request: its access token, if there is one, and

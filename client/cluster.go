@@ -10,16 +10,16 @@ var _ protocol.ClusterService = (*Client)(nil)
 
 // Cluster implements [protocol.ClusterService].
 func (c *Client) Cluster(ctx context.Context) (info protocol.ClusterInfo, err error) {
-	err = c.plainCall(ctx, "cluster.status", struct{}{}, &info)
+	err = c.plainCall(ctx, c.ask, "cluster.status", struct{}{}, &info)
 	return info, err
 }
 
 // DrainNode implements [protocol.ClusterService].
 func (c *Client) DrainNode(ctx context.Context, req protocol.DrainNodeRequest) error {
-	return c.plainCall(ctx, "cluster.drain", req, nil)
+	return c.plainCall(ctx, c.request, "cluster.drain", req, nil)
 }
 
 // BalanceCluster implements [protocol.ClusterService].
 func (c *Client) BalanceCluster(ctx context.Context) error {
-	return c.plainCall(ctx, "cluster.balance", struct{}{}, nil)
+	return c.plainCall(ctx, c.request, "cluster.balance", struct{}{}, nil)
 }

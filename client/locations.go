@@ -15,18 +15,18 @@ func (b locationBody) MarshalJSON() ([]byte, error) {
 
 // ListLocations implements [protocol.LocationService].
 func (c *Client) ListLocations(ctx context.Context) ([]protocol.LocationInfo, error) {
-	all, _, err := call[protocol.Locations](ctx, c, c.subjects.Location("list"), nil, nil)
+	all, _, err := call[protocol.Locations](ctx, c, c.ask, c.subjects.Location("list"), nil, nil)
 	return all, err
 }
 
 // DefaultLocation implements [protocol.LocationService].
 func (c *Client) DefaultLocation(ctx context.Context) (protocol.LocationInfo, error) {
-	info, _, err := call[protocol.LocationInfo](ctx, c, c.subjects.Location("default.get"), nil, nil)
+	info, _, err := call[protocol.LocationInfo](ctx, c, c.ask, c.subjects.Location("default.get"), nil, nil)
 	return info, err
 }
 
 // SetDefaultLocation implements [protocol.LocationService].
 func (c *Client) SetDefaultLocation(ctx context.Context, name protocol.LocationName) (protocol.LocationInfo, error) {
-	info, _, err := call[protocol.LocationInfo](ctx, c, c.subjects.Location("default.set"), nil, locationBody(name))
+	info, _, err := call[protocol.LocationInfo](ctx, c, c.request, c.subjects.Location("default.set"), nil, locationBody(name))
 	return info, err
 }

@@ -13,7 +13,7 @@ import (
 func (c *Client) CheckTail(ctx context.Context, ref protocol.StreamRef) (protocol.StreamTail, error) {
 	ctx, cancel := c.bound(ctx, 0)
 	defer cancel()
-	m, err := c.request(ctx, c.subjects.Records("tail", ref), nil, nil)
+	m, err := c.ask(ctx, c.subjects.Records("tail", ref), nil, nil)
 	if err != nil {
 		return protocol.StreamTail{}, err
 	}
@@ -81,7 +81,7 @@ func (c *Client) Read(ctx context.Context, ref protocol.StreamRef, req protocol.
 	defer cancel()
 	head := protobufHeaders()
 	addOptions(head, protocol.MakeRecordOptions(opts...))
-	m, err := c.request(ctx, c.subjects.Records("read", ref), head, protocol.EncodeReadRequestJSON(&req))
+	m, err := c.ask(ctx, c.subjects.Records("read", ref), head, protocol.EncodeReadRequestJSON(&req))
 	if err != nil {
 		return protocol.ReadBatch{}, err
 	}

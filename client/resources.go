@@ -12,7 +12,7 @@ import (
 type jsonMarshaler interface{ MarshalJSON() ([]byte, error) }
 
 // call sends a JSON request, of no body if in is nil, and decodes the answer as T.
-func call[T any](ctx context.Context, c *Client, subject string, head nats.Header, in jsonMarshaler) (out T, m *nats.Msg, err error) {
+func call[T any](ctx context.Context, c *Client, send exchange, subject string, head nats.Header, in jsonMarshaler) (out T, m *nats.Msg, err error) {
 	var body []byte
 	if in != nil {
 		if body, err = in.MarshalJSON(); err != nil {
@@ -21,7 +21,7 @@ func call[T any](ctx context.Context, c *Client, subject string, head nats.Heade
 	}
 	ctx, cancel := c.bound(ctx, 0)
 	defer cancel()
-	if m, err = c.request(ctx, subject, head, body); err != nil {
+	if m, err = send(ctx, subject, head, body); err != nil {
 		return out, nil, err
 	}
 	if out, err = protocol.DecodeJSON[T](m.Data); err != nil {
@@ -40,7 +40,7 @@ func provision[T any](ctx context.Context, c *Client, subject string, token *str
 		}
 		head[protocol.HeaderRequestToken] = []string{*token}
 	}
-	info, m, err := call[T](ctx, c, subject, head, in)
+	info, m, err := call[T](ctx, c, c.request, subject, head, in)
 	if err != nil {
 		return info, "", err
 	}
@@ -56,7 +56,7 @@ func (b listBody) MarshalJSON() ([]byte, error) {
 
 // ListBasins implements [protocol.BasinService].
 func (c *Client) ListBasins(ctx context.Context, req protocol.ListRequest) (protocol.BasinPage, error) {
-	page, _, err := call[protocol.BasinPage](ctx, c, c.subjects.Basin("list", ""), nil, listBody(req))
+	page, _, err := call[protocol.BasinPage](ctx, c, c.ask, c.subjects.Basin("list", ""), nil, listBody(req))
 	return page, err
 }
 
@@ -72,13 +72,13 @@ func (c *Client) EnsureBasin(ctx context.Context, basin protocol.BasinName, req 
 
 // GetBasinConfig implements [protocol.BasinService].
 func (c *Client) GetBasinConfig(ctx context.Context, basin protocol.BasinName) (protocol.BasinConfig, error) {
-	config, _, err := call[protocol.BasinConfig](ctx, c, c.subjects.Basin("get", basin), nil, nil)
+	config, _, err := call[protocol.BasinConfig](ctx, c, c.ask, c.subjects.Basin("get", basin), nil, nil)
 	return config, err
 }
 
 // ReconfigureBasin implements [protocol.BasinService].
 func (c *Client) ReconfigureBasin(ctx context.Context, basin protocol.BasinName, change protocol.BasinReconfiguration) (protocol.BasinConfig, error) {
-	config, _, err := call[protocol.BasinConfig](ctx, c, c.subjects.Basin("reconfigure", basin), nil, change)
+	config, _, err := call[protocol.BasinConfig](ctx, c, c.request, c.subjects.Basin("reconfigure", basin), nil, change)
 	return config, err
 }
 
@@ -89,7 +89,7 @@ func (c *Client) DeleteBasin(ctx context.Context, basin protocol.BasinName) erro
 
 // ListStreams implements [protocol.StreamService].
 func (c *Client) ListStreams(ctx context.Context, basin protocol.BasinName, req protocol.ListRequest) (protocol.StreamPage, error) {
-	page, _, err := call[protocol.StreamPage](ctx, c, c.subjects.Stream("list", basin, ""), nil, listBody(req))
+	page, _, err := call[protocol.StreamPage](ctx, c, c.ask, c.subjects.Stream("list", basin, ""), nil, listBody(req))
 	return page, err
 }
 
@@ -105,13 +105,13 @@ func (c *Client) EnsureStream(ctx context.Context, ref protocol.StreamRef, confi
 
 // GetStreamConfig implements [protocol.StreamService].
 func (c *Client) GetStreamConfig(ctx context.Context, ref protocol.StreamRef) (protocol.ResolvedStreamConfig, error) {
-	config, _, err := call[protocol.ResolvedStreamConfig](ctx, c, c.subjects.Stream("get", ref.Basin, ref.Stream), nil, nil)
+	config, _, err := call[protocol.ResolvedStreamConfig](ctx, c, c.ask, c.subjects.Stream("get", ref.Basin, ref.Stream), nil, nil)
 	return config, err
 }
 
 // ReconfigureStream implements [protocol.StreamService].
 func (c *Client) ReconfigureStream(ctx context.Context, ref protocol.StreamRef, change protocol.StreamReconfiguration) (protocol.ResolvedStreamConfig, error) {
-	config, _, err := call[protocol.ResolvedStreamConfig](ctx, c, c.subjects.Stream("reconfigure", ref.Basin, ref.Stream), nil, change)
+	config, _, err := call[protocol.ResolvedStreamConfig](ctx, c, c.request, c.subjects.Stream("reconfigure", ref.Basin, ref.Stream), nil, change)
 	return config, err
 }
 

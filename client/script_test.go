@@ -26,6 +26,7 @@ var ref = protocol.StreamRef{Basin: "demo-basin", Stream: "a/b"}
 // script is a door played by the test: it receives what the client sends and says what the test tells it to.
 type script struct {
 	t    *testing.T
+	srv  *server.Server
 	nc   *nats.Conn // of the door
 	cnc  *nats.Conn // of the client
 	reqs chan *nats.Msg
@@ -51,7 +52,7 @@ func newScript(t *testing.T, opts client.Options) *script {
 		}
 		return nc
 	}
-	s := &script{t: t, nc: connect(), cnc: connect(), reqs: make(chan *nats.Msg, 100), acks: make(chan *nats.Msg, 1000)}
+	s := &script{t: t, srv: srv, nc: connect(), cnc: connect(), reqs: make(chan *nats.Msg, 100), acks: make(chan *nats.Msg, 1000)}
 	s.Client = client.New(s.cnc, opts)
 	for subject, ch := range map[string]chan *nats.Msg{"s2.v1.read.>": s.reqs, "s2.v1.append.>": s.reqs, "session.>": s.acks} {
 		if _, err := s.nc.ChanSubscribe(subject, ch); err != nil {

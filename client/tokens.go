@@ -8,13 +8,13 @@ import (
 
 // ListAccessTokens implements [protocol.TokenService].
 func (c *Client) ListAccessTokens(ctx context.Context, req protocol.ListRequest) (protocol.AccessTokenPage, error) {
-	page, _, err := call[protocol.AccessTokenPage](ctx, c, c.subjects.Token("list", ""), nil, listBody(req))
+	page, _, err := call[protocol.AccessTokenPage](ctx, c, c.ask, c.subjects.Token("list", ""), nil, listBody(req))
 	return page, err
 }
 
 // IssueAccessToken implements [protocol.TokenService].
 func (c *Client) IssueAccessToken(ctx context.Context, req protocol.IssueAccessTokenRequest) (secret string, err error) {
-	issued, _, err := call[protocol.IssuedAccessToken](ctx, c, c.subjects.Token("issue", ""), nil, req)
+	issued, _, err := call[protocol.IssuedAccessToken](ctx, c, c.request, c.subjects.Token("issue", ""), nil, req)
 	return issued.Secret, err
 }
 

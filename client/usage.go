@@ -14,7 +14,7 @@ func (b metricsBody) MarshalJSON() ([]byte, error) {
 }
 
 func (c *Client) metrics(ctx context.Context, subject string, q protocol.MetricsQuery) ([]protocol.Metric, error) {
-	answer, _, err := call[protocol.MetricsAnswer](ctx, c, subject, nil, metricsBody(q))
+	answer, _, err := call[protocol.MetricsAnswer](ctx, c, c.ask, subject, nil, metricsBody(q))
 	return answer.Values, err
 }
 

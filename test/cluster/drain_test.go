@@ -77,7 +77,7 @@ func rollingDrained(c *cluster, _ *rand.Rand) {
 	c.load.demand(from, "during a rolling restart", func(e *entry) bool {
 		refused := errors.Is(e.err, syscall.ECONNREFUSED) // it was not even sent
 		code := protocol.CodeOf(e.err)
-		return e.err == nil || refused || code.Clean() && code.Retryable() || code == protocol.CodeRequestTimeout && doorOf(e.client) == overNATS
+		return e.err == nil || refused || code.Clean() && code.Retryable() || (code == protocol.CodeRequestTimeout || code == protocol.CodeOther) && doorOf(e.client) == overNATS
 	})
 }
 

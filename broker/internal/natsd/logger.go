@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -11,15 +12,17 @@ import (
 )
 
 // natsLogger passes the NATS server's log on to slog. The server's notices are for operators of NATS, so they
-// become debug lines; warnings and errors keep their level, but for those that anybody can cause by connecting.
+// become debug lines; warnings and errors keep their level, but for those that anybody can cause by connecting, and for those
+// about other nodes that come again and again.
 //
 // A fatal message of a NATS server that runs by itself ends the process. Here the first one is kept and reported
 // through failed, so that the broker can name the remedy, or stop in order.
 type natsLogger struct {
-	log    *slog.Logger
-	once   sync.Once
-	failed chan struct{} // closed after fatal was set
-	fatal  string
+	log     *slog.Logger
+	repeats repeats
+	once    sync.Once
+	failed  chan struct{} // closed after fatal was set
+	fatal   string
 }
 
 func newNATSLogger(log *slog.Logger) *natsLogger {
@@ -31,9 +34,23 @@ const natsMessage = "nats server"
 func (l *natsLogger) Noticef(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
 func (l *natsLogger) Warnf(format string, v ...any) {
 	if !l.ofClient(format) {
-		l.log.Warn(natsMessage, text(format, v))
+		l.tell(slog.LevelWarn, format, v)
 	}
 }
+
+// tell logs a line, once a minute if the server repeats it, and then with the number of those that were left out.
+func (l *natsLogger) tell(level slog.Level, format string, v []any) {
+	again, more := l.repeats.is(format, v)
+	switch {
+	case again:
+		l.log.Debug(natsMessage, text(format, v))
+	case more > 0:
+		l.log.Log(context.Background(), level, natsMessage, text(format, v), slog.Int("repeated", more))
+	default:
+		l.log.Log(context.Background(), level, natsMessage, text(format, v))
+	}
+}
+
 func (l *natsLogger) Debugf(format string, v ...any) { l.log.Debug(natsMessage, text(format, v)) }
 
 // Tracef passes on the server's traces, if its configuration says so: whole messages, but no secrets in their headers.
@@ -50,7 +67,7 @@ func (l *natsLogger) Errorf(format string, v ...any) {
 	case strings.HasPrefix(format, "Temporary %s Accept Error"):
 		l.log.Debug(natsMessage, text(format, v)) // as often as clients come when there are too many
 	default:
-		l.log.Error(natsMessage, text(format, v))
+		l.tell(slog.LevelError, format, v)
 	}
 }
 

@@ -1,0 +1,74 @@
+package natsd
+
+import (
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+)
+
+const (
+	// repeatEvery is how often a line is logged that the NATS server repeats.
+	repeatEvery = time.Minute
+	// maxRepeats is how many different lines are remembered for that.
+	maxRepeats = 256
+)
+
+// nodeLine begins a line about a connection between nodes.
+var nodeLine = regexp.MustCompile(`^(\S+):\d+ - rid:\d+ - `)
+
+// port is the part of an address that each connection has for itself.
+var port = regexp.MustCompile(`:\d+\b`)
+
+// repeats finds the lines about connections between nodes that are there already: nodes try for ever, several times a second, to connect to one that
+// they refuse, or that refuses them.
+type repeats struct {
+	mu    sync.Mutex
+	lines map[string]*repeated // by what stays the same when the line is repeated
+}
+
+// repeated is a line that was logged.
+type repeated struct {
+	at   time.Time
+	more int // how often the server has said it since
+}
+
+// is reports whether a line was logged less than repeatEvery ago. If it was not, more is how often it was left out since it was logged before.
+func (r *repeats) is(format string, v []any) (again bool, more int) {
+	at := nodeLine.FindStringSubmatchIndex(format)
+	if at == nil {
+		return false, 0
+	}
+	key := format[at[2]:at[3]] + " " + port.ReplaceAllString(fmt.Sprintf(format[at[1]:], v...), "")
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	line := r.lines[key]
+	if line != nil && now.Sub(line.at) < repeatEvery {
+		line.more++
+		return true, 0
+	}
+	if line == nil {
+		if r.lines == nil {
+			r.lines = map[string]*repeated{}
+		}
+		if len(r.lines) >= maxRepeats && !r.forget(now) {
+			return true, 0 // so many different ones come from a port scan, and not from the nodes of a cluster
+		}
+		line = &repeated{}
+		r.lines[key] = line
+	}
+	more, line.at, line.more = line.more, now, 0
+	return false, more
+}
+
+// forget drops the lines that may be logged again, and reports whether there were any.
+func (r *repeats) forget(now time.Time) (dropped bool) {
+	for key, line := range r.lines {
+		if now.Sub(line.at) >= repeatEvery {
+			delete(r.lines, key)
+			dropped = true
+		}
+	}
+	return dropped
+}

@@ -1,0 +1,8 @@
+package client
+
+import "time"
+
+const LookEvery = lookEvery
+
+// GiveAnswers sets how long after the end of its connection an answer may come. No request may be under way.
+func (c *Client) GiveAnswers(grace time.Duration) { c.grace = grace }
