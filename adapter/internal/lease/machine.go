@@ -19,6 +19,10 @@ const (
 	// different rates.
 	SureFor = 1500 * time.Millisecond
 
+	// renewTime is how long a node that had no contact with the bucket declares nobody dead afterwards: the others may have had none either. When
+	// there is a leader again each renews within a beat.
+	renewTime = 2 * Beat
+
 	// maxBeats is how many renewals may be under way.
 	maxBeats = 4
 	// deadTTL is how long the record of a node that has ended is kept.
@@ -342,13 +346,17 @@ func (m *machine) tick(now moment) (ops []op) {
 			n.asked = now
 			ops = append(ops, op{key: nodeKey(name), read: true, sent: now})
 		case name == m.self || !sure || n.rec.State.ended() || n.revision == 0:
-		case now-max(n.seen, m.sureSince) >= Term:
-			// Where this node itself had no contact, the others may not have had any either: they get the time to renew.
+		case m.silent(now, n):
 			n.asked = now
 			ops = append(ops, m.declareDead(now, name, n.revision, n.rec))
 		}
 	}
 	return ops
+}
+
+// silent reports whether a node has not renewed for the term of a lease, although it had the time to since this one is in contact with the bucket.
+func (m *machine) silent(now moment, n *nodeView) bool {
+	return now-n.seen >= Term && now-m.sureSince >= renewTime
 }
 
 // declareDead is the request that ends an incarnation.
@@ -521,7 +529,7 @@ func (m *machine) desired(now moment, log, not string) (best string) {
 	var top uint64
 	bestDrains := true
 	for name, n := range m.nodes {
-		if n.rec.State != Live || name == not || name != m.self && now-max(n.seen, m.sureSince) >= Term {
+		if n.rec.State != Live || name == not || name != m.self && m.silent(now, n) {
 			continue
 		}
 		if score := hash(name, log); best == "" || bestDrains && !n.rec.Draining || bestDrains == n.rec.Draining && score > top {
