@@ -100,3 +100,16 @@ func TestRefusalOfADeposedLeader(t *testing.T) {
 		t.Errorf("the stream holds %q", bodies)
 	}
 }
+
+// While servers elect the leader of a log, a stream that has to be looked up there is not available. That is no fault inside the broker.
+func TestLookUpWithoutALeader(t *testing.T) {
+	h := newHarness(t, func(o *Options) { o.Durability, o.Shared = protocol.DurabilityInterval, true })
+	ref := h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	s := h.handle(ref)
+	defer s.Close()
+	l := s.st.log
+	deposed(t, h, "$JS.API.STREAM.MSG.GET."+l.name, []byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`), 1<<30)
+	if _, err := l.leaderGet(t.Context(), js.Wanted{LastFor: s.st.subject}); protocol.CodeOf(err) != protocol.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+}

@@ -171,8 +171,8 @@ func (l *log) leaderGet(ctx context.Context, which js.Wanted) (storedChunk, erro
 	if _, ok := errors.AsType[*js.HeaderError](err); ok {
 		return storedChunk{}, errStoredChunk(l, m.Seq, err)
 	}
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = errNoStore(err) // the deadline was that of the request alone
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil || js.NoLeader(err) {
+		err = errNoStore(err) // a deadline was that of the request alone
 	}
 	if err != nil {
 		return storedChunk{}, err

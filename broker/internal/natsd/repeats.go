@@ -3,6 +3,7 @@ package natsd
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,11 +18,14 @@ const (
 // nodeLine begins a line about a connection between nodes.
 var nodeLine = regexp.MustCompile(`^(\S+):\d+ - rid:\d+ - `)
 
+// dialLine begins a line about a connection to a node that could not be made, behind which comes the reason.
+const dialLine = "Error trying to connect to route (attempt %v): "
+
 // port is the part of an address that each connection has for itself.
 var port = regexp.MustCompile(`:\d+\b`)
 
 // repeats finds the lines about connections between nodes that are there already: nodes try for ever, several times a second, to connect to one that
-// they refuse, or that refuses them.
+// is not there, that they refuse, or that refuses them.
 type repeats struct {
 	mu    sync.Mutex
 	lines map[string]*repeated // by what stays the same when the line is repeated
@@ -35,11 +39,15 @@ type repeated struct {
 
 // is reports whether a line was logged less than repeatEvery ago. If it was not, more is how often it was left out since it was logged before.
 func (r *repeats) is(format string, v []any) (again bool, more int) {
-	at := nodeLine.FindStringSubmatchIndex(format)
-	if at == nil {
+	key := ""
+	if rest, ok := strings.CutPrefix(format, dialLine); ok && len(v) > 0 {
+		key = fmt.Sprintf(rest, v[1:]...)
+	} else if at := nodeLine.FindStringSubmatchIndex(format); at != nil {
+		key = format[at[2]:at[3]] + " " + fmt.Sprintf(format[at[1]:], v...)
+	} else {
 		return false, 0
 	}
-	key := format[at[2]:at[3]] + " " + port.ReplaceAllString(fmt.Sprintf(format[at[1]:], v...), "")
+	key = port.ReplaceAllString(key, "")
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -64,6 +64,13 @@ func TestRefusedNodeDoesNotFillTheLog(t *testing.T) {
 		}
 		took("lines that are not about nodes", "full", "slow", "full", "slow", "full", "slow")
 
+		for attempt := range 10 {
+			for _, node := range []string{"10.0.0.2", "10.0.0.3"} {
+				log.Errorf("Error trying to connect to route (attempt %v): %v", attempt+1, fmt.Errorf("dial tcp %s:6222: connect: connection refused", node))
+			}
+		}
+		took("two nodes that are not there", "10.0.0.2", "10.0.0.3")
+
 		time.Sleep(repeatEvery)
 		for range 10 * maxRepeats {
 			refuse(fmt.Sprintf("host%d", tries), wrong)
