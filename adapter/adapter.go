@@ -57,6 +57,8 @@ type Adapter struct {
 
 	logs logs
 
+	renewals  *renewals       // used where the store is shared
+	keeper    *keeper         // likewise
 	owners    owners          // nil: the store is this broker's alone
 	registry  *lease.Registry // owners, for operators
 	leave     sync.Once       // the cluster
@@ -115,7 +117,7 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 		return nil, err
 	}
 	a.commit = durable.NewCommitter(durable.Config{Sync: a.committed(), OnFatal: opts.Fatal, Watermarks: a.watermarks, Catalog: layout.Catalog(opts.Prefix)})
-	a.reaper = newEmptyReaper(a)
+	a.reaper, a.janitor, a.renewals, a.keeper = newEmptyReaper(a), newJanitor(a), newRenewals(a), newKeeper(a)
 	if err := a.openCatalog(ctx); err != nil {
 		return nil, err
 	}
@@ -135,8 +137,9 @@ func Open(ctx context.Context, opts Options) (_ *Adapter, err error) {
 	if err := a.openOwners(ctx); err != nil {
 		return nil, err
 	}
-	a.janitor = newJanitor(a)
+	a.janitor.findDeleted()
 	a.tasks.Go(func() { a.janitor.run(a.ctx) })
+	a.tasks.Go(func() { a.renewals.run(a.ctx) })
 	a.tasks.Go(func() { a.syncLater(a.ctx) })
 	a.tasks.Go(func() { a.sizes.run(a.ctx) })
 	a.tasks.Go(func() { a.reaper.run(a.ctx) })

@@ -148,7 +148,7 @@ func basinOfEntry(e protocol.CatalogEntry) (*catalog.BasinRecord, error) {
 
 // beginRestore stores the hidden record of a basin that is not there.
 func (a *Adapter) beginRestore(ctx context.Context, rec *catalog.BasinRecord, restore string) error {
-	rec.DeletedAt, rec.Restoring, rec.Restored = time.Time{}, restore, ""
+	rec.DeletedAt, rec.Restoring, rec.Restored, rec.Purged = time.Time{}, restore, "", nil
 	if err := a.removeOrphans(ctx, rec); err != nil {
 		return err
 	}

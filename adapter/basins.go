@@ -165,7 +165,7 @@ func (a *Adapter) ReconfigureBasin(ctx context.Context, name protocol.BasinName,
 	return config, err
 }
 
-// DeleteBasin marks a basin as deleted; the janitor removes its logs, its streams and at last itself (control plane
+// DeleteBasin marks a basin as deleted; the janitors remove its logs, its streams and at last itself (control plane
 // 3.7).
 func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) error {
 	if err := a.catalog.Latest(ctx, catalog.BasinKey(name)); err != nil {

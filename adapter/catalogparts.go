@@ -59,8 +59,19 @@ func (l catalogListener) StreamShown(e *catalog.Entry) {
 	if !l.a.opts.Shared {
 		return
 	}
+	if e.Deleting() && l.a.tends(e) {
+		l.a.sizes.touch(e.Ref(), e.ID, e.Checks, 0)
+		l.a.janitor.removeStream(e)
+	}
 	if log := l.a.openedLog(e.Basin(), e.Log()); log != nil {
 		log.configure(e)
+	}
+}
+
+// BasinShown wakes the janitor for each step in the removal of a basin, which each node may have a part in.
+func (l catalogListener) BasinShown(r *catalog.BasinRecord) {
+	if r.Deleting() {
+		l.a.janitor.removeBasin(r.Name)
 	}
 }
 
@@ -75,6 +86,9 @@ func (l catalogListener) BasinForgotten(name protocol.BasinName) {
 	for _, log := range l.a.logs.all() {
 		log.endLoaded(name)
 		log.forgetBasin(name)
+		if log.id.Owner == name && l.a.logs.takeOut(log) {
+			l.a.logs.spawn(func() { log.close(l.a.ctx, basinDeleting(name)) })
+		}
 	}
 }
 

@@ -28,6 +28,9 @@ func (a *Adapter) Cluster(ctx context.Context) (protocol.ClusterInfo, error) {
 	info := protocol.ClusterInfo{Node: a.opts.Node, Nodes: []protocol.ClusterNode{}, Logs: []protocol.ClusterLog{}}
 	owned, claims := map[string]int{}, map[string]protocol.ClusterLog{}
 	for _, c := range a.registry.Claims() {
+		if c.Log == accountClaim {
+			continue
+		}
 		owned[c.Node+" "+c.Incarnation]++
 		claims[c.Log] = protocol.ClusterLog{Name: c.Log, Owner: c.Node, Epoch: c.Epoch}
 	}
@@ -160,7 +163,7 @@ func (a *Adapter) NodeStats() (s NodeStats, ok bool) {
 	status := a.registry.Status()
 	s = NodeStats{Sure: status.Sure, Draining: status.Draining, LeaseAge: status.LeaseAge, TakeOvers: status.TakeOvers, Held: map[string]uint64{}, Nodes: map[string]int{}}
 	for _, c := range a.registry.Claims() {
-		if c.Mine {
+		if c.Mine && c.Log != accountClaim {
 			s.Held[c.Log] = c.Epoch
 		}
 	}

@@ -26,9 +26,6 @@ const (
 	reapWorkers = 4
 	// reapRetry is when a stream whose look failed is looked at again, in seconds.
 	reapRetry = 60
-	// reapSharedEvery is how often a stream without a deadline is looked at when other servers append to it too, in
-	// seconds. A deadline is at least catalog.IdleSlackSecs ahead of the append that arms it, so none is missed.
-	reapSharedEvery = catalog.IdleSlackSecs / 2
 )
 
 // errInUse refuses to end a stream that was found empty and is in use again.
@@ -37,7 +34,7 @@ var errInUse = errors.New("the stream was written to, or delete-on-empty was dis
 // emptyReaper deletes streams that have held nothing for long enough (control plane 4.9, 10.3). Its queue holds each stream that
 // has delete-on-empty enabled or an expiry, usually once, at a time no later than its earliest deadline. The deadlines are
 // read when that time comes, so an append costs the queue nothing. The queue is in memory only: at the start every such
-// stream is looked at.
+// stream is looked at. In a shared store that is done when this node begins to own a log, and only streams of such logs are queued.
 type emptyReaper struct {
 	a *Adapter
 
@@ -56,13 +53,19 @@ type waiting struct {
 }
 
 // watch queues a stream whose catalog entry is new or has changed, to be looked at in the next pass.
-func (m *emptyReaper) watch(e *catalog.Entry) {
-	if e.Deleting() {
-		return
+func (m *emptyReaper) watch(e *catalog.Entry) { m.watchFrom(e, 1) }
+
+// watchFrom is watch, and lets the stream be looked at no earlier than from if that look takes a get, in seconds since the epoch. It reports whether it does.
+func (m *emptyReaper) watchFrom(e *catalog.Entry, from uint64) (looks bool) {
+	if looks = e.Config().DeleteOnEmptyMinAge > 0; !looks && e.Config().Expiry == (protocol.Expiry{}) {
+		return false
+	}
+	if e.Deleting() || !m.a.tends(e) {
+		return false
 	}
 	at := uint64(0)
-	if e.Config().DeleteOnEmptyMinAge > 0 {
-		at = 1
+	if looks {
+		at = from
 		if e.Checks.IsFresh() { // nothing is stored, so the record has all deadlines
 			at = max(at, catalog.Earliest(e.RecordDeadlines()))
 		}
@@ -70,6 +73,7 @@ func (m *emptyReaper) watch(e *catalog.Entry) {
 	if at = sooner(at, m.a.expires(e)); at != 0 {
 		m.schedule(waiting{at, e.Ref(), e.ID, e.Checks})
 	}
+	return looks
 }
 
 // sooner is the earlier of two times, of which 0 is none.
@@ -147,11 +151,16 @@ func (m *emptyReaper) pass(ctx context.Context) (more bool) {
 // look deals with one stream and queues it for its next deadline.
 func (m *emptyReaper) look(ctx context.Context, w waiting) {
 	next, err := m.settle(ctx, w)
-	if err != nil {
+	if errors.Is(err, errNotOwner) {
+		return // its owner has it in its own queue
+	}
+	if err != nil && !errors.Is(err, errUnsure) {
 		if ctx.Err() == nil {
 			m.a.logger.Warn("a stream could not be checked for delete-on-empty and expiry; it is tried again",
 				slog.String("basin", string(w.ref.Basin)), slog.String("stream", string(w.ref.Stream)), slog.Any("error", err))
 		}
+	}
+	if err != nil {
 		next = catalog.Seconds(time.Now()) + reapRetry
 	}
 	if next != 0 {
@@ -170,13 +179,13 @@ func (m *emptyReaper) settle(ctx context.Context, w waiting) (next uint64, err e
 	if e == nil {
 		return 0, nil
 	}
-	l, err := m.a.logOf(ctx, e.Basin(), e.Log())
+	l, err := m.a.tended(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return 0, err
 	}
 	newest := base(e.Fork())
 	if !e.Checks.IsFresh() {
-		last, err := l.getLast(ctx, l.subjectOf(e))
+		last, err := l.newestChunk(ctx, l.subjectOf(e))
 		switch {
 		case err == nil:
 			newest = last
@@ -202,7 +211,7 @@ func (m *emptyReaper) settleEmpty(ctx context.Context, l *log, e *catalog.Entry,
 	now := catalog.Seconds(time.Now())
 	due, cutoff, ok := catalog.Verdict(all, now)
 	if due == 0 {
-		return m.next(e, all), nil
+		return catalog.Earliest(all), nil
 	}
 	if ok && e.Config().DeleteOnEmptyMinAge > 0 && lastWrite(e, newest) <= cutoff {
 		if deleted, err := m.retire(ctx, l, e, newest); deleted || err != nil {
@@ -212,7 +221,7 @@ func (m *emptyReaper) settleEmpty(ctx context.Context, l *log, e *catalog.Entry,
 	if e, err = m.done(ctx, e, now); err != nil || e == nil {
 		return 0, err
 	}
-	return m.next(e, e.Deadlines(wrote, emptied)), nil
+	return catalog.Earliest(e.Deadlines(wrote, emptied)), nil
 }
 
 // current is the entry of a queued stream; nil when the stream is deleted or being deleted.
@@ -222,15 +231,6 @@ func (m *emptyReaper) current(w waiting) *catalog.Entry {
 		return nil
 	}
 	return e
-}
-
-// next is when a stream with these deadlines is to be looked at again.
-func (m *emptyReaper) next(e *catalog.Entry, ds []catalog.Deadline) uint64 {
-	at := catalog.Earliest(ds)
-	if other := catalog.Seconds(time.Now()) + reapSharedEvery; m.a.opts.Shared && e.Config().DeleteOnEmptyMinAge > 0 && (at == 0 || other < at) {
-		return other
-	}
-	return at
 }
 
 // retire deletes a stream if it holds no record and nothing was appended after newest. The terminal trim goes first,

@@ -9,8 +9,6 @@ import (
 
 	"github.com/weirstream/weir/adapter/internal/catalog"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
@@ -56,12 +54,14 @@ type incarnation struct {
 }
 
 func newJanitor(a *Adapter) *janitor {
-	j := &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[incarnation]*catalog.Entry{},
+	return &janitor{a: a, wake: make(chan struct{}, 1), trims: map[*stream]struct{}{}, streams: map[incarnation]*catalog.Entry{},
 		basins: map[protocol.BasinName]struct{}{}, held: map[layout.StreamID]int{}, purging: make(chan struct{}, 1)}
-	a.catalog.View.EachDeleting(func(name protocol.BasinName) { j.basins[name] = struct{}{} },
-		func(e *catalog.Entry) { j.streams[incarnation{e.Ref(), e.ID}] = e })
-	j.poke()
-	return j
+}
+
+// findDeleted notes the deletions that the catalog had marked when it was loaded. In a shared store those of streams are noted when this node begins
+// to own their log.
+func (j *janitor) findDeleted() {
+	j.a.catalog.View.EachDeleting(j.removeBasin, j.removeStream)
 }
 
 func (j *janitor) poke() {
@@ -87,7 +87,11 @@ func (j *janitor) holdLocked(st *stream) {
 	}
 }
 
+// removeStream asks for a deleted stream to be removed, by the node that tends it: where that is another one, it has got the mark as well.
 func (j *janitor) removeStream(e *catalog.Entry) {
+	if !j.a.tends(e) {
+		return
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.streams[incarnation{e.Ref(), e.ID}] = e
@@ -127,6 +131,10 @@ func (j *janitor) work(ctx context.Context) {
 	j.mu.Unlock()
 	for st := range trims {
 		err := j.exclusively(ctx, func() error { return st.purgeTrimmed(ctx) })
+		if errors.Is(err, errNotOwner) {
+			st.release()
+			continue
+		}
 		j.noteTrim(st)
 		if err != nil && !st.log.closed() {
 			j.report(ctx, "trimmed records could not be removed yet", err, slog.String("stream", string(st.ref.Stream)))
@@ -135,7 +143,7 @@ func (j *janitor) work(ctx context.Context) {
 		st.release()
 	}
 	for id, e := range streams {
-		if err := j.exclusively(ctx, func() error { return j.purgeStream(ctx, e) }); err != nil {
+		if err := j.exclusively(ctx, func() error { return j.purgeStream(ctx, e) }); err != nil && !errors.Is(err, errNotOwner) {
 			j.report(ctx, "a deleted stream could not be removed yet", err, slog.String("stream", string(e.Name)))
 			j.again(func() { j.streams[id] = e })
 		}
@@ -155,7 +163,7 @@ func (j *janitor) again(put func()) {
 }
 
 func (j *janitor) report(ctx context.Context, what string, err error, attr slog.Attr) {
-	if ctx.Err() == nil && !errors.Is(err, errHeld) {
+	if ctx.Err() == nil && !errors.Is(err, errHeld) && !errors.Is(err, errUnsure) && !errors.Is(err, catalog.ErrNotFollowed) {
 		j.a.logger.LogAttrs(ctx, slog.LevelWarn, what, attr, slog.Any("error", err)) //nolint:sloglint // a constant of the caller
 	}
 }
@@ -166,7 +174,7 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 	if now == nil || now.ID != e.ID || purging {
 		return nil // it is deleted, or is deleted with its basin
 	}
-	l, err := j.a.logOf(ctx, e.Basin(), e.Log())
+	l, err := j.a.tended(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return err
 	}
@@ -181,6 +189,8 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 		return nil // until a fork that goes asks again
 	case len(needed) > 0:
 		err = j.shade(ctx, e)
+	case !l.sure():
+		err = errUnsure
 	default:
 		err = l.removeStream(ctx, e.Basin(), e.ID)
 	}
@@ -196,105 +206,6 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 	return nil
 }
 
-// purgeBasin removes a deleted basin's chunks and logs, its streams' names, and then its own.
-func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
-	rec, revision, ok := j.a.catalog.View.Basin(name)
-	if !ok || !rec.Deleting() {
-		return nil
-	}
-	streams := map[int][]layout.StreamID{} // by log
-	entries := j.a.catalog.View.MarkPurging(name)
-	for _, e := range entries {
-		streams[e.Log()] = append(streams[e.Log()], e.ID)
-	}
-	if rec.Hidden() {
-		// Chunks may have been on their way when the restore was given up.
-		if err := j.a.bulk.settle(ctx, name); err != nil {
-			return err
-		}
-		for _, number := range j.a.logNumbers(&rec) {
-			if _, ok := streams[number]; !ok {
-				streams[number] = nil
-			}
-		}
-	}
-	j.a.logs.bar(name)
-	var shared []*log
-	for number, ids := range streams {
-		id, ok := layout.LogOf(name, number)
-		if !ok || id.Owner != "" {
-			continue
-		}
-		if j.a.openedLog(name, number) == nil {
-			// A log that was never written to, or was lost, is not made for this.
-			_, err := js.StreamState(ctx, j.a.manage, id.Stream(j.a.opts.Prefix))
-			if js.StreamMissing(err) {
-				continue
-			}
-		}
-		l, err := j.a.logOf(ctx, name, number)
-		if err != nil {
-			return err
-		}
-		if err := l.endBasin(ctx, name); err != nil {
-			return err
-		}
-		shared = append(shared, l)
-		if err := l.removeBasin(ctx, name, ids); err != nil {
-			return err
-		}
-	}
-	if rec.DedicatedLogs > 0 {
-		if err := j.removeDedicatedLogs(ctx, name); err != nil {
-			return err
-		}
-	}
-	if err := j.a.onDisk(ctx); err != nil {
-		return err
-	}
-	if err := j.a.catalog.RemoveStreams(ctx, entries, restBetweenSteps); err != nil {
-		return err
-	}
-	// Nothing can be opened in the basin until its entry is removed, and from then on a basin of the same name may come.
-	for _, l := range shared {
-		l.forgetBasin(name)
-	}
-	j.a.logs.unbar(name)
-	j.a.bulk.forget(name)
-	if err := j.a.catalog.Remove(ctx, catalog.BasinKey(name), revision); err != nil {
-		return err
-	}
-	j.a.catalog.View.RemoveBasin(name, revision)
-	return nil
-}
-
-// removeDedicatedLogs stops the sequencers of a basin's own logs and deletes their JetStream streams with all records.
-func (j *janitor) removeDedicatedLogs(ctx context.Context, basin protocol.BasinName) error {
-	logs, err := j.a.dedicatedLogs(ctx, basin)
-	if err != nil {
-		return err
-	}
-	for _, id := range logs {
-		name := id.Stream(j.a.opts.Prefix)
-		if err := j.a.logs.remove(ctx, name, basinDeleting(basin)); err != nil {
-			return err
-		}
-		j.a.watermarks.Remove(name)
-		bounded, cancel := context.WithTimeout(ctx, js.Timeout)
-		err := j.a.js.DeleteStream(bounded, name)
-		cancel()
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return err
-		}
-		if j.a.owners != nil {
-			if err := j.a.owners.Forget(ctx, name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // sweep looks at the next streams of the catalog whose oldest chunk may have expired, or that were never looked at
 // since the start.
 func (j *janitor) sweep(ctx context.Context) {
@@ -305,9 +216,15 @@ func (j *janitor) sweep(ctx context.Context) {
 	if done {
 		j.at = protocol.StreamRef{}
 	}
+	opened := 0
+	round := round{a: j.a, unowned: func(name string) {
+		if opened < openAtOnce && j.a.openUnowned(name) {
+			opened++
+		}
+	}}
 	for _, e := range entries {
 		now := catalog.Millis(time.Now())
-		if e.Deleting() || e.Checks.At.Load() > now {
+		if !round.tends(e) || e.Deleting() || e.Checks.At.Load() > now {
 			continue
 		}
 		e.Checks.MarkPart()
@@ -317,6 +234,9 @@ func (j *janitor) sweep(ctx context.Context) {
 				return
 			}
 			e.Checks.At.Before(now + uint64(recheckAfter.Milliseconds()))
+			if errors.Is(err, errNotOwner) {
+				continue
+			}
 			j.report(ctx, "a stream's retention could not be checked", err, slog.String("stream", string(e.Name)))
 		}
 	}
@@ -327,12 +247,12 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	if _, _, purging := j.a.catalog.View.Stream(e.Ref()); purging {
 		return nil
 	}
-	l, err := j.a.logOf(ctx, e.Basin(), e.Log())
+	l, err := j.a.tended(ctx, e.Basin(), e.Log())
 	if err != nil {
 		return err
 	}
 	subject := l.subjectOf(e)
-	newest, err := l.getLast(ctx, subject)
+	newest, err := l.newestChunk(ctx, subject)
 	if errors.Is(err, js.ErrNotFound) {
 		return nil
 	}
@@ -387,6 +307,9 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	// The chunk that stays is the stream's checkpoint from now on: it must not be lost when the chunks that it replaces are removed.
 	if err := j.a.commit.Wait(ctx); err != nil {
 		return err
+	}
+	if !l.sure() {
+		return errUnsure
 	}
 	if err := l.purge(ctx, subject, keep); err != nil {
 		return err

@@ -38,6 +38,9 @@ type log struct {
 	own         *ownership         // nil: the store is this broker's alone
 	turn        atomic.Uint64      // the sequencer's turn as owner; 0: the log is not this node's
 	reached     atomic.Uint64      // in a turn as owner: the streams' states include nothing behind this place in the log
+	epoch       atomic.Uint64      // in which this node owns the log, set after turn; 0: it does not
+	renewed     atomic.Uint64      // the turn in which the streams' check times were forgotten
+	sized       atomic.Uint64      // the turn in which all streams were measured
 	opened      time.Time          // when the log was found or made; zero until then
 	missing     atomic.Bool        // JetStream has said last that the log does not exist
 

@@ -167,6 +167,18 @@ func (r *logs) remove(ctx context.Context, name string, reason error) error {
 	return nil
 }
 
+// takeOut takes a log out that another node has deleted; false if that is done.
+func (r *logs) takeOut(l *log) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slot := r.slots[l.name]
+	if slot == nil || slot.opened() != l {
+		return false
+	}
+	delete(r.slots, l.name)
+	return true
+}
+
 // shut lets nothing be begun any more; false when that was so before.
 func (r *logs) shut() bool {
 	r.mu.Lock()

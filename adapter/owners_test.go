@@ -43,7 +43,9 @@ func claimsFor(hs ...*harness) *testClaims {
 	for i, h := range hs {
 		h.owners.Close(context.Background())
 		n := &testNode{c, fmt.Sprintf("n%d", i), h}
-		h.owners, h.registry = n, nil
+		h.owners, h.registry, h.keeper = n, nil, newKeeper(h.Adapter)
+		k := h.keeper
+		h.tasks.Go(func() { k.run(h.ctx, n) })
 		c.nodes = append(c.nodes, n)
 	}
 	return c
@@ -59,6 +61,9 @@ func (c *testClaims) move(log string, to int) {
 }
 
 func (n *testNode) changed(log string) {
+	if log == accountClaim {
+		n.h.keeper.poke()
+	}
 	if l := n.h.logs.opened(log); l != nil {
 		l.own.poke()
 	}
@@ -112,6 +117,7 @@ func (n *testNode) Raise(ctx context.Context, log string, _, above uint64) (leas
 
 func (n *testNode) Forget(context.Context, string) error { return nil }
 func (n *testNode) Held() []string                       { return nil }
+func (n *testNode) Unowned(string) bool                  { return false }
 func (n *testNode) SetDraining(bool)                     {}
 func (n *testNode) Close(context.Context)                {}
 

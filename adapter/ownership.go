@@ -29,6 +29,7 @@ type owners interface {
 	Release(ctx context.Context, log string, epoch uint64, to string) (lease.Owner, error)
 	Raise(ctx context.Context, log string, epoch, above uint64) (lease.Owner, error)
 	Forget(ctx context.Context, log string) error
+	Unowned(log string) bool
 	Held() []string
 	SetDraining(draining bool)
 	Close(ctx context.Context)
@@ -313,6 +314,7 @@ func (a *Adapter) openOwners(ctx context.Context) (err error) {
 	}
 	a.owners, a.registry = registry, registry
 	close(entered)
+	a.tasks.Go(func() { a.keeper.run(a.ctx, registry) })
 	return nil
 }
 
@@ -327,6 +329,10 @@ func (a *Adapter) closeOwners(ctx context.Context) {
 
 // ownerChanged looks at a log whose owner may have changed. A log that was given to this node is opened, once it has entered the cluster.
 func (a *Adapter) ownerChanged(entered <-chan struct{}, name string) {
+	if name == accountClaim {
+		a.keeper.poke()
+		return
+	}
 	if l := a.logs.opened(name); l != nil {
 		if l.own != nil {
 			l.own.poke()
@@ -347,11 +353,11 @@ func (a *Adapter) afterEntering(entered <-chan struct{}, task func()) {
 	})
 }
 
-// openHeld opens a log if it is this node's. The node that claimed it has made its JetStream stream before. This one may not know a stream in it: the
+// openHeld opens a log if it is this node's, or has no owner and should be. The node that claimed it has made its JetStream stream before. This one may not know a stream in it: the
 // changes of the catalog may come later, and streams of a basin that is being restored are hidden. A log that was deleted is not made again.
 func (a *Adapter) openHeld(name string) {
 	id, ok := layout.ParseLog(a.opts.Prefix, name)
-	for ok && a.ctx.Err() == nil && slices.Contains(a.owners.Held(), name) && (a.needs(name) || a.exists(name)) {
+	for ok && a.ctx.Err() == nil && (slices.Contains(a.owners.Held(), name) || a.owners.Unowned(name)) && (a.needs(name) || a.exists(name)) {
 		_, err := a.logs.get(a.ctx, id.Owner, name)
 		if err == nil || a.ctx.Err() != nil {
 			return
@@ -359,6 +365,11 @@ func (a *Adapter) openHeld(name string) {
 		a.logger.Warn("a log that was given to this node could not be opened", slog.String("log", name), slog.Any("error", err))
 		sleep(a.ctx, ownerPauseMax)
 	}
+}
+
+// openUnowned opens a log in the background if no live node owns it and this one should: its streams' retention must not wait for a client.
+func (a *Adapter) openUnowned(name string) (begun bool) {
+	return a.owners.Unowned(name) && a.logs.spawn(func() { a.openHeld(name) })
 }
 
 // exists reports whether a JetStream stream is there.

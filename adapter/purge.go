@@ -78,7 +78,13 @@ func (a *Adapter) unwatched(ctx context.Context, stream string, remove func() er
 // removeBasin purges all chunks of a basin, of which these streams are known, in steps that leave appends of other basins
 // most of the time (docs/adr/0015). It can be repeated, and goes on where it was interrupted.
 func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID) error {
-	messages, err := l.get.Pending(ctx, l.name, l.id.Basin(l.a.opts.Prefix, basin), 1)
+	var messages uint64
+	var err error
+	if l.a.opts.Shared {
+		messages, err = l.count(ctx, basin) // a replica may be behind
+	} else {
+		messages, err = l.get.Pending(ctx, l.name, l.id.Basin(l.a.opts.Prefix, basin), 1)
+	}
 	if js.NoResponders(err) {
 		if _, err := l.lastSeq(ctx); js.StreamMissing(err) {
 			return nil // nothing was ever written to it
@@ -90,14 +96,24 @@ func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams
 	if messages == 0 {
 		return nil
 	}
+	end := js.Seq(0)
+	if l.a.opts.Shared {
+		// Another node may be through with the basin when a purge of this one is carried out, and chunks of a new basin of the name may be there.
+		last, err := l.lastSeq(ctx)
+		if err != nil {
+			return err
+		}
+		end = max(last, js.Seq(l.reached.Load())) + 1
+	}
 	covers := func(newest string) bool {
 		place, ok := layout.ParseSubject(l.a.opts.Prefix, newest)
 		return ok && place.Basin == basin
 	}
-	return l.removing(ctx, covers, func() error { return l.removeInSteps(ctx, basin, streams, messages) })
+	return l.removing(ctx, covers, func() error { return l.removeInSteps(ctx, basin, streams, messages, end) })
 }
 
-func (l *log) removeInSteps(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID, messages uint64) error {
+// removeInSteps removes what lies before end; 0: everything.
+func (l *log) removeInSteps(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID, messages uint64, end js.Seq) error {
 	prefix := l.a.opts.Prefix
 	everything := l.id.Basin(prefix, basin)
 	step := func(filter string, below js.Seq) error {
@@ -118,7 +134,7 @@ func (l *log) removeInSteps(ctx context.Context, basin protocol.BasinName, strea
 	case len(streams) >= 16*len(buckets) && messages <= 4*uint64(len(streams)):
 		// The streams were created many at a time and hold little: the chunks of a bucket lie together.
 		for bucket := range buckets {
-			if err := step(l.id.Bucket(prefix, basin, bucket), 0); err != nil {
+			if err := step(l.id.Bucket(prefix, basin, bucket), end); err != nil {
 				return err
 			}
 		}
@@ -133,5 +149,5 @@ func (l *log) removeInSteps(ctx context.Context, basin protocol.BasinName, strea
 			}
 		}
 	}
-	return l.purge(ctx, everything, 0) // all that is left
+	return l.purge(ctx, everything, end) // all that is left
 }

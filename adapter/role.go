@@ -120,6 +120,8 @@ func (s *sequencer) newTurn() {
 	clear(s.restores)
 	s.log.reached.Store(uint64(s.sealed)) // before the turn is seen
 	s.log.turn.Store(s.turn)
+	s.log.epoch.Store(s.epoch)
+	s.upkeep.owned(s.log)
 }
 
 // sealedAt notes that the log was sealed again in the same turn, by a run that ends at last.
@@ -132,6 +134,7 @@ func (s *sequencer) sealedAt(last js.Seq) {
 func (s *sequencer) stepDown() {
 	s.epoch, s.doubt = 0, false
 	clear(s.restores)
+	s.log.epoch.Store(0)
 	s.log.turn.Store(0)
 	s.decideAgain()
 	var ours []*request

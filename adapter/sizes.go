@@ -25,8 +25,6 @@ const (
 	// after the start, a million take a quarter of an hour, and from then on there is nothing to do.
 	surveyEvery   = 2 * time.Second
 	surveyStreams = 2000
-	// resurveyAfter is when a stream is measured again that other servers may have written to.
-	resurveyAfter = 30 * time.Minute
 	// expiredChunks bounds the chunks at a stream's beginning that are passed over because they are trimmed or expired; the
 	// janitor is about to remove them. The chunks behind count as stored.
 	expiredChunks = 64
@@ -43,6 +41,7 @@ type sizes struct {
 	changed []sizeChange
 
 	at      protocol.StreamRef // where the survey goes on; owned by run
+	turns   map[*log]uint64    // in which this node owns logs all of whose streams this round of the survey looks at; owned by run
 	surveys atomic.Int64       // how often the survey has been around
 }
 
@@ -138,6 +137,10 @@ func (z *sizes) measureChange(ctx context.Context, c sizeChange) (got bool, err 
 	if e == nil || e.ID != c.id {
 		return false, nil
 	}
+	if !z.a.tends(e) {
+		e.Checks.Size.MarkMeasured() // the owner measures it
+		return false, nil
+	}
 	again := e.Checks.Size.MarkMeasured() // a change from now on is seen the next time
 	bytes := c.total
 	if got = again || e.Deleting() || !e.Checks.IsWhole(catalog.Millis(time.Now())); got {
@@ -172,13 +175,15 @@ func damaged(err error) bool { return err != nil && protocol.CodeOf(err) == prot
 
 // survey measures the streams among the next of the catalog whose size is not known and has not changed.
 func (z *sizes) survey(ctx context.Context) {
+	if z.at == (protocol.StreamRef{}) {
+		z.turns = z.a.renewedTurns()
+	}
 	entries, done := z.a.catalog.View.Some(z.at, surveyStreams)
+	round := round{a: z.a}
 	for _, e := range entries {
-		at := e.Checks.Size.Measured.Load()
-		again := z.a.opts.Shared && time.Since(time.Unix(int64(at)*60, 0)) > resurveyAfter
 		// One that has changed is about to be measured, mostly without gets: a survey of a million streams that are being made
 		// would cost more than they do.
-		if at == 0 && !e.Checks.Size.IsChanged() || again {
+		if e.Checks.Size.Measured.Load() == 0 && !e.Checks.Size.IsChanged() && round.tends(e) {
 			if _, err := z.update(ctx, e); err != nil {
 				z.report(ctx, e, err)
 				if !damaged(err) {
@@ -191,6 +196,9 @@ func (z *sizes) survey(ctx context.Context) {
 	if done {
 		z.at = protocol.StreamRef{}
 		z.surveys.Add(1)
+		for l, turn := range z.turns {
+			l.sized.Store(turn)
+		}
 	}
 }
 
@@ -226,7 +234,7 @@ func (z *sizes) measure(ctx context.Context, e *catalog.Entry) (uint64, error) {
 		return 0, ignoreMissing(err)
 	}
 	subject := l.subjectOf(e)
-	newest, err := l.getLast(ctx, subject)
+	newest, err := l.newestChunk(ctx, subject)
 	if err != nil || newest.Trim == protocol.TerminalTrimPoint {
 		return 0, ignoreMissing(err)
 	}
@@ -266,21 +274,89 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// BasinBytes returns the metered bytes stored in a basin, the latest writes included. It is not known until all
-// streams were measured once after the start.
-func (a *Adapter) BasinBytes(ctx context.Context, basin protocol.BasinName) (bytes uint64, known bool) {
+// BasinParts yields the metered bytes stored in a basin, the latest writes included, in parts that do not change: in a shared store the streams of each
+// log that this node owns, or else all of them. Nothing comes of a part until all its streams were measured once after the start, or after this node began to own
+// the log. It returns false if there is no such basin, or a broker that has its store alone does not know its size yet.
+func (a *Adapter) BasinParts(ctx context.Context, basin protocol.BasinName, yield func(part int, bytes uint64)) bool {
 	a.sizes.measureChanged(ctx, func(ref protocol.StreamRef) bool { return ref.Basin == basin })
-	bytes, streams, ok := a.catalog.View.BasinSize(basin)
-	return bytes, ok && (streams == 0 || a.sizes.known()) // an empty basin is known at once
+	if !a.opts.Shared {
+		bytes, streams, ok := a.catalog.View.BasinSize(basin)
+		if !ok || streams > 0 && !a.sizes.known() { // an empty basin is known at once
+			return false
+		}
+		yield(wholeBasin, bytes)
+		return true
+	}
+	streams, ok := a.catalog.View.PartSizes(basin, func(n int, bytes uint64) {
+		if l := a.openedLog(basin, n); l != nil && l.isSized() {
+			yield(logPart(n), bytes)
+		}
+	})
+	if ok && streams == 0 {
+		yield(wholeBasin, 0)
+	}
+	return ok
 }
 
-func (z *sizes) known() bool { return z.surveys.Load() > 0 }
+// wholeBasin is the part that has all streams of a basin; logPart that of a log.
+const wholeBasin = 0
 
-// EachBasin yields the metered bytes stored in every basin, as of the last minute; nothing until they are known.
-func (a *Adapter) EachBasin(yield func(basin protocol.BasinName, bytes uint64)) {
-	if a.sizes.known() {
-		a.catalog.View.EachSize(yield)
+func logPart(number int) int { return number + 1 }
+
+// isSized reports whether this node is sure that it owns the log, and has measured all its streams since it does.
+func (l *log) isSized() bool {
+	turn := l.turn.Load()
+	return turn != 0 && l.sized.Load() == turn && l.sure()
+}
+
+// renewedTurns are the logs that this node owns, and the turns in which it forgot what it had known of their streams.
+func (a *Adapter) renewedTurns() map[*log]uint64 {
+	turns := map[*log]uint64{}
+	for _, l := range a.logs.all() {
+		if turn := l.turn.Load(); turn != 0 && l.renewed.Load() == turn {
+			turns[l] = turn
+		}
 	}
+	return turns
+}
+
+// known reports whether all streams were measured that are this node's.
+func (z *sizes) known() bool {
+	if z.surveys.Load() == 0 {
+		return false
+	}
+	for _, l := range z.a.logs.all() {
+		if turn := l.turn.Load(); turn != l.sized.Load() && turn != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// EachPart yields the metered bytes stored in every basin, as of the last minute, in the parts of [Adapter.BasinParts]; nothing until they are known.
+func (a *Adapter) EachPart(yield func(basin protocol.BasinName, part int, bytes uint64)) {
+	if !a.opts.Shared {
+		if a.sizes.known() {
+			a.catalog.View.EachSize(func(basin protocol.BasinName, bytes uint64) { yield(basin, wholeBasin, bytes) })
+		}
+		return
+	}
+	sized := map[layout.Log]bool{}
+	a.catalog.View.EachPart(func(basin protocol.BasinName, n int, bytes uint64) {
+		id, ok := layout.LogOf(basin, n)
+		if !ok {
+			return
+		}
+		known, looked := sized[id]
+		if !looked {
+			l := a.logs.opened(id.Stream(a.opts.Prefix))
+			known = l != nil && l.isSized()
+			sized[id] = known
+		}
+		if known {
+			yield(basin, logPart(n), bytes)
+		}
+	})
 }
 
 // StreamBytes returns the metered bytes stored in a stream; known is false if there is none.

@@ -40,7 +40,7 @@ type Stats struct {
 	DroppedBatches uint64 // batches that left a ring while a reader followed
 	LaggedFeeds    uint64 // followers that were sent back to read from storage
 
-	SizesKnown bool // all streams were measured since the start, see EachBasin
+	SizesKnown bool // all streams were measured since the start, see EachPart
 }
 
 // liveStats counts the work of the rings of all streams.

@@ -118,6 +118,12 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 	if trim == 0 || trim == protocol.TerminalTrimPoint || newest == 0 {
 		return nil
 	}
+	switch {
+	case !st.log.mine():
+		return errNotOwner
+	case !st.log.sure():
+		return errUnsure
+	}
 	needed, err := st.log.a.janitor.needed(st.ref.Basin, st.id)
 	if err != nil {
 		return err
@@ -131,6 +137,9 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 	}
 	if at == 0 {
 		at = newest
+	}
+	if !st.log.sure() {
+		return errUnsure
 	}
 	if err := st.log.purge(ctx, st.subject, min(at, newest)); err != nil {
 		return err

@@ -261,7 +261,9 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 		return err
 	}
 	a.streamsDeleted(ref.Basin, marked.CreatedAt(), time.Now())
-	a.sizes.touch(ref, marked.ID, marked.Checks, 0)
+	if a.tends(marked) {
+		a.sizes.touch(ref, marked.ID, marked.Checks, 0)
+	}
 	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",
 			slog.String("basin", string(ref.Basin)), slog.String("stream", string(ref.Stream)), slog.Any("error", err))

@@ -5,6 +5,8 @@ import "github.com/weirstream/weir/protocol"
 // upkeep receives a sequencer's reports on its chunks. The methods return at once: they are called by the sequencer's goroutine
 // for every chunk.
 type upkeep interface {
+	// owned says that this node has begun to own a log.
+	owned(l *log)
 	// stored says that so many more chunks are stored.
 	stored(chunks uint64)
 	// changed says that a stream has a new durable chunk.
@@ -19,13 +21,17 @@ type upkeep interface {
 
 var _ upkeep = (*Adapter)(nil)
 
+func (a *Adapter) owned(l *log) { a.renewals.begin(l) }
+
 func (a *Adapter) stored(chunks uint64) { a.unsynced.Add(chunks) }
 
 func (a *Adapter) changed(st *stream) {
 	if st.durable.trim != 0 {
 		st.checks.MarkPart()
 	}
-	a.sizes.touch(st.ref, st.id, st.checks, st.durable.total)
+	if st.log.mine() {
+		a.sizes.touch(st.ref, st.id, st.checks, st.durable.total)
+	}
 }
 
 func (a *Adapter) armed(st *stream, s state) { a.reaper.appended(st, s) }

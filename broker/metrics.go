@@ -101,7 +101,7 @@ func (b *Broker) showAdapter(show func(string, float64)) {
 	show("weir_streams_loaded", float64(s.LoadedStreams))
 	if s.SizesKnown {
 		bytes := uint64(0)
-		b.ad.EachBasin(func(_ protocol.BasinName, n uint64) { bytes += n })
+		b.ad.EachPart(func(_ protocol.BasinName, _ int, n uint64) { bytes += n })
 		show("weir_stored_bytes", float64(bytes))
 	}
 }

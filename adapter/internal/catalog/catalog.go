@@ -75,6 +75,8 @@ type Store interface {
 type Listener interface {
 	// StreamShown says that the entry of a stream is new or has changed.
 	StreamShown(e *Entry)
+	// BasinShown says that the entry of a basin is new or has changed.
+	BasinShown(r *BasinRecord)
 	// StreamForgotten and BasinForgotten say that another server removed a stream, or a basin with its streams.
 	StreamForgotten(e *Entry)
 	BasinForgotten(name protocol.BasinName)
@@ -95,6 +97,7 @@ var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resourc
 // Open opens or creates the bucket and loads it. The catalog of a shared store is to be followed from then on, see follow.
 func Open(ctx context.Context, config Config, store Store, listener Listener) (*Catalog, error) {
 	c := &Catalog{config: config, store: store, listener: listener, opened: time.Now()}
+	c.View.byLog = config.Shared
 	bucket := layout.CatalogBucket(config.Prefix)
 	storage := jetstream.FileStorage
 	if config.Memory {
@@ -216,7 +219,11 @@ func (c *Catalog) applyBasin(name protocol.BasinName, e keyValue) error {
 		return fmt.Errorf("decode: %w", err)
 	}
 	r.Location = cmp.Or(r.Location, c.config.Location) // made before there were locations
+	if old, known, ok := c.View.Basin(name); ok && old.Deleting() && !r.Deleting() && e.revision > known {
+		c.forgetBasin(name, known) // this one is new, and the removal of the old one was not shown
+	}
 	c.View.PutBasin(&r, e.revision)
+	c.listener.BasinShown(&r)
 	return nil
 }
 
@@ -368,6 +375,9 @@ const markersAtOnce = 500
 // RemoveStreams removes the entries of a basin's streams, in steps; rest is called between them with the time of a step, and waits.
 // The removal of the basin's own entry, which follows, makes it durable.
 //
+// In a shared store an entry that is not the one that is known is looked at again: another server may be through with the basin, and a stream of a new basin
+// may have the name.
+//
 // Each gets a delete marker, although no server needs the notice. JetStream drops the older values of a key without a note
 // of it, because they are above the key's limit. If the newest one were purged, a recovery from the blocks would find the one
 // before it below the limit again, and the stream would be back (docs/upstream, case limits).
@@ -378,17 +388,27 @@ func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func
 		entries = entries[len(part):]
 		acks := make([]jetstream.PubAckFuture, 0, len(part))
 		for _, e := range part {
-			ack, err := c.store.JetStream().PublishMsgAsync(c.deleteMarker(StreamKey(e.Ref())), jetstream.WithMsgTTL(deleteMarkerTTL))
+			opts := []jetstream.PublishOpt{jetstream.WithMsgTTL(deleteMarkerTTL)}
+			if c.config.Shared {
+				opts = append(opts, jetstream.WithExpectLastSequencePerSubject(e.Revision))
+			}
+			ack, err := c.store.JetStream().PublishMsgAsync(c.deleteMarker(StreamKey(e.Ref())), opts...)
 			if err != nil {
 				return fmt.Errorf("remove the catalog entry of %v: %w", e.Ref(), err)
 			}
 			acks = append(acks, ack)
 		}
-		for _, ack := range acks {
+		for i, ack := range acks {
 			select {
 			case ok := <-ack.Ok():
 				c.store.Committer().WroteCatalog(ok.Sequence)
 			case err := <-ack.Err():
+				if c.config.Shared && js.WrongSequence(err) {
+					if err := c.removeChanged(ctx, part[i]); err != nil {
+						return err
+					}
+					continue
+				}
 				return fmt.Errorf("remove catalog entry %s: %w", ack.Msg().Subject, err)
 			case <-time.After(js.Timeout):
 				return fmt.Errorf("remove catalog entry %s: no answer", ack.Msg().Subject)
@@ -401,6 +421,19 @@ func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func
 		}
 	}
 	return ctx.Err()
+}
+
+// removeChanged removes a stream's entry that another server has changed, unless it is that of another stream.
+func (c *Catalog) removeChanged(ctx context.Context, e *Entry) error {
+	key := StreamKey(e.Ref())
+	now, found, err := c.newest(ctx, key)
+	if err != nil || !found {
+		return err
+	}
+	if r, err := new(Decoder).decode(e.Ref(), now.value); err != nil || r.ID != e.ID {
+		return nil // one that cannot be read is set aside
+	}
+	return c.Remove(ctx, key, now.revision)
 }
 
 // deleteMarker is the message that the bucket's Purge writes, which does not return the revision.

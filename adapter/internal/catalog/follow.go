@@ -121,6 +121,30 @@ func (c *Catalog) reached(p pulse) {
 	}
 }
 
+// ErrNotFollowed says that changes of other servers have not come yet.
+var ErrNotFollowed = errors.New("the changes of other servers to the catalog have not come yet")
+
+const (
+	followPause = 5 * time.Millisecond
+	followTime  = time.Second
+)
+
+// WaitFollowed returns when the view has all that was written up to a revision, by any server. It fails with [ErrNotFollowed] if that takes long.
+func (c *Catalog) WaitFollowed(ctx context.Context, revision uint64) error {
+	if !c.config.Shared {
+		return nil
+	}
+	for range followTime / followPause {
+		if c.known.Load() >= revision {
+			return nil
+		}
+		if pause(ctx, followPause); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return ErrNotFollowed
+}
+
 // Age is for how long the catalog may have been changed by other servers without a trace in the view. A server of the bucket that is cut off, and
 // does not know it yet, may make it too small. Only of a catalog that is followed.
 func (c *Catalog) Age() time.Duration { return time.Since(c.opened) - time.Duration(c.current.Load()) }

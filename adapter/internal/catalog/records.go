@@ -28,6 +28,9 @@ type BasinRecord struct {
 	// After is the revision that the catalog had reached when the basin was made. An entry of a stream in it that is not newer is
 	// of an earlier basin of that name, and JetStream has brought it back after a crash (docs/adr/0022).
 	After uint64 `json:"after,omitempty"`
+	// Purged are the logs, by their numbers, whose owners have removed the chunks of a basin that is being deleted. Only where the
+	// store is shared. The slice is not changed.
+	Purged []int `json:"purged,omitempty"`
 }
 
 // StreamRecord is the value of a stream's key. It is stored in the form of streamcodec.go, and is JSON in backups.

@@ -14,6 +14,8 @@ import (
 type View struct {
 	mu     sync.RWMutex
 	basins btree.Map[string, *basinView]
+	// byLog says that the sizes of a basin's streams are also added up log by log. It is set before the view is used.
+	byLog bool
 	// location is the default location that was set, locationRevision that of its key.
 	location         protocol.LocationName
 	locationRevision uint64
@@ -27,6 +29,7 @@ type basinView struct {
 	streams  streamTree
 	shared   [2]*entryCommon // that streams put in last have in common
 	bytes    uint64          // stored in the streams, as of their last measurements
+	parts    []partSize      // of these, where View.byLog is set
 	created  uint64          // where the count of streams ever created goes on, see nextBucket
 	// uses are the forks, by their id, and users those that share records of a stream, by its id.
 	uses  map[layout.StreamID]*forkUse
@@ -267,13 +270,23 @@ func list[T any](m ordered[T], req protocol.ListRequest, yield func(T) bool) {
 	})
 }
 
-// Some returns up to n entries behind the given place, for the janitor's walk; done reports that the end was reached.
+// Some returns up to n entries behind the given place, for the janitor's walk; done reports that the end was reached. Those of basins
+// that are being restored are left out: they are not complete.
 func (v *View) Some(after protocol.StreamRef, n int) (entries []*Entry, done bool) {
+	return v.some(after, n, false)
+}
+
+// All is Some with the entries of basins that are being restored.
+func (v *View) All(after protocol.StreamRef, n int) (entries []*Entry, done bool) {
+	return v.some(after, n, true)
+}
+
+func (v *View) some(after protocol.StreamRef, n int, hidden bool) (entries []*Entry, done bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	v.basins.Ascend(string(after.Basin), func(name string, b *basinView) bool {
-		if b.Hidden() {
-			return true // its entries are not complete
+		if b.Hidden() && !hidden {
+			return true
 		}
 		from := ""
 		if name == string(after.Basin) {
@@ -308,6 +321,19 @@ func (v *View) EachDeleting(basin func(protocol.BasinName), stream func(*Entry))
 		})
 		return true
 	})
+}
+
+// DeletingBasins returns the basins whose deletion was accepted and is not complete.
+func (v *View) DeletingBasins() (names []protocol.BasinName) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.basins.Scan(func(_ string, b *basinView) bool {
+		if b.Deleting() {
+			names = append(names, b.Name)
+		}
+		return true
+	})
+	return names
 }
 
 // StreamsAfter returns up to n streams of a basin behind a name, in order; ok reports whether the basin is there.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weirstream/weir/adapter/layout"
@@ -17,8 +18,28 @@ func (v *View) SetSize(e *Entry, bytes uint64) {
 	}
 	if now := b.streams.get(string(e.Name)); now != nil && now.ID == e.ID {
 		b.bytes += bytes - e.Checks.Size.bytes
+		if v.byLog {
+			*b.part(e.Log()) += bytes - e.Checks.Size.bytes
+		}
 		e.Checks.Size.bytes = bytes
 	}
+}
+
+// partSize is what is stored in a basin's streams of one log.
+type partSize struct {
+	log   int
+	bytes uint64
+}
+
+// part returns the size of a basin's part in a log. View.mu is held.
+func (b *basinView) part(log int) *uint64 {
+	for i := range b.parts {
+		if b.parts[i].log == log {
+			return &b.parts[i].bytes
+		}
+	}
+	b.parts = append(b.parts, partSize{log: log})
+	return &b.parts[len(b.parts)-1].bytes
 }
 
 // forgetSizeLocked takes a stream that is going out of its basin's size.
@@ -27,6 +48,9 @@ func (b *basinView) forgetSizeLocked(e *Entry) {
 		return
 	}
 	b.bytes -= e.Checks.Size.bytes
+	if b.parts != nil {
+		*b.part(e.Log()) -= e.Checks.Size.bytes
+	}
 	e.Checks.Size.bytes = 0
 }
 
@@ -58,6 +82,45 @@ func (v *View) EachSize(yield func(protocol.BasinName, uint64)) {
 	v.mu.RUnlock()
 	for _, b := range all { // without the lock: the caller may take his time
 		yield(b.name, b.bytes)
+	}
+}
+
+// PartSizes yields the bytes of a basin's streams log by log, of those that were ever measured; streams is the number of its streams, and ok
+// reports whether there is such a basin. The view counts so where the store is shared.
+func (v *View) PartSizes(name protocol.BasinName, yield func(log int, bytes uint64)) (streams int, ok bool) {
+	v.mu.RLock()
+	b, ok := v.basins.Get(string(name))
+	if !ok || b.Deleting() || b.Hidden() {
+		v.mu.RUnlock()
+		return 0, false
+	}
+	parts, streams := slices.Clone(b.parts), b.streams.len()
+	v.mu.RUnlock()
+	for _, p := range parts {
+		yield(p.log, p.bytes)
+	}
+	return streams, true
+}
+
+// EachPart yields what PartSizes yields of every basin that is not being deleted.
+func (v *View) EachPart(yield func(basin protocol.BasinName, log int, bytes uint64)) {
+	type part struct {
+		basin protocol.BasinName
+		partSize
+	}
+	var all []part
+	v.mu.RLock()
+	v.basins.Scan(func(_ string, b *basinView) bool {
+		if !b.Deleting() && !b.Hidden() {
+			for _, p := range b.parts {
+				all = append(all, part{b.Name, p})
+			}
+		}
+		return true
+	})
+	v.mu.RUnlock()
+	for _, p := range all { // without the lock: the caller may take its time
+		yield(p.basin, p.log, p.bytes)
 	}
 }
 

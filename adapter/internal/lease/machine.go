@@ -539,6 +539,19 @@ func (m *machine) desired(now moment, log, not string) (best string) {
 	return best
 }
 
+// unowned reports whether no live incarnation has a log and this node should.
+func (m *machine) unowned(now moment, log string) bool {
+	if !m.ready || m.phase != live {
+		return false
+	}
+	if c := m.claims[log]; c != nil && !c.absent {
+		if f := m.fate(c); c.busy || f == alive || f == unsure {
+			return false
+		}
+	}
+	return m.desired(now, log, "") == m.self
+}
+
 func hash(node, log string) uint64 {
 	sum := sha256.Sum256([]byte(node + "\x00" + log))
 	return binary.BigEndian.Uint64(sum[:])

@@ -266,3 +266,39 @@ func TestWishes(t *testing.T) {
 		t.Errorf("it is asked %v", m.asked)
 	}
 }
+
+// A log is without an owner if nobody has it, or the one who has it has ended, and then only the node that should own it says so.
+func TestUnownedLogs(t *testing.T) {
+	for name, c := range map[string]struct {
+		claim  *entry
+		record *entry // of node "b"
+		want   bool
+	}{
+		"no claim":                          {nil, nil, true},
+		"its own":                           {new(claimOf(20, "a", "a1", 1)), nil, false},
+		"of a live node":                    {new(claimOf(20, "b", "b1", 1)), new(node(10, "b1", Live)), false},
+		"of a dead node":                    {new(claimOf(20, "b", "b1", 1)), new(node(30, "b1", Dead)), true},
+		"of a node that has left":           {new(claimOf(20, "b", "b1", 1)), new(node(30, "b1", Left)), true},
+		"of a node whose record has gone":   {new(claimOf(20, "b", "b1", 1)), nil, true},
+		"of a node that may be sure still":  {new(claimOf(20, "b", "b1", 1)), new(node(30, "b2", Joining)), false},
+		"removed with its log, or released": {&entry{revision: 20}, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := member(t)
+			if c.claim != nil {
+				m.observe(0, claimKey("L"), *c.claim)
+			}
+			if c.record != nil {
+				m.observe(0, nodeKey("b"), *c.record)
+			}
+			if got := m.unowned(0, "L"); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+			m.drains = true
+			m.observe(0, nodeKey("c"), node(40, "c1", Live))
+			if m.nodes["a"].rec.Draining = true; m.unowned(0, "L") {
+				t.Error("a node that drains wants the log")
+			}
+		})
+	}
+}

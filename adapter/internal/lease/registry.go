@@ -551,6 +551,13 @@ func (r *Registry) Desired(log string) string {
 	return r.m.desired(r.now(), log, "")
 }
 
+// Unowned reports whether a log has no live owner, as far as this node knows, and this node should be it.
+func (r *Registry) Unowned(log string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.m.unowned(r.now(), log)
+}
+
 // Close stops renewing. If the node was live, the others take its logs over at once.
 func (r *Registry) Close(ctx context.Context) {
 	var last op

@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -33,21 +34,47 @@ func (m *Meter) Basin(ctx context.Context, basin protocol.BasinName, q protocol.
 	if valid.name != protocol.MetricStorage {
 		return m.accumulations(ctx, string(basin), valid)
 	}
-	points := map[uint32]float64{}
-	err = m.buckets(ctx, string(basin), valid, func(begin uint32, b *bucket) {
+	before := valid
+	before.start -= min(before.start, sizeKeeps) // for the parts whose sizes hold at the beginning
+	var sizes []size                             // with seconds since the epoch
+	err = m.buckets(ctx, string(basin), before, func(begin uint32, b *bucket) {
 		for _, s := range b.sizes {
-			points[begin+s.second] = float64(s.bytes)
+			sizes = append(sizes, size{begin + s.second, s.part, s.bytes})
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	if at, ok := valid.present(time.Now()); ok {
-		if bytes, known := m.sizes.BasinBytes(ctx, basin); known {
-			points[at] = float64(bytes)
-		}
+	at, now := valid.present(time.Now())
+	now = now && m.sizes.BasinParts(ctx, basin, func(part int, bytes uint64) { sizes = append(sizes, size{at, uint16(part), bytes}) })
+	points, sum := sums(sizes)
+	if total, known := sum(at); now && known {
+		points[at] = total
 	}
 	return storage(valid, points), nil
+}
+
+// sums adds up the parts of a basin: at each time at which one was observed, the newest sizes of all of them. A part that was not observed again for long
+// is not there any more. At the same second the later one in the list counts. sum does so for a time behind all of them; it is not known if there is no part.
+func sums(sizes []size) (points map[uint32]float64, sum func(at uint32) (total float64, known bool)) {
+	slices.SortStableFunc(sizes, func(a, b size) int { return cmp.Compare(a.second, b.second) })
+	parts := map[uint16]size{}
+	sum = func(at uint32) (total float64, known bool) {
+		for part, newest := range parts {
+			if uint64(newest.second)+sizeKeeps < uint64(at) {
+				delete(parts, part)
+				continue
+			}
+			total += float64(newest.bytes)
+		}
+		return total, len(parts) > 0
+	}
+	points = map[uint32]float64{}
+	for _, s := range sizes {
+		parts[s.part] = s
+		points[s.second], _ = sum(s.second)
+	}
+	return points, sum
 }
 
 // Stream answers a query of a stream, which need not exist. Codes as Account.

@@ -67,13 +67,19 @@ func (m *Meter) billable(ctx context.Context, q query, now time.Time) ([]protoco
 				add(begin+n*60, m.prices.of(v))
 			}
 			for _, s := range b.sizes {
-				sizes = append(sizes, size{begin + s.second, s.bytes})
+				sizes = append(sizes, size{begin + s.second, s.part, s.bytes})
 			}
 		})
 		if err != nil {
 			return nil, err
 		}
-		m.prices.storage(sizes, whole.end, seconds(now), add)
+		parts := map[uint16][]size{}
+		for _, s := range sizes {
+			parts[s.part] = append(parts[s.part], s)
+		}
+		for _, sizes := range parts {
+			m.prices.storage(sizes, whole.end, seconds(now), add)
+		}
 	}
 	return []protocol.Metric{{Kind: protocol.MetricAccumulation, Name: "total", Unit: protocol.UnitUSD, Interval: q.interval,
 		Points: q.points(points)}}, nil

@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,20 +17,31 @@ import (
 //	number of minutes, and for each, in rising order:
 //	    minute from the beginning of the period
 //	    number of counters that are not zero, and for each: counter, value
-//	number of sizes, and for each, in rising order:
+//	number of sizes of the whole, and for each, in rising order:
 //	    second from the beginning of the period, bytes
+//	and if there are sizes of parts, their number, and for each, in rising order:
+//	    second from the beginning of the period, part, bytes
 type bucket struct {
 	minutes map[uint32]*values
-	sizes   []size // in rising order of seconds, each once
+	sizes   []size // in rising order, of each part at most one at a second
 }
 
+// size is how much was stored at a time. Where several processes share a store, each observes a part of a basin: the size of the basin is the sum of
+// the newest sizes of its parts.
 type size struct {
 	second uint32 // from the beginning of the period
+	part   uint16 // 0: the whole
 	bytes  uint64
+}
+
+// before orders sizes by time and part.
+func (s size) before(o size) int {
+	return cmp.Or(cmp.Compare(s.second, o.second), cmp.Compare(s.part, o.part))
 }
 
 const (
 	bucketVersion = 1
+	maxParts      = 1 << 10 // more than a basin has logs
 	dayMinutes    = 24 * 60
 	daySeconds    = dayMinutes * 60
 )
@@ -47,11 +59,9 @@ func (b *bucket) minute(n uint32) *values {
 	return v
 }
 
-// observe records a size; at the same second the later call counts.
+// observe records a size; of a part at the same second the later call counts.
 func (b *bucket) observe(s size) {
-	i, found := slices.BinarySearchFunc(b.sizes, s.second, func(have size, second uint32) int {
-		return int(have.second) - int(second)
-	})
+	i, found := slices.BinarySearchFunc(b.sizes, s, size.before)
 	if found {
 		b.sizes[i] = s
 	} else {
@@ -65,7 +75,7 @@ func (b *bucket) merge(o *bucket, minutes uint32) {
 		b.minute(minutes + n).add(v)
 	}
 	for _, s := range o.sizes {
-		b.observe(size{minutes*60 + s.second, s.bytes})
+		b.observe(size{minutes*60 + s.second, s.part, s.bytes})
 	}
 }
 
@@ -91,9 +101,26 @@ func (b *bucket) encode() []byte {
 }
 
 func appendSizes(out []byte, sizes []size) []byte {
-	out = binary.AppendUvarint(out, uint64(len(sizes)))
+	parts := 0
 	for _, s := range sizes {
-		out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(s.second)), s.bytes)
+		if s.part != 0 {
+			parts++
+		}
+	}
+	out = binary.AppendUvarint(out, uint64(len(sizes)-parts))
+	for _, s := range sizes {
+		if s.part == 0 {
+			out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(s.second)), s.bytes)
+		}
+	}
+	if parts == 0 {
+		return out
+	}
+	out = binary.AppendUvarint(out, uint64(parts))
+	for _, s := range sizes {
+		if s.part != 0 {
+			out = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(out, uint64(s.second)), uint64(s.part)), s.bytes)
+		}
 	}
 	return out
 }
@@ -151,15 +178,27 @@ func decodeBucket(data []byte) (b bucket, err error) {
 func (u *uvarints) sizes() (sizes []size, err error) {
 	last := -1
 	for range u.next(daySeconds) {
-		s := size{uint32(u.next(daySeconds - 1)), u.next(^uint64(0))} // bounded
+		s := size{second: uint32(u.next(daySeconds - 1)), bytes: u.next(^uint64(0))} // bounded
 		if u.bad || int(s.second) <= last {
 			return nil, errBucket
 		}
 		last = int(s.second)
 		sizes = append(sizes, s)
 	}
+	if len(u.rest) == 0 && !u.bad {
+		return sizes, nil
+	}
+	whole := len(sizes)
+	for range u.next(daySeconds * maxParts) {
+		s := size{uint32(u.next(daySeconds - 1)), uint16(u.next(maxParts)), u.next(^uint64(0))} // bounded
+		if u.bad || s.part == 0 || len(sizes) > whole && s.before(sizes[len(sizes)-1]) <= 0 {
+			return nil, errBucket
+		}
+		sizes = append(sizes, s)
+	}
 	if u.bad {
 		return nil, errBucket
 	}
+	slices.SortFunc(sizes, size.before)
 	return sizes, nil
 }

@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -51,7 +52,7 @@ type Scope struct {
 
 	mu      sync.Mutex
 	hours   map[uint32]*hour // by number
-	stored  stored           // the basin's size as recorded last
+	stored  []stored         // the basin's size as recorded last, part by part
 	used    uint32           // hour in which something was last counted
 	removed bool             // taken out of the meter because nothing was counted for long
 }
@@ -74,7 +75,25 @@ type hour struct {
 type stored struct {
 	bytes uint64
 	day   uint32
-	known bool
+	part  uint16
+}
+
+// observeLocked records the size of a part of the basin, if it has changed, and once a day in any case.
+func (s *Scope) observeLocked(is stored, minute, second uint32) {
+	i := slices.IndexFunc(s.stored, func(old stored) bool { return old.part == is.part })
+	switch {
+	case i >= 0 && s.stored[i] == is, i < 0 && is.bytes == 0:
+		return
+	case i >= 0:
+		s.stored[i] = is
+	default:
+		s.stored = append(s.stored, is)
+	}
+	s.used = max(s.used, minute/60)
+	h := s.hourLocked(minute / 60)
+	h.sizes = slices.DeleteFunc(h.sizes, func(old size) bool { return old.part == is.part }) // one an hour, the latest
+	h.observe(size{second, is.part, is.bytes})
+	h.changes++
 }
 
 func minuteOf(t time.Time) uint32 { return uint32(max(0, t.Unix()) / 60) } // good for 8000 years

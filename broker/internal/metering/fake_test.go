@@ -111,6 +111,9 @@ type fakeSizes struct {
 	basins  map[protocol.BasinName]uint64
 	streams map[protocol.StreamRef]uint64
 	since   map[protocol.BasinName]time.Time
+	part    int            // of the basins, that it knows
+	more    map[int]uint64 // further parts of each
+	another bool           // keeps the account
 }
 
 func (f *fakeSizes) set(basin protocol.BasinName, bytes uint64) {
@@ -125,19 +128,35 @@ func (f *fakeSizes) remove(basin protocol.BasinName) {
 	delete(f.basins, basin)
 }
 
-func (f *fakeSizes) BasinBytes(_ context.Context, basin protocol.BasinName) (uint64, bool) {
+func (f *fakeSizes) BasinParts(_ context.Context, basin protocol.BasinName, yield func(int, uint64)) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n, ok := f.basins[basin]
-	return n, ok
+	if ok {
+		f.yieldLocked(n, yield)
+	}
+	return ok
 }
 
-func (f *fakeSizes) EachBasin(yield func(protocol.BasinName, uint64)) {
+func (f *fakeSizes) EachPart(yield func(protocol.BasinName, int, uint64)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, n := range f.basins {
-		yield(name, n)
+		f.yieldLocked(n, func(part int, n uint64) { yield(name, part, n) })
 	}
+}
+
+func (f *fakeSizes) yieldLocked(n uint64, yield func(int, uint64)) {
+	yield(f.part, n)
+	for part, n := range f.more {
+		yield(part, n)
+	}
+}
+
+func (f *fakeSizes) KeepsAccount() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.another
 }
 
 func (f *fakeSizes) StreamBytes(_ context.Context, ref protocol.StreamRef) (uint64, bool, error) {

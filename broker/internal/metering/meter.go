@@ -31,14 +31,17 @@ const (
 
 // Sizes returns the stored sizes; see [Meter.Start].
 type Sizes interface {
-	// BasinBytes returns the metered bytes stored in a basin, and whether that is known.
-	BasinBytes(ctx context.Context, basin protocol.BasinName) (bytes uint64, known bool)
-	// EachBasin yields the size of every basin whose size is known, as of about the last minute.
-	EachBasin(yield func(basin protocol.BasinName, bytes uint64))
+	// BasinParts yields the metered bytes stored in a basin, as far as this process knows them: of the whole, part 0, or where several processes share the
+	// store of parts that no other process knows at the time. It returns false if there is no such basin, or nothing is known of it.
+	BasinParts(ctx context.Context, basin protocol.BasinName, yield func(part int, bytes uint64)) bool
+	// EachPart yields the sizes of all basins in the parts of BasinParts, as of about the last minute.
+	EachPart(yield func(basin protocol.BasinName, part int, bytes uint64))
 	// StreamBytes returns the metered bytes stored in a stream; known is false if there is no such stream.
 	StreamBytes(ctx context.Context, ref protocol.StreamRef) (bytes uint64, known bool, err error)
 	// BasinsWithStreams returns the basins that have a stream now that was there before t.
 	BasinsWithStreams(t time.Time) []protocol.BasinName
+	// KeepsAccount reports whether this process is the one that rolls the usage up; two may think so for a moment.
+	KeepsAccount() bool
 }
 
 // Meter counts and answers. Make one with [New]; all methods may be called at once.
@@ -161,22 +164,16 @@ func (m *Meter) Operation(op protocol.Operation) { m.account.operation(op) }
 func (m *Meter) recordSizes(now time.Time) {
 	minute := minuteOf(now)
 	second := uint32(now.Unix() % 3600)
-	m.sizes.EachBasin(func(name protocol.BasinName, bytes uint64) {
+	m.sizes.EachPart(func(name protocol.BasinName, part int, bytes uint64) {
 		if _, counted := m.scopes.Load(string(name)); !counted && bytes == 0 {
 			return // nothing is stored, and nothing was used
 		}
 		s := m.scope(string(name))
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		is := stored{bytes, minute / dayMinutes, true}
-		if s.removed || is == s.stored || !s.stored.known && bytes == 0 {
-			return
+		if !s.removed {
+			s.observeLocked(stored{bytes, minute / dayMinutes, uint16(part)}, minute, second)
 		}
-		s.stored = is
-		s.used = max(s.used, minute/60)
-		h := s.hourLocked(minute / 60)
-		h.sizes = append(h.sizes[:0], size{second, bytes}) // one an hour, the latest
-		h.changes++
 	})
 }
 

@@ -69,7 +69,7 @@ func TestJudge(t *testing.T) {
 }
 
 func FuzzBuckets(f *testing.F) {
-	b := bucket{sizes: []size{{1, 2}, {3, 4}}}
+	b := bucket{sizes: []size{{1, 0, 2}, {1, 7, 8}, {3, 0, 4}}}
 	b.minute(0)[appendOpsExpress] = 7
 	b.minute(1439)[operationCounter(protocol.OpSetDefaultLocation)] = ^uint64(0)
 	f.Add(b.encode())

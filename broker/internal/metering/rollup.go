@@ -14,13 +14,13 @@ const rollAfter = lateFor + time.Hour
 
 // rollUp puts the hours of days that are over, of all processes, into one value for each scope and day. A process that comes
 // first makes the value, and then the hours are removed; where the value exists, queries ignore the hours, so that it may
-// be interrupted anywhere and done by several brokers at once.
+// be interrupted anywhere and done by several brokers at once. Where several share a store, one of them does it.
 func (m *Meter) rollUp(ctx context.Context, now time.Time) error {
 	m.flushing.Lock()
 	rolled := m.rolled
 	m.flushing.Unlock()
 	before := seconds(now.Add(-rollAfter)) / daySeconds
-	if rolled >= before {
+	if rolled >= before || !m.sizes.KeepsAccount() {
 		return nil
 	}
 	scopes := map[string]bool{}

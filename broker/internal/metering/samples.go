@@ -56,7 +56,7 @@ func (m *Meter) Sample(ref protocol.StreamRef, bytes uint64, at time.Time) {
 		st = &sampled{}
 		s.streams[scope] = st
 	}
-	is := size{second % quarterSeconds, bytes}
+	is := size{second: second % quarterSeconds, bytes: bytes}
 	st.dirty = true
 	if n := len(st.sizes); n > 0 && st.sizes[n-1].second/60 >= is.second/60 {
 		st.sizes[n-1].bytes = bytes // one a minute
