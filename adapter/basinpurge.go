@@ -83,6 +83,7 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 // purgeShared removes the chunks of a deleted basin from those of the logs that basins share which are this node's.
 func (j *janitor) purgeShared(ctx context.Context, rec *catalog.BasinRecord, streams map[int][]layout.StreamID) error {
 	var purged []int
+	var unsure error
 	for number, ids := range streams {
 		id, ok := layout.LogOf(rec.Name, number)
 		if !ok || id.Owner != "" || slices.Contains(rec.Purged, number) {
@@ -98,10 +99,13 @@ func (j *janitor) purgeShared(ctx context.Context, rec *catalog.BasinRecord, str
 			}
 		}
 		l, err := j.a.tended(ctx, rec.Name, number)
-		if errors.Is(err, errNotOwner) {
+		switch {
+		case errors.Is(err, errNotOwner):
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, errUnsure):
+			unsure = err // the others do not wait for it
+			continue
+		case err != nil:
 			return err
 		}
 		if err := l.endBasin(ctx, rec.Name); err != nil {
@@ -113,12 +117,15 @@ func (j *janitor) purgeShared(ctx context.Context, rec *catalog.BasinRecord, str
 		purged = append(purged, number)
 	}
 	if !j.a.opts.Shared || len(purged) == 0 {
-		return nil
+		return unsure
 	}
 	if err := j.a.onDisk(ctx); err != nil {
 		return err
 	}
-	return j.notePurged(ctx, rec.Name, purged)
+	if err := j.notePurged(ctx, rec.Name, purged); err != nil {
+		return err
+	}
+	return unsure
 }
 
 // missing reports whether the JetStream stream of a log is not there.

@@ -77,7 +77,7 @@ func (l catalogListener) BasinShown(r *catalog.BasinRecord) {
 
 func (l catalogListener) StreamForgotten(e *catalog.Entry) {
 	if log := l.a.openedLog(e.Basin(), e.Log()); log != nil {
-		log.end(e.ID)
+		log.end(e.Basin(), e.ID)
 		log.drop(e.ID, errStreamDeleted)
 	}
 }

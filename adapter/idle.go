@@ -117,6 +117,7 @@ func (l *log) countStreams() int {
 // drop forgets a loaded stream; its handles get reason.
 func (l *log) drop(id layout.StreamID, reason error) {
 	l.mu.Lock()
+	delete(l.removed, id)
 	st := l.streams[id]
 	if st != nil {
 		l.forgetLocked(st)

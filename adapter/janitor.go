@@ -143,7 +143,11 @@ func (j *janitor) work(ctx context.Context) {
 		st.release()
 	}
 	for id, e := range streams {
-		if err := j.exclusively(ctx, func() error { return j.purgeStream(ctx, e) }); err != nil && !errors.Is(err, errNotOwner) {
+		err := j.end(ctx, e)
+		if err == nil {
+			err = j.exclusively(ctx, func() error { return j.purgeStream(ctx, e) })
+		}
+		if err != nil && !errors.Is(err, errNotOwner) {
 			j.report(ctx, "a deleted stream could not be removed yet", err, slog.String("stream", string(e.Name)))
 			j.again(func() { j.streams[id] = e })
 		}
@@ -168,6 +172,21 @@ func (j *janitor) report(ctx context.Context, what string, err error, attr slog.
 	}
 }
 
+// end lets a stream that another node has marked as deleted end behind the appends that are queued here.
+func (j *janitor) end(ctx context.Context, e *catalog.Entry) error {
+	if !j.a.opts.Shared {
+		return nil // deleteStream has
+	}
+	if _, err := j.a.tended(ctx, e.Basin(), e.Log()); err != nil {
+		return err
+	}
+	err := j.a.endStream(ctx, e)
+	if wasDeleted(err) || protocol.CodeOf(err) == protocol.CodeBasinDeletionPending {
+		return nil
+	}
+	return err
+}
+
 // purgeStream removes a deleted stream's chunks, and then its name.
 func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 	now, _, purging := j.a.catalog.View.Stream(e.Ref())
@@ -178,7 +197,12 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 	if err != nil {
 		return err
 	}
-	if st := l.end(e.ID); st != nil {
+	if st := l.end(e.Basin(), e.ID); st != nil {
+		select {
+		case <-st.ready: // if it failed to load it has nothing in flight
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before the chunks in flight are settled
 	}
 	needed, err := j.needed(e.Basin(), e.ID)

@@ -18,6 +18,7 @@ type keeper struct {
 	a     *Adapter
 	wake  chan struct{} // has room for one
 	epoch atomic.Uint64 // in which it is; 0: it is not
+	stop  func()        // set by start
 }
 
 func newKeeper(a *Adapter) *keeper { return &keeper{a: a, wake: make(chan struct{}, 1)} }
@@ -29,7 +30,20 @@ func (k *keeper) poke() {
 	}
 }
 
-// run follows the claim until ctx ends.
+// start follows the claim until stop, or until the adapter closes.
+func (k *keeper) start(o owners) {
+	ctx, cancel := context.WithCancel(k.a.ctx)
+	done := make(chan struct{})
+	k.stop = func() {
+		cancel()
+		<-done
+	}
+	k.a.tasks.Go(func() {
+		defer close(done)
+		k.run(ctx, o)
+	})
+}
+
 func (k *keeper) run(ctx context.Context, o owners) {
 	for ctx.Err() == nil {
 		who, err := o.Owner(ctx, accountClaim)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +51,8 @@ type log struct {
 	maxIdle int                         // see maxIdleStreams
 	reloads int                         // how often another server's writes made the loaded states stale
 	closing bool                        // the log is being deleted
+	// removed are the streams that are being removed, with their basins: they take no append, also when they are opened later.
+	removed map[layout.StreamID]protocol.BasinName
 	// ending are the basins that are being removed: a stream of theirs takes no append, also when it is opened later.
 	ending map[protocol.BasinName]struct{}
 }
@@ -171,9 +174,9 @@ func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 			st.tap = tap(st.ref)
 		}
 		l.streams[e.ID] = st
-		if _, ending := l.ending[e.Basin()]; ending {
-			st.ended.Store(true)
-		}
+		_, ending := l.ending[e.Basin()]
+		_, removed := l.removed[e.ID]
+		st.ended.Store(ending || removed)
 		current := l.a.catalog.Current(e)
 		st.settings.Store(settingsOf(current)) // a change that comes later finds st here
 		st.reads.noted = current.Used()
@@ -330,10 +333,14 @@ func (l *log) closed() bool {
 	return l.closing
 }
 
-// end makes a stream refuse appends, and returns it if it is loaded or loading.
-func (l *log) end(id layout.StreamID) *stream {
+// end makes a stream refuse appends until drop, and returns it if it is loaded or loading.
+func (l *log) end(basin protocol.BasinName, id layout.StreamID) *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.removed == nil {
+		l.removed = map[layout.StreamID]protocol.BasinName{}
+	}
+	l.removed[id] = basin
 	st := l.streams[id]
 	if st != nil {
 		st.ended.Store(true)
@@ -377,6 +384,7 @@ func (l *log) endLoaded(basin protocol.BasinName) (loaded []*stream) {
 func (l *log) forgetBasin(basin protocol.BasinName) {
 	l.mu.Lock()
 	delete(l.ending, basin)
+	maps.DeleteFunc(l.removed, func(_ layout.StreamID, of protocol.BasinName) bool { return of == basin })
 	var dropped []*stream
 	for _, st := range l.streams {
 		if st.ref.Basin == basin && st.ended.Load() {

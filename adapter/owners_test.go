@@ -41,11 +41,12 @@ type testNode struct {
 func claimsFor(hs ...*harness) *testClaims {
 	c := &testClaims{logs: map[string]lease.Owner{}}
 	for i, h := range hs {
+		h.keeper.stop()
 		h.owners.Close(context.Background())
 		n := &testNode{c, fmt.Sprintf("n%d", i), h}
-		h.owners, h.registry, h.keeper = n, nil, newKeeper(h.Adapter)
-		k := h.keeper
-		h.tasks.Go(func() { k.run(h.ctx, n) })
+		h.owners, h.registry = n, nil
+		h.keeper.epoch.Store(0)
+		h.keeper.start(n)
 		c.nodes = append(c.nodes, n)
 	}
 	return c

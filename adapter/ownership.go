@@ -314,7 +314,7 @@ func (a *Adapter) openOwners(ctx context.Context) (err error) {
 	}
 	a.owners, a.registry = registry, registry
 	close(entered)
-	a.tasks.Go(func() { a.keeper.run(a.ctx, registry) })
+	a.keeper.start(registry)
 	return nil
 }
 

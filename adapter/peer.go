@@ -254,10 +254,15 @@ func (l *log) openForwarded(ctx context.Context, ref protocol.StreamRef, id layo
 		return nil, err
 	}
 	st, err := l.open(ctx, e)
-	if err == nil {
-		l.configure(e) // the load may have begun before the look-up
+	if err != nil {
+		return nil, err
 	}
-	return st, err
+	if !l.a.isThere(e) {
+		st.release()
+		return nil, errStreamDeleted
+	}
+	l.configure(e) // the load may have begun before the look-up
+	return st, nil
 }
 
 // knownEntry is a stream's entry in the catalog, in at least that revision.

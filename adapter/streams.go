@@ -264,7 +264,7 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 	if a.tends(marked) {
 		a.sizes.touch(ref, marked.ID, marked.Checks, 0)
 	}
-	if err := a.endStream(ctx, marked); err != nil && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
+	if err := a.endStream(ctx, marked); err != nil && !wasDeleted(err) && protocol.CodeOf(err) != protocol.CodeBasinDeletionPending {
 		a.logger.Warn("a deleted stream could not be ended with a terminal record; it is removed all the same",
 			slog.String("basin", string(ref.Basin)), slog.String("stream", string(ref.Stream)), slog.Any("error", err))
 	}
@@ -285,7 +285,23 @@ func (a *Adapter) endStream(ctx context.Context, e *catalog.Entry) error {
 		return err
 	}
 	defer st.release()
+	if !a.isThere(e) {
+		return errStreamDeleted // removed before it was opened
+	}
 	return st.ask(ctx, terminalRequest)
+}
+
+// isThere reports whether the incarnation of an entry is still in the catalog, marked as deleted or not. Asked after the stream was opened, it tells whether that came before
+// its removal, which ends the streams that are open.
+func (a *Adapter) isThere(e *catalog.Entry) bool {
+	now, _, _ := a.catalog.View.Stream(e.Ref())
+	return now != nil && now.ID == e.ID
+}
+
+// wasDeleted reports that a request failed because the stream is removed, at this node or another one.
+func wasDeleted(err error) bool {
+	e := protocol.AsError(err)
+	return err != nil && e.Code == errStreamDeleted.Code && e.Message == errStreamDeleted.Message
 }
 
 // Use is the purpose of opening a stream. It decides which of its basin's settings creates a missing stream.
