@@ -81,7 +81,7 @@ var Table = []Definition{
 	{"weir_catalog_unreadable_entries", Gauge, "Entries of the catalog that cannot be read, so that what they describe is not served.", nil, nil},
 	{"weir_logs_open", Gauge, "Logs in use.", nil, nil},
 	{"weir_streams_loaded", Gauge, "Streams whose tail is in memory.", nil, nil},
-	{"weir_stored_bytes", Gauge, "Metered bytes stored in all streams, as of the last minute; absent until all were measured after the start.", nil, nil},
+	{"weir_stored_bytes", Gauge, "Metered bytes stored in all streams, of several brokers on one store in those whose logs this one owns, as of the last minute; absent until all were measured.", nil, nil},
 
 	{"weir_jetstream_up", Gauge, "Whether JetStream answers: 1 or 0.", nil, nil},
 	{"weir_jetstream_store_bytes", Gauge, "Bytes in JetStream's file storage, in the account of weir's storage.", nil, nil},
