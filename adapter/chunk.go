@@ -90,6 +90,7 @@ type pending struct {
 	replies    []reply
 
 	header string
+	turn   uint64 // the sequencer's admission in which it was begun
 	size   int    // of wire, once it is published
 	seq    js.Seq // where it is, or will be, stored
 	acked  bool

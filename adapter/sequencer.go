@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -32,9 +33,6 @@ const (
 	sharedFor              = 10_000 // milliseconds
 	// largeRequest is the size of a request, or of a chunk, from which on others notice its encoding and its way to the disk.
 	largeRequest = 64 << 10
-	// Where several brokers share the store, an append of fewer than joinBytes waits while its stream has joinFrom chunks on their way.
-	joinBytes = 32 << 10
-	joinFrom  = 2
 	// publishTimeout is how long a publication to a server in this process may go without an answer before the log is read to
 	// find its fate. One that may get lost on its way has js.Attempt.
 	publishTimeout = 10 * time.Second
@@ -64,6 +62,8 @@ type sequencer struct {
 	durableCount uint64     // chunks durable since the start, taken off flight
 
 	admission uint64 // counts the calls of admitAll
+	sharing   sharing
+	shares    bool // small appends wait for others, where several brokers share the store
 
 	lastBasin   protocol.BasinName // of the last request that was sequenced
 	sharedUntil uint64             // several basins append to the log, as far as is known, until then, in milliseconds
@@ -119,12 +119,18 @@ func (s *sequencer) run(ctx context.Context) {
 	tick := time.NewTimer(peerTick)
 	defer tick.Stop()
 	ticking := true
+	gather := time.NewTimer(gatherMost) // runs while requests wait for others
+	defer gather.Stop()
 	answered := time.Now()
 	var got arrivals
 	for {
 		ticked := false
 		select {
 		case <-s.in.wake:
+			if s.own != nil {
+				runtime.Gosched() // what else is about to come shares the turn, or the frame
+			}
+		case <-gather.C:
 		case <-tick.C:
 			ticking, ticked = false, true
 		case <-overdue.C:
@@ -165,6 +171,7 @@ func (s *sequencer) run(ctx context.Context) {
 		if s.failed != nil {
 			s.failAll()
 		}
+		s.shares = false
 		switch {
 		case s.owns():
 			s.admitAll()
@@ -181,6 +188,9 @@ func (s *sequencer) run(ctx context.Context) {
 		if s.own != nil && !ticking && s.mustLookAgain() {
 			tick.Reset(peerTick)
 			ticking = true
+		}
+		if s.shares && s.sharing.gathering && s.queue.len() > 0 {
+			gather.Reset(time.Until(s.sharing.until))
 		}
 		if len(s.unanswered) > 0 && !watching {
 			overdue.Reset(s.timeout)
@@ -204,10 +214,12 @@ func (s *sequencer) admitAll() {
 		return
 	}
 	s.doubt = false
+	began := time.Now()
+	s.shares = s.own != nil && s.sharing.wait(s.flight, s.queue.len(), began)
 	if s.queue.len() == 0 {
 		return
 	}
-	now := catalog.Millis(time.Now())
+	now := catalog.Millis(began)
 	maxBytes, maxRequests := s.undurable(now)
 	room, bytes, requests := s.sentBytes, 0, 0
 	several := now < s.sharedUntil // one basin alone has no share to count
@@ -216,7 +228,6 @@ func (s *sequencer) admitAll() {
 	}
 	s.admission++
 	for _, p := range s.flight {
-		p.st.sentIn(s.admission)
 		bytes += len(p.wire)
 		requests += len(p.replies)
 		if several {
@@ -230,8 +241,11 @@ func (s *sequencer) admitAll() {
 			bytes >= maxBytes || requests >= maxRequests {
 			return 0, false, true
 		}
-		if s.mustWait(r) || s.shouldJoin(r) {
+		if s.mustWait(r) || s.shares && r.shareable() && r.st.open == nil {
 			return 0, true, false
+		}
+		if s.own != nil && !s.shares && r.shareable() {
+			s.sharing.takes(s.admission, began)
 		}
 		room += int(r.cost)
 		bytes += int(r.cost)
@@ -251,13 +265,6 @@ func (s *sequencer) admitAll() {
 	if admitted && s.queue.len() > 0 && !s.doubt && len(s.flight)+len(s.open) == 0 {
 		s.in.poke() // all of the turn stored nothing, so that no answer of JetStream begins the next one
 	}
-}
-
-// shouldJoin reports whether an append does better to wait, and to share a chunk with those that come meanwhile: where several brokers share
-// the store a chunk costs a replication, however small it is.
-func (s *sequencer) shouldJoin(r *request) bool {
-	st := r.st
-	return s.own != nil && r.kind == appendRequest && r.cost < joinBytes && st.counted == s.admission && st.sent >= joinFrom && st.open == nil
 }
 
 // undurable is how many bytes and requests may be on their way to the disk.
@@ -380,7 +387,7 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	}
 	st.checks.MarkWritten()
 	s.chunkID++
-	p := &pending{st: st, id: s.prefix + strconv.FormatUint(s.chunkID, 36), arrived: now,
+	p := &pending{st: st, turn: s.admission, id: s.prefix + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.pendingState}
 	if records > 0 {
 		if st.cipher != protocol.CipherNone {
@@ -456,7 +463,7 @@ func (s *sequencer) admitRestored(r *request) {
 	if s.own != nil && !s.placed(r) {
 		return
 	}
-	p := &pending{st: r.st, id: r.restored.id, restored: r.restored, header: r.restored.header, wire: r.restored.payload}
+	p := &pending{st: r.st, turn: s.admission, id: r.restored.id, restored: r.restored, header: r.restored.header, wire: r.restored.payload}
 	p.replies = append(p.replies, reply{req: r})
 	s.open = append(s.open, p)
 	if s.own != nil {

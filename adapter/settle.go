@@ -1,6 +1,8 @@
 package adapter
 
 import (
+	"time"
+
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/internal/phases"
 	"github.com/weirstream/weir/protocol"
@@ -58,6 +60,9 @@ func (s *sequencer) settleDurable(n uint64) {
 	for ; s.durableCount < n && done < len(s.flight); done++ {
 		s.finish(s.flight[done])
 		s.durableCount++
+	}
+	if done > 0 && s.own != nil {
+		s.sharing.settled(s.flight[:done], time.Now())
 	}
 	s.yield(s.flight[:done], s.flight[done:])
 	rest := copy(s.flight, s.flight[done:])

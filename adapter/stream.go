@@ -43,8 +43,6 @@ type stream struct {
 	broken       error                              // why the stored state cannot be used
 	turn         uint64                             // the sequencer's turn as owner in which the state was read
 	asking       uint64                             // the turn in which it is being read
-	sent         int                                // its chunks on their way, good in the admission that counted names
-	counted      uint64                             // see sequencer.admission
 	tap          func(protocol.Records) (kept bool) // see Options.Tap; may be nil
 
 	ended atomic.Bool // the stream is being removed: it takes no append in any state
@@ -57,14 +55,6 @@ type stream struct {
 
 	reads reads
 	uses  uses // guarded by log.mu: only the methods of log touch it
-}
-
-// sentIn counts a chunk that is on its way while requests are admitted.
-func (st *stream) sentIn(admission uint64) {
-	if st.counted != admission {
-		st.counted, st.sent = admission, 0
-	}
-	st.sent++
 }
 
 func (st *stream) acquire() { st.log.acquire(st) }
