@@ -23,8 +23,6 @@ const (
 	// there is a leader again each renews within a beat.
 	renewTime = 2 * Beat
 
-	// maxBeats is how many renewals may be under way.
-	maxBeats = 4
 	// deadTTL is how long the record of a node that has ended is kept.
 	deadTTL = 24 * time.Hour
 )
@@ -377,7 +375,7 @@ func (m *machine) renewal(now moment) (op, bool) {
 		}
 	}
 	turn := m.phase == joining && now-m.joined >= Term && own.rec.State == Joining
-	if own.stale || len(m.beats) >= maxBeats || now-m.beatSent < Beat {
+	if own.stale || now-m.beatSent < Beat {
 		return op{}, false
 	}
 	rec := nodeRecord{Incarnation: m.incarnation, State: Live, Draining: m.drains, Info: m.info}
