@@ -89,6 +89,31 @@ func (a *Adapter) drain(draining bool) {
 	}
 }
 
+// OthersServe reports whether another node could take this one's logs, and this one can give them.
+func (a *Adapter) OthersServe() bool {
+	return a.registry != nil && a.registry.SureOfLease() && a.registry.Other()
+}
+
+// HandOver gives the logs of this node to the others, and takes none any more, while it goes on serving. It returns when it owns none, when no other node
+// could take them any more, or when ctx ends.
+func (a *Adapter) HandOver(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		for ctx.Err() == nil && a.OthersServe() {
+			sleep(ctx, drainPause)
+		}
+		cancel()
+	})
+	a.registry.SetDraining(true)
+	// Nodes that do not know yet that this one stops may give it logs meanwhile.
+	for ctx.Err() == nil && a.giveAway(ctx, func(string) bool { return true }) > 0 {
+		sleep(ctx, drainPause)
+	}
+}
+
 // drainPause is between two attempts to give the logs away.
 const drainPause = 200 * time.Millisecond
 

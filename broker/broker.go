@@ -183,7 +183,7 @@ func (b *Broker) tap() func(protocol.StreamRef) func(protocol.Records) bool {
 }
 
 // Service is the whole service, in process: nothing is checked, as if the root token were presented. It refuses every
-// call with server_draining once Close has begun.
+// call with server_draining once Close has begun, in a cluster once the other nodes serve.
 func (b *Broker) Service() protocol.Service {
 	return b.inProcess(b.guard.Root().Service())
 }
@@ -298,7 +298,8 @@ func (b *Broker) Reload() error {
 // minDrain is the time that requests under way get to finish where clients get no lame duck time.
 const minDrain = 2 * time.Second
 
-// Close stops the broker in order: the doors refuse new requests, sessions end with server_draining, appends that were
+// Close stops the broker in order. A node of a cluster whose other nodes go on first gives them its logs and tells its clients to go there, while it serves
+// them. Then the doors refuse new requests, sessions end with server_draining, appends that were
 // taken are finished and answered, clients of the embedded server are asked to move to another one and then cut off, and
 // the store is closed.
 //
@@ -329,6 +330,7 @@ func (b *Broker) stop(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}
+	b.handOver(ctx)
 	b.endLife()
 	b.workers.Wait()
 	b.reloading.Lock() // A reload that is under way ends first.

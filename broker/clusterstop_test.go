@@ -2,7 +2,13 @@ package broker_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -10,55 +16,140 @@ import (
 
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/internal/httpclient"
 	"github.com/weirstream/weir/protocol"
 )
 
-// A NATS client with an access token that is connected to a node that stops goes to another one: no request finds that nobody answers, which the
-// broker says after it has closed its doors.
-func TestClientsOfANodeThatStopsFindAnother(t *testing.T) {
+// A node that stops in order fails no request of clients that know the others: it gives its logs away and serves until the clients have gone to other nodes.
+func TestNodeThatStopsFailsNoRequest(t *testing.T) {
 	const token = "root-token-of-three-nodes"
-	n := clusterOf(t, func(c *conf.Config) { c.RootToken = token })
-	n.start(0, 1, 2)
-	ensureBasin(t, n.service(1))
-	var urls []string
-	for i := range n.brokers {
-		urls = append(urls, n.brokers[i].ClientURL())
-	}
-	nc, err := nats.Connect(strings.Join(urls, ","), nats.Token(token), nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	svc := client.New(nc, client.Options{})
-	ask := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		_, err := svc.GetBasinConfig(ctx, events.Basin)
-		return err
-	}
-	if err := ask(); err != nil {
-		t.Fatal(err)
-	}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		n.stop(0)
-	}()
-	refusals := map[protocol.Code]int{}
-	for running := true; running; {
-		select {
-		case <-stopped:
-			running = false
-		case <-time.After(2 * time.Millisecond):
-		}
-		if err := ask(); err != nil {
-			if refusals[protocol.CodeOf(err)]++; strings.Contains(err.Error(), "no weir broker answers") && refusals[protocol.CodeUnavailable] > 20 {
-				t.Fatalf("the client stays where nobody answers: %v", err)
+	for name, login := range map[string]string{"tokens": token, "open": ""} {
+		t.Run(name, func(t *testing.T) {
+			n := clusterOf(t, func(c *conf.Config) {
+				c.RootToken, c.Logs = login, 4
+				c.HTTP.Listen = "127.0.0.1:0"
+			})
+			n.start(0, 1, 2)
+			ensureBasin(t, n.service(1))
+			var natsURLs, httpURLs []string
+			for _, b := range n.brokers {
+				natsURLs, httpURLs = append(natsURLs, b.ClientURL()), append(httpURLs, b.HTTPURL())
 			}
+			nc, err := nats.Connect(strings.Join(natsURLs, ","), nats.Token(login), nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			svc := client.New(nc, client.Options{Timeout: time.Minute}) // only a hang fails
+
+			ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer stop()
+			if _, err := svc.Append(ctx, protocol.StreamRef{Basin: events.Basin, Stream: "unary-1"}, input("x")); err != nil {
+				t.Fatal(err)
+			}
+			var load, receiver sync.WaitGroup
+			var after atomic.Bool // the node has stopped
+			n.gather(0)
+			work := func(what string, one func(stream protocol.StreamRef) error) {
+				load.Go(func() {
+					ref := protocol.StreamRef{Basin: events.Basin, Stream: protocol.StreamName(what)}
+					for last := false; !last; {
+						last = after.Load()
+						if err := one(ref); err != nil {
+							t.Errorf("%s: %v", what, err)
+							return
+						}
+					}
+				})
+			}
+			for _, what := range []string{"unary-1", "unary-2", "unary-3"} {
+				work(what, func(ref protocol.StreamRef) error {
+					_, err := svc.Append(ctx, ref, input("x"))
+					return err
+				})
+			}
+			work("unary-1", func(ref protocol.StreamRef) error {
+				_, err := svc.CheckTail(ctx, ref)
+				return err
+			})
+			session, err := svc.OpenAppendSession(ctx, protocol.StreamRef{Basin: events.Basin, Stream: "session"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			ahead := make(chan struct{}, 64)
+			receiver.Go(func() {
+				for acked := uint64(0); ; acked++ {
+					ack, err := session.Recv(ctx)
+					if errors.Is(err, io.EOF) {
+						return
+					}
+					if err != nil || ack.Start.SeqNum != acked {
+						t.Errorf("the session's input %d is at %d: %v", acked, ack.Start.SeqNum, err)
+						stop()
+						return
+					}
+					<-ahead
+				}
+			})
+			work("session", func(protocol.StreamRef) error {
+				select {
+				case ahead <- struct{}{}:
+				case <-ctx.Done():
+				}
+				return session.Submit(ctx, input("x"))
+			})
+			at := 0
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			work("http", func(ref protocol.StreamRef) error {
+				for {
+					_, err := httpclient.New(httpURLs[at], &http.Client{Transport: transport}, httpclient.Token(login)).Append(ctx, ref, input("x"))
+					if !errors.Is(err, syscall.ECONNREFUSED) { // it was not even sent: the client goes to another node, as a load balancer does
+						return err
+					}
+					at = (at + 1) % len(httpURLs)
+				}
+			})
+			n.stop(0)
+			after.Store(true)
+			load.Wait()
+			if err := session.CloseSend(); err != nil {
+				t.Error(err)
+			}
+			receiver.Wait()
+			if nc.ConnectedUrl() == natsURLs[0] || at == 0 {
+				t.Errorf("the clients are at %s and %s", nc.ConnectedUrl(), httpURLs[at])
+			}
+		})
+	}
+}
+
+// gather lets node i own all logs that have an owner.
+func (n *nodes) gather(i int) {
+	n.t.Helper()
+	name := func(k int) string { return strings.ReplaceAll(n.configs[k].Cluster.Listen, ":", "-") }
+	for _, undo := range []bool{false, true} {
+		for k := range n.brokers {
+			if k == i {
+				continue
+			}
+			if err := n.operator((i+1)%3).DrainNode(n.t.Context(), protocol.DrainNodeRequest{Node: name(k), Undo: undo}); err != nil {
+				n.t.Fatal(err)
+			}
+			eventually(n.t, name(k)+" drains, or does not any more", func() bool {
+				for _, x := range n.info((i + 1) % 3).Nodes {
+					if x.Name == name(k) {
+						return x.Draining != undo && (undo || x.Logs == 0)
+					}
+				}
+				return false
+			})
 		}
 	}
-	t.Logf("failures while the node stopped: %v", refusals)
-	if err := ask(); err != nil || nc.ConnectedUrl() == urls[0] {
-		t.Errorf("connected to %s: %v", nc.ConnectedUrl(), err)
+	for _, l := range n.info((i + 1) % 3).Logs {
+		if l.Owner != "" && l.Owner != name(i) {
+			n.t.Fatalf("node %s owns %s", l.Owner, l.Name)
+		}
 	}
 }

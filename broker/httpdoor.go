@@ -23,6 +23,8 @@ type httpDoor struct {
 	handler *httpapi.Handler
 	api     httpPort // of the whole API
 	durable httpPort // of the Durable Streams protocol alone
+
+	asked time.Time // when the clients were asked to leave; zero before
 }
 
 func (d *httpDoor) ports() []*httpPort { return []*httpPort{&d.api, &d.durable} }
@@ -114,20 +116,29 @@ func moment(ctx context.Context, began time.Time) time.Duration {
 	return length - time.Since(began)
 }
 
+// leave closes the ports and asks the clients to go elsewhere. Requests on the connections that are there are served.
+func (d *httpDoor) leave() {
+	d.handler.Leave()
+	if !d.asked.IsZero() {
+		return
+	}
+	d.asked = time.Now()
+	for _, p := range d.ports() {
+		p.shut()
+	}
+}
+
 // close closes the ports, refuses new requests on the connections that are there, ends sessions with server_draining and
 // lets requests under way finish until ctx ends. Connections are asked to leave and get a moment for it: a server would
 // drop requests that it reads after Shutdown.
 func (d *httpDoor) close(ctx context.Context) error {
-	began := time.Now()
 	d.handler.Drain()
-	for _, p := range d.ports() {
-		p.shut()
-	}
+	d.leave()
 	err := d.handler.Close(ctx)
 	var left sync.WaitGroup
 	errs := [2]error{}
 	for i, p := range d.ports() {
-		left.Go(func() { errs[i] = p.end(ctx, began) })
+		left.Go(func() { errs[i] = p.end(ctx, d.asked) })
 	}
 	left.Wait()
 	return errors.Join(err, errs[0], errs[1])

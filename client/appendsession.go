@@ -43,14 +43,15 @@ type appendSession struct {
 	failed   error     // the input that could not be sent; returned after the acks of those before it
 	final    error     // Recv's result after the last ack
 	opening  bool      // the session is being opened anew
+	parked   bool      // nothing is sent until the client has left a server
 	giveUp   time.Time // when a session with a producer that makes no progress is given up; zero while it does
 }
 
 // flying is an unanswered input.
 type flying struct {
-	head nats.Header // nil once it was sent, unless it may be sent again
-	body []byte      // likewise
-	size int         // in the window
+	head nats.Header
+	body []byte // kept until it is answered: another server may have to get it
+	size int    // in the window
 }
 
 // appendAttempt is the part of a session that one server serves.
@@ -58,9 +59,10 @@ type appendAttempt struct {
 	*subscription
 	subject string
 	window  int
-	sent    uint64 // number of the last input sent; guarded by the session's mu, as the next two
+	sent    uint64 // number of the last input sent; guarded by the session's mu, as the next three
 	bytes   int    // of the inputs that were sent and are not answered
 	acked   uint64 // number of the last input answered
+	waits   bool   // some are not answered
 	quit    chan struct{}
 }
 
@@ -81,6 +83,9 @@ func (c *Client) OpenAppendSession(ctx context.Context, ref protocol.StreamRef, 
 func (s *appendSession) open(ctx context.Context) (*appendAttempt, error) {
 	ctx, cancel := s.c.bound(ctx, 0)
 	defer cancel()
+	if err := s.c.gate.wait(ctx); err != nil {
+		return nil, protocol.AsError(err)
+	}
 	head := protobufHeaders()
 	head[protocol.HeaderSession] = []string{protocol.SessionAppend}
 	addOptions(head, s.opts)
@@ -168,6 +173,10 @@ func (s *appendSession) fullLocked() bool {
 
 // pumpLocked sends the inputs that this attempt's server has not got, as far as its window goes.
 func (s *appendSession) pumpLocked() {
+	if s.attempt != nil && (s.parked || s.c.gate.park(s.unpark)) {
+		s.parked = true
+		return
+	}
 	for l := s.attempt; l != nil && l == s.attempt && l.unsent(s) > 0; {
 		next := &s.inflight[len(s.inflight)-l.unsent(s)]
 		if l.bytes > 0 && l.bytes+next.size > l.window {
@@ -188,16 +197,32 @@ func (s *appendSession) pumpLocked() {
 			s.finishLocked()
 			return
 		}
-		l.sent++
-		l.bytes += next.size
-		if s.opts.Producer == nil {
-			next.head, next.body = nil, nil
+		if l.sent++; !l.waits {
+			l.waits = true
+			s.c.gate.session()
 		}
+		l.bytes += next.size
 	}
 	if s.ended && s.attempt != nil {
 		if err := s.controlLocked(protocol.FrameEnd); err != nil {
 			s.lostLocked(err)
 		}
+	}
+}
+
+// unpark goes on once the client has left a server.
+func (s *appendSession) unpark() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked = false
+	s.pumpLocked()
+}
+
+// answeredLocked notes that nothing of an attempt is unanswered, or ever will be answered.
+func (s *appendSession) answeredLocked(l *appendAttempt) {
+	if l.waits {
+		l.waits = false
+		s.c.gate.answered()
 	}
 }
 
@@ -354,6 +379,7 @@ func (s *appendSession) frame(l *appendAttempt, m *nats.Msg) {
 		s.lostLocked(errNobody(l.subject))
 		return
 	}
+	s.c.gate.heed(m)
 	switch m.Header.Get(protocol.HeaderFrame) {
 	case protocol.FrameAck:
 		s.ackLocked(l, m)
@@ -384,6 +410,9 @@ func (s *appendSession) ackLocked(l *appendAttempt, m *nats.Msg) {
 	s.giveUp = time.Time{}
 	s.acks = append(s.acks, ack)
 	s.notifyLocked()
+	if l.sent == l.acked {
+		s.answeredLocked(l)
+	}
 	if l.unsent(s) > 0 {
 		s.pumpLocked()
 	}
@@ -402,6 +431,8 @@ func (s *appendSession) serverEndLocked(l *appendAttempt, m *nats.Msg) {
 		s.endLocked(s.cleanEnd())
 	case (len(s.inflight) == 0 || s.opts.Producer != nil) && (e.Retryable() || e.Code == protocol.CodeClientHangup):
 		s.lostLocked(e) // a server that stops, or one that took the silence of a sleeping machine for our end
+	case e.Code == protocol.CodeServerDraining: // it has taken none of the unanswered inputs
+		s.resumeLocked(e)
 	default:
 		s.endLocked(e)
 	}
@@ -421,13 +452,8 @@ func (s *appendSession) lostLocked(cause error) {
 	switch n := len(s.inflight); {
 	case n == 0 && !s.ended && s.c.nc.IsClosed():
 		s.endLocked(errConnection(cause)) // for good
-	case n > 0 && s.opts.Producer != nil && !s.c.nc.IsClosed():
-		s.dropLocked()
-		s.opening = true
-		if s.giveUp.IsZero() {
-			s.giveUp = time.Now().Add(s.c.opts.ResumeFor)
-		}
-		go s.resume(s.giveUp, cause)
+	case n > 0 && (s.opts.Producer != nil || s.attempt != nil && s.attempt.sent == s.attempt.acked) && !s.c.nc.IsClosed():
+		s.resumeLocked(cause) // an input with a producer may be repeated, and one that was not sent has to be
 	case n > 0:
 		s.endLocked(protocol.Wrap(protocol.CodeOther, cause,
 			"the append session was lost with "+strconv.Itoa(n)+" inputs unanswered; whether they are stored is unknown: "+cause.Error()))
@@ -438,8 +464,18 @@ func (s *appendSession) lostLocked(cause error) {
 	}
 }
 
+// resumeLocked gives the attempt up for another one, which gets the unanswered inputs.
+func (s *appendSession) resumeLocked(cause error) {
+	s.dropLocked()
+	s.opening = true
+	if s.giveUp.IsZero() {
+		s.giveUp = time.Now().Add(s.c.opts.ResumeFor)
+	}
+	go s.resume(s.giveUp, cause)
+}
+
 // resume opens the session on a new server and sends the unanswered inputs again: the producer's numbers show the stream
-// which of them it has stored. It tries until giveUp.
+// which of them it has stored, or it is known that none is. It tries until giveUp.
 func (s *appendSession) resume(giveUp time.Time, cause error) {
 	ctx, cancel := context.WithDeadline(context.Background(), giveUp)
 	defer cancel()
@@ -462,6 +498,11 @@ func (s *appendSession) resume(giveUp time.Time, cause error) {
 			return
 		case s.c.nc.IsClosed(), ctx.Err() != nil, !protocol.AsError(err).Retryable():
 			s.opening = false
+			if s.opts.Producer == nil {
+				s.endLocked(cause) // none of the unanswered inputs had an effect
+				s.mu.Unlock()
+				return
+			}
 			s.endLocked(protocol.Wrap(protocol.CodeOther, errors.Join(cause, err),
 				"the append session was lost with "+strconv.Itoa(len(s.inflight))+" inputs unanswered; whether they are stored is unknown: "+err.Error()))
 			s.mu.Unlock()
@@ -491,6 +532,7 @@ func (s *appendSession) dropLocked() {
 	if s.attempt != nil {
 		close(s.attempt.quit)
 		s.attempt.close()
+		s.answeredLocked(s.attempt)
 		s.attempt = nil
 	}
 	s.notifyLocked()

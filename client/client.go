@@ -40,7 +40,8 @@ type Client struct {
 	opts     Options
 	subjects subject.Prefix
 	grace    time.Duration // how long after the end of its connection a request's answer may come
-	readers  atomic.Int64  // open read sessions, which share the bytes that may be on their way to the connection
+	gate     gate
+	readers  atomic.Int64 // open read sessions, which share the bytes that may be on their way to the connection
 }
 
 var _ protocol.Service = (*Client)(nil)
@@ -54,7 +55,7 @@ func New(nc *nats.Conn, opts Options) *Client {
 	if opts.ResumeFor <= 0 {
 		opts.ResumeFor = defaultResumeFor
 	}
-	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix), grace: answerGrace}
+	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix), grace: answerGrace, gate: gate{nc: nc}}
 }
 
 // bound gives ctx a deadline if it has none, extra beyond the usual.

@@ -10,6 +10,10 @@
 // sent twice by this package, except the opening of a session and appends that name their producer, which makes a repeat
 // harmless: those are sent again until their outcome is known.
 //
+// A server that stops tells the client to leave. The client then holds new requests back, waits for the answers that it is
+// owed, and has the connection go to another server that it knows, so that no request fails ([nats.Conn.ForceReconnect];
+// other users of the connection see the reconnection too). What a server refused with server_draining goes to another one.
+//
 // # Sessions
 //
 // A read session resumes by itself where it stood, when a message was lost, the connection was renewed, the server went
@@ -18,7 +22,7 @@
 // slow reader slows only itself.
 //
 // An append session does not resume while inputs are unanswered, for they may be stored: it ends with an error that says
-// so, code other. With [protocol.WithProducer] it does resume: it sends the unanswered inputs again, at most
+// so, code other. It does so when a server that stops has said that it has not taken them. With [protocol.WithProducer] it does resume: it sends the unanswered inputs again, at most
 // [protocol.ProducerWindow], and each is stored once. When all inputs are answered, the next Submit opens it anew on any
 // server that answers.
 package client

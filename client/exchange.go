@@ -44,12 +44,30 @@ func (c *Client) ask(ctx context.Context, subject string, head nats.Header, body
 	}
 }
 
-// attempt sends a request over the connection as it is. It gives up with errLost when that has ended: if the request can be made again as soon
-// as there is another connection, and otherwise when an answer has had its time to come over another one.
+// attempt sends a request to a server that does not stop: one that refuses it because it stops has not carried it out, and the client goes to another.
 func (c *Client) attempt(ctx context.Context, subject string, head nats.Header, body []byte, again bool) (*nats.Msg, error) {
 	if head == nil {
 		head = nats.Header{}
 	}
+	for {
+		m, err := c.attemptOnce(ctx, subject, head, body, again)
+		if m == nil || !c.gate.heed(m) || protocol.CodeOf(err) != protocol.CodeServerDraining {
+			return m, err
+		}
+		if pause(ctx, leavePause/4) != nil {
+			return nil, err
+		}
+	}
+}
+
+// attemptOnce sends a request over the connection as it is. It gives up with errLost when that has ended: if the request can be made again as soon
+// as there is another connection, and otherwise when an answer has had its time to come over another one. It returns the answer also if that
+// reports a failure.
+func (c *Client) attemptOnce(ctx context.Context, subject string, head nats.Header, body []byte, again bool) (*nats.Msg, error) {
+	if err := c.gate.enter(ctx); err != nil {
+		return nil, protocol.Wrap(protocol.CodeUnavailable, err, "the NATS server stops, and no other one was found in time; nothing was sent")
+	}
+	defer c.gate.exit()
 	if deadline, ok := ctx.Deadline(); ok {
 		left := max(time.Until(deadline).Milliseconds(), 1)
 		head[protocol.HeaderTimeout] = []string{strconv.FormatInt(left, 10)}
@@ -64,9 +82,11 @@ func (c *Client) attempt(ctx context.Context, subject string, head nats.Header, 
 	switch {
 	case err == nil:
 		if e := failureOf(m); e != nil {
-			return nil, e
+			return m, e
 		}
 		return m, nil
+	case errors.Is(err, nats.ErrConnectionClosed) && !c.nc.IsClosed(): // the client has left the server
+		return nil, errLost
 	case context.Cause(ctx) == errLost, errors.Is(err, nats.ErrDisconnected): //nolint:errorlint // it is never wrapped
 		return nil, errLost
 	}

@@ -104,6 +104,13 @@ func (c *Client) window() int {
 func (s *readSession) open(ctx context.Context) error {
 	ctx, cancel := s.c.bound(ctx, 0)
 	defer cancel()
+	if err := s.c.gate.wait(ctx); err != nil {
+		return protocol.AsError(err)
+	}
+	if err := s.c.gate.enter(ctx); err != nil {
+		return protocol.AsError(err)
+	}
+	defer s.c.gate.exit()
 	window := s.c.window()
 	l, err := s.c.newSubscription(window/protocol.NATSFrameCost + 16)
 	if err != nil {
@@ -131,6 +138,7 @@ func (s *readSession) open(ctx context.Context) error {
 	case noResponders(m):
 		err = errNobody(subject)
 	default:
+		s.c.gate.heed(m)
 		if e := failureOf(m); e != nil {
 			err = e
 		} else if m.Header.Get(protocol.HeaderFrame) != protocol.FrameOpen {
@@ -297,6 +305,7 @@ func (s *readSession) frame(a *readAttempt, m *nats.Msg) (protocol.ReadBatch, er
 	}
 	a.seq = seq
 	if m.Header.Get(protocol.HeaderFrame) == protocol.FrameEnd {
+		s.c.gate.heed(m)
 		e := failureOf(m)
 		switch {
 		case e == nil:

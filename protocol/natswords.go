@@ -30,6 +30,7 @@ const (
 	HeaderFrame           = "S2-Frame"            // kind of a message within a session
 	HeaderSeq             = "S2-Seq"              // number of a message within a session, from 1
 	HeaderAcked           = "S2-Acked"            // in a pong: number of the last answered input
+	HeaderLeave           = "S2-Leave"            // in an answer: the id of a NATS server that stops, whose clients are to go to another one
 )
 
 // Headers of the messages of live taps; those of the record stand beside them.

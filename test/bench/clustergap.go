@@ -16,7 +16,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// clusterGap measures the longest time that an appender waits for an ack when a node is drained, is stopped in order, and is killed; 12
+// clusterGap measures the longest time that an appender waits for an ack when a node is drained, stops in order, comes back, and is killed; 12
 // appenders, which know all nodes, wait 2 s for an answer, and try again after a failure.
 func clusterGap(ctx context.Context, e *env) ([]figure, error) {
 	c, all, end, err := e.servingCluster(ctx)
@@ -24,7 +24,7 @@ func clusterGap(ctx context.Context, e *env) ([]figure, error) {
 		return nil, err
 	}
 	defer end()
-	var drained, stopped, killed gap
+	var drained, stopped, returned, killed gap
 	for range e.rounds {
 		for i, n := range c.nodes {
 			operator := all[(i+1)%clusterSize]
@@ -47,15 +47,22 @@ func clusterGap(ctx context.Context, e *env) ([]figure, error) {
 				g, err := c.gapWhile(ctx, func() error {
 					n.end(signal)
 					time.Sleep(5 * time.Second)
-					return n.start()
+					return nil
 				})
 				if err != nil {
 					return nil, err
 				}
 				sum.add(g)
-				if err := c.awaitHealth(ctx); err != nil {
+				g, err = c.gapWhile(ctx, func() error {
+					if err := n.start(); err != nil {
+						return err
+					}
+					return c.awaitHealth(ctx)
+				})
+				if err != nil {
 					return nil, err
 				}
+				returned.add(g)
 			}
 		}
 	}
@@ -63,7 +70,9 @@ func clusterGap(ctx context.Context, e *env) ([]figure, error) {
 		figure{Name: "longest wait for an ack when a node is drained", Unit: "ms", Weir: drained.longest}.below(500),
 		figure{Name: "... failed appends", Unit: "", Weir: drained.failed}.below(1),
 		figure{Name: "longest wait for an ack when a node stops in order", Unit: "ms", Weir: stopped.longest}.below(500),
-		{Name: "... failed appends", Unit: "", Weir: stopped.failed},
+		figure{Name: "... failed appends", Unit: "", Weir: stopped.failed}.below(1),
+		figure{Name: "longest wait for an ack when a node comes back", Unit: "ms", Weir: returned.longest}.below(500),
+		figure{Name: "... failed appends", Unit: "", Weir: returned.failed}.below(1),
 		figure{Name: "longest wait for an ack when a node is killed", Unit: "ms", Weir: killed.longest}.below(4000),
 	}, nil
 }

@@ -55,17 +55,25 @@ func draining(c *cluster, rng *rand.Rand) {
 			took.Seconds()*1000, c.load.longestGap().Seconds()*1000)
 		c.drain(victim, true)
 	}
-	c.load.demand(from, "while nodes drained", func(e *entry) bool { return e.err == nil })
+	c.load.demand(from, "while nodes drained", func(_ string, e *entry) bool { return e.err == nil })
 }
 
-// rollingDrained restarts all nodes in order, each drained before, when the cluster is well. No append may fail but those that are told to go elsewhere
-// and have had no effect, and those that were on their way through NATS, which delivers at most once, when the connection was cut.
+// rolling restarts all nodes in order, when the cluster is well.
+func rolling(c *cluster, _ *rand.Rand) { c.restartAll(func(int) {}) }
+
+// rollingDrained is rolling with each node drained before.
 func rollingDrained(c *cluster, _ *rand.Rand) {
+	c.restartAll(func(number int) { c.drain(number, false) })
+}
+
+// restartAll restarts all nodes, each after something was done. No append may fail: but over HTTP a client goes to another node when one does not take
+// its connection, so that nothing was sent, or has ended its session, so that nothing of what was not acknowledged is stored.
+func (c *cluster) restartAll(before func(number int)) {
 	c.t.Helper()
 	from := c.load.mark()
 	for number, n := range c.nodes {
 		c.awaitHealth()
-		c.drain(number, false)
+		before(number)
 		c.load.watch()
 		n.stop()
 		stopped := c.load.longestGap()
@@ -74,10 +82,9 @@ func rollingDrained(c *cluster, _ *rand.Rand) {
 		c.t.Logf("node %d: longest gap of a stream while it stopped %.0f ms, until all were well again %.0f ms", number+1, stopped.Seconds()*1000,
 			c.load.longestGap().Seconds()*1000)
 	}
-	c.load.demand(from, "during a rolling restart", func(e *entry) bool {
-		refused := errors.Is(e.err, syscall.ECONNREFUSED) // it was not even sent
-		code := protocol.CodeOf(e.err)
-		return e.err == nil || refused || code.Clean() && code.Retryable() || (code == protocol.CodeRequestTimeout || code == protocol.CodeOther) && doorOf(e.client) == overNATS
+	c.load.demand(from, "during a rolling restart", func(kind string, e *entry) bool {
+		over := doorOf(e.client) == overHTTP && (errors.Is(e.err, syscall.ECONNREFUSED) || kind == "session" && protocol.CodeOf(e.err) == protocol.CodeServerDraining)
+		return e.err == nil || over
 	})
 }
 
@@ -150,13 +157,13 @@ func (l *load) mark() (begun map[*history]int) {
 }
 
 // demand reports the appends since a mark that have ended and are not as they are to be: how many for each failure, and one of them.
-func (l *load) demand(from map[*history]int, when string, good func(*entry) bool) {
+func (l *load) demand(from map[*history]int, when string, good func(kind string, e *entry) bool) {
 	l.c.t.Helper()
 	count, first := map[string]int{}, map[string]string{}
 	for _, h := range l.streams {
 		h.mu.Lock()
 		for _, e := range h.entries[from[h]:] {
-			if e.op.Kind == linear.Append && e.ret > 0 && !good(e) {
+			if e.op.Kind == linear.Append && e.ret > 0 && !good(l.kinds[h], e) {
 				kind := string(protocol.CodeOf(e.err)) + " " + l.kinds[h]
 				if count[kind]++; count[kind] == 1 {
 					first[kind] = fmt.Sprintf("%s: %v", h.ref, e)

@@ -92,7 +92,8 @@ func rows() []row {
 		}},
 		{name: "clock-owner", steps: true, run: stepping(logOwner)},
 		{name: "clock-any", steps: true, run: stepping(anyNode)},
-		{name: "rolling-restart", run: rolling},
+		{name: "rolling-restart", run: rolling, only: embedded},
+		{name: "rolling-restart-servers", run: rollingServers, only: external},
 		{name: "drain", run: draining},
 		{name: "rolling-drained", only: embedded, run: rollingDrained},
 		{name: "storm", full: true, run: storm},
@@ -207,8 +208,8 @@ func cutting(disturb func(c *cluster, node int)) func(*cluster, *rand.Rand) {
 	}
 }
 
-// rolling restarts all nodes in order, each when the cluster is well.
-func rolling(c *cluster, _ *rand.Rand) {
+// rollingServers restarts all nodes in order, brokers and NATS servers, each when the cluster is well.
+func rollingServers(c *cluster, _ *rand.Rand) {
 	for _, n := range c.nodes {
 		c.awaitHealth()
 		n.stop()

@@ -544,6 +544,14 @@ func (r *Registry) ask(ctx context.Context, o op) error {
 	return protocol.Wrap(protocol.CodeUnavailable, errors.Join(ctx.Err(), err), "the nodes could not be asked")
 }
 
+// Other reports whether this node knows another live one that takes logs.
+func (r *Registry) Other() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	other := r.m.nodes[r.m.desired(r.now(), "", r.m.self)]
+	return other != nil && !other.rec.Draining
+}
+
 // Desired is the node that should own a log, as far as this one knows; "" if it knows of none.
 func (r *Registry) Desired(log string) string {
 	r.mu.Lock()

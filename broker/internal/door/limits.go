@@ -235,13 +235,6 @@ func (l *Limiter) Drain(reason *protocol.Error) {
 	l.checkIdleLocked()
 }
 
-// Draining reports whether Drain was called.
-func (l *Limiter) Draining() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.draining != nil
-}
-
 func (l *Limiter) checkIdleLocked() {
 	if l.draining == nil || l.all.requests > 0 || l.all.sessions > 0 {
 		return

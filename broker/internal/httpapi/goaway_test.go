@@ -116,3 +116,23 @@ func TestDrainingAnswersClose(t *testing.T) {
 		h.Drain()
 	}
 }
+
+// TestLeavingServes: a door whose clients are to leave serves them, ends their connections with the answers, and tells probes that it stops.
+func TestLeavingServes(t *testing.T) {
+	h := New(nil, Options{Authenticate: func(string) (door.Caller, error) {
+		return door.Caller{}, protocol.Errorf(protocol.CodeAuthn, "no")
+	}})
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	h.Leave()
+	for path, want := range map[string]int{"/v1/basins": protocol.CodeAuthn.Status(), "/health": http.StatusServiceUnavailable} {
+		resp, err := srv.Client().Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want || !resp.Close {
+			t.Errorf("%s: status %d, the connection ends: %t", path, resp.StatusCode, resp.Close)
+		}
+	}
+}

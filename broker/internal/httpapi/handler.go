@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirstream/weir/broker/internal/door"
@@ -22,6 +23,7 @@ type Handler struct {
 	hosts    hosts // see checkOrigin
 	metrics  *metrics
 
+	leaving atomic.Bool // clients are to go elsewhere
 	// drained ends when the handler begins to drain, and stopped when the remaining calls are cut off.
 	drained context.Context //nolint:containedctx // both live as long as the handler
 	drain   context.CancelFunc
@@ -47,9 +49,14 @@ func New(svc protocol.Service, opts Options) *Handler {
 	return h
 }
 
+// Leave asks the clients to go elsewhere, and serves them until they do: connections of HTTP/1.1 end with their next answer, and probes are told that
+// the broker stops. [Listener.GoAway] is for those of HTTP/2.
+func (h *Handler) Leave() { h.leaving.Store(true) }
+
 // Drain makes the handler refuse every new request with server_draining, and ends sessions with it: read sessions at
 // once, append sessions after the acks of the inputs that were taken. It does not wait, and may be called again.
 func (h *Handler) Drain() {
+	h.Leave()
 	h.admit.Drain(door.ErrDraining())
 	h.drain()
 }
@@ -146,10 +153,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, basin protocol.B
 	}
 }
 
-// sayGoodbye has the connection end with the answer if the door is draining and this is HTTP/1.1. A client of HTTP/2
+// sayGoodbye has the connection end with the answer if clients are to leave and this is HTTP/1.1. A client of HTTP/2
 // learns it from the [Listener]: there the header would cut off the streams that are on their way.
 func (c *call) sayGoodbye() {
-	if c.r.ProtoMajor == 1 && c.h.drained.Err() != nil {
+	if c.r.ProtoMajor == 1 && c.h.leaving.Load() {
 		c.w.Header()["Connection"] = []string{"close"}
 	}
 }

@@ -10,7 +10,7 @@ func (c *call) health() error {
 	status, text := http.StatusOK, "OK"
 	if err := c.h.opts.Health(); err != nil {
 		status, text = http.StatusServiceUnavailable, err.Error()
-	} else if c.h.admit.Draining() {
+	} else if c.h.leaving.Load() {
 		status, text = http.StatusServiceUnavailable, "the broker is stopping"
 	}
 	c.respond(status, contentText, []byte(text))

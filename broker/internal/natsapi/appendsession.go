@@ -19,6 +19,8 @@ import (
 const (
 	// appendWindow is how many bytes of inputs a client may have unanswered; a single input may be larger.
 	appendWindow = 4 << 20
+	// meetTime is how long a client that has opened a session may take to say where its answers go, when the server stops.
+	meetTime = 250 * time.Millisecond
 	// silenceTimeout is how long a client may send nothing; pings count.
 	silenceTimeout = 45 * time.Second
 )
@@ -47,6 +49,8 @@ type appendSession struct {
 	bytes    int    // of the inputs received and not answered
 	sizes    []int  // of each of them, in order
 	over     bool   // the end of the input has been filed
+	met      bool   // the client has said where its answers go
+	leaving  bool   // the session is to leave once that is so
 	silence  *time.Timer
 
 	filed chan struct{} // has an element when the queue may have
@@ -82,7 +86,9 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef, opt
 		s.finish(protocol.Errorf(protocol.CodeClientHangup, "the client sent nothing for %v", silenceTimeout))
 	})
 	if !d.sessions.add(s.id, s) {
-		s.drain()
+		s.giveBack()
+		place.Leave()
+		return reply{}, errors.Join(door.ErrDraining(), dst.Close())
 	}
 	go s.run()
 	body, err := json.Marshal(protocol.SessionOpened{
@@ -93,7 +99,27 @@ func openAppendSession(ctx context.Context, c *call, ref protocol.StreamRef, opt
 	return reply{head: head, body: body}, err
 }
 
-func (s *appendSession) drain()             { s.finish(door.ErrDraining()) }
+func (s *appendSession) drain() { s.finish(door.ErrDraining()) }
+
+// leave waits a moment for a client that has just opened the session: the end would not find it.
+func (s *appendSession) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.met {
+		s.leaveLocked()
+		return
+	}
+	s.leaving = true
+	time.AfterFunc(meetTime, s.drain)
+}
+
+func (s *appendSession) leaveLocked() {
+	if !s.over {
+		clear(s.queue)
+		s.queue = s.queue[:0]
+		s.finishLocked(door.ErrDraining())
+	}
+}
 func (s *appendSession) cancel(cause error) { s.stop(cause) }
 
 // message files a message of the client. It runs in the door's callback.
@@ -105,7 +131,10 @@ func (s *appendSession) message(_ string, m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.Reply != "" {
-		s.inbox = m.Reply
+		s.inbox, s.met = m.Reply, true
+		if s.leaving {
+			defer s.leaveLocked()
+		}
 	}
 	s.silence.Reset(silenceTimeout)
 	if err != nil {

@@ -138,9 +138,18 @@ func (d *Door) respondError(inbox string, e *protocol.Error) {
 	}
 }
 
+// maxTellingAnswer bounds the answers that get one more header: larger ones may be as large as their clients take.
+const maxTellingAnswer = 16 << 10
+
 // publish sends a message whose size the caller has checked. That it cannot be sent is for the log: the client will
 // notice the missing answer.
 func (d *Door) publish(m *nats.Msg) {
+	if server := d.leaving.Load(); server != nil && len(m.Data) <= maxTellingAnswer {
+		if m.Header == nil {
+			m.Header = nats.Header{}
+		}
+		m.Header[protocol.HeaderLeave] = []string{*server}
+	}
 	if err := d.nc.PublishMsg(m); err != nil {
 		d.log.Warn("could not send an answer", "bytes", len(m.Data), "error", err)
 	}

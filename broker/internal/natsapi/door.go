@@ -41,6 +41,11 @@ type Door struct {
 	// base is the context of all unary requests; stop ends it when a draining door's time is up.
 	base context.Context //nolint:containedctx // the door's life
 	stop context.CancelCauseFunc
+	// waits ends when the door begins to drain, or its clients are to leave: nothing is waited for then that may happen later.
+	waits    context.Context //nolint:containedctx // ends before the door's life
+	endWaits context.CancelCauseFunc
+
+	leaving atomic.Pointer[string] // the NATS server that all answers tell the clients to leave; nil: none
 
 	micro      micro.Service
 	sessionSub *nats.Subscription
@@ -69,6 +74,7 @@ func Serve(ctx context.Context, nc *nats.Conn, svc protocol.Service, opts Option
 		closed:   make(chan struct{}),
 	}
 	d.base, d.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	d.waits, d.endWaits = context.WithCancelCause(d.base)
 	if err := d.subscribe(); err != nil {
 		d.stop(err)
 		return nil, errors.Join(err, d.unsubscribe())
@@ -139,7 +145,7 @@ func (d *Door) subscribe() (err error) {
 // It drains subscriptions, which nats.go does with timers that do not survive a synctest bubble: in one, close the
 // connection first.
 func (d *Door) Close(ctx context.Context) error {
-	d.admit.Drain(door.ErrDraining())
+	d.refuse()
 	var err error
 	d.closeOnce.Do(func() {
 		defer close(d.closed)
@@ -152,9 +158,34 @@ func (d *Door) Close(ctx context.Context) error {
 // Drain refuses all that comes from now on with server_draining, as Close does, and returns when nothing is being served and the answers have left; or
 // when ctx ends. The door still answers.
 func (d *Door) Drain(ctx context.Context) error {
-	d.admit.Drain(door.ErrDraining())
+	d.refuse()
 	d.sessions.drain()
 	if err := d.admit.Wait(ctx); err != nil {
+		return err
+	}
+	return d.nc.FlushWithContext(ctx)
+}
+
+// refuse refuses all that comes from now on, and ends the requests that wait for something to happen.
+func (d *Door) refuse() {
+	d.admit.Drain(door.ErrDraining())
+	d.endWaits(door.ErrDraining())
+}
+
+// Leave tells the clients in all answers to leave a NATS server, which stops, for another one. Sessions end with server_draining, and so do requests that
+// wait for something to happen. Everything else is still served.
+func (d *Door) Leave(server string) {
+	d.leaving.Store(&server)
+	d.endWaits(door.ErrDraining())
+	d.sessions.leave()
+}
+
+// Withdraw lets other doors serve what comes from now on; there must be some. Sessions end with server_draining, and so do requests that wait for something
+// to happen. Requests that NATS has sent to this door already are served. It returns when NATS sends it none any more, or when ctx ends.
+func (d *Door) Withdraw(ctx context.Context) error {
+	d.endWaits(door.ErrDraining())
+	d.sessions.leave()
+	if err := d.micro.Stop(); err != nil {
 		return err
 	}
 	return d.nc.FlushWithContext(ctx)

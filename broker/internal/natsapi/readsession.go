@@ -60,6 +60,7 @@ func openReadSession(ctx context.Context, c *call, ref protocol.StreamRef, req p
 }
 
 func (s *readSession) drain()             { s.stop(door.ErrDraining()) }
+func (s *readSession) leave()             { s.drain() }
 func (s *readSession) cancel(cause error) { s.stop(cause) }
 
 // message takes an acknowledgement, whose token is the frame's number, or a message with the frame header cancel. The NATS

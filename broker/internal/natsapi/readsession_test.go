@@ -294,6 +294,38 @@ func TestDrainEndsReadSessions(t *testing.T) {
 	}
 }
 
+// A door whose server stops serves what comes, says in each answer which server to leave, and ends what waits.
+func TestLeave(t *testing.T) {
+	e := newEnv(t, natsapi.Options{})
+	r := e.reader(t, "")
+	r.expect("open", 0)
+	r.expect("heartbeat", 1)
+	waited := make(chan *nats.Msg, 1)
+	begun := make(chan struct{})
+	e.svc.fail = func(string) error { close(begun); return nil }
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // only a hang fails
+		defer cancel()
+		m, err := e.nc.RequestWithContext(ctx, "s2.v1.read.demo-basin.greetings", []byte(`{"seq_num":0,"wait":60}`))
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- m
+	}()
+	<-begun
+	e.svc.fail = nil
+	e.door.Leave("server-1")
+	m := r.expect("end", 2)
+	equal(t, "end", failure(m).Code, protocol.CodeServerDraining)
+	if m = <-waited; m != nil {
+		equal(t, "a read that waits", failure(m).Code, protocol.CodeServerDraining)
+		equal(t, "leave", m.Header.Get("S2-Leave"), "server-1")
+	}
+	m = e.request("s2.v1.append.demo-basin.greetings", `{"records":[{"body":"x"}]}`, "Content-Type", "application/json")
+	equal(t, "append", failure(m).Code, "")
+	equal(t, "leave", m.Header.Get("S2-Leave"), "server-1")
+}
+
 func TestDrainRefusesAndSettles(t *testing.T) {
 	e := newEnv(t, natsapi.Options{})
 	e.svc.gate = make(chan struct{})

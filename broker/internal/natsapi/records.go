@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -215,9 +216,14 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 	hold := c.door.opts.Outbox.Hold(c.door.reader(c.client), func() {}) // until the answer is made: nothing is cut
 	defer hold.Drop()
 	waits := req.Wait != nil && *req.Wait > 0
+	if waits {
+		var end context.CancelFunc
+		ctx, end = c.door.bindWait(ctx)
+		defer end()
+	}
 	batch, err := hold.Read(ctx, waits, func() (protocol.ReadBatch, error) { return c.svc.Read(ctx, ref, req, opts...) })
 	if err != nil {
-		return reply{}, err
+		return reply{}, door.CauseOf(ctx, err)
 	}
 	enc := c.encoding()
 	body, _, err := enc.fitBatch(batch, c.room())
@@ -225,6 +231,13 @@ func readRecords(ctx context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	return reply{head: contentType(enc.contentType()), body: body}, nil
+}
+
+// bindWait returns a context that ends with ctx, and with the cause server_draining when the door begins to drain.
+func (d *Door) bindWait(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unhook := context.AfterFunc(d.waits, func() { cancel(context.Cause(d.waits)) })
+	return ctx, func() { unhook(); cancel(nil) }
 }
 
 func contentType(media string) nats.Header {

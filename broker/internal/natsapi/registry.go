@@ -15,6 +15,8 @@ type session interface {
 	message(token string, m *nats.Msg)
 	// drain ends the session soon, with server_draining.
 	drain()
+	// leave is drain without the inputs that are not handed on yet.
+	leave()
 	// cancel ends the session at once, with cause.
 	cancel(cause error)
 }
@@ -59,12 +61,17 @@ func (r *registry) all() []session {
 	return out
 }
 
-func (r *registry) drain() {
+func (r *registry) drain() { r.end(session.drain) }
+
+func (r *registry) leave() { r.end(session.leave) }
+
+// end lets no session in any more, and ends those that are there.
+func (r *registry) end(how func(session)) {
 	r.mu.Lock()
 	r.draining = true
 	r.mu.Unlock()
 	for _, s := range r.all() {
-		s.drain()
+		how(s)
 	}
 }
 

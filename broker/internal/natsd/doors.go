@@ -29,8 +29,9 @@ type Doors struct {
 	taps   *tap.Hub
 	caller *access.Caller
 
-	mu   sync.Mutex // guards open
-	open map[string]accountDoor
+	mu      sync.Mutex // guards the fields below
+	open    map[string]accountDoor
+	leaving []uint64 // connections of clients that were told to leave, by the server's numbers
 }
 
 // accountDoor is the open door and tap of an account.
@@ -124,6 +125,42 @@ func (ds *Doors) openDoor(ctx context.Context, account string) (accountDoor, err
 		open.outlet = ds.taps.Open(e.tapOf(account, ds.caller))
 	}
 	return open, nil
+}
+
+// Leave tells the clients of an embedded server to go to another node, in lame duck notices and in all answers. They are still served. The clients of
+// an external one stay, and the doors of other brokers serve them.
+func (ds *Doors) Leave(ctx context.Context) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	e, ok := ds.st.(*Embedded)
+	if !ok {
+		for _, d := range ds.open {
+			if err := d.Withdraw(ctx); err != nil {
+				ds.log.Debug("withdraw a nats door", slog.Any("error", err))
+			}
+		}
+		return
+	}
+	for _, d := range ds.open {
+		d.Leave(e.srv.ID())
+	}
+	if ds.tokens != nil {
+		ds.tokens.leave(e.srv.ID())
+	}
+	ds.leaving = e.guests()
+	for _, id := range ds.leaving {
+		_ = e.srv.LDMClientByID(id) // An error says that it has ended, or takes no notices.
+	}
+}
+
+// Guests is how many of the clients that were told to leave are connected still.
+func (ds *Doors) Guests() int {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if e, ok := ds.st.(*Embedded); ok {
+		ds.leaving = slices.DeleteFunc(ds.leaving, func(id uint64) bool { return e.srv.GetClient(id) == nil })
+	}
+	return len(ds.leaving)
 }
 
 // Close drains all doors at once.

@@ -64,6 +64,7 @@ type tokenDoors struct {
 	free     []*server.Account       // those that wait for a token
 	leaving  []*server.Account       // those that the connections of a former token are about to leave
 	closing  bool
+	stops    string // the id of this server, which clients are told to leave; "" before that
 
 	stop    chan struct{} // closed by close
 	workers sync.WaitGroup
@@ -276,6 +277,12 @@ func (t *tokenDoors) openDoor(d *tokenDoor) (*natsapi.Door, error) {
 		nc.Close()
 		return nil, err
 	}
+	t.mu.Lock()
+	server := t.stops
+	t.mu.Unlock()
+	if server != "" {
+		served.Leave(server)
+	}
 	if t.openTap != nil {
 		d.outlet = t.openTap(d.account.Name, d.caller)
 	}
@@ -341,6 +348,35 @@ func (t *tokenDoors) cut(d *tokenDoor) {
 	for _, id := range conns {
 		_ = t.srv.DisconnectClientByID(id) // An error says that it has ended by itself.
 	}
+}
+
+// seeOff gives the clients that a refusal told to leave a moment to do so: what they send when they are cut gets no answer.
+func (t *tokenDoors) seeOff(ctx context.Context, d *tokenDoor) {
+	const moment, step = 100 * time.Millisecond, 2 * time.Millisecond
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for range moment / step {
+		if !t.visited(d) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// visited reports whether a client of the token is connected.
+func (t *tokenDoors) visited(d *tokenDoor) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range d.conns {
+		if t.srv.GetClient(id) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *tokenDoor) closeTap(ctx context.Context) {
@@ -414,6 +450,19 @@ func (t *tokenDoors) freeze() (accounts []*server.Account, thaw func()) {
 	return accounts, func() { <-t.adding }
 }
 
+// leave tells all clients to leave this server.
+func (t *tokenDoors) leave(server string) {
+	t.mu.Lock()
+	t.stops = server
+	doors := slices.Collect(maps.Values(t.open))
+	t.mu.Unlock()
+	for _, d := range doors {
+		if <-d.opened; d.door != nil {
+			d.door.Leave(server)
+		}
+	}
+}
+
 // close drains all doors at once. The connections stay until the server stops.
 func (t *tokenDoors) close(ctx context.Context) error {
 	t.mu.Lock()
@@ -427,6 +476,7 @@ func (t *tokenDoors) close(ctx context.Context) error {
 		wg.Go(func() {
 			if <-d.opened; d.door != nil {
 				if t.others && d.door.Drain(ctx) == nil {
+					t.seeOff(ctx, d)
 					t.cut(d)
 				}
 				errs[i] = d.door.Close(ctx)
