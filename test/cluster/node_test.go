@@ -128,7 +128,7 @@ func serverName(node int) string { return address(node) + "-" + clusterPort }
 func (n *node) natsConfig() string {
 	n.t.Helper()
 	name := filepath.Join(n.dir, fmt.Sprintf("nats%d.conf", n.number+1))
-	text := fmt.Sprintf("server_name: %q\nlisten: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\ncluster { name: suite, listen: %q, routes: [%s] }\n",
+	text := fmt.Sprintf("server_name: %q\nlisten: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\ncluster { name: suite, listen: %q, ping_interval: \"2s\", ping_max: 2, routes: [%s] }\n",
 		serverName(n.number), address(n.number)+":4222", n.store(), address(n.number)+":"+clusterPort, strings.Join(peers("nats-route://"), ", "))
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		n.t.Fatal(err)

@@ -16,8 +16,14 @@ import (
 	"github.com/weirstream/weir/conf"
 )
 
-// nodeUser is the user as which the nodes of a cluster connect to each other.
-const nodeUser = "weir-node"
+const (
+	// nodeUser is the user as which the nodes of a cluster connect to each other.
+	nodeUser = "weir-node"
+	// nodePingEvery and nodePingsUnanswered are after how long a connection between nodes is given up that is silent: TCP keeps one through an outage, and
+	// sends again the more seldom the longer it lasts, so that the nodes would not hear of each other for as long again.
+	nodePingEvery       = 2 * time.Second
+	nodePingsUnanswered = 2
+)
 
 // setCluster makes the server a node of the cluster that cfg describes.
 func setCluster(o *server.Options, cfg conf.Config) error {
@@ -48,7 +54,8 @@ func setCluster(o *server.Options, cfg conf.Config) error {
 	if host == "" {
 		host = server.DEFAULT_HOST
 	}
-	o.Cluster = server.ClusterOpts{Name: c.Name, Host: host, Port: port, Advertise: c.Advertise, AuthTimeout: 2, TLSConfig: tlsConfig}
+	o.Cluster = server.ClusterOpts{Name: c.Name, Host: host, Port: port, Advertise: c.Advertise, AuthTimeout: 2, TLSConfig: tlsConfig,
+		PingInterval: nodePingEvery, MaxPingsOut: nodePingsUnanswered}
 	if tlsConfig != nil {
 		o.Cluster.TLSTimeout, o.Cluster.AuthTimeout = 2, 3 // the handshake counts
 	}
