@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,19 +23,30 @@ type team struct {
 	t      *testing.T
 	hs     []*harness
 	claims *testClaims
-	gets   [][]*nats.Conn // the connections for gets, by broker
+	mu     sync.Mutex
+	conns  [][]*nats.Conn // by broker
 }
 
-// teamBubble runs a test with n brokers and so many logs.
+// teamBubble runs a test with n brokers and so many logs, whose owners the test chooses.
 func teamBubble(t *testing.T, name string, n, logs int, test func(t *testing.T, m *team)) {
+	leasedBubble(t, name, n, logs, func(t *testing.T, m *team) {
+		m.claims = claimsFor(m.hs...)
+		test(t, m)
+	})
+}
+
+// leasedBubble is teamBubble with leases.
+func leasedBubble(t *testing.T, name string, n, logs int, test func(t *testing.T, m *team)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m := &team{t: t, gets: make([][]*nats.Conn, n)}
+			m := &team{t: t, conns: make([][]*nats.Conn, n)}
 			remember := func(i int, connect func(string) (*nats.Conn, error)) func(string) (*nats.Conn, error) {
 				return func(name string) (*nats.Conn, error) {
 					nc, err := connect(name)
-					if err == nil && strings.HasPrefix(name, "weir: read") {
-						m.gets[i] = append(m.gets[i], nc)
+					if err == nil {
+						m.mu.Lock()
+						defer m.mu.Unlock()
+						m.conns[i] = append(m.conns[i], nc)
 					}
 					return nc, err
 				}
@@ -52,7 +64,6 @@ func teamBubble(t *testing.T, name string, n, logs int, test func(t *testing.T, 
 				t.Cleanup(func() { h.Adapter.Close(context.Background()) })
 				m.hs = append(m.hs, h)
 			}
-			m.claims = claimsFor(m.hs...)
 			test(t, m)
 		})
 	})
@@ -136,8 +147,12 @@ func (h *harness) stored(ref protocol.StreamRef) (records int) {
 
 // getsMade counts the gets that a broker has made.
 func (m *team) getsMade(i int) (n uint64) {
-	for _, nc := range m.gets[i] {
-		n += nc.Stats().OutMsgs
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, nc := range m.conns[i] {
+		if strings.HasPrefix(nc.Opts.Name, "weir: read") {
+			n += nc.Stats().OutMsgs
+		}
 	}
 	return n
 }
@@ -288,6 +303,65 @@ func TestDutiesAfterAChangeOfTheOwner(t *testing.T) {
 		time.Sleep(200*time.Second + 2*reapEvery)
 		if synctest.Wait(); !m.hs[1].isGone(at) || !m.hs[1].isGone(idle) {
 			t.Fatal("not deleted")
+		}
+	})
+}
+
+// With leases: a node that is lost leaves its logs and the account to others, and logs that no live node owns get an owner although nobody uses them.
+func TestDutiesOfLostNodes(t *testing.T) {
+	leasedBubble(t, "one after the other", 3, 4, func(t *testing.T, m *team) {
+		b := m.hs[0].basin("test-basin", protocol.BasinConfig{})
+		var refs []protocol.StreamRef
+		for i := range 20 {
+			ref := m.hs[i%3].stream(b, fmt.Sprint("s", i), aged(600))
+			m.hs[i%3].mustAppend(ref, body("x"))
+			refs = append(refs, ref)
+		}
+		left := func(h *harness) (n int) {
+			for _, ref := range refs {
+				n += h.stored(ref)
+			}
+			return n
+		}
+		cut := func(i int) { // no lease any more, and nothing is done
+			m.mu.Lock()
+			for _, nc := range m.conns[i] {
+				nc.Close()
+			}
+			m.mu.Unlock()
+			m.kill(i)
+		}
+		time.Sleep(300 * time.Second)
+		cut(0)
+		time.Sleep(100 * time.Second)
+		cut(1)
+		time.Sleep(190 * time.Second)
+		if n := left(m.hs[2]); n != len(refs) {
+			t.Fatalf("%d records are left before they expire", n)
+		}
+		m.until("all records are purged", func() bool { return left(m.hs[2]) == 0 })
+		m.until("the last one keeps the account", m.hs[2].KeepsAccount)
+		if err := m.hs[2].DeleteBasin(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		m.wantNothingOf(b, 4, 2)
+	})
+	leasedBubble(t, "all, and one starts that nobody asks for anything", 2, 4, func(t *testing.T, m *team) {
+		b := m.hs[0].basin("test-basin", protocol.BasinConfig{})
+		for i := range 20 {
+			m.hs[i%2].mustAppend(m.hs[i%2].stream(b, fmt.Sprint("s", i), aged(600)), body("x"))
+		}
+		for _, h := range m.hs {
+			if err := h.Adapter.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h := m.hs[1]
+		h.open()
+		purged := purges(t, h)
+		time.Sleep(610 * time.Second)
+		if n := purged(); n != 20 {
+			t.Errorf("%d purges", n)
 		}
 	})
 }
