@@ -254,6 +254,9 @@ func (a *Adapter) ImportStreams(ctx context.Context, req protocol.ImportStreamsR
 	if err != nil {
 		return nil, err
 	}
+	if err := a.putHolds(ctx, req.Basin, recs); err != nil {
+		return nil, err
+	}
 	logs := make([]int, len(recs))
 	for i, rec := range recs {
 		a.catalog.ShowStream(req.Basin, rec, revisions[i])
@@ -299,18 +302,54 @@ func (a *Adapter) logNumbers(b *catalog.BasinRecord) (numbers []int) {
 // putStreams stores records, many on their way at a time, durably. The basin's hidden record keeps others away from the
 // keys, so that they can be written again.
 func (a *Adapter) putStreams(ctx context.Context, basin protocol.BasinName, recs []*catalog.StreamRecord) (revisions []uint64, err error) {
-	acks := make([]jetstream.PubAckFuture, 0, len(recs))
-	prefix := layout.CatalogSubjects(a.opts.Prefix)
+	values := make([]catalogValue, len(recs))
+	for i, rec := range recs {
+		values[i] = catalogValue{catalog.StreamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}), rec.Value()}
+	}
+	return a.putValues(ctx, values)
+}
+
+// putHolds stores the holds of the forks among restored streams, whose entries are stored; see [catalog.Hold].
+func (a *Adapter) putHolds(ctx context.Context, basin protocol.BasinName, recs []*catalog.StreamRecord) error {
+	if !a.opts.Shared {
+		return nil
+	}
+	var values []catalogValue
 	for _, rec := range recs {
-		value := rec.Value()
-		ack, err := a.bulk.js.PublishMsgAsync(&nats.Msg{
-			Subject: prefix + catalog.StreamKey(protocol.StreamRef{Basin: basin, Stream: rec.Name}), Data: value}, importOptions...)
+		if rec.Fork == nil || len(rec.Fork.Segments) == 0 {
+			continue
+		}
+		value, err := json.Marshal(catalog.Hold{Name: rec.Name, ID: rec.ID, Fork: rec.Fork})
+		if err != nil {
+			return fmt.Errorf("encode the hold of fork %q: %w", rec.Name, err)
+		}
+		values = append(values, catalogValue{catalog.HoldKey(basin, rec.ID), value})
+	}
+	_, err := a.putValues(ctx, values)
+	return err
+}
+
+// catalogValue is a key of the catalog with a value.
+type catalogValue struct {
+	key   string
+	value []byte
+}
+
+// putValues stores values under keys that nobody else writes to, durably.
+func (a *Adapter) putValues(ctx context.Context, values []catalogValue) (revisions []uint64, err error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	acks := make([]jetstream.PubAckFuture, 0, len(values))
+	prefix := layout.CatalogSubjects(a.opts.Prefix)
+	for _, v := range values {
+		ack, err := a.bulk.js.PublishMsgAsync(&nats.Msg{Subject: prefix + v.key, Data: v.value}, importOptions...)
 		if err != nil {
 			return nil, errNotImported(err)
 		}
 		acks = append(acks, ack)
 	}
-	revisions = make([]uint64, len(recs))
+	revisions = make([]uint64, len(values))
 	for i, ack := range acks {
 		if revisions[i], err = awaitPubAck(ctx, ack); err != nil {
 			return nil, err

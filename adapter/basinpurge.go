@@ -65,6 +65,9 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 	if err := j.a.catalog.RemoveStreams(ctx, entries, restBetweenSteps); err != nil {
 		return err
 	}
+	if err := j.a.catalog.RemoveHolds(ctx, name, restBetweenSteps); err != nil {
+		return err
+	}
 	// Nothing can be opened in the basin until its entry is removed, and from then on a basin of the same name may come.
 	for number := range streams {
 		if l := j.a.openedLog(name, number); l != nil {

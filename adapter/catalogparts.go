@@ -92,6 +92,10 @@ func (l catalogListener) BasinForgotten(name protocol.BasinName) {
 	}
 }
 
+func (l catalogListener) HoldForgotten(h *catalog.StoredHold) {
+	l.a.janitor.freeSources(h.Basin, h.Fork)
+}
+
 // restBetweenSteps waits between the steps in which a catalog's entries are removed, so that the purges of a removed basin keep
 // their share of the time.
 func restBetweenSteps(ctx context.Context, worked time.Duration) { sleep(ctx, (purgeShare-1)*worked/2) }

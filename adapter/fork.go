@@ -30,7 +30,7 @@ const maxForkSegments = 64
 // forkStream makes a stream that shares the records of another. It is called as newStream is.
 func (a *Adapter) forkStream(ctx context.Context, ref protocol.StreamRef, b *catalog.BasinRecord, req protocol.CreateStreamRequest, key string) (*catalog.Entry, error) {
 	if a.opts.Shared {
-		return nil, protocol.Errorf(protocol.CodeInvalid, "fork: a store that several brokers share has no forks yet")
+		return a.forkShared(ctx, ref, b, req, key)
 	}
 	from := protocol.StreamRef{Basin: ref.Basin, Stream: req.Fork.Source}
 	source, release, err := a.holdSource(ctx, from)
@@ -51,36 +51,44 @@ func (a *Adapter) forkStream(ctx context.Context, ref protocol.StreamRef, b *cat
 		return nil, streamDeleting(from)
 	}
 	h := &Stream{st: st}
-	fork, err := h.forkAt(ctx, req.Fork.At)
+	fork, _, err := h.forkAt(ctx, req.Fork.At)
 	if err != nil {
 		return nil, err
 	}
+	return a.addStream(ctx, ref, b, a.forkRecord(ref, source, req, key, fork), 0)
+}
+
+// forkRecord is the record of a new fork.
+func (a *Adapter) forkRecord(ref protocol.StreamRef, source *catalog.Entry, req protocol.CreateStreamRequest, key string, fork *catalog.Fork) *catalog.StreamRecord {
 	now := time.Now().UTC()
 	rec := &catalog.StreamRecord{
 		Name: ref.Stream, ID: layout.NewStreamID(a.catalog.View.NextBucket(ref.Basin)), CreatedAt: now,
-		Cipher: source.Cipher(), Config: req.Config.Resolve(source.Config().Layer()), Key: key,
+		Cipher: source.Cipher(), Config: req.Config.Resolve(source.Config().Layer()), Key: key, Fork: fork,
 	}
 	rec.Config.Closed = false
 	if age := rec.Config.RetentionPolicy.AgeSecs; age > 0 && len(fork.Segments) > 0 {
 		fork.Until = satAdd(catalog.Millis(now), satMul(age, 1000))
 	}
-	rec.Fork = fork
-	return a.addStream(ctx, ref, b, rec)
+	return rec
+}
+
+// forkSource returns the entry of a stream that can be forked.
+func (a *Adapter) forkSource(ref protocol.StreamRef) (*catalog.Entry, error) {
+	e, _, purging := a.catalog.View.Stream(ref)
+	switch {
+	case purging:
+		return nil, basinDeleting(ref.Basin)
+	case e == nil:
+		return nil, a.streamNotFound(ref)
+	case e.Deleting(), e.Over(time.Now()):
+		return nil, streamDeleting(ref)
+	}
+	return e, nil
 }
 
 // holdSource returns a stream whose chunks are not purged until release is called, nor those of the streams that it shares records of.
 func (a *Adapter) holdSource(ctx context.Context, ref protocol.StreamRef) (e *catalog.Entry, release func(), err error) {
-	find := func() (*catalog.Entry, error) {
-		e, _, _ := a.catalog.View.Stream(ref)
-		switch {
-		case e == nil:
-			return nil, a.streamNotFound(ref)
-		case e.Deleting(), e.Over(time.Now()):
-			return nil, streamDeleting(ref)
-		}
-		return e, nil
-	}
-	if e, err = find(); err != nil {
+	if e, err = a.forkSource(ref); err != nil {
 		return nil, nil, err
 	}
 	ids := []layout.StreamID{e.ID}
@@ -94,7 +102,7 @@ func (a *Adapter) holdSource(ctx context.Context, ref protocol.StreamRef) (e *ca
 	}
 	release = func() { a.janitor.letGo(ids) }
 	// A purge from before the hold shows now: a source that is still there has all the records that it shows.
-	again, err := find()
+	again, err := a.forkSource(ref)
 	if err == nil && again.ID != e.ID {
 		err = a.streamNotFound(ref) // it was deleted, and another one of its name was made
 	}
@@ -105,26 +113,38 @@ func (a *Adapter) holdSource(ctx context.Context, ref protocol.StreamRef) (e *ca
 	return again, release, nil
 }
 
-// forkAt is the shared part of a fork of the stream that begins at a seq_num; at the durable tail if it is nil.
-func (h *Stream) forkAt(ctx context.Context, at *uint64) (*catalog.Fork, error) {
+// forkBounds are the durable tail and trim point of a stream that can be forked.
+func (h *Stream) forkBounds() (tail protocol.Position, trim uint64, err error) {
 	told, trim, closed := h.st.live.position()
-	tail := told.Position
 	if trim == protocol.TerminalTrimPoint || closed != nil && h.st.ended.Load() {
-		return nil, errDeleting
+		return tail, 0, errDeleting
 	}
-	f := &catalog.Fork{At: tail}
+	return told.Position, trim, nil
+}
+
+func errForkTrimmed(at, trim uint64) error {
+	return protocol.Errorf(protocol.CodeInvalid, "fork.at: is %d; the source is trimmed to %d", at, trim)
+}
+
+// forkAt is the shared part of a fork of the stream that begins at a seq_num; at the durable tail if it is nil. trim is the durable trim point.
+func (h *Stream) forkAt(ctx context.Context, at *uint64) (f *catalog.Fork, trim uint64, err error) {
+	tail, trim, err := h.forkBounds()
+	if err != nil {
+		return nil, 0, err
+	}
+	f = &catalog.Fork{At: tail}
 	if at != nil {
 		f.At = protocol.Position{SeqNum: *at}
 	}
 	switch {
 	case f.At.SeqNum > tail.SeqNum:
-		return nil, protocol.Errorf(protocol.CodeInvalid, "fork.at: is %d; the tail of the source is %d", f.At.SeqNum, tail.SeqNum)
+		return nil, 0, protocol.Errorf(protocol.CodeInvalid, "fork.at: is %d; the tail of the source is %d", f.At.SeqNum, tail.SeqNum)
 	case f.At.SeqNum < trim:
-		return nil, protocol.Errorf(protocol.CodeInvalid, "fork.at: is %d; the source is trimmed to %d", f.At.SeqNum, trim)
+		return nil, 0, errForkTrimmed(f.At.SeqNum, trim)
 	}
 	first, err := h.firstOf(ctx, trim, f.At.SeqNum)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	f.Trim = f.At.SeqNum
 	if first.Len() > 0 {
@@ -133,14 +153,14 @@ func (h *Stream) forkAt(ctx context.Context, at *uint64) (*catalog.Fork, error) 
 	if f.At != tail && f.At.SeqNum > f.Trim {
 		last, err := h.firstOf(ctx, f.At.SeqNum-1, f.At.SeqNum)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		f.At.Timestamp = last.Last().Timestamp
 	}
 	if f.Segments = h.st.segmentsTo(f.Trim, f.At.SeqNum); len(f.Segments) > maxForkSegments {
-		return nil, protocol.Errorf(protocol.CodeInvalid, "fork.source: its records lie in %d streams, and a fork may share those of %d", len(f.Segments), maxForkSegments)
+		return nil, 0, protocol.Errorf(protocol.CodeInvalid, "fork.source: its records lie in %d streams, and a fork may share those of %d", len(f.Segments), maxForkSegments)
 	}
-	return f, nil
+	return f, trim, nil
 }
 
 // firstOf returns the first records that survive in a range; none if none does.
@@ -353,8 +373,20 @@ func (j *janitor) letGo(ids []layout.StreamID) {
 // errHeld is why nothing of a stream is purged at the moment.
 var errHeld = errors.New("the stream is being forked")
 
-// needed returns the records of a stream that forks need, or errHeld. The caller has the turn of purging.
-func (j *janitor) needed(basin protocol.BasinName, id layout.StreamID) ([]catalog.Range, error) {
+// settle makes sure that the view has every fork that may need records which there is reason to remove by now, which it returns in milliseconds. The
+// caller has found the reason before: a trim point, a deletion. For records that have expired it must be at least the time by which they have.
+func (j *janitor) settle(ctx context.Context) (now uint64, err error) {
+	now = catalog.Millis(time.Now())
+	if j.a.opts.Shared {
+		ctx, cancel := context.WithTimeout(ctx, js.Timeout)
+		defer cancel()
+		err = j.a.catalog.Settle(ctx, now)
+	}
+	return now, err
+}
+
+// needed returns the records of a stream that forks need, or errHeld; now is what settle returned. The caller has the turn of purging.
+func (j *janitor) needed(basin protocol.BasinName, id layout.StreamID, now uint64) ([]catalog.Range, error) {
 	j.mu.Lock()
 	held := j.held[id] > 0
 	j.mu.Unlock()
@@ -364,7 +396,7 @@ func (j *janitor) needed(basin protocol.BasinName, id layout.StreamID) ([]catalo
 	if j.a.catalog.AsideIn(basin) {
 		return []catalog.Range{{From: 0, To: ^uint64(0)}}, nil // an entry that cannot be read may be that of a fork
 	}
-	return j.a.catalog.View.Needed(basin, id, catalog.Millis(time.Now())), nil
+	return j.a.catalog.View.Needed(basin, id, now), nil
 }
 
 // exclusively runs a step that may purge.
@@ -407,13 +439,12 @@ func (j *janitor) shade(ctx context.Context, e *catalog.Entry) error {
 }
 
 // freeSources asks for the removal of the streams that were kept for a fork that is deleted.
-func (j *janitor) freeSources(fork *catalog.Entry) {
-	f := fork.Fork()
+func (j *janitor) freeSources(basin protocol.BasinName, f *catalog.Fork) {
 	if f == nil {
 		return
 	}
 	for _, s := range f.Segments {
-		switch e := j.a.catalog.View.Source(fork.Basin(), s); {
+		switch e := j.a.catalog.View.Source(basin, s); {
 		case e == nil:
 		case e.IsShadow():
 			j.removeStream(e)

@@ -126,7 +126,14 @@ func forkable(h *harness) protocol.StreamRef {
 	return h.stream(h.basin("test-basin", protocol.BasinConfig{}), "s", keepForever)
 }
 
-func TestFork(t *testing.T) {
+func TestFork(t *testing.T) { testForks(t) }
+
+// The same holds where other brokers may use the store.
+func TestForkInASharedStore(t *testing.T) {
+	testForks(t, func(o *Options) { o.Shared = true })
+}
+
+func testForks(t *testing.T, change ...func(*Options)) {
 	bubble(t, "shares what is below and goes on by itself", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.fill(s, "s", 5)
@@ -148,7 +155,7 @@ func TestFork(t *testing.T) {
 		if got := h.tail(g); got.SeqNum != 4 {
 			t.Errorf("tail %+v", got)
 		}
-	})
+	}, change...)
 	bubble(t, "forks of forks", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.fill(s, "s", 3)
@@ -172,7 +179,7 @@ func TestFork(t *testing.T) {
 		if n := len(h.entryOf(below).Fork().Segments); n != 1 {
 			t.Errorf("%d segments", n)
 		}
-	})
+	}, change...)
 	bubble(t, "deleting the source keeps what forks need until the last is gone", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.fill(s, "s", 4)
@@ -209,7 +216,7 @@ func TestFork(t *testing.T) {
 			t.Errorf("%d entries are left", n)
 		}
 		h.wantBodies(again, 0, "n0")
-	})
+	}, change...)
 	bubble(t, "deleting a fork in the middle", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.fill(s, "s", 2)
@@ -229,7 +236,7 @@ func TestFork(t *testing.T) {
 		if n := h.catalog.View.CountStreams(s.Basin); n != 0 {
 			t.Errorf("%d entries are left", n)
 		}
-	})
+	}, change...)
 	bubble(t, "a trim of the source takes nothing from the fork, and of the fork nothing from the source", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.fill(s, "s", 6)
@@ -258,7 +265,7 @@ func TestFork(t *testing.T) {
 		}
 		h.wantBodies(s, 0, "s5 !")
 		h.wantBodies(f, 0, "")
-	})
+	}, change...)
 	bubble(t, "retention of the source takes nothing from the fork", func(t *testing.T, h *harness) {
 		b := h.basin("test-basin", protocol.BasinConfig{})
 		s := h.stream(b, "s", protocol.StreamConfig{RetentionPolicy: &protocol.RetentionPolicy{AgeSecs: 100}})
@@ -290,7 +297,7 @@ func TestFork(t *testing.T) {
 		if n := h.chunksIn(b, h.entryOf(s)); n > 1 {
 			t.Errorf("%d chunks of the source are left", n)
 		}
-	})
+	}, change...)
 	bubble(t, "a source that has lost its beginning", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.fill(s, "s", 4)
@@ -309,7 +316,7 @@ func TestFork(t *testing.T) {
 		if err := h.tryFork(protocol.StreamRef{Basin: s.Basin, Stream: "none"}, "g", nil, protocol.StreamConfig{}); protocol.CodeOf(err) != protocol.CodeStreamNotFound {
 			t.Error(err)
 		}
-	})
+	}, change...)
 	bubble(t, "by timestamp", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		var stamps []uint64
@@ -334,7 +341,7 @@ func TestFork(t *testing.T) {
 				t.Errorf("after the timestamp of %d: %d, %v", i, seq, err)
 			}
 		}
-	})
+	}, change...)
 	bubble(t, "state is the fork's own", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.mustAppend(s, body("a"), protocol.FenceRecord("mine"))
@@ -348,7 +355,7 @@ func TestFork(t *testing.T) {
 			t.Error(err)
 		}
 		h.wantBodies(f, 0, "a ! b")
-	})
+	}, change...)
 	bubble(t, "delete-on-empty waits for what is shared", func(t *testing.T, h *harness) {
 		s := forkable(h)
 		h.fill(s, "s", 2)
@@ -360,7 +367,7 @@ func TestFork(t *testing.T) {
 		h.wantKept(f, 10_000)
 		h.mustAppend(f, protocol.TrimRecord(1<<40))
 		h.wantDeleted(f, 661)
-	})
+	}, change...)
 }
 
 // TestForkBesidePurges: forks that are made while their source is trimmed and deleted either fail or have all that they share.

@@ -45,6 +45,7 @@ type janitor struct {
 
 	at       protocol.StreamRef // where the sweep goes on; owned by run
 	unloaded time.Time          // owned by run
+	holds    unusedHolds        // owned by run
 }
 
 // incarnation is one stream of a name. A stream that is being deleted and its shadow have the same id.
@@ -116,6 +117,7 @@ func (j *janitor) run(ctx context.Context) {
 		case <-sweep.C:
 			j.work(ctx)
 			j.sweep(ctx)
+			j.sweepHolds(ctx)
 			j.unload(ctx)
 		case <-ctx.Done():
 			return
@@ -129,23 +131,43 @@ func (j *janitor) work(ctx context.Context) {
 	trims, streams, basins := j.trims, j.streams, j.basins
 	j.trims, j.streams, j.basins = map[*stream]struct{}{}, map[incarnation]*catalog.Entry{}, map[protocol.BasinName]struct{}{}
 	j.mu.Unlock()
+	points := make(map[*stream]uint64, len(trims))
 	for st := range trims {
-		err := j.exclusively(ctx, func() error { return st.purgeTrimmed(ctx) })
-		if errors.Is(err, errNotOwner) {
+		if !st.log.mine() {
+			delete(trims, st)
 			st.release()
 			continue
 		}
-		j.noteTrim(st)
-		if err != nil && !st.log.closed() {
+		points[st] = j.noteTrim(st)
+	}
+	for _, e := range streams {
+		if e.IsShadow() {
+			j.learnTrims(ctx, e) //nolint:errcheck // what is not known is kept
+		}
+	}
+	var now uint64
+	var unsettled error
+	if len(trims)+len(streams) > 0 {
+		now, unsettled = j.settle(ctx)
+	}
+	for st := range trims {
+		err := unsettled
+		if err == nil {
+			err = j.exclusively(ctx, func() error { return st.purgeTrimmed(ctx, points[st], now) })
+		}
+		if err != nil && !st.log.closed() && !errors.Is(err, errNotOwner) {
 			j.report(ctx, "trimmed records could not be removed yet", err, slog.String("stream", string(st.ref.Stream)))
 			j.again(func() { j.holdLocked(st) })
 		}
 		st.release()
 	}
 	for id, e := range streams {
-		err := j.end(ctx, e)
+		err := unsettled
 		if err == nil {
-			err = j.exclusively(ctx, func() error { return j.purgeStream(ctx, e) })
+			err = j.end(ctx, e)
+		}
+		if err == nil {
+			err = j.exclusively(ctx, func() error { return j.purgeStream(ctx, e, now) })
 		}
 		if err != nil && !errors.Is(err, errNotOwner) {
 			j.report(ctx, "a deleted stream could not be removed yet", err, slog.String("stream", string(e.Name)))
@@ -187,10 +209,10 @@ func (j *janitor) end(ctx context.Context, e *catalog.Entry) error {
 	return err
 }
 
-// purgeStream removes a deleted stream's chunks, and then its name.
-func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
-	now, _, purging := j.a.catalog.View.Stream(e.Ref())
-	if now == nil || now.ID != e.ID || purging {
+// purgeStream removes a deleted stream's chunks, and then its name; now is what settle returned.
+func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry, now uint64) error {
+	entry, _, purging := j.a.catalog.View.Stream(e.Ref())
+	if entry == nil || entry.ID != e.ID || purging {
 		return nil // it is deleted, or is deleted with its basin
 	}
 	l, err := j.a.tended(ctx, e.Basin(), e.Log())
@@ -205,7 +227,7 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 		}
 		st.ask(ctx, sealRequest) //nolint:errcheck // refused, but not before the chunks in flight are settled
 	}
-	needed, err := j.needed(e.Basin(), e.ID)
+	needed, err := j.needed(e.Basin(), e.ID, now)
 	switch {
 	case err != nil:
 		return err
@@ -221,13 +243,12 @@ func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := j.a.catalog.Remove(ctx, catalog.StreamKey(e.Ref()), now.Revision); err != nil {
+	if err := j.a.catalog.Remove(ctx, catalog.StreamKey(e.Ref()), entry.Revision); err != nil {
 		return err
 	}
 	j.a.catalog.View.RemoveStream(e.Ref(), e.ID)
 	l.drop(e.ID, errStreamDeleted)
-	j.freeSources(e)
-	return nil
+	return j.endFork(ctx, e)
 }
 
 // sweep looks at the next streams of the catalog whose oldest chunk may have expired, or that were never looked at
@@ -248,7 +269,14 @@ func (j *janitor) sweep(ctx context.Context) {
 	}}
 	for _, e := range entries {
 		now := catalog.Millis(time.Now())
-		if !round.tends(e) || e.Deleting() || e.Checks.At.Load() > now {
+		if !round.tends(e) {
+			continue
+		}
+		if e.IsShadow() && e.Checks.At.Load() <= now {
+			e.Checks.At.Store(now + uint64(recheckForked.Milliseconds()))
+			j.removeStream(e) // its forks may be trimmed by other nodes
+		}
+		if e.Deleting() || e.Checks.At.Load() > now {
 			continue
 		}
 		e.Checks.MarkPart()
@@ -292,12 +320,8 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	if e.Fork() != nil {
 		j.trimmedFork(e, newest.Trim)
 	}
-	needed, err := j.needed(e.Basin(), e.ID)
-	if err != nil {
+	if err := j.learnTrims(ctx, e); err != nil {
 		return err
-	}
-	if len(needed) > 0 {
-		return j.checkForked(ctx, l, e, &newest, needed, purgeable)
 	}
 	keep, passed := js.Seq(0), 0
 	for ; passed < sweepChunks; passed++ {
@@ -319,14 +343,25 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	if passed == sweepChunks {
 		e.Checks.At.Before(now) // go on in the next pass
 	}
-	if keep == newest.seq && newest.Records.Len() > 0 && newest.Expiry != 0 && newest.Expiry <= now {
-		if keep, err = j.seal(ctx, l, e); err != nil {
+	expired := keep == newest.seq && newest.Records.Len() > 0 && newest.Expiry != 0 && newest.Expiry <= now
+	if passed == 0 && !expired {
+		return nil
+	}
+	settled, err := j.settle(ctx)
+	if err != nil {
+		return err
+	}
+	needed, err := j.needed(e.Basin(), e.ID, settled)
+	if err != nil {
+		return err
+	}
+	if len(needed) > 0 {
+		return j.checkForked(ctx, l, e, &newest, needed, purgeable)
+	}
+	if expired {
+		if keep, err = j.seal(ctx, l, e, newest.seq); err != nil {
 			return err
 		}
-		passed++
-	}
-	if passed == 0 {
-		return nil
 	}
 	// The chunk that stays is the stream's checkpoint from now on: it must not be lost when the chunks that it replaces are removed.
 	if err := j.a.commit.Wait(ctx); err != nil {
@@ -342,16 +377,18 @@ func (j *janitor) check(ctx context.Context, e *catalog.Entry, now uint64) error
 	return nil
 }
 
-// noteTrim notes how far a loaded fork is trimmed.
-func (j *janitor) noteTrim(st *stream) {
-	trim, _ := st.live.trimmed()
+// noteTrim returns how far a loaded stream is trimmed, and notes it if that is a fork.
+func (j *janitor) noteTrim(st *stream) (trim uint64) {
+	trim, _ = st.live.trimmed()
 	if e, _, _ := j.a.catalog.View.Stream(st.ref); e != nil && e.ID == st.id && e.Fork() != nil && trim != protocol.TerminalTrimPoint {
 		j.trimmedFork(e, trim)
 	}
+	return trim
 }
 
-// seal writes a state chunk behind a stream's records, so that the newest of them can be purged, and returns its place.
-func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry) (js.Seq, error) {
+// seal writes a state chunk behind a stream's newest records, so that those can be purged, unless something was appended since. It returns the place
+// up to which everything can be purged then.
+func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry, newest js.Seq) (js.Seq, error) {
 	st, err := l.open(ctx, e)
 	if err != nil {
 		return 0, err
@@ -360,7 +397,10 @@ func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry) (js.Seq, e
 	if err := st.ask(ctx, sealRequest); err != nil {
 		return 0, err
 	}
-	return st.live.newest(), nil
+	if st.live.newest() <= newest {
+		return newest, nil // the stream is being deleted
+	}
+	return newest + 1, nil // what was appended meanwhile stays
 }
 
 // unload drops unused streams from memory.

@@ -21,6 +21,7 @@ type testClaims struct {
 	logs  map[string]lease.Owner
 	nodes []*testNode
 	blind bool // no node is sure of its lease
+	over  bool // the test has ended: no log changes its owner, and none is sealed while its server stops
 }
 
 // doubt says whether the nodes are in doubt of their leases.
@@ -40,6 +41,11 @@ type testNode struct {
 // claimsFor lets the brokers take their owners from a test.
 func claimsFor(hs ...*harness) *testClaims {
 	c := &testClaims{logs: map[string]lease.Owner{}}
+	hs[0].t.Cleanup(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.over = true
+	})
 	for i, h := range hs {
 		h.keeper.stop()
 		h.owners.Close(context.Background())
@@ -73,6 +79,9 @@ func (n *testNode) changed(log string) {
 func (n *testNode) Owner(_ context.Context, log string) (lease.Owner, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
+	if n.c.over {
+		return lease.Owner{}, errors.New("the test has ended")
+	}
 	o, ok := n.c.logs[log]
 	if !ok {
 		o = lease.Owner{Node: n.name, Incarnation: n.name, Epoch: 1}
@@ -94,7 +103,7 @@ func (n *testNode) Sure(log string, epoch uint64) bool {
 
 func (n *testNode) Release(ctx context.Context, log string, epoch uint64, _ string) (lease.Owner, error) {
 	n.c.mu.Lock()
-	mine := n.c.logs[log].Node == n.name && n.c.logs[log].Epoch == epoch
+	mine := !n.c.over && n.c.logs[log].Node == n.name && n.c.logs[log].Epoch == epoch
 	n.c.mu.Unlock()
 	if !mine {
 		return lease.Owner{}, lease.ErrMoved

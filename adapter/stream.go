@@ -102,9 +102,9 @@ func (st *stream) begin(last *storedChunk) {
 	}
 }
 
-// purgeTrimmed removes the chunks that lie wholly below the trim point, but never the newest one.
-func (st *stream) purgeTrimmed(ctx context.Context) error {
-	trim, newest := st.live.trimmed()
+// purgeTrimmed removes the chunks that lie wholly below a durable trim point, but never the newest one. now is what janitor.settle has returned since.
+func (st *stream) purgeTrimmed(ctx context.Context, trim, now uint64) error {
+	newest := st.live.newest()
 	if trim == 0 || trim == protocol.TerminalTrimPoint || newest == 0 {
 		return nil
 	}
@@ -114,7 +114,7 @@ func (st *stream) purgeTrimmed(ctx context.Context) error {
 	case !st.log.sure():
 		return errUnsure
 	}
-	needed, err := st.log.a.janitor.needed(st.ref.Basin, st.id)
+	needed, err := st.log.a.janitor.needed(st.ref.Basin, st.id, now)
 	if err != nil {
 		return err
 	}

@@ -112,17 +112,17 @@ func (a *Adapter) newStream(ctx context.Context, ref protocol.StreamRef, b *cata
 		CreatedAt: time.Now().UTC(),
 		Cipher:    b.Config.StreamCipher, Config: config.Resolve(b.Config.DefaultStreamConfig), Key: key,
 	}
-	return a.addStream(ctx, ref, b, rec)
+	return a.addStream(ctx, ref, b, rec, 0)
 }
 
-// addStream stores the record of a new stream.
-func (a *Adapter) addStream(ctx context.Context, ref protocol.StreamRef, b *catalog.BasinRecord, rec *catalog.StreamRecord) (*catalog.Entry, error) {
+// addStream stores the record of a new stream whose name was reserved at a revision of the catalog; 0: it was not.
+func (a *Adapter) addStream(ctx context.Context, ref protocol.StreamRef, b *catalog.BasinRecord, rec *catalog.StreamRecord, reserved uint64) (*catalog.Entry, error) {
 	rec.Log = a.place(b, rec.Config.StorageClass, rec.ID).Number()
 	if err := rec.Config.Check(rec.CreatedAt); err != nil {
 		return nil, err
 	}
 	rec.ArmIdle(rec.CreatedAt)
-	revision, err := a.catalog.Write(ctx, catalog.StreamKey(ref), rec, 0)
+	revision, err := a.catalog.Write(ctx, catalog.StreamKey(ref), rec, reserved)
 	if err != nil {
 		return nil, err
 	}

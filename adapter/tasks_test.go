@@ -95,7 +95,7 @@ func TestRowsTrimTask(t *testing.T) {
 		h.stopJanitor()
 		h.mustAppend(ref, protocol.TrimRecord(4))
 		s := h.handle(ref)
-		if err := s.st.purgeTrimmed(t.Context()); err != nil { // of the first, while the second comes
+		if err := s.st.purgeTrimmed(t.Context(), 4, 0); err != nil { // of the first, while the second comes
 			t.Fatal(err)
 		}
 		s.Close()
@@ -150,7 +150,7 @@ func TestRowsTrimTask(t *testing.T) {
 		s := h.handle(ref)
 		defer s.Close()
 		for range 2 {
-			if err := s.st.purgeTrimmed(t.Context()); err != nil {
+			if err := s.st.purgeTrimmed(t.Context(), h.janitor.noteTrim(s.st), 0); err != nil {
 				t.Fatal(err)
 			}
 			h.left(ref, 5, 0, 1, 2, 3, 4)

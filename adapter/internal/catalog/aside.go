@@ -50,12 +50,12 @@ func (c *Catalog) Aside(key string) error {
 	return nil
 }
 
-// AsideIn reports whether an entry of a basin's streams was set aside.
+// AsideIn reports whether an entry of a basin's streams, or a hold of its forks, was set aside.
 func (c *Catalog) AsideIn(basin protocol.BasinName) bool {
 	c.asides.mu.RLock()
 	defer c.asides.mu.RUnlock()
 	for key := range c.asides.keys {
-		if strings.HasPrefix(key, "s."+string(basin)+".") {
+		if strings.HasPrefix(key, "s."+string(basin)+".") || strings.HasPrefix(key, holdKeys+string(basin)+".") {
 			return true
 		}
 	}

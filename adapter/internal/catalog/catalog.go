@@ -30,6 +30,7 @@ type Catalog struct {
 	keys     keyLocks
 	asides   asides
 	loaded   uint64 // revision up to which the bucket was read
+	progress progress
 	opened   time.Time
 	known    atomic.Uint64 // as loaded, for the pulse
 	current  atomic.Int64  // how long after opened the view had everything, in nanoseconds; see Age
@@ -80,6 +81,8 @@ type Listener interface {
 	// StreamForgotten and BasinForgotten say that another server removed a stream, or a basin with its streams.
 	StreamForgotten(e *Entry)
 	BasinForgotten(name protocol.BasinName)
+	// HoldForgotten says that another server removed a hold.
+	HoldForgotten(h *StoredHold)
 }
 
 // Bucket is the bucket that the catalog is kept in.
@@ -189,6 +192,12 @@ func (c *Catalog) show(e keyValue) error {
 	}
 	if strings.HasPrefix(e.key, tokenKeys) {
 		return c.applyToken(e)
+	}
+	if e.key == horizonKey {
+		return c.applyHorizon(e)
+	}
+	if strings.HasPrefix(e.key, holdKeys) {
+		return c.applyHold(e)
 	}
 	if name, ok := strings.CutPrefix(e.key, "b."); ok {
 		return c.applyBasin(protocol.BasinName(name), e)
@@ -382,19 +391,34 @@ const markersAtOnce = 500
 // of it, because they are above the key's limit. If the newest one were purged, a recovery from the blocks would find the one
 // before it below the limit again, and the stream would be back (docs/upstream, case limits).
 func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func(ctx context.Context, worked time.Duration)) error {
-	for len(entries) > 0 {
+	keys := make([]knownKey, len(entries))
+	for i, e := range entries {
+		keys[i] = knownKey{StreamKey(e.Ref()), e.Revision, e}
+	}
+	return c.removeKeys(ctx, keys, rest)
+}
+
+// knownKey is a key of the catalog with its revision, and the stream whose key it is; nil: of none.
+type knownKey struct {
+	key      string
+	revision uint64
+	stream   *Entry
+}
+
+func (c *Catalog) removeKeys(ctx context.Context, keys []knownKey, rest func(ctx context.Context, worked time.Duration)) error {
+	for len(keys) > 0 {
 		began := time.Now()
-		part := entries[:min(len(entries), markersAtOnce)]
-		entries = entries[len(part):]
+		part := keys[:min(len(keys), markersAtOnce)]
+		keys = keys[len(part):]
 		acks := make([]jetstream.PubAckFuture, 0, len(part))
-		for _, e := range part {
+		for _, k := range part {
 			opts := []jetstream.PublishOpt{jetstream.WithMsgTTL(deleteMarkerTTL)}
 			if c.config.Shared {
-				opts = append(opts, jetstream.WithExpectLastSequencePerSubject(e.Revision))
+				opts = append(opts, jetstream.WithExpectLastSequencePerSubject(k.revision))
 			}
-			ack, err := c.store.JetStream().PublishMsgAsync(c.deleteMarker(StreamKey(e.Ref())), opts...)
+			ack, err := c.store.JetStream().PublishMsgAsync(c.deleteMarker(k.key), opts...)
 			if err != nil {
-				return fmt.Errorf("remove the catalog entry of %v: %w", e.Ref(), err)
+				return fmt.Errorf("remove catalog entry %s: %w", k.key, err)
 			}
 			acks = append(acks, ack)
 		}
@@ -404,7 +428,7 @@ func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func
 				c.store.Committer().WroteCatalog(ok.Sequence)
 			case err := <-ack.Err():
 				if c.config.Shared && js.WrongSequence(err) {
-					if err := c.removeChanged(ctx, part[i]); err != nil {
+					if err := c.removeChanged(ctx, part[i].stream); err != nil {
 						return err
 					}
 					continue
@@ -416,7 +440,7 @@ func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func
 				return ctx.Err()
 			}
 		}
-		if len(entries) > 0 {
+		if len(keys) > 0 {
 			rest(ctx, time.Since(began))
 		}
 	}
@@ -425,6 +449,9 @@ func (c *Catalog) RemoveStreams(ctx context.Context, entries []*Entry, rest func
 
 // removeChanged removes a stream's entry that another server has changed, unless it is that of another stream.
 func (c *Catalog) removeChanged(ctx context.Context, e *Entry) error {
+	if e == nil {
+		return nil
+	}
 	key := StreamKey(e.Ref())
 	now, found, err := c.newest(ctx, key)
 	if err != nil || !found {

@@ -59,7 +59,7 @@ func (c *Catalog) watch(ctx context.Context) (w *changes, err error) {
 		}
 		life, stop := context.WithCancel(ctx) // that of the watcher, when the attempt succeeds
 		late := context.AfterFunc(attempt, stop)
-		watcher, err := c.kv.WatchAll(life, jetstream.ResumeFromRevision(c.loaded+1))
+		watcher, err := c.kv.WatchAll(life, jetstream.ResumeFromRevision(c.progress.come()+1))
 		if !late() {
 			err = errors.Join(attempt.Err(), err)
 		}
@@ -124,25 +124,21 @@ func (c *Catalog) reached(p pulse) {
 // ErrNotFollowed says that changes of other servers have not come yet.
 var ErrNotFollowed = errors.New("the changes of other servers to the catalog have not come yet")
 
-const (
-	followPause = 5 * time.Millisecond
-	followTime  = time.Second
-)
+// followTime is how long WaitFollowed waits.
+const followTime = time.Second
 
 // WaitFollowed returns when the view has all that was written up to a revision, by any server. It fails with [ErrNotFollowed] if that takes long.
 func (c *Catalog) WaitFollowed(ctx context.Context, revision uint64) error {
 	if !c.config.Shared {
 		return nil
 	}
-	for range followTime / followPause {
-		if c.known.Load() >= revision {
-			return nil
-		}
-		if pause(ctx, followPause); ctx.Err() != nil {
-			return ctx.Err()
-		}
+	short, cancel := context.WithTimeout(ctx, followTime)
+	defer cancel()
+	err := c.progress.wait(short, revision)
+	if err != nil && ctx.Err() == nil {
+		return ErrNotFollowed
 	}
-	return ErrNotFollowed
+	return err
 }
 
 // Age is for how long the catalog may have been changed by other servers without a trace in the view. A server of the bucket that is cut off, and
@@ -178,6 +174,7 @@ func (c *Catalog) follow(ctx context.Context, w *changes, back <-chan nats.Statu
 			default:
 				_ = c.apply(entryOf(e)) // one that cannot be read is set aside
 				c.loaded = max(c.loaded, e.Revision())
+				c.progress.to(e.Revision())
 			}
 			c.reached(newest)
 		case p := <-pulses:

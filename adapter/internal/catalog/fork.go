@@ -39,6 +39,19 @@ func (f *Fork) From(segment int) uint64 {
 	return max(f.Trim, f.Segments[segment-1].To)
 }
 
+// Since is the fork without the shared records below a seq_num.
+func (f *Fork) Since(first uint64) *Fork {
+	since := *f
+	since.Trim = min(max(f.Trim, first), f.At.SeqNum)
+	since.Segments = nil
+	for _, s := range f.Segments {
+		if s.To > since.Trim {
+			since.Segments = append(since.Segments, s)
+		}
+	}
+	return &since
+}
+
 // Over reports whether the shared records have expired at now, in milliseconds.
 func (f *Fork) Over(now uint64) bool { return f.Until != 0 && f.Until <= now }
 
@@ -55,38 +68,54 @@ type Range struct{ From, To uint64 }
 
 // forkUse is a fork that uses records of others.
 type forkUse struct {
-	fork *Fork
-	trim atomic.Uint64 // of the fork, as far as known
+	fork  *Fork
+	trim  atomic.Uint64 // of the fork, as far as known
+	entry bool          // its entry is in the view
+	hold  *StoredHold   // nil: none is in the view
+	asked atomic.Int64  // when its trim point was asked for, in milliseconds since the epoch; see ForksOf
 }
 
 // useLocked notes the segments that a fork needs.
 func (b *basinView) useLocked(e *Entry) {
 	f := e.Fork()
-	if f == nil || b.uses[e.ID] != nil {
+	if f == nil {
 		return
 	}
-	if b.uses == nil {
-		b.uses, b.users = map[layout.StreamID]*forkUse{}, map[layout.StreamID]map[layout.StreamID]*forkUse{}
+	u := b.uses[e.ID]
+	if u == nil {
+		u = &forkUse{fork: f}
+		b.enlistLocked(e.ID, u)
 	}
-	u := &forkUse{fork: f}
-	b.uses[e.ID] = u
-	for _, s := range f.Segments {
-		if b.users[s.ID] == nil {
-			b.users[s.ID] = map[layout.StreamID]*forkUse{}
+	u.entry = true
+}
+
+// disuseLocked forgets the segments that a fork needs, unless a hold keeps them.
+func (b *basinView) disuseLocked(e *Entry) {
+	if u := b.uses[e.ID]; u != nil && u.entry {
+		u.entry = false
+		if u.hold == nil {
+			b.delistLocked(e.ID, u)
 		}
-		b.users[s.ID][e.ID] = u
 	}
 }
 
-// disuseLocked forgets the segments that a fork needs.
-func (b *basinView) disuseLocked(e *Entry) {
-	u := b.uses[e.ID]
-	if u == nil {
-		return
+func (b *basinView) enlistLocked(id layout.StreamID, u *forkUse) {
+	if b.uses == nil {
+		b.uses, b.users = map[layout.StreamID]*forkUse{}, map[layout.StreamID]map[layout.StreamID]*forkUse{}
 	}
-	delete(b.uses, e.ID)
+	b.uses[id] = u
 	for _, s := range u.fork.Segments {
-		delete(b.users[s.ID], e.ID)
+		if b.users[s.ID] == nil {
+			b.users[s.ID] = map[layout.StreamID]*forkUse{}
+		}
+		b.users[s.ID][id] = u
+	}
+}
+
+func (b *basinView) delistLocked(id layout.StreamID, u *forkUse) {
+	delete(b.uses, id)
+	for _, s := range u.fork.Segments {
+		delete(b.users[s.ID], id)
 		if len(b.users[s.ID]) == 0 {
 			delete(b.users, s.ID)
 		}
@@ -151,6 +180,30 @@ func (v *View) TrimFork(e *Entry, trim uint64) (sources []*Entry) {
 		}
 	}
 	return sources
+}
+
+// ForksOf returns up to n forks that share records of a stream and whose trim points were not asked for since a time, in milliseconds since the epoch.
+// It takes them for asked for at now. Only those that have holds are known by name.
+func (v *View) ForksOf(basin protocol.BasinName, id layout.StreamID, since, now int64, n int) (forks []*Entry) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	b, ok := v.basins.Get(string(basin))
+	if !ok {
+		return nil
+	}
+	for fork, u := range b.users[id] {
+		if len(forks) == n {
+			break
+		}
+		if u.hold == nil || !u.entry || u.asked.Load() > since {
+			continue
+		}
+		if e := b.streams.get(string(u.hold.Name)); e != nil && e.ID == fork {
+			u.asked.Store(now)
+			forks = append(forks, e)
+		}
+	}
+	return forks
 }
 
 // Source returns the stream of a segment, living or not; nil if it is removed.

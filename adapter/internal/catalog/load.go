@@ -69,6 +69,7 @@ func (c *Catalog) load(ctx context.Context) error {
 	c.config.Logger.Debug("catalog read", slog.Uint64("entries", read.Load()), slog.Bool("from_files", scanned))
 	c.View.dropUnknown()
 	c.loaded = uint64(state.LastSeq)
+	c.progress.to(c.loaded)
 	return nil
 }
 
@@ -152,6 +153,12 @@ type loader struct {
 
 // take takes an entry in, or sets it aside: one that is broken must not keep the others from being served.
 func (l *loader) take(e keyValue) {
+	if strings.HasPrefix(e.key, holdKeys) && !e.deleted {
+		if h, err := decodeHold(e); err == nil {
+			l.c.View.loadHold(h)
+			return
+		}
+	}
 	if !strings.HasPrefix(e.key, "s.") || e.deleted {
 		_ = l.c.apply(e) // it is set aside
 		return

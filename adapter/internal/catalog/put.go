@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/adapter/layout"
 )
 
-// put stores a value under a key that is at revision (0: absent), and returns the new revision. It fails with
+// put stores a value under a key that is at revision (0: absent; that of the note of a removal counts as well), and returns the new revision. It fails with
 // jetstream.ErrKeyExists when the key is not at that revision. A bucket whose leader is lost does not answer: then the key is read to
 // find the outcome of the attempt, and the next one has the same condition, so that at most one is stored.
 func (c *Catalog) put(ctx context.Context, key string, value []byte, revision uint64) (next uint64, err error) {
@@ -25,13 +25,16 @@ func (c *Catalog) put(ctx context.Context, key string, value []byte, revision ui
 		case ctx.Err() != nil, !exists && !unanswered(err):
 			return 0, err
 		}
-		e, found, err := c.newest(ctx, key)
+		e, err := c.newestOrMarker(ctx, key)
+		if errors.Is(err, js.ErrNotFound) {
+			e, err = keyValue{deleted: true}, nil
+		}
 		switch {
 		case err != nil:
 			return 0, err
-		case found && e.revision > revision && bytes.Equal(e.value, value):
+		case !e.deleted && e.revision > revision && bytes.Equal(e.value, value):
 			return e.revision, nil
-		case exists, found && e.revision != revision, !found && revision != 0:
+		case exists, !e.deleted && e.revision != revision, e.deleted && revision != 0 && e.revision != revision:
 			return 0, jetstream.ErrKeyExists
 		}
 	}

@@ -19,6 +19,8 @@ type View struct {
 	// location is the default location that was set, locationRevision that of its key.
 	location         protocol.LocationName
 	locationRevision uint64
+	horizon          horizon
+	early            map[string]*StoredHold // by key: holds of basins that are not in the view
 }
 
 // basinView is a basin in the view. Its fields are guarded by View.mu.
@@ -72,6 +74,7 @@ func (v *View) PutBasin(rec *BasinRecord, revision uint64) {
 	if revision >= b.revision {
 		b.BasinRecord, b.revision = *rec, revision
 	}
+	b.earlyLocked(v.early)
 }
 
 // PutStream stores an entry, unless the view has a newer one.
@@ -413,6 +416,11 @@ func (b *basinView) dropEarlierLocked() {
 			b.streams.remove(string(e.Name))
 			b.forgetSizeLocked(e)
 			b.disuseLocked(e)
+		}
+	}
+	for id, u := range b.uses {
+		if u.hold != nil && u.hold.Revision <= b.After {
+			b.unholdLocked(id)
 		}
 	}
 }
