@@ -428,7 +428,7 @@ func (j *janitor) shade(ctx context.Context, e *catalog.Entry) error {
 		}
 		revision, err := j.a.catalog.Write(ctx, catalog.StreamKey(shadow), rec, 0)
 		if err == nil {
-			j.a.catalog.View.PutStream(catalog.NewEntry(e.Basin(), rec, revision, &catalog.CheckTime{}))
+			j.a.catalog.View.PutWritten(catalog.NewEntry(e.Basin(), rec, revision, &catalog.CheckTime{}))
 		}
 		return err
 	})

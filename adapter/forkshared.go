@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Forks where several brokers share a store (docs/adr/0025). The janitor of another node may remove records of the source while a fork is made here, and may
+// Forks where several brokers share a store (docs/adr/0026). The janitor of another node may remove records of the source while a fork is made here, and may
 // have decided to long before it does. What counts is the order of the catalog's changes: the fork's hold is stored first, and then the source is looked at
 // again; a janitor has a reason to remove records first, then writes to the catalog, and then looks for holds. One of the two sees the other.
 

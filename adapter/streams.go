@@ -132,7 +132,7 @@ func (a *Adapter) addStream(ctx context.Context, ref protocol.StreamRef, b *cata
 		checks.MarkFresh(rec.Fork == nil)
 	}
 	e := catalog.NewEntry(ref.Basin, rec, revision, checks)
-	a.catalog.View.PutStream(e)
+	a.catalog.View.PutWritten(e)
 	a.reaper.watch(e)
 	return e, nil
 }
@@ -162,7 +162,7 @@ func (a *Adapter) updateStream(ctx context.Context, old *catalog.Entry, rec *cat
 		return err
 	}
 	e := catalog.NewEntry(old.Basin(), rec, revision, old.Checks)
-	a.catalog.View.PutStream(e)
+	a.catalog.View.PutWritten(e)
 	a.reaper.watch(e)
 	if l := a.openedLog(old.Basin(), old.Log()); l != nil {
 		l.configure(old)

@@ -172,6 +172,7 @@ func (c *Catalog) follow(ctx context.Context, w *changes, back <-chan nats.Statu
 			case e == nil: // the end of the entries that were there
 				c.loaded = max(c.loaded, w.since) // the last ones may have been removed
 			default:
+				c.View.come(e.Revision())
 				_ = c.apply(entryOf(e)) // one that cannot be read is set aside
 				c.loaded = max(c.loaded, e.Revision())
 				c.progress.to(e.Revision())

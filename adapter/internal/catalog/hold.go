@@ -16,7 +16,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Hold keeps the records that a fork shares, where several servers remove records (docs/adr/0025). It is stored before the fork's entry, under a key of its
+// Hold keeps the records that a fork shares, where several servers remove records (docs/adr/0026). It is stored before the fork's entry, under a key of its
 // own, and removed after it. In between it is never written again. So a server whose view has come to a revision behind that of the hold has the
 // hold in its view, or the hold was removed. That is not so of the entry, of which the bucket has the newest value alone.
 type Hold struct {
@@ -259,6 +259,9 @@ func entriesOf(messages []*nats.Msg, prefix string) (map[string]keyValue, error)
 func (v *View) putHold(h *StoredHold) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if h.Revision < v.coming {
+		return // it has come, and may have been removed
+	}
 	switch b, ok := v.basins.Get(string(h.Basin)); {
 	case ok && h.Revision > b.After:
 		b.holdLocked(h)

@@ -142,3 +142,36 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What this process has written comes into the view once: not after another server's removal of it.
+func TestWrittenEntriesThatWereRemovedSince(t *testing.T) {
+	v := &View{}
+	id := layout.NewStreamID(0)
+	ref := protocol.StreamRef{Basin: "test-basin", Stream: "f"}
+	v.PutBasin(&BasinRecord{Name: ref.Basin}, 10)
+	put := func(revision uint64) *Entry {
+		v.PutWritten(NewEntry(ref.Basin, &StreamRecord{Name: "f", ID: id}, revision, &CheckTime{}))
+		e, _, _ := v.Stream(ref)
+		return e
+	}
+	if put(11) == nil {
+		t.Error("an entry before all that came is not there")
+	}
+	v.come(12)
+	v.RemoveStream(ref, id)
+	if put(11) != nil {
+		t.Error("a removed entry is back")
+	}
+	if put(13) == nil {
+		t.Error("a new entry is not there")
+	}
+	v.putHold(&StoredHold{Hold{Name: "f", ID: id, Fork: testFork(id, 0, 1)}, ref.Basin, 11})
+	if v.Hold(ref.Basin, id) != nil {
+		t.Error("a removed hold is back")
+	}
+	v.RemoveBasin(ref.Basin, 12)
+	v.PutBasin(&BasinRecord{Name: ref.Basin}, 11)
+	if _, _, ok := v.Basin(ref.Basin); ok {
+		t.Error("a removed basin is back")
+	}
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// Where several servers remove records and make forks, the order of the catalog's changes decides between them (docs/adr/0025). A server that is about
+// Where several servers remove records and make forks, the order of the catalog's changes decides between them (docs/adr/0026). A server that is about
 // to remove records writes the horizon, and waits until its view has come to that revision. Then it has the hold of every fork that was made before. A fork
 // whose hold is written later knows the horizon, and whatever else was a reason to remove records before.
 

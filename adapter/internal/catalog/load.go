@@ -70,6 +70,9 @@ func (c *Catalog) load(ctx context.Context) error {
 	c.View.dropUnknown()
 	c.loaded = uint64(state.LastSeq)
 	c.progress.to(c.loaded)
+	if c.config.Shared {
+		c.View.come(c.loaded)
+	}
 	return nil
 }
 

@@ -21,6 +21,16 @@ type View struct {
 	locationRevision uint64
 	horizon          horizon
 	early            map[string]*StoredHold // by key: holds of basins that are not in the view
+	// coming is the revision of the change that follow brings, or has brought last. What was written at an earlier one and is not in the view was
+	// removed or replaced since.
+	coming uint64
+}
+
+// come notes that follow brings a change.
+func (v *View) come(revision uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.coming = max(v.coming, revision)
 }
 
 // basinView is a basin in the view. Its fields are guarded by View.mu.
@@ -70,6 +80,9 @@ func (v *View) Stream(ref protocol.StreamRef) (e *Entry, basinOK, purging bool) 
 func (v *View) PutBasin(rec *BasinRecord, revision uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if _, ok := v.basins.Get(string(rec.Name)); !ok && revision < v.coming {
+		return // it has come, and was removed
+	}
 	b := v.basinLocked(rec.Name)
 	if revision >= b.revision {
 		b.BasinRecord, b.revision = *rec, revision
@@ -86,6 +99,16 @@ func (v *View) PutStream(e *Entry) {
 		return // there is no basin, or it is of an earlier one of the name
 	}
 	b.putLocked(e)
+}
+
+// PutWritten is PutStream for an entry that this process has just written. Where follow is beyond it, the view has it, or another server has replaced
+// or removed it since.
+func (v *View) PutWritten(e *Entry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if b, ok := v.basins.Get(string(e.Basin())); ok && e.Revision > b.After && e.Revision >= v.coming {
+		b.putLocked(e)
+	}
 }
 
 // putLocked is putStream for a basin that is there. The entry must not have been shown to anybody.
