@@ -36,16 +36,27 @@ func newAppendBudget(bytes int64) *appendBudget {
 // acquire waits for room, first come, first served within a basin, until ctx ends.
 func (b *appendBudget) acquire(ctx context.Context, basin protocol.BasinName, cost int64) error {
 	own := b.enter(basin)
-	if err := own.bytes.Acquire(ctx, cost); err != nil {
+	if err := take(ctx, own.bytes, cost); err != nil {
 		b.leave(basin, own)
 		return err
 	}
-	if err := b.all.Acquire(ctx, cost); err != nil {
+	if err := take(ctx, b.all, cost); err != nil {
 		own.bytes.Release(cost)
 		b.leave(basin, own)
 		return err
 	}
 	return nil
+}
+
+// take is Acquire, which asks for the channel of ctx even if there is room; to make one costs more than the rest.
+func take(ctx context.Context, s *semaphore.Weighted, n int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.TryAcquire(n) {
+		return nil
+	}
+	return s.Acquire(ctx, n)
 }
 
 // release gives back the bytes that acquire got.

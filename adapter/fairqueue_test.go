@@ -304,3 +304,40 @@ func TestLargeChunksLetSmallOnesPass(t *testing.T) {
 	s.settleDurable(11)
 	want("only a large one is on the way")
 }
+
+// A chunk is made large enough for the requests that wait for it, as far as one turn goes.
+func TestRequestsThatShareAChunk(t *testing.T) {
+	record := func(bytes int) protocol.AppendInput {
+		return protocol.AppendInput{Records: []protocol.Record{{Body: make([]byte, bytes)}}}
+	}
+	queue := func(n, bytes int) (w streamQueue) {
+		for range n {
+			in := record(bytes)
+			w.requests = append(w.requests, &request{in: in, cost: int64(in.MeteredSize())})
+		}
+		return w
+	}
+	tail := &request{kind: tailRequest}
+	small, large := queue(10, 92), queue(10, 20_000-8)
+	mixed := queue(3, 92)
+	mixed.requests = append(mixed.requests, tail, mixed.requests[0])
+	for _, tt := range []struct {
+		name              string
+		w                 streamQueue
+		limit             int
+		requests, records int
+		metered           uint64
+	}{
+		{"nobody waits", streamQueue{}, 100, 1, 1, 100},
+		{"all that wait", small, 100, 10, 10, 1000},
+		{"up to the basin's share", small, 4, 4, 4, 400},
+		{"no share is left", small, 0, 1, 1, 100},
+		{"of a turn", large, 100, 4, 4, 80_000},
+		{"up to a request that is no append", mixed, 100, 3, 3, 300},
+	} {
+		requests, records, metered := tt.w.together(tt.limit, 1, 100)
+		if requests != tt.requests || records != tt.records || metered != tt.metered {
+			t.Errorf("%s: %d requests with %d records and %d bytes, want %d, %d, %d", tt.name, requests, records, metered, tt.requests, tt.records, tt.metered)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"runtime"
 	"strconv"
 	"sync/atomic"
 
@@ -43,6 +44,9 @@ func newPublisher(conn *nats.Conn, prefix string, onFail func(uint64, error)) *p
 // run sends the publications that are handed over until stop.
 func (p *publisher) run() {
 	for pub := range p.queue {
+		if len(pub.wire) >= largeRequest {
+			runtime.Gosched() // see admitAll
+		}
 		p.write(pub)
 	}
 }

@@ -256,7 +256,11 @@ func (s *sequencer) admitAll() {
 		s.noteBasin(r.st.ref.Basin, now)
 		admitted = true
 		if several && r.cost >= largeRequest {
-			s.publishAll() // small ones need not wait until it is encoded
+			// Small ones need not wait until it is encoded. Nor need those that were answered just now: their goroutines are in the
+			// queue of this processor, where they would stay until the large chunk is encoded, published and stored, as each of these
+			// steps hands the processor over to the next one.
+			s.publishAll()
+			runtime.Gosched()
 		}
 		s.admit(r, now)
 		return int(r.cost), false, false
@@ -390,10 +394,17 @@ func (s *sequencer) chunkFor(st *stream, records int, metered, now uint64, set *
 	p := &pending{st: st, turn: s.admission, id: s.prefix + strconv.FormatUint(s.chunkID, 36), arrived: now,
 		settings: set, expiry: set.expiry(now), after: st.pendingState}
 	if records > 0 {
+		limit := protocol.MaxBatchRecords
+		if now < s.sharedUntil {
+			limit = basinUndurableRequests - s.used[st.slot].requests + 1 // the first is counted
+		}
+		var requests int
+		requests, records, metered = st.waiting.together(limit, records, metered)
 		if st.cipher != protocol.CipherNone {
 			metered += encryptedOverhead * uint64(records)
 		}
 		p.wire = newWire(records, metered)
+		p.replies = make([]reply, 0, requests)
 	}
 	st.open, st.newest = p, p
 	s.open = append(s.open, p)

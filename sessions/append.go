@@ -121,7 +121,9 @@ func (a *Append) Submit(ctx context.Context, in protocol.AppendInput) error {
 		return err
 	}
 	if a.opts.Number != nil {
-		a.opts.Number(&in)
+		numbered := in // a copy, so that the other inputs stay off the heap
+		a.opts.Number(&numbered)
+		in = numbered
 	}
 	if err := in.Validate(); err != nil {
 		a.stop(err)
@@ -168,23 +170,19 @@ func (a *Append) tryReserve(size uint64) (ok bool, err error) {
 // handOver gives the input to the appender. The appender heeds the context of an input until it is sequenced, so the input
 // gets one that ends with ctx while Submit lasts, and afterwards only with the session.
 func (a *Append) handOver(ctx context.Context, in protocol.AppendInput, size uint64) error {
-	bound, release, unhook := a.life, func() {}, func() bool { return true }
-	if ctx.Done() != nil {
-		bound, release = context.WithCancel(a.life)
-		unhook = context.AfterFunc(ctx, release)
-	}
+	bound := &handing{Context: a.life, call: ctx}
 	err := a.appender.Submit(phases.Carry(bound, ctx), in, func(ack protocol.AppendAck, err error) {
-		release()
+		bound.release()
 		if a.opts.Settled != nil {
 			a.opts.Settled(err)
 		}
 		a.settle(size, ack, err)
 	})
-	unhook()
+	bound.callReturned()
 	if err == nil {
 		return nil
 	}
-	release()
+	bound.release()
 	a.giveBack(size)
 	switch {
 	case a.life.Err() != nil:
