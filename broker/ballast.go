@@ -14,7 +14,7 @@ const (
 	// ballastPart is the largest part of the memory limit that the ballast may cost.
 	ballastPart = 8
 	// ballastDrop is how much of the heap may live beside the ballast before it is dropped, and ballastTake how little before it is taken up again.
-	ballastDrop = 48 << 20
+	ballastDrop = 40 << 20
 	ballastTake = 24 << 20
 )
 
