@@ -113,6 +113,18 @@ func TestNodeThatStopsFailsNoRequest(t *testing.T) {
 			})
 			n.stop(0)
 			after.Store(true)
+			state := ""
+			eventually(t, "the others know that the node has stopped", func() bool {
+				for _, x := range n.info(1).Nodes {
+					if x.Logs == 0 && x.Name == strings.ReplaceAll(n.configs[0].Cluster.Listen, ":", "-") {
+						state = x.State
+					}
+				}
+				return state != "live"
+			})
+			if state != "left" {
+				t.Errorf("the node that stopped in order is %q to the others", state)
+			}
 			load.Wait()
 			if err := session.CloseSend(); err != nil {
 				t.Error(err)

@@ -591,6 +591,15 @@ func (m *machine) leave(now moment) (op, bool) {
 	if was != live || n == nil {
 		return op{}, false // the lease of an older process may be sure still: the others find out
 	}
+	return m.farewell(now)
+}
+
+// farewell is the last write once this node has left, also if a renewal that was under way is stored now.
+func (m *machine) farewell(now moment) (op, bool) {
+	n := m.nodes[m.self]
+	if n.rec.Incarnation != m.incarnation || n.rec.State.ended() {
+		return op{}, false
+	}
 	rec := n.rec
 	rec.State, rec.Draining = Left, false
 	return op{key: nodeKey(m.self), value: encode(rec), expect: n.revision, ttl: deadTTL, sent: now}, true

@@ -91,6 +91,8 @@ const (
 	attempt = time.Second
 	// watchStall is how long the watch may lag behind this node's own writes.
 	watchStall = 1500 * time.Millisecond
+	// lastTries is how often a node that stops tries to tell the others.
+	lastTries = 8
 	// pause is between two attempts.
 	pause = 50 * time.Millisecond
 	// askFor is for all attempts to ask the nodes for something: less than a client waits.
@@ -571,9 +573,19 @@ func (r *Registry) Close(ctx context.Context) {
 	var last op
 	var leaves bool
 	r.update(func(m *machine, now moment) { last, leaves = m.leave(now) })
-	if leaves {
-		if err := r.do(ctx, last); err != nil {
-			r.logger.Debug("the other nodes were not told that this one leaves", slog.Any("error", err))
+	for range lastTries { // a renewal that is under way makes another revision
+		if !leaves {
+			break
+		}
+		err := r.do(ctx, last)
+		if err == nil {
+			break
+		}
+		r.logger.Debug("the other nodes were not told that this one leaves", slog.Any("error", err))
+		if leaves = js.WrongSequence(err) && ctx.Err() == nil; leaves {
+			sleep(ctx, pause/2) // until the renewal is applied, and can be read
+			_ = r.read(ctx, last.key)
+			r.update(func(m *machine, now moment) { last, leaves = m.farewell(now) })
 		}
 	}
 	r.shut()
