@@ -2,6 +2,8 @@ package adapter
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -183,13 +185,14 @@ func (s *sequencer) takeAnswers(messages []*nats.Msg) {
 			k.over = true
 			continue
 		}
-		missing := false
+		missing := a.Number > 0 && a.Number != k.answers+1
 		if a.Number > 0 {
-			missing = a.Number != k.answers+1
 			k.answers = a.Number
 		}
-		for i := range a.Answers {
-			s.settleSent(k, &a.Answers[i])
+		if !missing {
+			for i := range a.Answers {
+				s.settleSent(k, &a.Answers[i])
+			}
 		}
 		if a.Moved {
 			k.over = true
@@ -197,7 +200,7 @@ func (s *sequencer) takeAnswers(messages []*nats.Msg) {
 		}
 		if missing {
 			k.over = true
-			s.loseSent()
+			s.loseSent(a.Answers)
 		}
 	}
 }
@@ -258,10 +261,19 @@ func (s *sequencer) settleSent(k *link, a *forward.Answer) {
 	}
 }
 
-// loseSent fails all requests that were sent and not answered. The outcome of appends is unknown.
-func (s *sequencer) loseSent() {
+// loseSent fails all requests that were sent and are not answered, but for those that have one of these answers. The outcome of appends is unknown. It goes through
+// them in the order in which they were sent: an appender's inputs have to be answered so, and those behind a lost answer may have been answered.
+func (s *sequencer) loseSent(answers []forward.Answer) {
 	k := s.peer
-	for number := range k.out {
+	answered := make(map[uint64]*forward.Answer, len(answers))
+	for i := range answers {
+		answered[answers[i].Number] = &answers[i]
+	}
+	for _, number := range slices.Sorted(maps.Keys(k.out)) {
+		if a := answered[number]; a != nil {
+			s.settleSent(k, a)
+			continue
+		}
 		r := k.take(number).r
 		if r.kind == appendRequest || r.kind == restoreRequest {
 			s.fail(r, errUnknownOutcome)
@@ -287,7 +299,7 @@ func (s *sequencer) watchPeer() {
 	switch {
 	case k.silent >= silentTicks, k.late >= overTicks:
 		k.over = true
-		s.loseSent()
+		s.loseSent(nil)
 	case k.silent%askAtTicks == 0:
 		k.send() // an empty frame has no effect, also when the link is over
 	}

@@ -206,17 +206,25 @@ func TestRevisionsThatAnotherNodeKnows(t *testing.T) {
 	}
 }
 
-// An input that the owner did not take, behind one that it refused, is not handed over again.
-func TestInputIsNotHandedOverBehindARefusedOne(t *testing.T) {
+// playedOwner is another node, played by the test, that owns the log of a stream of the broker.
+type playedOwner struct {
+	t      *testing.T
+	nc     *nats.Conn
+	frames chan *nats.Msg
+}
+
+// ownedByAnother gives the log of the broker's stream to another node.
+func ownedByAnother(t *testing.T) (o *playedOwner, s *Stream) {
+	t.Helper()
 	h, c, s := owner(t)
 	nc, err := h.opts.Connect("owner")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	o = &playedOwner{t: t, nc: nc, frames: make(chan *nats.Msg, 64)}
 	log := s.st.log.name
-	frames := make(chan *nats.Msg, 64)
-	if _, err := nc.ChanSubscribe(layout.Forward("s2", "other", log), frames); err != nil {
+	if _, err := nc.ChanSubscribe(layout.Forward("s2", "other", log), o.frames); err != nil {
 		t.Fatal(err)
 	}
 	if err := nc.Flush(); err != nil {
@@ -227,31 +235,42 @@ func TestInputIsNotHandedOverBehindARefusedOne(t *testing.T) {
 	c.mu.Unlock()
 	s.st.log.own.poke()
 	eventually(t, "the broker does not own the log any more", func() bool { return s.st.log.turn.Load() == 0 })
-	next := func() (forward.Frame, string) {
-		for {
-			m := <-frames
-			f, err := forward.DecodeFrame(m.Data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(f.Requests) > 0 {
-				return f, m.Reply
-			}
+	return o, s
+}
+
+// next is the next frame with requests, and where its answers go.
+func (o *playedOwner) next() (forward.Frame, string) {
+	o.t.Helper()
+	for {
+		m := <-o.frames
+		f, err := forward.DecodeFrame(m.Data)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		if len(f.Requests) > 0 {
+			return f, m.Reply
 		}
 	}
-	answer := func(reply string, a forward.Answers) {
-		if err := nc.Publish(reply, a.Encode(nil)); err != nil {
-			t.Fatal(err)
-		}
+}
+
+func (o *playedOwner) answer(reply string, a forward.Answers) {
+	o.t.Helper()
+	if err := o.nc.Publish(reply, a.Encode(nil)); err != nil {
+		o.t.Fatal(err)
 	}
+}
+
+// An input that the owner did not take, behind one that it refused, is not handed over again.
+func TestInputIsNotHandedOverBehindARefusedOne(t *testing.T) {
+	o, s := ownedByAnother(t)
 	appender := s.Appender()
 	in := protocol.AppendInput{Records: []protocol.Record{body("x")}}
 	first := submit(t, appender, in)
-	f, reply := next()
+	f, reply := o.next()
 	second := submit(t, appender, in)
-	next()
-	answer(reply, forward.Answers{Number: 1, Received: 1, Answers: []forward.Answer{{Number: f.Requests[0].Number, Outcome: forward.Failed, Err: protocol.SeqNumMismatch(5)}}})
-	answer(reply, forward.Answers{Received: 1, Moved: true})
+	o.next()
+	o.answer(reply, forward.Answers{Number: 1, Received: 1, Answers: []forward.Answer{{Number: f.Requests[0].Number, Outcome: forward.Failed, Err: protocol.SeqNumMismatch(5)}}})
+	o.answer(reply, forward.Answers{Received: 1, Moved: true})
 	if got := <-first; protocol.AsError(got.err).SeqNumMismatch == nil {
 		t.Errorf("the first: %+v", got)
 	}
@@ -260,8 +279,47 @@ func TestInputIsNotHandedOverBehindARefusedOne(t *testing.T) {
 		if !errors.Is(got.err, errPoisoned) {
 			t.Errorf("the second: %+v", got)
 		}
-	case m := <-frames:
+	case m := <-o.frames:
 		t.Errorf("the second was handed over again: %q", m.Data)
+	}
+}
+
+// When answers of the owner were lost, the inputs of an appender are answered in their order all the same: those of which nothing is known before one behind
+// them that was stored.
+func TestInputsBehindALostAnswer(t *testing.T) {
+	o, s := ownedByAnother(t)
+	type answered struct {
+		input int
+		outcome
+	}
+	answers := make(chan answered, 8)
+	appender := s.Appender()
+	var reply string
+	var last uint64
+	for i := range 4 {
+		if err := appender.Submit(t.Context(), protocol.AppendInput{Records: []protocol.Record{body("x")}}, func(ack protocol.AppendAck, err error) {
+			answers <- answered{i, outcome{ack, err}}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var f forward.Frame
+		f, reply = o.next()
+		if i == 2 {
+			last = f.Requests[0].Number
+		}
+	}
+	// The first frame of answers, with those to the first two inputs, is lost. The fourth input has no answer yet.
+	o.answer(reply, forward.Answers{Number: 2, Received: 4, Answers: []forward.Answer{{Number: last, Ack: protocol.AppendAck{Start: protocol.Position{SeqNum: 3}, End: protocol.Position{SeqNum: 4}}}}})
+	for i := range 4 {
+		got := <-answers
+		switch {
+		case got.input != i:
+			t.Errorf("the answer to input %d came as that of number %d", got.input, i)
+		case i != 2 && !errors.Is(got.err, errUnknownOutcome):
+			t.Errorf("input %d: %+v", i, got)
+		case i == 2 && (got.err != nil || got.ack.Start.SeqNum != 3):
+			t.Errorf("input %d: %+v", i, got)
+		}
 	}
 }
 

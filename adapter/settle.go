@@ -182,19 +182,19 @@ func (s *sequencer) abandon() {
 		s.dropChunk(p, unknown)
 	}
 	s.flight = nil
+	if s.peer != nil { // what was handed over comes before what waits, of the same appender
+		s.takeAnswers(got.peers.answers)
+		s.loseSent(nil)
+		for _, m := range s.peer.moved {
+			s.fail(m.r, errDraining)
+		}
+	}
 	s.decideAgain()
 	for _, r := range append(s.queue.takeAll(), got.requests...) {
 		if r.peer != nil {
 			s.giveBack(r)
 		} else {
 			s.answer(r, protocol.AppendAck{}, errDraining)
-		}
-	}
-	if s.peer != nil {
-		s.takeAnswers(got.peers.answers)
-		s.loseSent()
-		for _, m := range s.peer.moved {
-			s.fail(m.r, errDraining)
 		}
 	}
 	s.giveHeldBack()
