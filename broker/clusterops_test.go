@@ -120,10 +120,15 @@ func TestDrainAndBalance(t *testing.T) {
 		_, draining := owned(drained)
 		return !draining && n.health(names[drained]) == 200
 	})
-	if err := n.operator(0).BalanceCluster(ctx); err != nil {
-		t.Fatal(err)
-	}
+	asked := time.Time{}
 	eventually(t, "the node owns logs again", func() bool {
+		// A node that was not sure of its lease just then has kept its logs.
+		if time.Since(asked) > 5*time.Second {
+			asked = time.Now()
+			if err := n.operator(0).BalanceCluster(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
 		logs, _ := owned(drained)
 		return logs > 0
 	})
