@@ -15,15 +15,18 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// An *Adapter is a [protocol.ClusterService].
-var _ protocol.ClusterService = (*Adapter)(nil)
-
 var errNoCluster = protocol.Errorf(protocol.CodeInvalid, "this broker has its store alone: it is no node of a cluster")
 
-// Cluster implements [protocol.ClusterService].
+// leadersTime is how long JetStream may take to say who leads the logs. While it elects a leader of its own it does not answer.
+const leadersTime = 2 * time.Second
+
+// Cluster is as [protocol.ClusterService] says, as the other methods of that name are.
 func (a *Adapter) Cluster(ctx context.Context) (protocol.ClusterInfo, error) {
 	if a.registry == nil {
 		return protocol.ClusterInfo{}, errNoCluster
+	}
+	if err := a.registry.AwaitReady(ctx); err != nil {
+		return protocol.ClusterInfo{}, err
 	}
 	info := protocol.ClusterInfo{Node: a.opts.Node, Nodes: []protocol.ClusterNode{}, Logs: []protocol.ClusterLog{}}
 	owned, claims := map[string]int{}, map[string]protocol.ClusterLog{}
@@ -38,7 +41,9 @@ func (a *Adapter) Cluster(ctx context.Context) (protocol.ClusterInfo, error) {
 		info.Nodes = append(info.Nodes, protocol.ClusterNode{Name: n.Node, State: string(n.State), Draining: n.Draining, Version: n.Version, Addresses: n.Addresses,
 			LeaseAge: n.Age.Milliseconds(), Logs: owned[n.Node+" "+n.Incarnation]})
 	}
-	list := a.js.ListStreams(ctx, jetstream.WithStreamListSubject(layout.LogSubjects(a.opts.Prefix)))
+	listing, cancel := context.WithTimeout(ctx, leadersTime)
+	defer cancel()
+	list := a.js.ListStreams(listing, jetstream.WithStreamListSubject(layout.LogSubjects(a.opts.Prefix)))
 	for s := range list.Info() {
 		l, claimed := claims[s.Config.Name]
 		if _, isLog := layout.ParseLog(a.opts.Prefix, s.Config.Name); !claimed && !isLog {
@@ -57,15 +62,18 @@ func (a *Adapter) Cluster(ctx context.Context) (protocol.ClusterInfo, error) {
 	return info, nil // without leaders where JetStream has none that could say so
 }
 
-// DrainNode implements [protocol.ClusterService].
+// DrainNode asks a node to drain.
 func (a *Adapter) DrainNode(ctx context.Context, req protocol.DrainNodeRequest) error {
 	if a.registry == nil {
 		return errNoCluster
 	}
+	if err := a.registry.AwaitReady(ctx); err != nil {
+		return err
+	}
 	return a.registry.AskToDrain(ctx, req.Node, !req.Undo)
 }
 
-// BalanceCluster implements [protocol.ClusterService].
+// BalanceCluster asks all nodes.
 func (a *Adapter) BalanceCluster(ctx context.Context) error {
 	if a.registry == nil {
 		return errNoCluster

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 
+	"github.com/weirstream/weir/adapter"
+	"github.com/weirstream/weir/broker/internal/natsd"
 	"github.com/weirstream/weir/protocol"
 )
 
@@ -11,13 +13,15 @@ func (b *Broker) clusterService(svc protocol.Service) protocol.ClusterService {
 	if svc = unseen(svc); svc == nil || svc != b.guard.Root().Service() {
 		return nil
 	}
-	return cluster{b.svc, b.ad}
+	return cluster{b.svc, b.ad, b.st, b.cfg.Copies()}
 }
 
-// cluster is the adapter's part in a cluster that the drainer lets through.
+// cluster is the part of the adapter and of the NATS servers in a cluster that the drainer lets through.
 type cluster struct {
 	*service
-	ad protocol.ClusterService
+	ad     *adapter.Adapter
+	st     natsd.Store
+	copies int
 }
 
 func (c cluster) Cluster(ctx context.Context) (protocol.ClusterInfo, error) {

@@ -23,3 +23,9 @@ func (c *Client) DrainNode(ctx context.Context, req protocol.DrainNodeRequest) e
 func (c *Client) BalanceCluster(ctx context.Context) error {
 	return c.plainCall(ctx, c.request, "cluster.balance", struct{}{}, nil)
 }
+
+// RemoveNode implements [protocol.ClusterService].
+func (c *Client) RemoveNode(ctx context.Context, req protocol.RemoveNodeRequest) (left protocol.RemoveNodeProgress, err error) {
+	err = c.plainCall(ctx, c.ask, "cluster.remove", req, &left)
+	return left, err
+}

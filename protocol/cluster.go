@@ -12,6 +12,10 @@ type ClusterService interface {
 	DrainNode(ctx context.Context, req DrainNodeRequest) error
 	// BalanceCluster asks all nodes to give the logs away that other nodes should own. It returns when they are asked. Codes: invalid, unavailable.
 	BalanceCluster(ctx context.Context) error
+	// RemoveNode takes a node out of the cluster for good. It does the next step and returns what is left to do: call it again until it is done, on any
+	// node. Codes: invalid, if the node is alive and does not drain, if it has ended otherwise than in order, or if fewer nodes than copies would be
+	// left (see Force); unavailable; not_implemented, where the NATS servers are not weir's own.
+	RemoveNode(ctx context.Context, req RemoveNodeRequest) (RemoveNodeProgress, error)
 }
 
 // ClusterInfo is a cluster as one of its nodes knows it.
@@ -48,4 +52,33 @@ type ClusterLog struct {
 type DrainNodeRequest struct {
 	Node string `json:"node"`           // its name
 	Undo bool   `json:"undo,omitempty"` // it is not to drain any more
+}
+
+// RemoveNodeRequest names a node that is to leave the cluster for good.
+type RemoveNodeRequest struct {
+	Node string `json:"node"` // its name
+	// Force removes a node that has not stopped in order, since its machine or disk is lost, and one without which there are fewer nodes than copies.
+	Force bool `json:"force,omitempty"`
+}
+
+// RemoveNodeState says what a removal waits for.
+type RemoveNodeState string
+
+// The states of a removal, in their order.
+const (
+	RemovalMoves   RemoveNodeState = "moving"  // copies are made on other nodes
+	RemovalStops   RemoveNodeState = "stop"    // the node has no copies any more, and is to be stopped
+	RemovalDone    RemoveNodeState = "done"    // the node counts no more, and all copies are in place
+	RemovalUnknown RemoveNodeState = "unknown" // the cluster has no such node
+)
+
+// RemoveNodeProgress is what is left of a removal.
+type RemoveNodeProgress struct {
+	State RemoveNodeState `json:"state"`
+	// Streams is how many JetStream streams have not all their copies in place yet, on other nodes.
+	Streams int `json:"streams,omitempty"`
+	// Waits is what one of them waits for, in JetStream's words.
+	Waits string `json:"waits,omitempty"`
+	// Nodes are those of the cluster.
+	Nodes []string `json:"nodes,omitempty"`
 }

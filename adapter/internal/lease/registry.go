@@ -507,12 +507,63 @@ func (r *Registry) Forget(ctx context.Context, log string) error {
 	return r.do(ctx, o)
 }
 
+// ForgetNode removes the records of a node that has ended for good, after its logs have got other owners. Codes: invalid, if it is live; unavailable.
+func (r *Registry) ForgetNode(ctx context.Context, node string) error {
+	var owned []string
+	for _, c := range r.Claims() {
+		if c.Node == node {
+			owned = append(owned, c.Log)
+		}
+	}
+	for _, log := range owned {
+		if _, err := r.Owner(ctx, log); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	var last nodeView
+	if n := r.m.nodes[node]; n != nil {
+		last = *n
+	}
+	r.mu.Unlock()
+	if last.rec.Incarnation != "" && !last.rec.State.ended() {
+		return protocol.Errorf(protocol.CodeInvalid, "node: %q is %s", node, last.rec.State)
+	}
+	if err := r.do(ctx, op{key: wishKey(node), anyway: true}); err != nil {
+		return protocol.Wrap(protocol.CodeUnavailable, err, "the node's records could not be removed")
+	}
+	if last.revision == 0 {
+		return nil
+	}
+	if err := r.do(ctx, op{key: nodeKey(node), expect: last.revision}); err != nil {
+		return protocol.Wrap(protocol.CodeUnavailable, err, "the node's records could not be removed")
+	}
+	return nil
+}
+
 // SetDraining says whether the node takes no logs that another one can take.
 func (r *Registry) SetDraining(draining bool) {
 	r.mu.Lock()
 	r.m.drains, r.m.beatSent = draining, never
 	r.mu.Unlock()
 	r.stir()
+}
+
+// AwaitReady returns when the node knows the records that were there when it started. Codes: unavailable, when ctx ends.
+func (r *Registry) AwaitReady(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		ready, changes := r.m.ready, r.changes
+		r.mu.Unlock()
+		if ready {
+			return nil
+		}
+		select {
+		case <-changes:
+		case <-ctx.Done():
+			return protocol.Wrap(protocol.CodeUnavailable, ctx.Err(), "this node does not know the others yet")
+		}
+	}
 }
 
 // AskToDrain asks a live node to give its logs to others, or not to do so any more, until it starts again. Codes: invalid, unavailable.

@@ -19,6 +19,10 @@ func clusterEndpoints() []endpoint {
 			clusterCall(func(ctx context.Context, s protocol.ClusterService, _ struct{}) (any, error) {
 				return nil, s.BalanceCluster(ctx)
 			})},
+		{"cluster-remove", "cluster.remove", "cluster.remove", "Take a node out of the cluster for good, step by step", true,
+			clusterCall(func(ctx context.Context, s protocol.ClusterService, req protocol.RemoveNodeRequest) (any, error) {
+				return s.RemoveNode(ctx, req)
+			})},
 	}
 }
 

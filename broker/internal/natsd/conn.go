@@ -46,6 +46,10 @@ type Store interface {
 	Quorum() error
 	// Nodes are the nodes of the cluster as this one knows them, by their names; none without a cluster.
 	Nodes() []Node
+	// Evacuate has JetStream make the copies of a node of [Store.Nodes] on others. It returns when that has begun.
+	Evacuate(ctx context.Context, node string) error
+	// RemoveNode takes a node that has stopped out of the cluster of [Store.Nodes] for good.
+	RemoveNode(ctx context.Context, node string) error
 	// Failure returns the failed write that has ended one of the storage's streams, if any.
 	Failure() error
 	// Distrust says that the store has failed: nothing of it is known to be on disk any more.

@@ -154,6 +154,10 @@ func (x *external) Connect(_, name string) (*nats.Conn, error) {
 	return x.dial(name, doorOptions(name, x.log)...)
 }
 
+func (x *external) Evacuate(context.Context, string) error { return ErrNotOurs }
+
+func (x *external) RemoveNode(context.Context, string) error { return ErrNotOurs }
+
 func (x *external) Services() []string         { return []string{globalAccount} }
 func (x *external) URL() string                { return x.addr }
 func (x *external) Dir() string                { return "" }

@@ -21,12 +21,12 @@ requests on to it.`
 func (a *app) cluster() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "cluster",
-		Short:   "Show a cluster, and move the logs of its nodes",
-		Long:    "Show a cluster, and move the logs of its nodes. " + clusterHelp,
+		Short:   "Show a cluster, move the logs of its nodes, and remove nodes",
+		Long:    "Show a cluster, move the logs of its nodes, and remove nodes. " + clusterHelp,
 		Example: "  weir cluster status",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(a.clusterStatus(), a.clusterDrain(), a.clusterBalance())
+	c.AddCommand(a.clusterStatus(), a.clusterDrain(), a.clusterBalance(), a.clusterRemove())
 	return c
 }
 

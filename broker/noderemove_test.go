@@ -1,0 +1,140 @@
+package broker_test
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/freeport"
+)
+
+// add makes another node, which joins the cluster when it is started.
+func (n *nodes) add() (node int) {
+	n.t.Helper()
+	addresses, err := freeport.Addresses(1)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	c := n.configs[0]
+	c.StoreDir = n.t.TempDir()
+	c.Cluster.Listen = addresses[0]
+	c.Cluster.Peers += "," + addresses[0]
+	n.configs, n.brokers = append(n.configs, c), append(n.brokers, nil)
+	return len(n.brokers) - 1
+}
+
+// name is the name of a node in its cluster.
+func (n *nodes) name(i int) string {
+	host, port, err := net.SplitHostPort(n.configs[i].Cluster.Listen)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return host + "-" + port
+}
+
+// remove takes the next step of a removal through node i.
+func (n *nodes) remove(i int, req protocol.RemoveNodeRequest) (protocol.RemoveNodeProgress, error) {
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
+	defer cancel()
+	return n.operator(i).RemoveNode(ctx, req)
+}
+
+// removeUntil repeats the steps of a removal until it waits for something.
+func (n *nodes) removeUntil(i int, req protocol.RemoveNodeRequest, want protocol.RemoveNodeState) {
+	n.t.Helper()
+	eventually(n.t, "the removal of "+req.Node+" is "+string(want), func() bool {
+		left, err := n.remove(i, req)
+		if err != nil && !protocol.AsError(err).Retryable() {
+			n.t.Fatal(err)
+		}
+		return err == nil && left.State == want
+	})
+}
+
+// A fourth node joins, one of the first is drained, removed and stopped: no append fails or is lost, and when the removal is done, another one may stop.
+func TestAddAndRemoveNode(t *testing.T) {
+	n := clusterOf(t, nil)
+	n.start(0, 1, 2)
+	ensureBasin(t, n.service(0))
+	refuse := func(i int, want string) {
+		t.Helper()
+		if left, err := n.remove(0, protocol.RemoveNodeRequest{Node: n.name(i)}); protocol.CodeOf(err) != protocol.CodeInvalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("the removal of node %d: %+v, %v", i, left, err)
+		}
+	}
+	eventually(t, "all nodes are live", func() bool {
+		live := 0
+		for _, x := range n.info(0).Nodes {
+			if x.State == "live" {
+				live++
+			}
+		}
+		return live == 3
+	})
+	refuse(2, "drain it first")
+	if left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "nobody"}); err != nil || left.State != protocol.RemovalUnknown || len(left.Nodes) != 3 {
+		t.Errorf("a node that is not there: %+v, %v", left, err)
+	}
+
+	var load sync.WaitGroup
+	var over atomic.Bool
+	var acked atomic.Uint64
+	svc := n.service(0)
+	load.Go(func() {
+		for !over.Load() {
+			ack, err := svc.Append(context.Background(), events, input("x"))
+			if err != nil || ack.Start.SeqNum != acked.Load() {
+				t.Errorf("append %d is at %d: %v", acked.Load(), ack.Start.SeqNum, err)
+				return
+			}
+			acked.Add(1)
+		}
+	})
+	defer load.Wait()
+	defer over.Store(true)
+	added := n.add()
+	n.start(added)
+	const gone = 2
+	if err := n.operator(0).DrainNode(t.Context(), protocol.DrainNodeRequest{Node: n.name(gone)}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node drains", func() bool {
+		for _, x := range n.info(0).Nodes {
+			if x.Name == n.name(gone) {
+				return x.Draining && x.Logs == 0
+			}
+		}
+		return false
+	})
+	req := protocol.RemoveNodeRequest{Node: n.name(gone)}
+	n.removeUntil(0, req, protocol.RemovalStops)
+	n.stop(gone)
+	n.removeUntil(1, req, protocol.RemovalDone)
+	eventually(t, "the node is not shown any more", func() bool {
+		return !slices.ContainsFunc(n.info(0).Nodes, func(x protocol.ClusterNode) bool { return x.Name == n.name(gone) })
+	})
+	n.stop(1) // two of the three that are left
+	refuse(1, "3 copies")
+	before := acked.Load()
+	eventually(t, "appends go on", func() bool { return t.Failed() || acked.Load() > before+10 })
+	over.Store(true)
+	load.Wait()
+	tail, err := n.service(added).CheckTail(t.Context(), events)
+	if err != nil || tail.SeqNum != acked.Load() {
+		t.Errorf("the tail on the node that was added is %v, %v; %d appends were acknowledged", tail, err, acked.Load())
+	}
+	var read uint64
+	for read < tail.SeqNum {
+		batch, err := n.service(added).Read(t.Context(), events, protocol.ReadRequest{Start: protocol.FromSeqNum(read)})
+		if err != nil || batch.Records.Len() == 0 || batch.Records.First().SeqNum != read {
+			t.Fatalf("the node that was added reads %d records at %d: %v", batch.Records.Len(), read, err)
+		}
+		read += uint64(batch.Records.Len())
+	}
+}
