@@ -285,7 +285,7 @@ func (s *sequencer) fail(r *request, err error) {
 	s.answer(r, protocol.AppendAck{}, err)
 }
 
-// peerWork carries on with what has to do with other nodes. It reports whether it has to be called again soon.
+// peerWork carries on with what has to do with other nodes.
 func (s *sequencer) peerWork(got *peerArrivals, tick bool) {
 	s.takeFrames(got.frames)
 	s.takeOpened(got.opened)

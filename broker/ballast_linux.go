@@ -1,17 +1,9 @@
 package broker
 
-import (
-	"os"
-	"unsafe"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// untouch gives the pages of b back to the system. They are zero when they are used again.
+// untouch gives the pages of b back to the system. They are zero when they are used again. The runtime lets an allocation of this size begin with
+// a page; if it did not, the system would refuse, and b would cost its size at the worst.
 func untouch(b []byte) {
-	page := os.Getpagesize()
-	if skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (page - 1); skip+page <= len(b) {
-		b = b[skip:]
-		_ = unix.Madvise(b[:len(b)&^(page-1)], unix.MADV_DONTNEED) // at the worst it costs its size
-	}
+	_ = unix.Madvise(b, unix.MADV_DONTNEED)
 }

@@ -458,7 +458,7 @@ func (c *Catalog) removeChanged(ctx context.Context, e *Entry) error {
 		return err
 	}
 	if r, err := new(Decoder).decode(e.Ref(), now.value); err != nil || r.ID != e.ID {
-		return nil // one that cannot be read is set aside
+		return nil //nolint:nilerr // one that cannot be read is set aside
 	}
 	return c.Remove(ctx, key, now.revision)
 }

@@ -39,7 +39,7 @@ type repeated struct {
 
 // is reports whether a line was logged less than repeatEvery ago. If it was not, more is how often it was left out since it was logged before.
 func (r *repeats) is(format string, v []any) (again bool, more int) {
-	key := ""
+	var key string
 	if rest, ok := strings.CutPrefix(format, dialLine); ok && len(v) > 0 {
 		key = fmt.Sprintf(rest, v[1:]...)
 	} else if at := nodeLine.FindStringSubmatchIndex(format); at != nil {
