@@ -335,7 +335,7 @@ type catalogValue struct {
 	value []byte
 }
 
-// putValues stores values under keys that nobody else writes to, durably.
+// putValues stores values under keys that no other task writes to, durably.
 func (a *Adapter) putValues(ctx context.Context, values []catalogValue) (revisions []uint64, err error) {
 	if len(values) == 0 {
 		return nil, nil

@@ -305,7 +305,7 @@ func TestDutiesAfterAChangeOfTheOwner(t *testing.T) {
 	})
 }
 
-// With leases: a node that is lost leaves its logs and the account to others, and logs that no live node owns get an owner although nobody uses them.
+// With leases: a node that is lost leaves its logs and the account to others, and logs that no live node owns get an owner although no client uses them.
 func TestDutiesOfLostNodes(t *testing.T) {
 	leasedBubble(t, "one after the other", 3, 4, func(t *testing.T, m *team) {
 		b := m.hs[0].basin("test-basin", protocol.BasinConfig{})
@@ -344,7 +344,7 @@ func TestDutiesOfLostNodes(t *testing.T) {
 		}
 		m.wantNothingOf(b, 4, 2)
 	})
-	leasedBubble(t, "all, and one starts that nobody asks for anything", 2, 4, func(t *testing.T, m *team) {
+	leasedBubble(t, "all, and one starts that gets no request", 2, 4, func(t *testing.T, m *team) {
 		b := m.hs[0].basin("test-basin", protocol.BasinConfig{})
 		for i := range 20 {
 			m.hs[i%2].mustAppend(m.hs[i%2].stream(b, fmt.Sprint("s", i), aged(600)), body("x"))

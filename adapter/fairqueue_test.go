@@ -328,7 +328,7 @@ func TestRequestsThatShareAChunk(t *testing.T) {
 		requests, records int
 		metered           uint64
 	}{
-		{"nobody waits", streamQueue{}, 100, 1, 1, 100},
+		{"an empty queue", streamQueue{}, 100, 1, 1, 100},
 		{"all that wait", small, 100, 10, 10, 1000},
 		{"up to the basin's share", small, 4, 4, 4, 400},
 		{"no share is left", small, 0, 1, 1, 100},

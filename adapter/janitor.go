@@ -203,8 +203,8 @@ func (j *janitor) end(ctx context.Context, e *catalog.Entry) error {
 		return err
 	}
 	err := j.a.endStream(ctx, e)
-	if wasDeleted(err) || protocol.CodeOf(err) == protocol.CodeBasinDeletionPending {
-		return nil
+	if wasDeleted(err) || damaged(err) || protocol.CodeOf(err) == protocol.CodeBasinDeletionPending {
+		return nil // a damaged stream takes no appends, and to be deleted is the way out
 	}
 	return err
 }

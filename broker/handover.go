@@ -20,7 +20,7 @@ func (b *Broker) handOver(ctx context.Context) {
 	given := time.Since(began)
 	b.http.leave()
 	b.doors.Leave(giving)
-	b.awaitDeparture(ctx)
+	b.awaitClients(ctx)
 	b.log.Info("the node has given its logs to the others and told its clients to leave", slog.Duration("logs", given), slog.Duration("took", time.Since(began)))
 }
 
@@ -33,17 +33,17 @@ func handOverPart(ctx context.Context) time.Duration {
 	return time.Until(deadline) / 2
 }
 
-// awaitDeparture returns when no client is connected any more, at the latest after the farewell. What they had sent before arrives meanwhile.
-func (b *Broker) awaitDeparture(ctx context.Context) {
+// awaitClients returns when no client is connected any more, at the latest after leaveTime. What they had sent before arrives meanwhile.
+func (b *Broker) awaitClients(ctx context.Context) {
 	const step = 20 * time.Millisecond
 	t := time.NewTicker(step)
 	defer t.Stop()
 	over := time.NewTimer(moment(ctx, time.Now()))
 	defer over.Stop()
-	for guests := 1; guests > 0; {
+	for clients := 1; clients > 0; {
 		select {
 		case <-t.C:
-			guests = b.http.connections() + b.doors.Guests()
+			clients = b.http.connections() + b.doors.Remaining()
 		case <-over.C:
 			return
 		case <-ctx.Done():

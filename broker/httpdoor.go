@@ -103,13 +103,13 @@ func (p *httpPort) listen(ctx context.Context, key, address string, secure *tls.
 	return nil
 }
 
-// farewell is how long clients get to notice that they are to leave: a round trip, and for those that send all the time
+// leaveTime is how long clients get to notice that they are to leave: a round trip, and for those that send all the time
 // the next answer.
-const farewell = 500 * time.Millisecond
+const leaveTime = 500 * time.Millisecond
 
-// moment is the rest of the farewell that began then: at most an eighth of the time that the stop has.
+// moment is the rest of leaveTime since then: at most an eighth of the time that the stop has.
 func moment(ctx context.Context, began time.Time) time.Duration {
-	length := farewell
+	length := leaveTime
 	if deadline, ok := ctx.Deadline(); ok {
 		length = min(length, deadline.Sub(began)/8)
 	}
@@ -155,7 +155,7 @@ func (p *httpPort) shut() {
 	p.ln.GoAway()
 }
 
-// end gives the connections the rest of the farewell, and ends those that are left.
+// end gives the connections the rest of leaveTime, and ends those that are left.
 func (p *httpPort) end(ctx context.Context, began time.Time) error {
 	if p.srv == nil {
 		return nil

@@ -5,7 +5,8 @@
 //
 // A call that got no answer in time fails with request_timeout: whether it took effect is unknown. When no broker is
 // there it fails with unavailable. When the connection ends before the answer, a call that changes something fails with
-// code other after a second, in which its answer may still come over the next connection: whether it took effect is unknown.
+// code other: a second after there is another connection, over which its answer may still come, or after five seconds without
+// one. Whether it took effect is unknown.
 // A call that only reads is sent again over the next connection, until it has its answer or its time is up. Nothing else is
 // sent twice by this package, except the opening of a session and appends that name their producer, which makes a repeat
 // harmless: those are sent again until their outcome is known.

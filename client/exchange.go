@@ -14,8 +14,11 @@ import (
 const (
 	// lookEvery is how often a request that waits for its answer looks whether its connection has ended.
 	lookEvery = 250 * time.Millisecond
-	// answerGrace is how long after the end of its connection the answer to a request may come, over the next connection.
+	// answerGrace is how long the answer to a request may come over the next connection, once that is there.
 	answerGrace = time.Second
+	// returnGrace times answerGrace is how long the next connection is waited for: the client library tries a single server again after two seconds, and
+	// finds then whether NATS has closed the connection because of its access token.
+	returnGrace = 5
 )
 
 // errLost ends the wait for an answer when the connection has ended over which the request was sent.
@@ -103,9 +106,15 @@ func (c *Client) whileConnected(ctx context.Context, again bool) (context.Contex
 		defer close(stopped)
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
-		for grace := c.grace; ; {
-			if now, up := c.connection(); now != used {
-				if grace -= lookEvery; again && up || !again && grace <= 0 {
+		for grace, absence := c.grace, returnGrace*c.grace; ; {
+			switch now, up := c.connection(); {
+			case now == used:
+			case up:
+				if grace -= lookEvery; again || grace <= 0 {
+					end(errLost)
+				}
+			case !again:
+				if absence -= lookEvery; absence <= 0 {
 					end(errLost)
 				}
 			}

@@ -74,6 +74,7 @@ const (
 
 // RemoveNodeProgress is what is left of a removal.
 type RemoveNodeProgress struct {
+	// State is what the removal waits for.
 	State RemoveNodeState `json:"state"`
 	// Streams is how many JetStream streams have not all their copies in place yet, on other nodes.
 	Streams int `json:"streams,omitempty"`

@@ -84,7 +84,7 @@ func (c *Catalog) Settle(ctx context.Context, at uint64) error {
 type progress struct {
 	mu      sync.Mutex
 	at      uint64        // revision of the last change that came, or up to which the bucket was loaded
-	changed chan struct{} // closed at the next change; nil when nobody waits
+	changed chan struct{} // closed at the next change; nil while no call waits
 }
 
 func (p *progress) come() uint64 {

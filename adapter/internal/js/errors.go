@@ -54,7 +54,7 @@ func NoRoom(err error) bool { return noRoom(codeOf(err)) }
 // StreamMissing reports whether JetStream says that the stream does not exist.
 func StreamMissing(err error) bool { return codeOf(err) == jetstream.JSErrCodeStreamNotFound }
 
-// NoLeader reports whether JetStream says that nobody leads the stream, or its servers: they elect a leader, or are too few.
+// NoLeader reports whether JetStream says that the stream, or the group of its servers, has no leader: they elect one, or are too few.
 func NoLeader(err error) bool { return codeOf(err) == codeNotAvailable }
 
 // WrongSequence reports whether JetStream says that an expected last sequence does not hold.

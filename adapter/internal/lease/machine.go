@@ -19,7 +19,7 @@ const (
 	// different rates.
 	SureFor = 1500 * time.Millisecond
 
-	// renewTime is how long a node that had no contact with the bucket declares nobody dead afterwards: the others may have had none either. When
+	// renewTime is how long a node that had no contact with the bucket declares no other node dead afterwards: the others may have had none either. When
 	// there is a leader again each renews within a beat.
 	renewTime = 2 * Beat
 
@@ -591,11 +591,11 @@ func (m *machine) leave(now moment) (op, bool) {
 	if was != live || n == nil {
 		return op{}, false // the lease of an older process may be sure still: the others find out
 	}
-	return m.farewell(now)
+	return m.lastWrite(now)
 }
 
-// farewell is the last write once this node has left, also if a renewal that was under way is stored now.
-func (m *machine) farewell(now moment) (op, bool) {
+// lastWrite is the last write once this node has left, also if a renewal that was under way is stored now.
+func (m *machine) lastWrite(now moment) (op, bool) {
 	n := m.nodes[m.self]
 	if n.rec.Incarnation != m.incarnation || n.rec.State.ended() {
 		return op{}, false

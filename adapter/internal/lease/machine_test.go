@@ -271,7 +271,7 @@ func TestWishes(t *testing.T) {
 	}
 }
 
-// A log is without an owner if nobody has it, or the one who has it has ended, and then only the node that should own it says so.
+// A log is without an owner if no node has claimed it, or the node that has claimed it has ended. Only the node that should own it says so.
 func TestUnownedLogs(t *testing.T) {
 	for name, c := range map[string]struct {
 		claim  *entry

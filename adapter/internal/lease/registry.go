@@ -636,7 +636,7 @@ func (r *Registry) Close(ctx context.Context) {
 		if leaves = js.WrongSequence(err) && ctx.Err() == nil; leaves {
 			sleep(ctx, pause/2) // until the renewal is applied, and can be read
 			_ = r.read(ctx, last.key)
-			r.update(func(m *machine, now moment) { last, leaves = m.farewell(now) })
+			r.update(func(m *machine, now moment) { last, leaves = m.lastWrite(now) })
 		}
 	}
 	r.shut()

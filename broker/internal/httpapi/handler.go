@@ -105,7 +105,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, basin protocol.B
 	c.writes = newStallWatch(c.rc, r.ProtoMajor == 2)
 	defer c.writes.end()
 	defer c.leave()
-	c.sayGoodbye()
+	c.askToLeave()
 	if e := c.checkOrigin(); e != nil {
 		c.refuseOrigin(e)
 		h.metrics.done(unroutedName, c, time.Since(began))
@@ -153,9 +153,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, basin protocol.B
 	}
 }
 
-// sayGoodbye has the connection end with the answer if clients are to leave and this is HTTP/1.1. A client of HTTP/2
+// askToLeave has the connection end with the answer if clients are to leave and this is HTTP/1.1. A client of HTTP/2
 // learns it from the [Listener]: there the header would cut off the streams that are on their way.
-func (c *call) sayGoodbye() {
+func (c *call) askToLeave() {
 	if c.r.ProtoMajor == 1 && c.h.leaving.Load() {
 		c.w.Header()["Connection"] = []string{"close"}
 	}

@@ -72,7 +72,7 @@ func (c *call) writeWhole(status, size int, body ...[]byte) {
 	c.takeSlotless()
 	c.w.Header()["Content-Length"] = []string{strconv.Itoa(size)}
 	c.status = status
-	c.sayGoodbye() // the door may drain by now
+	c.askToLeave() // the door may drain by now
 	c.w.WriteHeader(status)
 	if c.r.Method == http.MethodHead {
 		return

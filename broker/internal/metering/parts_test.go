@@ -56,7 +56,7 @@ func TestStorageInParts(t *testing.T) {
 		one.Meter.done = make(chan struct{}) // the rig ends it again
 		close(one.Meter.done)
 		time.Sleep(3 * time.Hour)
-		want("a part that nobody knows", 120, two)
+		want("a part that no process knows", 120, two)
 		two.sizes.mu.Lock()
 		two.sizes.more = map[int]uint64{1: 150}
 		two.sizes.mu.Unlock()

@@ -147,14 +147,14 @@ func (ds *Doors) Leave(ctx context.Context) {
 	if ds.tokens != nil {
 		ds.tokens.leave(e.srv.ID())
 	}
-	ds.leaving = e.guests()
+	ds.leaving = e.outsideClients()
 	for _, id := range ds.leaving {
 		_ = e.srv.LDMClientByID(id) // An error says that it has ended, or takes no notices.
 	}
 }
 
-// Guests is how many of the clients that were told to leave are connected still.
-func (ds *Doors) Guests() int {
+// Remaining is how many of the clients that were told to leave are connected still.
+func (ds *Doors) Remaining() int {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	if e, ok := ds.st.(*Embedded); ok {

@@ -443,8 +443,8 @@ func (e *Embedded) Limit() (bytes int64, ok bool) {
 // Connections is how many client connections the server has, the broker's own among them.
 func (e *Embedded) Connections() (n int, ok bool) { return e.srv.NumClients(), true }
 
-// guests are the server's numbers of the clients that are connected from outside of this process.
-func (e *Embedded) guests() (ids []uint64) {
+// outsideClients are the server's numbers of the clients that are connected from outside of this process.
+func (e *Embedded) outsideClients() (ids []uint64) {
 	all, err := e.srv.Connz(&server.ConnzOptions{Limit: e.srv.NumClients() + 1})
 	if err != nil {
 		return nil

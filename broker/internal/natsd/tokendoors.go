@@ -350,13 +350,13 @@ func (t *tokenDoors) cut(d *tokenDoor) {
 	}
 }
 
-// seeOff gives the clients that a refusal told to leave a moment to do so: what they send when they are cut gets no answer.
-func (t *tokenDoors) seeOff(ctx context.Context, d *tokenDoor) {
+// awaitClients gives the clients that a refusal told to leave a moment to do so: a request that they send when they are cut off gets no answer.
+func (t *tokenDoors) awaitClients(ctx context.Context, d *tokenDoor) {
 	const moment, step = 100 * time.Millisecond, 2 * time.Millisecond
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for range moment / step {
-		if !t.visited(d) {
+		if !t.hasClients(d) {
 			return
 		}
 		select {
@@ -367,8 +367,8 @@ func (t *tokenDoors) seeOff(ctx context.Context, d *tokenDoor) {
 	}
 }
 
-// visited reports whether a client of the token is connected.
-func (t *tokenDoors) visited(d *tokenDoor) bool {
+// hasClients reports whether a client of the token is connected.
+func (t *tokenDoors) hasClients(d *tokenDoor) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id := range d.conns {
@@ -476,7 +476,7 @@ func (t *tokenDoors) close(ctx context.Context) error {
 		wg.Go(func() {
 			if <-d.opened; d.door != nil {
 				if t.others && d.door.Drain(ctx) == nil {
-					t.seeOff(ctx, d)
+					t.awaitClients(ctx, d)
 					t.cut(d)
 				}
 				errs[i] = d.door.Close(ctx)
