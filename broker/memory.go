@@ -44,8 +44,10 @@ func memoryLimit(set int64, environment string, there memlimit.Provider) (limit 
 // limitMemory sets the limit of the Go runtime.
 func (b *Broker) limitMemory() {
 	limit, from := memoryLimit(b.cfg.MemoryLimit, os.Getenv("GOMEMLIMIT"), memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem))
-	theBallast.limitTo(limit)
-	b.log.Debug("memory limit", slog.Int64("bytes", debug.SetMemoryLimit(-1)-int64(theBallast.heldBytes())), slog.String("from", from))
+	if limit != 0 {
+		debug.SetMemoryLimit(limit)
+	}
+	b.log.Debug("memory limit", slog.Int64("bytes", debug.SetMemoryLimit(-1)), slog.String("from", from))
 }
 
 // returnMemory gives memory back to the system, once after the start, and after each peak, until ctx ends. A start reads the
@@ -91,11 +93,8 @@ func (c *idleCollector) look() {
 func collections() (cycles, heap uint64) {
 	s := []runtimemetrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	runtimemetrics.Read(s)
-	return s[0].Value.Uint64(), less(s[1].Value.Uint64())
+	return s[0].Value.Uint64(), s[1].Value.Uint64()
 }
-
-// less is so many bytes of the heap without the ballast.
-func less(bytes uint64) uint64 { return bytes - min(bytes, theBallast.heldBytes()) }
 
 // heapFree is how much of the heap is free or garbage and not given back, and how much is used.
 func heapFree() (free, used uint64) {
@@ -107,5 +106,5 @@ func heapFree() (free, used uint64) {
 	}
 	runtimemetrics.Read(s)
 	live := min(s[3].Value.Uint64(), s[2].Value.Uint64())
-	return s[0].Value.Uint64() + s[1].Value.Uint64() + s[2].Value.Uint64() - live, less(live)
+	return s[0].Value.Uint64() + s[1].Value.Uint64() + s[2].Value.Uint64() - live, live
 }
