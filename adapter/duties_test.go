@@ -27,7 +27,7 @@ type team struct {
 	conns  [][]*nats.Conn // by broker
 }
 
-// teamBubble runs a test with n brokers and so many logs, whose owners the test chooses.
+// teamBubble runs a test with n brokers and a number of logs. The test chooses their owners.
 func teamBubble(t *testing.T, name string, n, logs int, test func(t *testing.T, m *team)) {
 	leasedBubble(t, name, n, logs, func(t *testing.T, m *team) {
 		m.claims = claimsFor(m.hs...)

@@ -76,7 +76,7 @@ func (w *streamQueue) pop() {
 }
 
 // together is how many requests, records and metered bytes at the head of the queue may share a chunk of a turn: at most limit requests, and
-// at least one with so many records and bytes. A chunk that is made for them need not grow step by step.
+// at least one with the given records and bytes. A chunk that is made for them need not grow step by step.
 func (w *streamQueue) together(limit, records int, metered uint64) (requests, allRecords int, allMetered uint64) {
 	n, m := 0, uint64(0)
 	for _, r := range w.requests[w.head:] {

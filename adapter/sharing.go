@@ -32,7 +32,7 @@ type sharing struct {
 	gathering bool      // the next turn waits for wanted requests, until then
 	until     time.Time
 	wanted    int
-	skip      int // so many turns do not wait
+	skip      int // the number of turns that do not wait
 	pause     int // what skip was set to last
 }
 
@@ -53,7 +53,7 @@ func (h *sharing) settled(chunks []*pending, now time.Time) {
 	}
 }
 
-// wait reports whether small appends wait, while chunks are on their way and so many requests are queued.
+// wait reports whether small appends wait, while chunks are on their way and queued requests are in the queue.
 func (h *sharing) wait(flight []*pending, queued int, now time.Time) bool {
 	if h.onItsWay(flight) {
 		return true

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// turnOf is a chunk of a turn with so many appends and bytes.
+// turnOf is a chunk of a turn with a number of appends and bytes.
 func turnOf(turn uint64, appends, size int) *pending {
 	return &pending{turn: turn, replies: make([]reply, appends), size: size}
 }
@@ -40,7 +40,7 @@ type sharingTest struct {
 	n   uint64
 }
 
-// end lets a turn go out with so many appends, and end after some time.
+// end lets a turn go out with a number of appends, and end after some time.
 func (h *sharingTest) end(appends int, took time.Duration) {
 	h.n++
 	h.takes(h.n, h.now)

@@ -49,7 +49,7 @@ func New(svc protocol.Service, opts Options) *Handler {
 	return h
 }
 
-// Leave asks the clients to go elsewhere, and serves them until they do: connections of HTTP/1.1 end with their next answer, and probes are told that
+// Leave asks the clients to go elsewhere, and serves them until they do: connections of HTTP/1.1 end with their next answer, and the answer to probes says that
 // the broker stops. [Listener.GoAway] is for those of HTTP/2.
 func (h *Handler) Leave() { h.leaving.Store(true) }
 
