@@ -87,6 +87,19 @@ func BenchmarkAppendReadBatchJSON(b *testing.B) {
 	}
 }
 
+func BenchmarkSizeReadBatchJSON(b *testing.B) {
+	for _, f := range []protocol.RecordFormat{protocol.FormatRaw, protocol.FormatBase64} {
+		b.Run("format="+f.String(), func(b *testing.B) {
+			overShapes(b, func(b *testing.B, recs []protocol.SequencedRecord) {
+				batch := protocol.ReadBatch{Records: protocol.RecordsOf(recs...)}
+				for b.Loop() {
+					protocol.SizeReadBatchJSON(&batch, f)
+				}
+			})
+		})
+	}
+}
+
 // inputOf makes the append whose records are recs.
 func inputOf(recs []protocol.SequencedRecord) (in protocol.AppendInput) {
 	for _, r := range recs {

@@ -88,17 +88,27 @@ func FuzzReadBatch(f *testing.F) {
 			return
 		}
 		checkRun(t, b.Records)
-		back, err := protocol.UnmarshalReadBatch(protocol.MarshalReadBatch(&b))
+		message := protocol.MarshalReadBatch(&b)
+		if n := protocol.SizeReadBatch(&b); n != len(message) {
+			t.Fatalf("the size of a message of %d bytes: %d", len(message), n)
+		}
+		back, err := protocol.UnmarshalReadBatch(message)
 		if err != nil || !bytes.Equal(back.Records.Wire(), b.Records.Wire()) || !samePtr(back.Tail, b.Tail) {
 			t.Fatalf("protobuf round trip: %+v, %v", back, err)
 		}
 		text := protocol.AppendReadBatchJSON(nil, &b, protocol.FormatBase64)
+		if n := protocol.SizeReadBatchJSON(&b, protocol.FormatBase64); n != len(text) {
+			t.Fatalf("size of %s: %d, want %d", text, n, len(text))
+		}
 		if back, err = protocol.DecodeReadBatchJSON(text, protocol.FormatBase64); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 		checkRun(t, back.Records)
 		sameRecords(t, back.Records.Slice(), b.Records.Slice())
 		raw := protocol.AppendReadBatchJSON(nil, &b, protocol.FormatRaw)
+		if n := protocol.SizeReadBatchJSON(&b, protocol.FormatRaw); n != len(raw) {
+			t.Fatalf("size of %s: %d, want %d", raw, n, len(raw))
+		}
 		if !json.Valid(raw) || !utf8.Valid(raw) || bytes.ContainsAny(raw, "\r\n") {
 			t.Fatalf("raw JSON is not one line of JSON: %q", raw)
 		}

@@ -45,6 +45,9 @@ func TestReadBatchJSONA16(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := protocol.ReadBatch{Records: protocol.RecordsOf(c.recs...), Tail: c.tail}
 			got := protocol.AppendReadBatchJSON([]byte("data: "), &b, c.f)
+			if n := protocol.SizeReadBatchJSON(&b, c.f); n != len(got)-len("data: ") {
+				t.Errorf("size %d, want %d", n, len(got)-len("data: "))
+			}
 			if string(got) != "data: "+c.want {
 				t.Fatalf("got  %s\nwant %s", got, c.want)
 			}
@@ -86,6 +89,9 @@ func TestLossyText(t *testing.T) {
 		got := protocol.AppendReadBatchJSON(nil, &b, protocol.FormatRaw)
 		if string(got) != `{"records":[{"seq_num":0,"timestamp":0,"body":"`+want+`"}]}` {
 			t.Errorf("% x: got %s, want %q", in, got, want)
+		}
+		if n := protocol.SizeReadBatchJSON(&b, protocol.FormatRaw); n != len(got) {
+			t.Errorf("% x: size %d, want %d", in, n, len(got))
 		}
 	}
 }

@@ -260,15 +260,8 @@ func UnmarshalAppendAck(b []byte) (AppendAck, error) {
 }
 
 func appendPosition(dst []byte, field protowire.Number, p Position) []byte {
-	n := 0
-	if p.SeqNum != 0 {
-		n += 1 + protowire.SizeVarint(p.SeqNum)
-	}
-	if p.Timestamp != 0 {
-		n += 1 + protowire.SizeVarint(p.Timestamp)
-	}
 	dst = protowire.AppendTag(dst, field, protowire.BytesType)
-	dst = protowire.AppendVarint(dst, uint64(n))
+	dst = protowire.AppendVarint(dst, uint64(sizePosition(p)))
 	if p.SeqNum != 0 {
 		dst = protowire.AppendTag(dst, fieldPositionSeqNum, protowire.VarintType)
 		dst = protowire.AppendVarint(dst, p.SeqNum)
@@ -353,4 +346,16 @@ func (f protoField) text() (string, error) {
 		return "", errWire
 	}
 	return string(f.b), nil
+}
+
+// sizePosition is the length of a position's message.
+func sizePosition(p Position) int {
+	n := 0
+	if p.SeqNum != 0 {
+		n += 1 + protowire.SizeVarint(p.SeqNum)
+	}
+	if p.Timestamp != 0 {
+		n += 1 + protowire.SizeVarint(p.Timestamp)
+	}
+	return n
 }

@@ -4,7 +4,17 @@ import "google.golang.org/protobuf/encoding/protowire"
 
 // MarshalReadBatch encodes a ReadBatch message. A batch without records and tail is empty.
 func MarshalReadBatch(b *ReadBatch) []byte {
-	return AppendReadBatch(make([]byte, 0, len(b.Records.wire)+24), b)
+	return AppendReadBatch(make([]byte, 0, SizeReadBatch(b)), b)
+}
+
+// SizeReadBatch is the length of what [MarshalReadBatch] returns.
+func SizeReadBatch(b *ReadBatch) int {
+	size := len(b.Records.wire)
+	if b.Tail != nil {
+		position := sizePosition(*b.Tail)
+		size += protowire.SizeTag(fieldBatchTail) + protowire.SizeBytes(position)
+	}
+	return size
 }
 
 // AppendReadBatch appends a ReadBatch message to dst: the records as they are kept, then the tail.

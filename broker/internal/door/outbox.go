@@ -54,6 +54,8 @@ const (
 	jsonPatience = 10 * time.Second
 	// waitStep is how often clients that have stalled are looked for while readers wait.
 	waitStep = 250 * time.Millisecond
+	// mostGrowth is how many bytes a byte of a record takes in an encoding, about and at most: \u0000, or a line of an event.
+	mostGrowth = 7
 )
 
 var errNoRoom = protocol.Errorf(protocol.CodeRateLimited, "this server makes as much JSON for readers as it does at a time, and they take it slowly")
@@ -309,23 +311,34 @@ func (h *Hold) Progress() {
 	}
 }
 
-// JSON returns the batch that was taken as JSON, once there is room for it; buffer gives the memory. Readers of the same
+// Encoding is how a batch is encoded, and the memory for that.
+type Encoding struct {
+	// Size is at least the number of bytes that Append appends, and takes less time. Both give the same for all readers of a style.
+	Size   func() int
+	Append func(dst []byte) []byte
+	// Buffer gives an empty buffer with a capacity of at least size bytes.
+	Buffer func(size int) *[]byte
+}
+
+// JSON returns the batch that was taken as JSON, once there is room for it; buffer is [Encoding.Buffer]. Readers of the same
 // batch share it: it is never written to. The error is the cause of ctx's end.
-func (h *Hold) JSON(ctx context.Context, batch *protocol.ReadBatch, format protocol.RecordFormat, buffer func() *[]byte) ([]byte, error) {
+func (h *Hold) JSON(ctx context.Context, batch *protocol.ReadBatch, format protocol.RecordFormat, buffer func(size int) *[]byte) ([]byte, error) {
 	as := form{style: StyleBatch, format: format, tailed: batch.Tail != nil}
 	if as.tailed {
 		as.tail = *batch.Tail
 	}
-	return h.encoded(ctx, as, func(dst []byte) []byte { return protocol.AppendReadBatchJSON(dst, batch, format) }, buffer)
+	return h.encoded(ctx, as, Encoding{
+		Size:   func() int { return protocol.SizeReadBatchJSON(batch, format) },
+		Append: func(dst []byte) []byte { return protocol.AppendReadBatchJSON(dst, batch, format) },
+		Buffer: buffer})
 }
 
-// Encoded returns the batch that was taken in a style, as JSON does. encode appends it; all readers of a style must have the same
-// result.
-func (h *Hold) Encoded(ctx context.Context, style Style, encode func(dst []byte) []byte, buffer func() *[]byte) ([]byte, error) {
-	return h.encoded(ctx, form{style: style}, encode, buffer)
+// Encoded returns the batch that was taken in a style, as JSON does.
+func (h *Hold) Encoded(ctx context.Context, style Style, e Encoding) ([]byte, error) {
+	return h.encoded(ctx, form{style: style}, e)
 }
 
-func (h *Hold) encoded(ctx context.Context, as form, encode func(dst []byte) []byte, buffer func() *[]byte) ([]byte, error) {
+func (h *Hold) encoded(ctx context.Context, as form, e Encoding) ([]byte, error) {
 	b, o := h.batch, h.o
 	select {
 	case b.encoding <- struct{}{}:
@@ -336,54 +349,66 @@ func (h *Hold) encoded(ctx context.Context, as form, encode func(dst []byte) []b
 	if got := b.encoded[as]; got != nil {
 		return *got, nil
 	}
-	// How large it is shows when it is done. If there is no room for it, nothing is kept while it waits. But the records are, and JSON of them
-	// in other forms: should all room be held by those that wait like this, their patience ends.
-	ctx, cancel := context.WithTimeoutCause(ctx, jsonPatience, errNoRoom)
-	defer cancel()
-	taken := int64(0)
-	for {
-		o.encoders <- struct{}{}
-		buf := buffer()
-		*buf = encode((*buf)[:0])
-		size := int64(cap(*buf))
-		fits := o.tryJSON(size - taken)
-		if !fits {
-			o.free(buf)
-		}
-		<-o.encoders
-		if fits {
-			o.mu.Lock()
-			b.json += size
-			o.mu.Unlock()
-			if b.encoded == nil {
-				b.encoded = map[form]*[]byte{}
+	o.encoders <- struct{}{}
+	defer func() { <-o.encoders }()
+	// While there is plenty of room nobody measures how much it will take.
+	size, counted := int(h.bytes), mostGrowth*h.bytes
+	if !o.tryJSON(counted, o.json.limit/2) {
+		size = e.Size()
+		if counted = int64(size); !o.tryJSON(counted, o.json.limit) {
+			// Only the records are kept while it waits, and JSON of them in other forms: should all room be held by those that
+			// wait like this, their patience ends.
+			<-o.encoders
+			ctx, cancel := context.WithTimeoutCause(ctx, jsonPatience, errNoRoom)
+			err := h.wait(ctx, &o.json, counted)
+			cancel()
+			o.encoders <- struct{}{}
+			if err != nil {
+				return nil, err
 			}
-			b.encoded[as] = buf
-			return *buf, nil
 		}
-		if err := h.wait(ctx, &o.json, size-taken); err != nil {
-			o.giveJSON(taken)
-			return nil, err
-		}
-		taken = size
 	}
+	buf := e.Buffer(size)
+	if more := int64(cap(*buf)) - counted; more > 0 { // a used one, which was for something larger
+		if o.tryJSON(more, o.json.limit) {
+			counted += more
+		} else {
+			o.free(buf)
+			exact := make([]byte, 0, size)
+			buf = &exact
+		}
+	}
+	o.addJSON(b, counted, 0)
+	*buf = e.Append(*buf)
+	if differs := int64(cap(*buf)) - counted; differs != 0 {
+		o.addJSON(b, differs, differs)
+	}
+	if b.encoded == nil {
+		b.encoded = map[form]*[]byte{}
+	}
+	b.encoded[as] = buf
+	return *buf, nil
 }
 
-func (o *Outbox) tryJSON(bytes int64) bool {
+// tryJSON takes room for JSON if nobody waits for it and no more than limit is held then.
+func (o *Outbox) tryJSON(bytes, limit int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if bytes > 0 && !o.json.free(bytes) {
+	if o.json.queue.len() > 0 || o.json.held > 0 && o.json.held+bytes > limit {
 		return false
 	}
 	o.json.held += bytes
 	return true
 }
 
-func (o *Outbox) giveJSON(bytes int64) {
+// addJSON counts bytes for a batch, and held of them anew.
+func (o *Outbox) addJSON(b *outgoing, bytes, held int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.json.held -= bytes
-	o.grantLocked()
+	b.json += bytes
+	if o.json.held += held; held < 0 {
+		o.grantLocked()
+	}
 }
 
 // Drop gives back the room that the reader holds.

@@ -18,7 +18,10 @@ func batchOf(bytes int) protocol.ReadBatch {
 
 func newOutbox(limit int64) *Outbox { return NewOutbox(limit, func(*[]byte) {}) }
 
-func buffer() *[]byte { return new([]byte) }
+func buffer(size int) *[]byte {
+	b := make([]byte, 0, size)
+	return &b
+}
 
 func (o *Outbox) nothingLeft(t *testing.T) {
 	t.Helper()
@@ -241,4 +244,70 @@ func TestJSONWaitsForRoom(t *testing.T) {
 		b.Drop()
 		o.nothingLeft(t)
 	})
+}
+
+// TestEncodingTakesMemoryOnce: memory for an encoding is taken when there is room for it, once, and no more of it than there is room.
+func TestEncodingTakesMemoryOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, size = 4 << 20, 3 << 20
+		o := newOutbox(limit)
+		holds := []*Hold{o.Hold(Client{Key: "a"}, func() {}), o.Hold(Client{Key: "b"}, func() {})}
+		buffers, appends := 0, 0
+		e := Encoding{
+			Size:   func() int { return size },
+			Append: func(dst []byte) []byte { appends++; return append(dst, make([]byte, size)...) },
+			Buffer: func(n int) *[]byte { // used before, for something that took as much as may be held
+				buffers++
+				if buffers == 2 && n != size {
+					t.Errorf("a buffer for %d bytes", n)
+				}
+				b := make([]byte, 0, 2*limit)
+				return &b
+			},
+		}
+		for _, h := range holds {
+			if !h.Take(batchOf(1 << 20)) {
+				t.Fatal("not taken")
+			}
+		}
+		if _, err := holds[0].Encoded(t.Context(), StyleBytes, e); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			got, err := holds[1].Encoded(t.Context(), StyleBytes, e)
+			if err != nil || len(got) != size || cap(got) != size {
+				t.Errorf("%d bytes in %d, %v", len(got), cap(got), err)
+			}
+		}()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if buffers != 1 || appends != 1 {
+			t.Errorf("%d buffers and %d encodings while there is room for one", buffers, appends)
+		}
+		holds[0].Drop()
+		<-done
+		if o.json.held != size || buffers != 2 || appends != 2 {
+			t.Errorf("%d bytes are held; %d buffers, %d encodings", o.json.held, buffers, appends)
+		}
+		holds[1].Drop()
+		o.nothingLeft(t)
+	})
+}
+
+// TestEncodingThatNeedsMore: what an encoding takes counts, even if it is more than was said.
+func TestEncodingThatNeedsMore(t *testing.T) {
+	o := newOutbox(1 << 20)
+	h := o.Hold(Client{}, func() {})
+	if !h.Take(batchOf(10)) {
+		t.Fatal("not taken")
+	}
+	got, err := h.Encoded(t.Context(), StyleBytes, Encoding{Size: func() int { return 10 }, Buffer: buffer,
+		Append: func(dst []byte) []byte { return append(dst, make([]byte, 1000)...) }})
+	if err != nil || o.json.held != int64(cap(got)) {
+		t.Errorf("%d bytes are held for %d, %v", o.json.held, cap(got), err)
+	}
+	h.Drop()
+	o.nothingLeft(t)
 }

@@ -31,9 +31,9 @@ type Call struct {
 	// stands for a clean one.
 	Open   func(ctx context.Context, req protocol.ReadRequest) (protocol.ReadSession, error)
 	Follow func(src protocol.ReadSession, deliver func(protocol.ReadBatch) error) error
-	// Encoded returns the batch that was read or delivered last, which holds records, in a style. encode appends it, some size bytes.
-	// The result is shared: it is never written to.
-	Encoded func(ctx context.Context, style door.Style, size int, encode func(dst []byte) []byte) ([]byte, error)
+	// Encoded returns the batch that was read or delivered last, which holds records, in a style. encode appends it, at most size
+	// bytes. The result is shared: it is never written to.
+	Encoded func(ctx context.Context, style door.Style, size func() int, encode func(dst []byte) []byte) ([]byte, error)
 	// Body reads the request's body, within the door's bounds; free gives its memory back.
 	Body func() (data []byte, free func(), err error)
 	// Begin writes the head of a session's answer.

@@ -2,32 +2,70 @@ package dsapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 
 	"github.com/weirstream/weir/broker/internal/door"
 	"github.com/weirstream/weir/protocol"
 )
 
-// encoder appends the messages of records, commands left out.
-type encoder func(dst []byte, recs protocol.Records) []byte
+// encoder is a form of the messages of records, commands left out.
+type encoder struct {
+	style  door.Style
+	append func(dst []byte, recs protocol.Records) []byte
+	// size is at least what append appends for messages of so many bytes in all, with so many line breaks.
+	size func(messages, bytes, breaks int) int
+}
+
+var (
+	pageOfBytes = encoder{door.StyleBytes, appendBytes, func(_, bytes, _ int) int { return bytes }}
+	pageOfJSON  = encoder{door.StyleArray, appendArray, func(messages, bytes, _ int) int { return bytes + messages + 1 }}
+	// A line break becomes [nextLine], and a space behind it two.
+	eventOfJSON = encoder{door.StyleEventArray, appendArrayEvent,
+		func(messages, bytes, breaks int) int { return eventRoom + bytes + messages + 1 + len(nextLine)*breaks }}
+	eventOfText = encoder{door.StyleEventText, appendTextEvent,
+		func(_, bytes, breaks int) int { return eventRoom + 1 + bytes + len(nextLine)*breaks }}
+	eventOfBytes = encoder{door.StyleEventBytes, appendBytesEvent,
+		func(_, bytes, _ int) int { return eventRoom + base64.StdEncoding.EncodedLen(bytes) }}
+)
 
 // pageStyle is the form of the body of an answer: in JSON mode an array of the messages.
-func pageStyle(media string) (door.Style, encoder) {
+func pageStyle(media string) encoder {
 	if isJSON(media) {
-		return door.StyleArray, appendArray
+		return pageOfJSON
 	}
-	return door.StyleBytes, appendBytes
+	return pageOfBytes
 }
 
 // eventStyle is the form of an event with messages. Those that are no text are in Base64.
-func eventStyle(media string) (door.Style, encoder) {
+func eventStyle(media string) encoder {
 	switch {
 	case isJSON(media):
-		return door.StyleEventArray, appendArrayEvent
+		return eventOfJSON
 	case isText(media):
-		return door.StyleEventText, appendTextEvent
+		return eventOfText
 	}
-	return door.StyleEventBytes, appendBytesEvent
+	return eventOfBytes
+}
+
+// room is at least what the records take.
+func (e *encoder) room(recs protocol.Records) int {
+	messages, size, breaks := 0, 0, 0
+	for rec := range recs.All() {
+		if rec.Command() == protocol.NoCommand {
+			messages++
+			size += len(rec.Body)
+			if e.style == door.StyleEventArray || e.style == door.StyleEventText {
+				breaks += bytes.Count(rec.Body, []byte{'\n'}) + bytes.Count(rec.Body, []byte{'\r'})
+			}
+		}
+	}
+	return e.size(messages, size, breaks)
+}
+
+// encoded returns records that hold messages, in the form.
+func (c *Call) encoded(ctx context.Context, e encoder, recs protocol.Records) ([]byte, error) {
+	return c.Encoded(ctx, e.style, func() int { return e.room(recs) }, func(dst []byte) []byte { return e.append(dst, recs) })
 }
 
 // holdMessages reports whether there is a record that is no command.
@@ -49,6 +87,18 @@ func appendBytes(dst []byte, recs protocol.Records) []byte {
 	return dst
 }
 
+// joined is the messages in one piece; of one message its own memory.
+func joined(recs protocol.Records) []byte {
+	if recs.Len() == 1 {
+		for rec := range recs.All() {
+			if rec.Command() == protocol.NoCommand {
+				return rec.Body
+			}
+		}
+	}
+	return appendBytes(make([]byte, 0, pageOfBytes.room(recs)), recs)
+}
+
 func appendArray(dst []byte, recs protocol.Records) []byte {
 	sep := byte('[')
 	for rec := range recs.All() {
@@ -62,12 +112,13 @@ func appendArray(dst []byte, recs protocol.Records) []byte {
 
 const (
 	beginEvent = "event: data\ndata:"
+	nextLine   = "\ndata:"
 	endEvent   = "\n\n"
+	eventRoom  = len(beginEvent) + len(endEvent)
 )
 
 func appendBytesEvent(dst []byte, recs protocol.Records) []byte {
-	all := appendBytes(nil, recs)
-	return append(base64.StdEncoding.AppendEncode(append(dst, beginEvent...), all), endEvent...)
+	return append(base64.StdEncoding.AppendEncode(append(dst, beginEvent...), joined(recs)), endEvent...)
 }
 
 // appendArrayEvent breaks lines where the messages do, which may be no JSON if another door has appended them.
@@ -84,7 +135,7 @@ func appendArrayEvent(dst []byte, recs protocol.Records) []byte {
 }
 
 func appendTextEvent(dst []byte, recs protocol.Records) []byte {
-	all := appendBytes(nil, recs)
+	all := joined(recs)
 	dst = append(dst, beginEvent...)
 	if len(all) > 0 && all[0] == ' ' { // a reader drops one
 		dst = append(dst, ' ')
@@ -104,7 +155,7 @@ func appendLines(dst, text []byte) []byte {
 		if end < 0 {
 			return append(dst, text[at:]...)
 		}
-		dst = append(append(dst, text[at:end]...), "\ndata:"...)
+		dst = append(append(dst, text[at:end]...), nextLine...)
 		at = end + 1
 		if text[end] == '\r' && at == feed {
 			at++

@@ -24,14 +24,14 @@ func (c *Call) events(q readQuery) error {
 		_ = session.Close() // Follow returns its error, and closes it in any case
 	})
 	defer until.Stop()
-	style, encode := eventStyle(s.media)
-	if style == door.StyleEventBytes {
+	encode := eventStyle(s.media)
+	if encode.style == door.StyleEventBytes {
 		c.W.Header().Set(headEncoding, "base64")
 	}
 	if err := c.Begin("text/event-stream"); err != nil {
 		return errors.Join(err, session.Close())
 	}
-	e := eventStream{c: c, style: style, encode: encode, cursor: q.cursor, next: q.from, exact: q.exact}
+	e := eventStream{c: c, encode: encode, cursor: q.cursor, next: q.from, exact: q.exact}
 	switch err := c.Follow(session, e.deliver); {
 	case over.Load(), errors.Is(err, errGone):
 		return nil // a client that comes again for trimmed messages learns of it
@@ -67,7 +67,6 @@ func (c *Call) openEvents(q *readQuery) (s stream, session protocol.ReadSession,
 
 type eventStream struct {
 	c      *Call
-	style  door.Style
 	encode encoder
 	cursor string
 	next   uint64
@@ -88,7 +87,7 @@ func (e *eventStream) deliver(batch protocol.ReadBatch) error {
 	upToDate := batch.Tail != nil && e.next >= batch.Tail.SeqNum
 	switch {
 	case holdMessages(recs):
-		event, err := e.c.Encoded(e.c.Lasting(), e.style, len(recs.Wire()), func(dst []byte) []byte { return e.encode(dst, recs) })
+		event, err := e.c.encoded(e.c.Lasting(), e.encode, recs)
 		if err != nil {
 			return err
 		}

@@ -73,6 +73,11 @@ func FuzzEvents(f *testing.F) {
 			protocol.SequencedRecord{SeqNum: 2, Body: two})
 		one, two = slices.Clip(one), slices.Clip(two)
 		lines := strings.NewReplacer("\r\n", "\n", "\r", "\n")
+		for _, e := range []encoder{pageOfBytes, pageOfJSON, eventOfBytes, eventOfText, eventOfJSON} {
+			if got, room := len(e.append(nil, recs)), e.room(recs); got > room || got < room/8 {
+				t.Errorf("style %d: %d bytes in a room of %d", e.style, got, room)
+			}
+		}
 		if got, want := dataOf(t, string(appendTextEvent(nil, recs))), lines.Replace(string(one)+string(two)); got != want {
 			t.Errorf("text %q is %q", want, got)
 		}

@@ -185,10 +185,8 @@ func (c *Call) answerPage(ctx context.Context, s *stream, q readQuery, p page) e
 	var body []byte
 	switch {
 	case p.messages:
-		style, encode := pageStyle(s.media)
 		var err error
-		body, err = c.Encoded(ctx, style, len(p.records.Wire()), func(dst []byte) []byte { return encode(dst, p.records) })
-		if err != nil {
+		if body, err = c.encoded(ctx, pageStyle(s.media), p.records); err != nil {
 			return err
 		}
 	case isJSON(s.media):

@@ -144,6 +144,22 @@ func BenchmarkCatchUp(b *testing.B) {
 			}
 		})
 	}
+	c := http1(b)
+	for _, format := range []string{"raw", "base64"} {
+		b.Run("door=events/format="+format, func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			buf := make([]byte, 256<<10)
+			for b.Loop() {
+				resp := send(b, c, "GET", url, nil, "s2-basin", string(events.Basin), "accept", protocol.MediaEventStream, protocol.HeaderFormat, format)
+				n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, buf)
+				if err != nil || n < size {
+					b.Fatal(n, err)
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
 }
 
 // BenchmarkAppendSession pipelines batches of 1 MiB.

@@ -33,6 +33,15 @@ func getBuffer(size int) *[]byte {
 	return b
 }
 
+// getRoom returns an empty buffer with a capacity of at least size bytes.
+func getRoom(size int) *[]byte {
+	b := getBuffer(size)
+	if cap(*b) < size {
+		*b = make([]byte, 0, size) // which goes to the pool in the place of the smaller one
+	}
+	return b
+}
+
 // putBuffer gives a buffer back. Its memory may not be used any more.
 func putBuffer(b *[]byte) {
 	switch c := cap(*b); {

@@ -70,8 +70,8 @@ func (c *call) durableStreams() error {
 			batch, err := c.readBatch(ctx, of, req, wait, nil)
 			return batch, door.CauseOf(ctx, err)
 		},
-		Encoded: func(ctx context.Context, style door.Style, size int, encode func(dst []byte) []byte) ([]byte, error) {
-			return c.hold.Encoded(ctx, style, encode, func() *[]byte { return getBuffer(size) })
+		Encoded: func(ctx context.Context, style door.Style, size func() int, encode func(dst []byte) []byte) ([]byte, error) {
+			return c.hold.Encoded(ctx, style, door.Encoding{Size: size, Append: encode, Buffer: getRoom})
 		},
 		Body: func() ([]byte, func(), error) {
 			b, err := c.body(protocol.CodeBadFrame)

@@ -93,7 +93,7 @@ func (c *call) unaryRead(ref protocol.StreamRef, req protocol.ReadRequest, accep
 		c.respond(http.StatusOK, contentJSON, protocol.AppendReadBatchJSON(nil, &batch, format))
 		return nil
 	}
-	body, err := c.hold.JSON(ctx, &batch, format, func() *[]byte { return getBuffer(len(batch.Records.Wire())) })
+	body, err := c.hold.JSON(ctx, &batch, format, getRoom)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (e *events) deliver(batch protocol.ReadBatch) error {
 	b = strconv.AppendUint(append(b, ','), e.bytes, 10)
 	b = append(b, "\ndata: "...)
 	*buf = b
-	data, err := e.call.hold.JSON(e.call.context(), &batch, e.format, func() *[]byte { return getBuffer(len(batch.Records.Wire())) })
+	data, err := e.call.hold.JSON(e.call.context(), &batch, e.format, getRoom)
 	if err != nil {
 		return clientGone(err)
 	}

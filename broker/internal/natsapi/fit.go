@@ -54,22 +54,29 @@ func (e encoding) batch(b *protocol.ReadBatch) []byte {
 	if e.protobuf {
 		return protocol.MarshalReadBatch(b)
 	}
-	return protocol.AppendReadBatchJSON(nil, b, e.format)
+	return protocol.AppendReadBatchJSON(make([]byte, 0, e.size(b)), b, e.format)
+}
+
+// size is the length of what batch returns.
+func (e encoding) size(b *protocol.ReadBatch) int {
+	if e.protobuf {
+		return protocol.SizeReadBatch(b)
+	}
+	return protocol.SizeReadBatchJSON(b, e.format)
 }
 
 // fitBatch encodes as many records from the start of b as room bytes can hold, and returns those left over; see
 // [door.Container]. JSON may need several times the bytes of the records. The error has code invalid: not even one record fits.
 func (e encoding) fitBatch(b protocol.ReadBatch, room int) (body []byte, rest protocol.Records, err error) {
-	message := door.Container{Room: room,
-		Size: func(part *protocol.ReadBatch) int {
-			body = e.batch(part)
-			return len(body)
-		},
+	message := door.Container{Room: room, Size: e.size,
 		Limit: func() string {
 			return fmt.Sprintf("a message in %s may have %d: raise max_payload, or ask for %s", e.contentType(), room, protocol.MediaProtobuf)
 		}}
-	_, rest, err = message.Fit(b)
-	return body, rest, err
+	part, rest, err := message.Fit(b)
+	if err != nil {
+		return nil, rest, err
+	}
+	return e.batch(&part), rest, nil
 }
 
 // fitPage encodes a page of n items, or fewer if they do not fit in a message; the client then sees that there are
