@@ -16,10 +16,11 @@ func TestStreamsAreMadeWhileTheLeaderOfTheCatalogGoes(t *testing.T) {
 	c := startCluster(t)
 	h := c.broker(0, nil)
 	b := h.basin("test-basin", protocol.BasinConfig{})
-	leader := c.leader(layout.Catalog("s2"))
-	if leader < 0 {
-		t.Fatal("the catalog has no leader")
-	}
+	var leader int
+	eventually(t, "the catalog has a leader", func() bool {
+		leader = c.leader(layout.Catalog("s2"))
+		return leader >= 0
+	})
 	const workers, each = 3, 8
 	var wg sync.WaitGroup
 	begun := make(chan struct{}, workers*each)
@@ -27,7 +28,7 @@ func TestStreamsAreMadeWhileTheLeaderOfTheCatalogGoes(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				begun <- struct{}{}
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // only a hang fails
 				_, _, err := h.CreateStream(ctx, b, protocol.CreateStreamRequest{Stream: protocol.StreamName(fmt.Sprintf("%d-%d", w, i))})
 				cancel()
 				if err != nil {

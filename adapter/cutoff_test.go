@@ -46,7 +46,11 @@ func TestNamesAtABrokerThatIsCutOff(t *testing.T) {
 	c := startCluster(t)
 	bucket := layout.Catalog("S2")
 	h := c.broker(0, nil)
-	leader := c.leader(bucket)
+	var leader int
+	eventually(t, "the catalog has a leader", func() bool {
+		leader = c.leader(bucket)
+		return leader >= 0
+	})
 	if leader > 0 {
 		h = c.broker(leader, nil)
 	}

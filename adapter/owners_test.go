@@ -143,9 +143,9 @@ func stormTime(t *testing.T) time.Duration {
 	return long
 }
 
-// storm lets writers append through all brokers while change changes the owner of the log again and again. Afterwards every acknowledged append stands
-// once, at its place, in the order of its session, and nothing that was refused stands there. It returns how many appends were acknowledged, and how many
-// have an unknown outcome.
+// storm lets writers append through all brokers while change changes the owner of the log again and again, some times at least. Afterwards every acknowledged
+// append stands once, at its place, in the order of its session, and nothing that was refused stands there. It returns how many appends were acknowledged, and
+// how many have an unknown outcome.
 func storm(t *testing.T, hs []*harness, change func(log string)) (acknowledged, unknown int) {
 	t.Helper()
 	const streams, sessions = 3, 2
@@ -158,7 +158,7 @@ func storm(t *testing.T, hs []*harness, change func(log string)) (acknowledged, 
 	for _, h := range hs {
 		h.mustAppend(refs[0], body("begin"))
 	}
-	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
+	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	type fate struct {
 		seq uint64
@@ -166,6 +166,7 @@ func storm(t *testing.T, hs []*harness, change func(log string)) (acknowledged, 
 	}
 	var mu sync.Mutex
 	fates := map[string]fate{} // by body
+	var some atomic.Bool       // an append was acknowledged
 	var wg sync.WaitGroup
 	for n, h := range hs {
 		for i, ref := range refs {
@@ -188,6 +189,8 @@ func storm(t *testing.T, hs []*harness, change func(log string)) (acknowledged, 
 								<-window
 								if err != nil {
 									failed.Store(true)
+								} else {
+									some.Store(true)
 								}
 								mu.Lock()
 								defer mu.Unlock()
@@ -228,10 +231,16 @@ func storm(t *testing.T, hs []*harness, change func(log string)) (acknowledged, 
 			}
 		})
 	}
-	for ctx.Err() == nil {
+	const least = 5
+	changes := 0
+	for end := time.Now().Add(stormTime(t)); changes < least || time.Now().Before(end); changes++ {
 		change(log)
 	}
+	// A machine that is busy has not come to its first append yet.
+	eventually(t, "an append is acknowledged", func() bool { return some.Load() || t.Failed() })
+	stop()
 	wg.Wait()
+	t.Logf("%d changes", changes)
 	stored := map[string]uint64{}
 	for i, ref := range refs {
 		for at, rec := range hs[0].read(ref, 0) {
@@ -279,7 +288,6 @@ func brokers(t *testing.T) []*harness {
 func TestHandOverUnderLoad(t *testing.T) {
 	hs := brokers(t)
 	c := claimsFor(hs...)
-	moves := 0
 	acknowledged, unknown := storm(t, hs, func(log string) {
 		time.Sleep(100 * time.Millisecond)
 		c.mu.Lock()
@@ -288,14 +296,13 @@ func TestHandOverUnderLoad(t *testing.T) {
 		for _, n := range c.nodes {
 			if n.name == owner {
 				n.h.logs.opened(log).own.leave(t.Context())
-				moves++
 			}
 		}
 	})
-	if unknown > 0 || acknowledged == 0 || moves < 5 {
-		t.Errorf("%d acknowledged, %d unknown, %d hand-overs", acknowledged, unknown, moves)
+	if unknown > 0 {
+		t.Errorf("%d acknowledged, %d unknown", acknowledged, unknown)
 	}
-	t.Logf("%d acknowledged over %d hand-overs", acknowledged, moves)
+	t.Logf("%d acknowledged", acknowledged)
 }
 
 // A log is taken from owners that do not know it and have their pipelines full: they store nothing more, what they had in flight is decided by the next owner,
@@ -303,14 +310,9 @@ func TestHandOverUnderLoad(t *testing.T) {
 func TestTakeOverUnderLoad(t *testing.T) {
 	hs := brokers(t)
 	c := claimsFor(hs...)
-	moves := 0
 	acknowledged, unknown := storm(t, hs, func(log string) {
 		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
 		c.move(log, rand.IntN(len(hs)))
-		moves++
 	})
-	if acknowledged == 0 || moves < 5 {
-		t.Errorf("%d acknowledged, %d take-overs", acknowledged, moves)
-	}
-	t.Logf("%d acknowledged, %d unknown over %d take-overs", acknowledged, unknown, moves)
+	t.Logf("%d acknowledged, %d unknown", acknowledged, unknown)
 }

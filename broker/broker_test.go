@@ -257,7 +257,7 @@ func TestOverNATS(t *testing.T) {
 
 	request := func(nc *nats.Conn, body string) {
 		t.Helper()
-		m, err := nc.Request("s2.v1.append.test-basin.events", []byte(body), 10*time.Second)
+		m, err := nc.Request("s2.v1.append.test-basin.events", []byte(body), time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

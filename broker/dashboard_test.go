@@ -74,7 +74,7 @@ func TestDashboardSession(t *testing.T) {
 func (n *nodes) checkConsole(size int) {
 	n.t.Helper()
 	for i, b := range n.brokers {
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.Now().Add(2 * time.Minute)
 		for {
 			w := dashboard(b, "/dashboard/cluster", "")
 			var told struct {

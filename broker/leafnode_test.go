@@ -54,7 +54,7 @@ func TestAnswersThroughALeafNode(t *testing.T) {
 			defer func() { leaf.Shutdown(); leaf.WaitForShutdown() }()
 			link := func() uint64 {
 				t.Helper()
-				for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
+				for began := time.Now(); time.Since(began) < 2*time.Minute; time.Sleep(10 * time.Millisecond) {
 					if z, err := leaf.Leafz(nil); err == nil && len(z.Leafs) == 1 {
 						return z.Leafs[0].ID
 					}
@@ -71,7 +71,7 @@ func TestAnswersThroughALeafNode(t *testing.T) {
 
 			if payload == 0 { // a client that says nothing
 				m, err := nc.RequestMsg(&nats.Msg{Subject: "s2.v1.read." + string(ref.Basin) + ".large", Data: []byte(`{"seq_num":0}`),
-					Header: nats.Header{protocol.HeaderAccept: {protocol.MediaProtobuf}}}, 20*time.Second)
+					Header: nats.Header{protocol.HeaderAccept: {protocol.MediaProtobuf}}}, time.Minute)
 				if err != nil {
 					t.Fatal(err)
 				}

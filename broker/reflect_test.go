@@ -53,7 +53,7 @@ accounts { TEAM { jetstream: enabled, users: [
 			}
 		}
 		// The library answers in order, so that the answers above are out.
-		if _, err := low.Request("$SRV.INFO", nil, 5*time.Second); err != nil {
+		if _, err := low.Request("$SRV.INFO", nil, time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -201,7 +201,7 @@ func TestAccountsOfTokensAreApart(t *testing.T) {
 		if err := other.PublishRequest("s2.v1.append.test-basin.events", inbox, []byte("private")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := sub.NextMsg(20 * time.Second); err != nil {
+		if _, err := sub.NextMsg(time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -241,7 +241,7 @@ func TestAccountsOfTokensAreApart(t *testing.T) {
 
 func flush(t *testing.T, nc *nats.Conn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := nc.FlushWithContext(ctx); err != nil {
 		t.Fatal(err)
@@ -318,7 +318,7 @@ func TestEverySubjectHasARule(t *testing.T) {
 	all := on()
 	all.Ops, all.AccessTokens = protocol.AllOperations, every("")
 	nc, refused := login(t, b, issue(t, b, "all", all))
-	m, err := nc.Request("$SRV.INFO.weir", nil, 20*time.Second)
+	m, err := nc.Request("$SRV.INFO.weir", nil, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -558,7 +558,7 @@ func dialWire(t *testing.T, b *broker.Broker) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	w := &wire{t, c, bufio.NewReader(c)}

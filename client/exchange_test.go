@@ -125,17 +125,35 @@ func TestReadGoesOnOverTheNextConnection(t *testing.T) {
 func TestReadWithoutAnotherConnection(t *testing.T) {
 	s := newScript(t, client.Options{})
 	p := s.connect()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
+	ctx := &timeUp{t.Context(), make(chan struct{})}
 	read, failed := s.readOne(ctx)
 	s.request()
 	p.closed.Store(true)
 	p.cut(t)
+	close(ctx.up)
 	select {
 	case batch := <-read:
 		t.Fatalf("read %v", batch)
 	case err := <-failed:
 		equal(t, "code", codeOf(err), protocol.CodeRequestTimeout)
+	}
+}
+
+// timeUp is a context whose deadline has passed when the test says so.
+type timeUp struct {
+	context.Context
+	up chan struct{}
+}
+
+func (c *timeUp) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (c *timeUp) Done() <-chan struct{}       { return c.up }
+
+func (c *timeUp) Err() error {
+	select {
+	case <-c.up:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }
 

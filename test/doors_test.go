@@ -55,7 +55,7 @@ func startBroker(t testing.TB, clock conformance.Clock, settings ...func(*conf.C
 		t.Fatalf("start the broker: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if err := b.Close(ctx); err != nil {
 			t.Errorf("close the broker: %v", err)

@@ -36,7 +36,7 @@ func newDurable(t *testing.T, settings ...func(*conf.Config)) *durable {
 
 func (d *durable) ask(method, path, body string, head ...string) (status int, answer string, header http.Header) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, cmp.Or(d.port, d.b.HTTPURL()+"/ds/")+path, strings.NewReader(body))
 	if err != nil {

@@ -35,13 +35,21 @@ func TestLinearizability(t *testing.T) {
 	for _, door := range doors {
 		t.Run(door.Name, func(t *testing.T) {
 			svc := door.Open(t, conformance.RealClock)
+			undecided := 0
 			for round := range uint64(histRounds) {
 				t.Logf("round %d: repeat with -seed %d", round, start+round)
 				history := record(t, svc, start+round, fmt.Sprintf("history-%d", round))
-				result, _ := porcupine.CheckOperationsVerbose(linear.Model, history, 30*time.Second)
-				if result != porcupine.Ok {
+				switch result, _ := porcupine.CheckOperationsVerbose(linear.Model, history, time.Minute); result {
+				case porcupine.Ok:
+				case porcupine.Unknown: // the search is long for some histories, and on a machine that is busy
+					t.Logf("seed %d: %d operations are not decided within a minute", start+round, len(history))
+					undecided++
+				default:
 					t.Fatalf("seed %d: %d operations are not linearizable: %s", start+round, len(history), result)
 				}
+			}
+			if undecided == histRounds {
+				t.Error("no history was decided")
 			}
 		})
 	}
@@ -58,7 +66,7 @@ func record(t *testing.T, svc protocol.Service, seed uint64, name string) []porc
 	if _, _, err := svc.CreateStream(t.Context(), ref.Basin, protocol.CreateStreamRequest{Stream: ref.Stream}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	began := time.Now()
 	histories := make([][]porcupine.Operation, histClients)

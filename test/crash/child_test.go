@@ -58,7 +58,7 @@ func serve(dir string) error {
 	case err := <-b.Done():
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return b.Close(ctx)
 }

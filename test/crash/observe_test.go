@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds what must happen soon after a restart.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // wrongToken is no token that a batch ever sets.
 const wrongToken = "never set"

@@ -89,7 +89,7 @@ func (m *machine) exec() *process {
 	return p
 }
 
-const startLimit = 60 * time.Second
+const startLimit = 2 * time.Minute
 
 // tryStart starts a broker and returns once it serves, or its failure to.
 func (m *machine) tryStart() error {

@@ -76,7 +76,7 @@ func usedBroker(t *testing.T) *broker.Broker {
 func scrape(t *testing.T, b *broker.Broker) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	for end := time.Now().Add(20 * time.Second); !names["weir_stored_bytes"] && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !names["weir_stored_bytes"] && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.HTTPURL()+"/metrics", http.NoBody)
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,31 +160,26 @@ func TestFaultForeignWriter(t *testing.T) {
 	l.mustAppend(t, svc, 1, 50)
 	nc := s.connect()
 	ctx, cancel := context.WithCancel(t.Context())
-	writer := make(chan int)
-	go func() {
-		n := 0
-		defer func() { writer <- n }()
+	var written atomic.Int64
+	var writer sync.WaitGroup
+	writer.Go(func() {
 		tick := time.NewTicker(2 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				n++
-				_ = nc.Publish(fmt.Sprintf("s2.log.express.0.open-basin.0.stranger%d", n%10), []byte("garbage"))
+				_ = nc.Publish(fmt.Sprintf("s2.log.express.0.open-basin.0.stranger%d", written.Add(1)%10), []byte("garbage"))
 			case <-ctx.Done():
 				return
 			}
 		}
-	}()
-	run := startAppenders(t, svc, 4, []*ledger{l}, scale(300*time.Millisecond, 3*time.Second))
-	run.wait()
+	})
+	run := startAppenders(t, svc, 4, []*ledger{l})
+	time.Sleep(scale(300*time.Millisecond, 3*time.Second))
+	eventually(t, "both write", func() bool { return written.Load() > 10 && l.count(acked) > 10 })
+	run.end()
 	cancel()
-	if n := <-writer; n == 0 {
-		t.Error("nothing was written meanwhile")
-	}
-	if n := l.count(acked); n < 10 {
-		t.Errorf("only %d appends were acknowledged", n)
-	}
+	writer.Wait()
 	l.verify(t, svc)
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -196,7 +195,7 @@ func TestFaultGarbage(t *testing.T) {
 	ask(t, nc, message("tail."+garbageBasin+"."+garbageStream, nil)) // what a first request leaves behind
 	before := len(goroutines())
 
-	work := startAppenders(t, svc, 2, []*ledger{bystander}, time.Hour)
+	work := startAppenders(t, svc, 2, []*ledger{bystander})
 	var all []garbage
 	for _, part := range [][]garbage{garbageBodies(), garbageAppends(), garbageSubjects(), garbageHeaders()} {
 		all = append(all, part...)

@@ -24,10 +24,10 @@ type load struct {
 // appendTimeout is how long a client waits for one answer.
 const appendTimeout = 20 * time.Second
 
-// startAppenders lets n clients append to each ledger one batch after the other, until the time is over or the load is
-// stopped. Every second client uses a session.
-func startAppenders(t testing.TB, svc protocol.Service, n int, ledgers []*ledger, d time.Duration) *load {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
+// startAppenders lets n clients append to each ledger one batch after the other, until the load is stopped. Every second client uses
+// a session.
+func startAppenders(t testing.TB, svc protocol.Service, n int, ledgers []*ledger) *load {
+	ctx, cancel := context.WithCancel(t.Context())
 	r := &load{t: t, stop: cancel}
 	for _, l := range ledgers {
 		for i := range n {
@@ -59,12 +59,6 @@ func pause(ctx context.Context) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// wait waits for the load to end by itself.
-func (r *load) wait() {
-	r.wg.Wait()
-	r.stop()
 }
 
 // end ends the load and waits for it.

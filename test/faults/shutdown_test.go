@@ -30,8 +30,8 @@ func TestFaultShutdownUnderLoad(t *testing.T) {
 		}
 		nc := b.conn()
 		overNATS := client.New(nc, client.Options{ResumeFor: 100 * time.Millisecond})
-		inProcess := startAppenders(t, b.Service(), 4, ledgers[:3], time.Hour)
-		remote := startAppenders(t, overNATS, 4, ledgers[3:], time.Hour)
+		inProcess := startAppenders(t, b.Service(), 4, ledgers[:3])
+		remote := startAppenders(t, overNATS, 4, ledgers[3:])
 		near := startFollowers(t, b.Service(), 5, ledgers[0])
 		far := startFollowers(t, overNATS, 5, ledgers[3])
 		raw := openRaw(t, b.conn(), ledgers[3].ref, `{"tail_offset":0}`, nil)
@@ -141,7 +141,7 @@ func TestFaultTerminatedUnderLoad(t *testing.T) {
 		for i := range 4 {
 			ledgers = append(ledgers, newLedger(t, svc, "busy-basin", fmt.Sprintf("s%d", i)))
 		}
-		work := startAppenders(t, svc, 4, ledgers, time.Hour)
+		work := startAppenders(t, svc, 4, ledgers)
 		follow := startFollowers(t, svc, 5, ledgers[0])
 		eventually(t, "the load is on", func() bool {
 			return ledgers[0].count(acked) > 100 && follow.records.Load() > 100

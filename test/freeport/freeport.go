@@ -2,7 +2,8 @@
 //
 // Such a server needs to know its port before it listens. A port that the kernel chose and that was given back may be taken before the
 // server listens on it, or while it is stopped, by any connection of any process: the kernel chooses the ports of connections from the same
-// range. So these ports are below that range.
+// range. So these ports are below that range. The tests of several packages run at once: a process that has got a port holds the UDP port of
+// the same number until it ends, so that no other process gets it from here.
 package freeport
 
 import (
@@ -21,11 +22,11 @@ const (
 )
 
 var (
-	mu    sync.Mutex
-	given = map[int]bool{}
+	mu   sync.Mutex
+	held []net.PacketConn // of the ports that this process has got
 )
 
-// Ports returns n different ports on which nothing listens, and which this process has not got from here before.
+// Ports returns n different ports on which nothing listens, and which no process that lives has got from here before.
 func Ports(n int) (ports []int, err error) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -34,17 +35,19 @@ func Ports(n int) (ports []int, err error) {
 			return ports, nil
 		}
 		port := first + rand.IntN(end-first)
-		if given[port] {
-			continue
+		hold, err := net.ListenPacket("udp", address(port))
+		if err != nil {
+			continue // somebody has got it
 		}
 		ln, err := net.Listen("tcp", address(port))
-		if err != nil {
-			continue // it is in use
+		if err != nil { // it is in use
+			hold.Close()
+			continue
 		}
 		if err := ln.Close(); err != nil {
 			return nil, fmt.Errorf("give port %d back: %w", port, err)
 		}
-		given[port] = true
+		held = append(held, hold)
 		ports = append(ports, port)
 	}
 	return nil, errors.New("no free port was found")

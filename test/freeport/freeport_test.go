@@ -23,6 +23,10 @@ func TestAddresses(t *testing.T) {
 			continue
 		}
 		defer ln.Close()
+		if hold, err := net.ListenPacket("udp", at); err == nil {
+			hold.Close()
+			t.Errorf("another process may get %s", at)
+		}
 	}
 	slices.Sort(all)
 	if got := len(slices.Compact(all)); got != 60 {

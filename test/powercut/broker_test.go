@@ -55,7 +55,7 @@ func (m *machine) stop() {
 	select {
 	case <-m.broker.gone:
 		m.broker = nil
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		m.t.Fatal("the broker does not stop")
 	}
 }
@@ -71,7 +71,7 @@ func (m *machine) lastWords(n int) string {
 // connect returns the service of the running broker; it closes the connection with the test at the latest.
 func (m *machine) connect() (protocol.Service, func()) {
 	m.t.Helper()
-	nc, err := nats.Connect("nats://"+m.addr, nats.NoReconnect(), nats.Timeout(10*time.Second), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect("nats://"+m.addr, nats.NoReconnect(), nats.Timeout(time.Minute), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	m.must(err)
 	m.t.Cleanup(nc.Close)
 	return client.New(nc, client.Options{ResumeFor: time.Millisecond}), nc.Close

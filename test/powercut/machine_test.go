@@ -180,9 +180,9 @@ func (m *machine) mount() {
 	m.must(err)
 }
 
-// retry tries for some seconds: a file system is busy until the killed broker is gone for good.
+// retry tries for a minute: a file system is busy until the killed broker is gone for good.
 func retry(f func() error) (err error) {
-	for range 200 {
+	for range 3000 {
 		if err = f(); err == nil {
 			return nil
 		}

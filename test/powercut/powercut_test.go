@@ -257,7 +257,7 @@ func idle(w *world) {
 	w.load(ctx, svc).Wait()
 	cancel()
 	done()
-	if err := until(30*time.Second, func() bool {
+	if err := until(2*time.Minute, func() bool {
 		found, _ := filepath.Glob(filepath.Join(w.m.streams(), "S2_USAGE*"))
 		return len(found) > 0
 	}); err != nil {

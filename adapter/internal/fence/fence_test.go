@@ -175,7 +175,7 @@ func TestNothingOfADeposedWriterIsStored(t *testing.T) {
 	}
 	js := c.connect(0)
 	made := false
-	for deadline := time.Now().Add(30 * time.Second); !made; {
+	for deadline := time.Now().Add(2 * time.Minute); !made; {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: stream, Subjects: []string{"log.>"}, Replicas: 3, AllowAtomicPublish: true, Storage: jetstream.FileStorage})
 		cancel()
@@ -196,7 +196,7 @@ func TestNothingOfADeposedWriterIsStored(t *testing.T) {
 		time.Sleep(time.Duration(30+rand.IntN(150)) * time.Millisecond)
 		epoch++
 		e, owner := epoch, c.connect(rand.IntN(3))
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		began := time.Now()
 		last, err := TakeOver(ctx, owner, stream, runs, e)
 		took = append(took, time.Since(began))

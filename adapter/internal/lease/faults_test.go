@@ -72,8 +72,9 @@ func TestOwnersWhileServersStop(t *testing.T) {
 		owner(t, w.nodes[0], log)
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), long)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	began := time.Now()
 	var wg sync.WaitGroup
 	var handed atomic.Int64
 	for _, r := range w.nodes {
@@ -114,6 +115,13 @@ func TestOwnersWhileServersStop(t *testing.T) {
 			c.start(stopped)
 		}
 	})
+	// A machine that is busy needs more time until something has happened.
+	eventually(t, "a node was found to be sure, and a log was handed over", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return time.Since(began) >= long && w.seen > 0 && handed.Load() > 0
+	})
+	cancel()
 	wg.Wait()
 
 	for _, log := range logs {
@@ -129,9 +137,6 @@ func TestOwnersWhileServersStop(t *testing.T) {
 				})
 			}
 		}
-	}
-	if w.seen == 0 || handed.Load() == 0 {
-		t.Errorf("a node was found to be sure %d times, and %d logs were handed over", w.seen, handed.Load())
 	}
 	t.Logf("a node was found to be sure %d times, %d logs were handed over", w.seen, handed.Load())
 }

@@ -81,7 +81,7 @@ func (c *cluster) connect(i int) func(name string) (*nats.Conn, error) {
 // open opens the registry of node i, on server i.
 func (c *cluster) open(i int, node string) *Registry {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
 	defer cancel()
 	r, err := Open(ctx, Config{Prefix: "s2", Connect: c.connect(i), Node: node, Replicas: 3})
 	if err != nil {
@@ -93,7 +93,7 @@ func (c *cluster) open(i int, node string) *Registry {
 
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not in time: %s", what)
 		}
@@ -102,7 +102,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 
 func owner(t testing.TB, r *Registry, log string) Owner {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	o, err := r.Owner(ctx, log)
 	if err != nil {

@@ -64,7 +64,7 @@ func newEnv(t testing.TB, opts natsapi.Options, change ...func(*server.Options))
 func (e *env) close() {
 	e.nc.Close()
 	e.dnc.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // only a hang fails
 	defer cancel()
 	if err := e.door.Close(ctx); err != nil {
 		e.t.Errorf("closing the door: %v", err)
@@ -87,7 +87,7 @@ func (e *env) client() *client.Client { return client.New(e.nc, client.Options{}
 // request sends one request, headers given as pairs, and returns the answer.
 func (e *env) request(subject, body string, head ...string) *nats.Msg {
 	e.t.Helper()
-	ctx, cancel := context.WithTimeout(e.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(e.t.Context(), time.Minute)
 	defer cancel()
 	m := &nats.Msg{Subject: subject, Data: []byte(body), Header: nats.Header{}}
 	for i := 0; i < len(head); i += 2 {

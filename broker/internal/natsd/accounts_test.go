@@ -24,7 +24,7 @@ func answer(t *testing.T, e *Embedded, subject string) {
 		if _, err := nc.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte(account)) }); err != nil {
 			t.Fatal(err)
 		}
-		if err := nc.FlushTimeout(5 * time.Second); err != nil {
+		if err := nc.FlushTimeout(time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestAccounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer nc.Close()
-			m, err := nc.Request("s2.who", nil, 5*time.Second)
+			m, err := nc.Request("s2.who", nil, time.Minute)
 			if err != nil || string(m.Data) != tc.account {
 				t.Errorf("answer %v, %v; want from %s", m, err, tc.account)
 			}
@@ -108,7 +108,7 @@ func checkOutOfReach(t *testing.T, e *Embedded, nc *nats.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := js.Stream(ctx, "S2_A"); err == nil {
 		t.Error("a user can see the storage")

@@ -39,7 +39,7 @@ func TestClientsDoNotFillTheLog(t *testing.T) {
 	if err := nc.PublishRequest("$SRV.PING", "$JS.API.INFO", nil); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := net.DialTimeout("tcp", strings.TrimPrefix(b.st.URL(), "nats://"), 5*time.Second)
+	raw, err := net.DialTimeout("tcp", strings.TrimPrefix(b.st.URL(), "nats://"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestClientsDoNotFillTheLog(t *testing.T) {
 	for _, sent := range []string{"CONNECT {\"user\":\"marker-user\",\"pass\":\"marker-password\"}\r\nPING\r\n", "marker-garbage marker\r\n",
 		"CONNECT {marker-json\r\n", "PUB marker-subject marker-size\r\n"} {
 		before := count(&mu, &lines, "nats connection failed")
-		bad, err := net.DialTimeout("tcp", strings.TrimPrefix(b.st.URL(), "nats://"), 5*time.Second)
+		bad, err := net.DialTimeout("tcp", strings.TrimPrefix(b.st.URL(), "nats://"), time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

