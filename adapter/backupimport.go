@@ -112,7 +112,7 @@ func (a *Adapter) BeginRestore(ctx context.Context, req protocol.BeginRestoreReq
 		case old.Deleting():
 			return basinDeleting(rec.Name)
 		case !old.Hidden():
-			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", rec.Name)
+			return errBasinExists(rec.Name)
 		case old.Restoring == req.Restore && a.resumable(rec.Name, req.Restore):
 			a.bulk.touch(rec.Name, req.Restore)
 			return nil
@@ -132,6 +132,10 @@ func (a *Adapter) BeginRestore(ctx context.Context, req protocol.BeginRestoreReq
 		return err
 	}
 	return basinDeleting(rec.Name)
+}
+
+func errBasinExists(name protocol.BasinName) error {
+	return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", name)
 }
 
 // basinOfEntry reads a basin's entry.
@@ -205,7 +209,17 @@ func (a *Adapter) removeOrphans(ctx context.Context, rec *catalog.BasinRecord) e
 		found = true
 		a.logger.Info("removing chunks of a basin that does not exist", slog.String("basin", string(rec.Name)), slog.String("log", l.name),
 			slog.Uint64("chunks", chunks))
-		if err := l.removeBasin(ctx, rec.Name, nil); err != nil {
+		err = l.removeBasin(ctx, rec.Name, nil, func(ctx context.Context) (bool, error) {
+			if err := a.catalog.Latest(ctx, catalog.BasinKey(rec.Name)); err != nil {
+				return false, err
+			}
+			_, _, there := a.catalog.View.Basin(rec.Name)
+			return !there, nil
+		})
+		if errors.Is(err, errOtherBasin) {
+			return errBasinExists(rec.Name)
+		}
+		if err != nil {
 			return err
 		}
 	}

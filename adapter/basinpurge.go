@@ -46,7 +46,8 @@ func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error
 		return err
 	}
 	if j.a.opts.Shared {
-		if rec, revision, ok = j.a.catalog.View.Basin(name); !ok || !rec.Deleting() {
+		before := rec
+		if rec, revision, ok = j.a.catalog.View.Basin(name); !ok || !rec.Deleting() || !rec.Is(&before) {
 			return nil
 		}
 		if left, err := j.leftToOthers(ctx, &rec, streams); left || err != nil {
@@ -111,10 +112,18 @@ func (j *janitor) purgeShared(ctx context.Context, rec *catalog.BasinRecord, str
 		case err != nil:
 			return err
 		}
+		if !j.knows(rec) {
+			return nil // the basin is removed
+		}
 		if err := l.endBasin(ctx, rec.Name); err != nil {
 			return err
 		}
-		if err := l.removeBasin(ctx, rec.Name, ids); err != nil {
+		err = l.removeBasin(ctx, rec.Name, ids, func(ctx context.Context) (bool, error) { return j.stillDeleting(ctx, rec) })
+		if errors.Is(err, errOtherBasin) {
+			l.forgetBasin(rec.Name)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		purged = append(purged, number)
@@ -125,10 +134,24 @@ func (j *janitor) purgeShared(ctx context.Context, rec *catalog.BasinRecord, str
 	if err := j.a.onDisk(ctx); err != nil {
 		return err
 	}
-	if err := j.notePurged(ctx, rec.Name, purged); err != nil {
+	if err := j.notePurged(ctx, rec, purged); err != nil {
 		return err
 	}
 	return unsure
+}
+
+// stillDeleting reports whether a deleted basin is in the catalog, as the servers know it now. Codes: unavailable.
+func (j *janitor) stillDeleting(ctx context.Context, rec *catalog.BasinRecord) (bool, error) {
+	if err := j.a.catalog.Latest(ctx, catalog.BasinKey(rec.Name)); err != nil {
+		return false, err
+	}
+	return j.knows(rec), nil
+}
+
+// knows reports whether a deleted basin is in the view.
+func (j *janitor) knows(rec *catalog.BasinRecord) bool {
+	now, _, ok := j.a.catalog.View.Basin(rec.Name)
+	return ok && now.Deleting() && now.Is(rec)
 }
 
 // missing reports whether the JetStream stream of a log is not there.
@@ -140,13 +163,13 @@ func (j *janitor) missing(ctx context.Context, id layout.Log) (bool, error) {
 	return false, err
 }
 
-// notePurged notes in the entry of a deleted basin that logs hold no chunk of it any more, nor will.
-func (j *janitor) notePurged(ctx context.Context, name protocol.BasinName, logs []int) error {
-	return j.a.catalog.Change(ctx, catalog.BasinKey(name), func() error {
-		rec, revision, ok := j.a.catalog.View.Basin(name)
-		if !ok || !rec.Deleting() {
+// notePurged notes in the entry of a deleted basin that logs hold no chunk of it any more, nor will. A new basin of its name may be deleted by now.
+func (j *janitor) notePurged(ctx context.Context, of *catalog.BasinRecord, logs []int) error {
+	return j.a.catalog.Change(ctx, catalog.BasinKey(of.Name), func() error {
+		if !j.knows(of) {
 			return nil
 		}
+		rec, revision, _ := j.a.catalog.View.Basin(of.Name)
 		all := slices.Clone(rec.Purged)
 		for _, n := range logs {
 			if !slices.Contains(all, n) {

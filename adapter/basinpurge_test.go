@@ -1,6 +1,9 @@
 package adapter
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -263,5 +266,113 @@ func TestRestoreIsNotMisledByOrphans(t *testing.T) {
 	}
 	if got := h.read(old, 0); len(got) != 1 || string(got[0].Body) != "x" {
 		t.Fatalf("%d records", len(got))
+	}
+}
+
+// A node that was stopped while it removed a deleted basin may go on when others have removed it and a new basin has its name. It leaves the new one alone.
+func TestRemovalOfABasinThatGoesOnLate(t *testing.T) {
+	teamBubble(t, "a new basin", 2, 1, func(t *testing.T, m *team) {
+		h := m.hs[0]
+		m.keep(1)
+		ref := m.stream("s", aged(0))
+		h.mustAppend(ref, body("old"))
+		old, _, _ := h.catalog.View.Basin(ref.Basin)
+		ids := []layout.StreamID{h.entry(ref).ID}
+		if err := h.DeleteBasin(t.Context(), ref.Basin); err != nil {
+			t.Fatal(err)
+		}
+		m.wantNothingOf(ref.Basin, 1, 0, 1)
+		ref = m.stream("s", aged(0))
+		h.mustAppend(ref, body("new 0"))
+		late := func(want int) {
+			t.Helper()
+			if err := h.janitor.purgeShared(t.Context(), &old, map[int][]layout.StreamID{0: ids}); err != nil {
+				t.Error(err)
+			}
+			still := func(ctx context.Context) (bool, error) { return h.janitor.stillDeleting(ctx, &old) }
+			if err := h.openedLog(ref.Basin, 0).removeBasin(t.Context(), ref.Basin, ids, still); !errors.Is(err, errOtherBasin) {
+				t.Error(err)
+			}
+			if n := h.stored(ref); n != want {
+				t.Errorf("%d records of the new basin are left, want %d", n, want)
+			}
+		}
+		late(1)
+		h.mustAppend(ref, body("new 1"))
+		// The new one is deleted as well.
+		for _, h := range m.hs {
+			h.stopJanitor()
+		}
+		if err := h.DeleteBasin(t.Context(), ref.Basin); err != nil {
+			t.Fatal(err)
+		}
+		late(2)
+		if err := h.janitor.notePurged(t.Context(), &old, []int{0}); err != nil {
+			t.Fatal(err)
+		}
+		if now, _, _ := h.catalog.View.Basin(ref.Basin); len(now.Purged) > 0 {
+			t.Errorf("the logs %v of the new basin are taken for purged", now.Purged)
+		}
+	})
+}
+
+// A broker whose view is behind restores no basin over one that another broker has made.
+func TestRestoreOverABasinThatIsNotKnownYet(t *testing.T) {
+	a, b := two(t)
+	known := shared(t, b)
+	b.mustAppend(known, body("x")) // b owns the log
+	b.reaper.mu.Lock()             // what comes to b waits at the next stream with deadlines
+	defer b.reaper.mu.Unlock()
+	minAge := uint64(3600)
+	if _, _, err := a.CreateStream(t.Context(), known.Basin, protocol.CreateStreamRequest{Stream: "blocks", Config: protocol.StreamConfig{DeleteOnEmptyMinAge: &minAge}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: "new-basin", DedicatedLogs: 1}); err != nil {
+		t.Fatal(err)
+	}
+	ref := a.stream("new-basin", "s", protocol.StreamConfig{})
+	a.mustAppend(ref, body("x"))
+	rec, _, _ := a.catalog.View.Basin(ref.Basin)
+	if _, _, ok := b.catalog.View.Basin(ref.Basin); ok {
+		t.Fatal("the basin is known")
+	}
+	value, err := json.Marshal(&rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := protocol.CatalogEntry{Key: catalog.BasinKey(ref.Basin), Value: value}
+	if err := b.BeginRestore(t.Context(), protocol.BeginRestoreRequest{Restore: "r", Entry: entry}); protocol.CodeOf(err) != protocol.CodeResourceAlreadyExists {
+		t.Error(err)
+	}
+	if n := len(a.read(ref, 0)); n != 1 {
+		t.Errorf("%d records are left", n)
+	}
+}
+
+// A log whose basin another node has removed while this one closes is left to Close.
+func TestLogOfARemovedBasinWhileTheAdapterCloses(t *testing.T) {
+	h := newHarness(t)
+	b := protocol.BasinName("big-tenant")
+	if _, _, err := h.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: b, DedicatedLogs: 1}); err != nil {
+		t.Fatal(err)
+	}
+	ref := h.stream(b, "s", protocol.StreamConfig{})
+	h.mustAppend(ref, body("x"))
+	l := h.openedLog(b, h.logNumber(ref))
+	closed := func(is bool) {
+		h.logs.mu.Lock()
+		defer h.logs.mu.Unlock()
+		h.logs.closed = is
+	}
+	closed(true)
+	catalogListener{h.Adapter}.BasinForgotten(b)
+	if h.openedLog(b, h.logNumber(ref)) != l || l.closed() {
+		t.Error("nobody will close the log")
+	}
+	closed(false)
+	catalogListener{h.Adapter}.BasinForgotten(b)
+	eventually(t, "the log is closed", l.closed)
+	if h.openedLog(b, h.logNumber(ref)) != nil {
+		t.Error("the log is there")
 	}
 }

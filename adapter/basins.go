@@ -61,7 +61,7 @@ func (a *Adapter) CreateBasin(ctx context.Context, req protocol.CreateBasinReque
 			info, result = old.Info(), protocol.ProvisionNoop
 			return nil
 		case ok:
-			return protocol.Errorf(protocol.CodeResourceAlreadyExists, "basin %q exists already", req.Basin)
+			return errBasinExists(req.Basin)
 		}
 		info, result, err = a.newBasin(ctx, req.Basin, req.Config, req.Location, req.DedicatedLogs, key)
 		return err

@@ -86,8 +86,8 @@ func (l catalogListener) BasinForgotten(name protocol.BasinName) {
 	for _, log := range l.a.logs.all() {
 		log.endLoaded(name)
 		log.forgetBasin(name)
-		if log.id.Owner == name && l.a.logs.takeOut(log) {
-			l.a.logs.spawn(func() { log.close(l.a.ctx, basinDeleting(name)) })
+		if log.id.Owner == name {
+			l.a.logs.takeOut(log, func() { log.close(l.a.ctx, basinDeleting(name)) })
 		}
 	}
 }

@@ -167,16 +167,17 @@ func (r *logs) remove(ctx context.Context, name string, reason error) error {
 	return nil
 }
 
-// takeOut takes a log out that another node has deleted; false if that is done.
-func (r *logs) takeOut(l *log) bool {
+// takeOut takes a log out that another node has deleted, and lets end close it. It does nothing if that is done, or if the registry is closed: then all logs
+// are about to be closed.
+func (r *logs) takeOut(l *log, end func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	slot := r.slots[l.name]
-	if slot == nil || slot.opened() != l {
-		return false
+	if r.closed || slot == nil || slot.opened() != l {
+		return
 	}
 	delete(r.slots, l.name)
-	return true
+	r.tasks.Go(end)
 }
 
 // shut lets nothing be begun any more; false when that was so before.

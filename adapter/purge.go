@@ -75,9 +75,13 @@ func (a *Adapter) unwatched(ctx context.Context, stream string, remove func() er
 	return nil
 }
 
+// errOtherBasin says that the chunks of a basin are not removed, because its name may be that of another basin.
+var errOtherBasin = errors.New("the name of the basin may be that of another one")
+
 // removeBasin purges all chunks of a basin, of which these streams are known, in steps that leave appends of other basins
-// most of the time (docs/adr/0015). It can be repeated, and goes on where it was interrupted.
-func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID) error {
+// most of the time (docs/adr/0015). It can be repeated, and goes on where it was interrupted. Where several brokers share the store, still says whether the
+// catalog holds what the removal follows from: it is asked when it is known which chunks there are, and if it says no, the removal fails with errOtherBasin.
+func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID, still func(ctx context.Context) (bool, error)) error {
 	var messages uint64
 	var err error
 	if l.a.opts.Shared {
@@ -98,12 +102,18 @@ func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams
 	}
 	end := js.Seq(0)
 	if l.a.opts.Shared {
-		// Another node may be through with the basin when a purge of this one is carried out, and chunks of a new basin of the name may be there.
+		// This node may be stopped for any time between any two steps, others be through with the basin meanwhile, and chunks of a new basin of the name be
+		// there. What lies before end is older than the answer of still, and what lies behind stays.
 		last, err := l.lastSeq(ctx)
 		if err != nil {
 			return err
 		}
 		end = max(last, js.Seq(l.reached.Load())) + 1
+		if ok, err := still(ctx); err != nil {
+			return err
+		} else if !ok {
+			return errOtherBasin
+		}
 	}
 	covers := func(newest string) bool {
 		place, ok := layout.ParseSubject(l.a.opts.Prefix, newest)
@@ -143,7 +153,11 @@ func (l *log) removeInSteps(ctx context.Context, basin protocol.BasinName, strea
 		if err != nil {
 			return err
 		}
-		for below := state.FirstSeq + purgeWindow; below <= state.LastSeq; below += purgeWindow {
+		last := state.LastSeq
+		if end != 0 {
+			last = min(last, end)
+		}
+		for below := state.FirstSeq + purgeWindow; below <= last; below += purgeWindow {
 			if err := step(everything, below); err != nil {
 				return err
 			}

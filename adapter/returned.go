@@ -110,7 +110,7 @@ func (a *Adapter) settled(basin protocol.BasinName) bool {
 	return !ok || !rec.Deleting() && !rec.Hidden()
 }
 
-// removeReturned purges the chunks of these streams. Those of a stream stay if one of them is not older than before.
+// removeReturned purges the chunks of these streams, of a store that is not shared. Those of a stream stay if one of them is not older than before.
 func (l *log) removeReturned(ctx context.Context, streams map[protocol.BasinName][]layout.StreamID, before time.Time) error {
 	began, removed, kept := time.Now(), 0, 0
 	remove := func(filter string, ids []layout.StreamID, remove func() error) error {
@@ -128,7 +128,7 @@ func (l *log) removeReturned(ctx context.Context, streams map[protocol.BasinName
 	for basin, ids := range streams {
 		if _, _, ok := l.a.catalog.View.Basin(basin); !ok {
 			all := l.id.Basin(l.a.opts.Prefix, basin)
-			if err := remove(all, ids, func() error { return l.removeBasin(ctx, basin, ids) }); err != nil {
+			if err := remove(all, ids, func() error { return l.removeBasin(ctx, basin, ids, nil) }); err != nil {
 				return err
 			}
 			continue

@@ -59,6 +59,11 @@ func (r *BasinRecord) Info() protocol.BasinInfo {
 // Deleting reports whether the basin's deletion was accepted.
 func (r *BasinRecord) Deleting() bool { return !r.DeletedAt.IsZero() }
 
+// Is reports whether two records are of the same basin, and not of two that have had its name.
+func (r *BasinRecord) Is(o *BasinRecord) bool {
+	return r.Name == o.Name && r.After == o.After && r.CreatedAt.Equal(o.CreatedAt)
+}
+
 // Hidden reports whether the basin does not show: it is being restored, or a restore left it behind.
 func (r *BasinRecord) Hidden() bool { return r.Restoring != "" }
 
