@@ -13,6 +13,7 @@ import (
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/protocol/chunk"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // laggard stands between an adapter and the servers that it reads from, as one of them that is behind the others: it repeats old answers to
@@ -183,7 +184,7 @@ func TestReachedFollowsEveryChunk(t *testing.T) {
 
 // The owner of a log opens it although it knows no stream in it, as while a basin is being restored.
 func TestOwnerOfALogWithoutStreams(t *testing.T) {
-	srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
+	srv := startExternal(t, server.RANDOM_PORT, storedir.New(t))
 	logs := func(o *Options) { o.Logs = 8 }
 	hs := []*harness{openShared(t, srv.ClientURL(), logs), openShared(t, srv.ClientURL(), logs)}
 	basin := hs[0].basin("test-basin", protocol.BasinConfig{})

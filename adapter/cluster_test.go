@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/freeport"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // testCluster is three NATS servers in this process that form a cluster, without anything of weir.
@@ -33,7 +34,7 @@ func startCluster(t testing.TB) *testCluster {
 	}
 	for i, port := range ports {
 		o := &server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true,
-			StoreDir: t.TempDir(), MaxPayload: 8 << 20, JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 10 << 30,
+			StoreDir: storedir.New(t), MaxPayload: 8 << 20, JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 10 << 30,
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes}
 		srv, err := server.NewServer(o)
 		if err != nil {

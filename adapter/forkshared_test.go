@@ -18,6 +18,7 @@ import (
 	"github.com/weirstream/weir/adapter/internal/catalog"
 	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // whole checks that a fork reads all records that its entry names.
@@ -242,7 +243,7 @@ func TestForkBesideTakeOver(t *testing.T) {
 		for _, what := range []string{"trim", "delete"} {
 			for _, explicit := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %s, explicit %t", when, what, explicit), func(t *testing.T) {
-					srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
+					srv := startExternal(t, server.RANDOM_PORT, storedir.New(t))
 					m := &moments{begin: map[string]func(){}, end: map[string]func(){}}
 					a := openShared(t, srv.ClientURL(), func(o *Options) { o.Observer.WritesCatalog = m.writes })
 					b := openShared(t, srv.ClientURL(), nil)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // cutter dials connections that break at the first write that contains what is armed, and swallow it.
@@ -48,7 +49,7 @@ func (c *cutConn) Write(b []byte) (int, error) {
 
 // A request that is lost with its connection costs the time until there is another connection, and fails nothing.
 func TestRequestsOutliveTheirConnection(t *testing.T) {
-	srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
+	srv := startExternal(t, server.RANDOM_PORT, storedir.New(t))
 	var c cutter
 	h := openShared(t, "", func(o *Options) {
 		o.Connect = func(name string) (*nats.Conn, error) {
@@ -118,7 +119,7 @@ func (w *logWatch) has(what string) bool {
 // Brokers hear of each other's changes after the consumers by which they follow the catalog are gone and cannot be made again for
 // a while.
 func TestCatalogIsFollowedAgain(t *testing.T) {
-	srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
+	srv := startExternal(t, server.RANDOM_PORT, storedir.New(t))
 	var log logWatch
 	a, b := openShared(t, srv.ClientURL(), nil), openShared(t, srv.ClientURL(), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	shared(t, a)
@@ -171,7 +172,7 @@ func TestCatalogIsFollowedAgain(t *testing.T) {
 
 // A reader follows what another broker appends after the NATS server was away.
 func TestFeedGoesOnAfterTheServerWasAway(t *testing.T) {
-	dir := t.TempDir()
+	dir := storedir.New(t)
 	port := freePorts(t, 1)[0]
 	srv := startExternal(t, port, dir)
 	a, b := openShared(t, srv.ClientURL(), nil), openShared(t, srv.ClientURL(), nil)

@@ -12,12 +12,13 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // two opens two brokers on one NATS server that is in no process of theirs.
 func two(t *testing.T) (a, b *harness) {
 	t.Helper()
-	srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
+	srv := startExternal(t, server.RANDOM_PORT, storedir.New(t))
 	return withoutLeases(openShared(t, srv.ClientURL(), nil), openShared(t, srv.ClientURL(), nil))
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/freeport"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 const rootToken = "the-root-token-of-this-test"
@@ -31,7 +32,7 @@ func nodes(t *testing.T, change func(*conf.Config)) []*rig {
 	all := make([]*rig, size)
 	for i := range all {
 		cfg := conf.Default()
-		onDisk(&cfg, t.TempDir())
+		onDisk(&cfg, storedir.New(t))
 		cfg.NATS.Listen, cfg.Logs = "127.0.0.1:0", 2
 		cfg.Cluster = conf.Cluster{Name: "test", Listen: peers[i], Peers: strings.Join(peers, ","), Secret: "0123456789abcdef", Failover: conf.FailoverFast}
 		change(&cfg)

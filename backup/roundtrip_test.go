@@ -16,6 +16,7 @@ import (
 	"github.com/weirstream/weir/backup"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // everyState fills a broker with streams in every state that there is, and returns them.
@@ -194,7 +195,7 @@ func goOn(t *testing.T, r *rig, refs []protocol.StreamRef) {
 
 func natsServer(t *testing.T) string {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, MaxPayload: 8 << 20})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: storedir.New(t), NoSigs: true, NoLog: true, MaxPayload: 8 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

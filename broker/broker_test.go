@@ -18,6 +18,7 @@ import (
 	"github.com/weirstream/weir/broker"
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 var events = protocol.StreamRef{Basin: "test-basin", Stream: "events"}
@@ -300,7 +301,7 @@ func TestOverNATS(t *testing.T) {
 
 // TestExternal: two brokers, one after the other, on a NATS that runs by itself.
 func TestExternal(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: storedir.New(t),
 		MaxPayload: 8 << 20, NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/weirstream/weir/conf"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/freeport"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // nodes are the brokers of a cluster, in this process.
@@ -34,7 +35,7 @@ func clusterOf(t *testing.T, change func(*conf.Config)) *nodes {
 	}
 	n := &nodes{t: t, brokers: make([]*broker.Broker, size)}
 	for i := range size {
-		c := onDisk(t.TempDir())
+		c := onDisk(storedir.New(t))
 		c.NATS.Listen = "127.0.0.1:0"
 		c.Logs = 1
 		c.LameDuck = 20 * time.Second

@@ -11,11 +11,12 @@ import (
 
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/conf"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // TestHealthAsksForTheCatalog: somebody deletes the catalog on the NATS that the broker uses.
 func TestHealthAsksForTheCatalog(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), MaxPayload: 8 << 20, NoSigs: true, NoLog: true})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: storedir.New(t), MaxPayload: 8 << 20, NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}

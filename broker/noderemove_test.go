@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/freeport"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // add makes another node, which joins the cluster when it is started.
@@ -22,7 +23,7 @@ func (n *nodes) add() (node int) {
 		n.t.Fatal(err)
 	}
 	c := n.configs[0]
-	c.StoreDir = n.t.TempDir()
+	c.StoreDir = storedir.New(n.t)
 	c.Cluster.Listen = addresses[0]
 	c.Cluster.Peers += "," + addresses[0]
 	n.configs, n.brokers = append(n.configs, c), append(n.brokers, nil)

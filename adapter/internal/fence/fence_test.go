@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/test/freeport"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 const (
@@ -47,7 +48,7 @@ func startCluster(t testing.TB) *cluster {
 			t.Fatal(err)
 		}
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", ports[1])})
-		c.opts = append(c.opts, &server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: ports[0], NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
+		c.opts = append(c.opts, &server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: ports[0], NoSigs: true, NoLog: true, JetStream: true, StoreDir: storedir.New(t),
 			JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 10 << 30, Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[1]}})
 	}
 	c.servers = make([]*server.Server, len(c.opts))
