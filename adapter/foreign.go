@@ -19,7 +19,11 @@ func (st *stream) refresh(ctx context.Context) error {
 		return nil
 	}
 	newest, err := st.askTail(ctx)
-	if err != nil || st.live.newest() >= newest {
+	known := st.live.newest()
+	if err == nil && newest == 0 && known > 0 {
+		return errStreamDeleted // as below
+	}
+	if err != nil || known >= newest {
 		return err
 	}
 	c, err := st.log.newestBeyond(ctx, st.subject, newest)

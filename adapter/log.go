@@ -209,6 +209,9 @@ func (l *log) open(ctx context.Context, e *catalog.Entry) (*stream, error) {
 func (l *log) finishLoad(st *stream, last storedChunk, err error, reloads int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err == nil && last.seq == 0 && !st.isKnown() { // it may have been removed since it was read, and drop comes after that
+		err = errStreamDeleted
+	}
 	switch {
 	case err != nil:
 		l.forgetLocked(st)

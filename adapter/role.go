@@ -194,6 +194,9 @@ func (s *sequencer) mustWait(r *request) bool {
 		defer cancel()
 		f := finding{req: r, turn: turn, known: known}
 		f.newest, f.err = s.log.newestBeyond(ctx, st.subject, sealed)
+		if errors.Is(f.err, js.ErrNotFound) && known == 0 {
+			f.err = st.mayBeEmpty(ctx)
+		}
 		if a.ctx.Err() != nil {
 			f.err = errDraining
 		}
@@ -226,10 +229,10 @@ func (s *sequencer) settleFound(found []finding) {
 		switch {
 		case errors.Is(f.err, js.ErrNotFound) && f.known > 0:
 			f.req.unknown = errStreamDeleted
-		case errors.Is(f.err, js.ErrNotFound):
-			st.turn = s.turn
 		case f.err != nil:
 			f.req.unknown = readFailure(f.err)
+		case f.newest.seq == 0: // nothing was ever appended
+			st.turn = s.turn
 		default:
 			st.turn = s.turn
 			if f.newest.seq > st.live.newest() {

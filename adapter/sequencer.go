@@ -303,12 +303,12 @@ func (s *sequencer) admit(r *request, now uint64) {
 		s.reject(r, 0, r.unknown)
 		return
 	}
-	if r.kind == tailRequest {
-		s.hold(r, everything, protocol.AppendAck{}, nil)
-		return
-	}
 	if st.ended.Load() {
 		s.reject(r, 0, errStreamDeleted)
+		return
+	}
+	if r.kind == tailRequest {
+		s.hold(r, everything, protocol.AppendAck{}, nil)
 		return
 	}
 	//exhaustive:enforce

@@ -76,12 +76,30 @@ func (st *stream) load(ctx context.Context) {
 			last, err = st.log.getLast(ctx, st.subject)
 		}
 		if errors.Is(err, js.ErrNotFound) {
-			last, err = storedChunk{}, nil
+			last, err = storedChunk{}, st.mayBeEmpty(ctx)
 		}
 		if st.log.finishLoad(st, last, err, reloads) {
 			return
 		}
 	}
+}
+
+// mayBeEmpty fails if the stream was deleted: its chunks may be gone, so that it looks like one that nothing was ever appended to. Another server may have
+// done that, whose change of the catalog has not come yet.
+func (st *stream) mayBeEmpty(ctx context.Context) error {
+	if err := st.log.a.catalog.LatestStream(ctx, st.ref); err != nil {
+		return err
+	}
+	if !st.isKnown() {
+		return errStreamDeleted
+	}
+	return nil
+}
+
+// isKnown reports whether the stream is in the catalog, where several servers share it as one that is not deleted.
+func (st *stream) isKnown() bool {
+	e, _, _ := st.log.a.catalog.View.Stream(st.ref)
+	return e != nil && e.ID == st.id && !(st.log.a.opts.Shared && e.Deleting())
 }
 
 // begin sets the state that the stream's newest chunk carries, before the stream is ready.

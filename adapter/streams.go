@@ -347,13 +347,18 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 			return nil, err
 		}
 		st, err := l.open(ctx, e)
-		if err != nil {
+		if err != nil && !wasDeleted(err) {
 			return nil, err
 		}
 		// A deletion that was marked before the stream was loaded may not have found it. One that comes now does.
 		if now, _, purging := a.catalog.View.Stream(ref); now == nil || now.ID != e.ID || now.Deleting() || purging {
-			st.release()
+			if err == nil {
+				st.release()
+			}
 			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		if a.over(st, e) {
 			st.release()

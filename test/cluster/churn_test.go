@@ -109,27 +109,32 @@ func (l *load) life(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
 
 // gone demands that a deleted stream has no tail any more, at any node.
 func (l *load) gone(k *caller, rng *rand.Rand, ref protocol.StreamRef) {
-	if l.hasTail(k, rng, ref) {
-		l.report(fmt.Errorf("%s was deleted and has a tail over %s", ref, k.door))
+	if tail, there := l.hasTail(k, rng, ref); there {
+		l.report(fmt.Errorf("%v: %s was deleted and has the tail %v over %s, asked for at node %d", time.Now(), ref, tail, k.door, k.at+1))
 	}
 }
 
 // fades demands it of a stream of a deleted basin, with the time that all nodes need to learn of the deletion.
 func (l *load) fades(k *caller, rng *rand.Rand, ref protocol.StreamRef) {
 	began := time.Now()
-	for l.hasTail(k, rng, ref) {
+	for {
+		tail, there := l.hasTail(k, rng, ref)
+		if !there {
+			return
+		}
 		if time.Since(began) > recovery {
-			l.report(fmt.Errorf("%s has a tail over %s, %v after its basin was deleted", ref, k.door, recovery))
+			l.report(fmt.Errorf("%s has the tail %v over %s, %v after its basin was deleted", ref, tail, k.door, recovery))
 			return
 		}
 		time.Sleep(churnPause)
 	}
 }
 
-func (l *load) hasTail(k *caller, rng *rand.Rand, ref protocol.StreamRef) bool {
+func (l *load) hasTail(k *caller, rng *rand.Rand, ref protocol.StreamRef) (tail protocol.StreamTail, there bool) {
 	k.at = rng.IntN(nodes)
-	return k.call(context.WithoutCancel(l.ctx), func(ctx context.Context, svc protocol.Service) error {
-		_, err := svc.CheckTail(ctx, ref)
+	err := k.call(context.WithoutCancel(l.ctx), func(ctx context.Context, svc protocol.Service) (err error) {
+		tail, err = svc.CheckTail(ctx, ref)
 		return err
-	}) == nil
+	})
+	return tail, err == nil
 }
