@@ -187,8 +187,8 @@ func (a *Adapter) DeleteBasin(ctx context.Context, name protocol.BasinName) erro
 		marked = true
 		return a.updateBasin(ctx, &rec, revision)
 	})
-	if err == nil {
-		if since, ok := a.catalog.View.Oldest(name); ok && marked {
+	if err == nil && marked {
+		if since, ok := a.catalog.View.Oldest(name); ok {
 			a.streamsDeleted(name, since, time.Now())
 		}
 		a.janitor.removeBasin(name)

@@ -22,8 +22,9 @@ type deaf struct {
 
 func (d *deaf) Updates() <-chan jetstream.KeyValueEntry { return d.updates }
 
-// A watcher that does not deliver a change is given up; one that has nothing to deliver is not.
-func TestPulseFindsThatChangesDoNotCome(t *testing.T) {
+// startStore starts a NATS server with JetStream in this process.
+func startStore(t *testing.T) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
 	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +40,12 @@ func TestPulseFindsThatChangesDoNotCome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return nc, stream
+}
+
+// A watcher that does not deliver a change is given up; one that has nothing to deliver is not.
+func TestPulseFindsThatChangesDoNotCome(t *testing.T) {
+	nc, stream := startStore(t)
 	const prefix = "s2"
 	if _, err := stream.CreateStream(t.Context(), jetstream.StreamConfig{Name: layout.Catalog(prefix),
 		Subjects: []string{layout.CatalogSubjects(prefix) + ">"}}); err != nil {

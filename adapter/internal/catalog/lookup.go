@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weirstream/weir/adapter/internal/js"
@@ -53,12 +54,27 @@ func (c *Catalog) askLeader(ctx context.Context, keys []string) error {
 			continue
 		case err != nil:
 			return err
+		case c.knows(e):
+			continue // no news for the listener
 		}
 		if err := c.apply(e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// knows reports whether the view has the value of a stream's or a basin's key, or a later one.
+func (c *Catalog) knows(e keyValue) bool {
+	if name, ok := strings.CutPrefix(e.key, "b."); ok {
+		_, revision, ok := c.View.Basin(protocol.BasinName(name))
+		return ok && revision >= e.revision
+	}
+	if ref, ok := RefOfKey(e.key); ok {
+		known, _, _ := c.View.Stream(ref)
+		return known != nil && known.Revision >= e.revision
+	}
+	return false
 }
 
 // LatestStream is Latest for a stream and its basin.
