@@ -35,7 +35,7 @@ func (a *Adapter) Cluster(ctx context.Context) (protocol.ClusterInfo, error) {
 			continue
 		}
 		owned[c.Node+" "+c.Incarnation]++
-		claims[c.Log] = protocol.ClusterLog{Name: c.Log, Owner: c.Node, Epoch: c.Epoch}
+		claims[c.Log] = protocol.ClusterLog{Name: c.Log, Owner: c.Node, Epoch: c.Epoch, Desired: a.registry.Desired(c.Log)}
 	}
 	for _, n := range a.registry.Nodes() {
 		info.Nodes = append(info.Nodes, protocol.ClusterNode{Name: n.Node, State: string(n.State), Draining: n.Draining, Version: n.Version, Addresses: n.Addresses,
@@ -125,13 +125,43 @@ func (a *Adapter) HandOver(ctx context.Context) {
 // drainPause is between two attempts to give the logs away.
 const drainPause = 200 * time.Millisecond
 
-// balance gives those logs away that other nodes should own.
+// balance gives those logs away that other nodes should own. It tries again for balanceTime where one stays, as it does while this node is not sure of its lease or
+// the node that should own the log cannot be given it just then.
 func (a *Adapter) balance() {
-	moved := a.giveAway(a.ctx, func(log string) bool {
+	ctx, cancel := context.WithTimeout(a.ctx, balanceTime)
+	defer cancel()
+	elsewhere := func(log string) bool {
 		to := a.registry.Desired(log)
 		return to != "" && to != a.opts.Node
-	})
-	a.logger.Info("the node gave the logs away that others should own, as it was asked to", slog.Int("logs", moved))
+	}
+	found := a.countHeld(elsewhere)
+	left := found
+	for left > 0 && ctx.Err() == nil {
+		a.giveAway(ctx, elsewhere)
+		if left = a.countHeld(elsewhere); left > 0 {
+			sleep(ctx, drainPause)
+		}
+	}
+	switch {
+	case a.ctx.Err() != nil:
+	case left > 0:
+		a.logger.Warn("some logs that other nodes should own stay here", slog.Int("logs", left), slog.Int("of", found))
+	default:
+		a.logger.Info("the node gave the logs away that others should own, as it was asked to", slog.Int("logs", found))
+	}
+}
+
+// balanceTime bounds an attempt to balance.
+const balanceTime = 10 * time.Second
+
+// countHeld counts those of this node's logs that are wanted.
+func (a *Adapter) countHeld(wanted func(log string) bool) (n int) {
+	for _, c := range a.registry.Claims() {
+		if c.Mine && wanted(c.Log) {
+			n++
+		}
+	}
+	return n
 }
 
 // giveAway gives those of this node's logs away that are wanted to go, and returns how many there were.

@@ -44,6 +44,8 @@ type ClusterLog struct {
 	// Owner is the node that orders its appends, Epoch how often that has changed. "" and 0: the log was not used yet.
 	Owner string `json:"owner,omitempty"`
 	Epoch uint64 `json:"epoch,omitempty"`
+	// Desired is the node that should own it, as far as the node knows that answers: a balance gives the log to it. "": there is no owner.
+	Desired string `json:"desired,omitempty"`
 	// Leader is the NATS server that leads its copies; "": none does, or it is not known.
 	Leader string `json:"leader,omitempty"`
 }

@@ -156,12 +156,47 @@ func awaitDrained(ctx context.Context, cluster protocol.ClusterService, node str
 	}
 }
 
+// balanceTime is a little longer than the nodes try.
+const balanceTime = 12 * time.Second
+
+// awaitBalanced returns when each log is with the node that should own it.
+func awaitBalanced(ctx context.Context, cluster protocol.ClusterService) error {
+	const poll = 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, balanceTime)
+	defer cancel()
+	left := 0
+	for {
+		info, err := cluster.Cluster(ctx)
+		if err != nil && (left == 0 || ctx.Err() == nil) {
+			return err
+		}
+		if err == nil {
+			left = 0
+			for _, l := range info.Logs {
+				if l.Owner != "" && l.Desired != "" && l.Owner != l.Desired {
+					left++
+				}
+			}
+			if left == 0 {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return protocol.Errorf(protocol.CodeRequestTimeout, "the nodes were asked, and %d logs are still with other nodes than should own them; "+
+				"see weir cluster status, and ask again when all nodes are well", left)
+		}
+	}
+}
+
 func (a *app) clusterBalance() *cobra.Command {
 	c := a.client(&cobra.Command{
 		Use:   "balance",
 		Short: "Spread the logs over the nodes",
 		Long: `Let each node give the logs away that another one should own: after nodes were added or have come back, since a log stays with its owner as long as that
-lives. No request fails.`,
+lives. No request fails. The command returns when each log is with the node that should own it. The nodes try for 10 s; where logs stay with their owners, as those
+of a node do that has no contact with most of the others, the command fails and says how many.`,
 		Example: "  weir cluster balance",
 		Args:    atMost(0),
 	})
@@ -172,11 +207,12 @@ lives. No request fails.`,
 			if err != nil {
 				return err
 			}
-			return cluster.BalanceCluster(ctx)
+			if err := cluster.BalanceCluster(ctx); err != nil {
+				return err
+			}
+			return awaitBalanced(ctx, cluster)
 		}),
-		show: func(none, none) error {
-			return a.done("the nodes were asked to balance the logs; see weir cluster status\n")
-		},
+		show: func(none, none) error { return a.done("each log is with the node that should own it\n") },
 	}.verb(a)
 	return c
 }
