@@ -190,6 +190,9 @@ func (a *Adapter) watchReconnects(pub *nats.Conn) {
 			for _, l := range a.logs.all() {
 				if l.pub == pub {
 					l.seq.in.postResumed()
+					if l.own != nil {
+						l.own.led() // it may have got a leader unheard
+					}
 				}
 			}
 		case <-a.ctx.Done():

@@ -21,6 +21,9 @@ func (a *Adapter) followElections() error {
 	_, err := a.manage.Subscribe(leaderElected+"*", func(m *nats.Msg) {
 		if l := a.logs.opened(strings.TrimPrefix(m.Subject, leaderElected)); l != nil {
 			l.seq.in.postResumed()
+			if l.own != nil {
+				l.own.led()
+			}
 		}
 	})
 	return err // the subscription ends with its connection

@@ -64,12 +64,13 @@ type ownership struct {
 	purging  bool   // the runs before one will be removed
 	sealedBy uint64 // the epoch of this node that the sequencer knows
 	stop     context.CancelFunc
-	served   string // the incarnation of this node that takes requests of other nodes
+	elected  chan struct{} // closed and replaced when the log has got a leader
+	served   string        // the incarnation of this node that takes requests of other nodes
 	sub      *nats.Subscription
 }
 
 func newOwnership(l *log) *ownership {
-	return &ownership{l: l, owners: l.a.owners, runs: l.id.Runs(l.a.opts.Prefix), wake: make(chan struct{}, 1), giving: make(chan struct{}, 1)}
+	return &ownership{l: l, owners: l.a.owners, runs: l.id.Runs(l.a.opts.Prefix), wake: make(chan struct{}, 1), giving: make(chan struct{}, 1), elected: make(chan struct{})}
 }
 
 // start follows the owner until close.
@@ -84,6 +85,21 @@ func (o *ownership) poke() {
 	case o.wake <- struct{}{}:
 	default:
 	}
+}
+
+// led says that the log has got a leader: a take-over under way that waits for one before goes on at once.
+func (o *ownership) led() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.elected)
+	o.elected = make(chan struct{})
+}
+
+// nextElection is closed when the log next gets a leader.
+func (o *ownership) nextElection() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.elected
 }
 
 // mistaken says that the node that was taken for the owner is not.
@@ -206,12 +222,12 @@ func (o *ownership) takeOver(ctx context.Context, epoch uint64) (sealed js.Seq, 
 	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 	defer cancel()
 	began := time.Now()
-	last, err := fence.TakeOver(ctx, o.l.a.js, o.l.name, o.runs, epoch)
+	last, err := fence.TakeOver(ctx, o.l.a.js, o.l.name, o.runs, epoch, o.nextElection)
 	if errors.Is(err, fence.ErrNoBatch) {
 		if err := o.l.allowBatches(ctx); err != nil {
 			return 0, err
 		}
-		last, err = fence.TakeOver(ctx, o.l.a.js, o.l.name, o.runs, epoch)
+		last, err = fence.TakeOver(ctx, o.l.a.js, o.l.name, o.runs, epoch, o.nextElection)
 	}
 	if err != nil {
 		return 0, err

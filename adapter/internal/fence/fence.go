@@ -37,12 +37,24 @@ var ErrNoBatch = errors.New("the log does not allow atomic batches")
 // caller to see to, and take-overs of several may go on at once: the latest epoch wins, the others get [ErrDeposed].
 //
 // The run is one atomic batch, which is stored on the condition that no other run was since the newest was looked at. An attempt that
-// fails, or has no answer, is made again, unless the JetStream stream is not there.
-func TakeOver(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64) (last uint64, err error) {
-	for patience := attempt; ; patience = min(2*patience, 4*attempt) { // a store that is slow must not make every attempt in vain
-		last, err = seal(ctx, js, stream, subject, epoch, patience)
+// fails, or has no answer, is made again, unless the JetStream stream is not there. elected returns a channel that is closed when the log next gets a leader; nil: it is
+// not known when. What was asked before may never be answered then, so another attempt is made at once.
+func TakeOver(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64, elected func() <-chan struct{}) (last uint64, err error) {
+	patience := attempt
+	for {
+		var led <-chan struct{}
+		if elected != nil {
+			led = elected()
+		}
+		last, err = seal(ctx, js, stream, subject, epoch, patience, led)
 		if err == nil || errors.Is(err, ErrDeposed) || errors.Is(err, ErrNoBatch) || errors.Is(err, jetstream.ErrStreamNotFound) || ctx.Err() != nil {
 			return last, err
+		}
+		select {
+		case <-led:
+			patience = afterElection
+		default:
+			patience = min(2*patience, 4*attempt) // a store that is slow must not make every attempt in vain
 		}
 		select {
 		case <-time.After(pause):
@@ -59,14 +71,27 @@ const (
 	// attempt is how long the first attempt may go without an answer: a log without a leader gives none.
 	attempt = time.Second
 	pause   = 5 * time.Millisecond
+	// afterElection is the same for an attempt right after the log has got a leader, which says so a moment before it answers.
+	afterElection = attempt / 16
 
 	codeAtomicPublishDisabled jetstream.ErrorCode = 10174
 )
 
-// seal is one attempt to store a run.
-func seal(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64, patience time.Duration) (last uint64, err error) {
+// seal is one attempt to store a run, which ends when led is closed.
+func seal(ctx context.Context, js jetstream.JetStream, stream, subject string, epoch uint64, patience time.Duration, led <-chan struct{}) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if led != nil {
+		ended := make(chan struct{})
+		defer close(ended)
+		go func() {
+			select {
+			case <-led:
+				cancel()
+			case <-ended:
+			}
+		}()
+	}
 	newest, by, err := Newest(ctx, js, stream, subject)
 	if err != nil {
 		return 0, fmt.Errorf("seal %s for epoch %d: %w", stream, epoch, err)

@@ -116,7 +116,7 @@ func write(ctx context.Context, js jetstream.JetStream, epoch, last uint64, acke
 			return ctx.Err()
 		}
 		var err error
-		if last, err = TakeOver(ctx, js, stream, runs, epoch); err != nil {
+		if last, err = TakeOver(ctx, js, stream, runs, epoch, nil); err != nil {
 			return err
 		}
 	}
@@ -199,7 +199,7 @@ func TestNothingOfADeposedWriterIsStored(t *testing.T) {
 		e, owner := epoch, c.connect(rand.IntN(3))
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		began := time.Now()
-		last, err := TakeOver(ctx, owner, stream, runs, e)
+		last, err := TakeOver(ctx, owner, stream, runs, e, nil)
 		took = append(took, time.Since(began))
 		cancel()
 		if err != nil {
