@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // deaf is a watcher without its consumer: nothing comes.
@@ -25,7 +26,7 @@ func (d *deaf) Updates() <-chan jetstream.KeyValueEntry { return d.updates }
 // startStore starts a NATS server with JetStream in this process.
 func startStore(t *testing.T) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
+	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: storedir.New(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
