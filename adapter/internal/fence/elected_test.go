@@ -26,7 +26,7 @@ func TestTakeOverAsksAgainAfterAnElection(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		const lost = 6 // requests, so that the take-over has become patient
+		const lost = 6    // requests, so that the take-over has become patient
 		var mu sync.Mutex // guards what follows
 		var asked []time.Time
 		led := make(chan struct{})
