@@ -309,7 +309,7 @@ func fillAndStart(ctx context.Context, e *env, basins, streams int) (r lives, er
 		return r, err
 	}
 	defer os.RemoveAll(dir)
-	p := phase{Do: "fill", Dir: dir, Basins: basins, Streams: streams, Settle: e.scaled(settleSecs, 2), Profile: e.childProfile()}
+	p := phase{Do: "fill", Dir: dir, Basins: basins, Streams: streams, Settle: e.scaled(settleSecs, 2), Profile: e.childProfile("fill")}
 	if r.filled, err = p.child(ctx); err != nil {
 		return r, err
 	}

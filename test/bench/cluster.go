@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/weirstream/weir/broker"
@@ -37,7 +35,8 @@ const (
 
 // cluster is three processes of weir serve, or three NATS servers, on the loopback address.
 type cluster struct {
-	nodes []*node
+	nodes    []*node
+	profiled bool // each node writes its profile when it gets SIGTERM, and ends
 }
 
 type node struct {
@@ -51,13 +50,14 @@ type node struct {
 	ended      chan struct{}
 }
 
-// weirCluster starts three brokers, with durability always, and returns once all are well.
-func (e *env) weirCluster(ctx context.Context, args ...string) (*cluster, error) {
-	weir, err := e.weirBinary(ctx)
+// weirCluster starts three brokers, with durability always and so many logs (0: as by default), and returns once all are well. Where a profile is wanted, they
+// are processes of this program.
+func (e *env) weirCluster(ctx context.Context, logs int) (*cluster, error) {
+	program, err := e.weirProgram(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, peers, err := e.newCluster(ctx, "weir", weir)
+	c, peers, err := e.newCluster("weir", program)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +66,20 @@ func (e *env) weirCluster(ctx context.Context, args ...string) (*cluster, error)
 		return nil, err
 	}
 	for i, n := range c.nodes {
-		n.args = append([]string{"serve", "--store-dir", n.dir, "--nats-listen", n.nats, "--http-listen", n.http, "--nats-server-name", n.name, "--durability", "always",
+		n.args = []string{"serve", "--store-dir", n.dir, "--nats-listen", n.nats, "--http-listen", n.http, "--nats-server-name", n.name, "--durability", "always",
 			"--cluster-name", "bench", "--cluster-listen", peers[i], "--cluster-peers", strings.Join(peers, ","), "--cluster-secret-file", secret,
-			"--root-token-file", secret}, args...)
+			"--root-token-file", secret}
+		if logs > 0 {
+			n.args = append(n.args, "--logs", strconv.Itoa(logs))
+		}
 		n.env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEIR_") })
+		if e.profile != "" {
+			if n.env, err = childEnv(childOptions{Name: n.name, Dir: n.dir, Listen: n.nats, Route: peers[i], Peers: peers, Profile: e.childProfile(n.name),
+				Broker: true, HTTP: n.http, Logs: logs}); err != nil {
+				return nil, err
+			}
+			n.args = nil
+		}
 	}
 	if err := c.start(); err != nil {
 		return nil, err
@@ -81,8 +91,11 @@ func (e *env) weirCluster(ctx context.Context, args ...string) (*cluster, error)
 	return c, nil
 }
 
-// weirBinary builds the command.
-func (e *env) weirBinary(ctx context.Context) (string, error) {
+// weirProgram builds the command, unless this program is to be profiled in its place.
+func (e *env) weirProgram(ctx context.Context) (string, error) {
+	if e.profile != "" {
+		return os.Executable()
+	}
 	path := filepath.Join(filepath.Dir(e.dir), "weir-bench-command")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/weirstream/weir/cmd/weir").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build weir: %w\n%s", err, out)
@@ -91,12 +104,12 @@ func (e *env) weirBinary(ctx context.Context) (string, error) {
 }
 
 // newCluster chooses addresses and directories; peers are the addresses of the nodes for each other.
-func (e *env) newCluster(ctx context.Context, kind, program string) (c *cluster, peers []string, err error) {
+func (e *env) newCluster(kind, program string) (c *cluster, peers []string, err error) {
 	ports, err := freeport.Addresses(3 * clusterSize)
 	if err != nil {
 		return nil, nil, err
 	}
-	c = &cluster{}
+	c = &cluster{profiled: e.profile != ""}
 	for i := range clusterSize {
 		n := &node{name: kind + "-" + strconv.Itoa(i+1), nats: ports[3*i], http: ports[3*i+1], cmd: &exec.Cmd{Path: program}}
 		peers = append(peers, ports[3*i+2])
@@ -150,8 +163,12 @@ func (n *node) end(s syscall.Signal) {
 }
 
 func (c *cluster) kill() {
+	end := syscall.SIGKILL
+	if c.profiled {
+		end = syscall.SIGTERM
+	}
 	for _, n := range c.nodes {
-		n.end(syscall.SIGKILL)
+		n.end(end)
 	}
 }
 
@@ -285,7 +302,7 @@ func (e *env) serversHere(ctx context.Context) (all []*nats.Conn, stop func(), e
 		}
 	}
 	for i := range clusterSize {
-		nc, end, err := e.serverHere(serverOptions{Name: "raw-" + strconv.Itoa(i), Listen: addresses[i], Route: addresses[clusterSize+i], Peers: addresses[clusterSize:]})
+		nc, end, err := e.serverHere(childOptions{Name: "raw-" + strconv.Itoa(i), Listen: addresses[i], Route: addresses[clusterSize+i], Peers: addresses[clusterSize:]})
 		if err != nil {
 			stop()
 			return nil, nil, err
@@ -295,7 +312,7 @@ func (e *env) serversHere(ctx context.Context) (all []*nats.Conn, stop func(), e
 	return all, stop, nil
 }
 
-func (e *env) serverHere(o serverOptions) (_ *nats.Conn, stop func(), err error) {
+func (e *env) serverHere(o childOptions) (_ *nats.Conn, stop func(), err error) {
 	if o.Dir, err = e.newDir(o.Name); err != nil {
 		return nil, nil, err
 	}
@@ -320,71 +337,30 @@ func (e *env) serverHere(o serverOptions) (_ *nats.Conn, stop func(), err error)
 	return nc, func() { nc.Close(); shutdown() }, nil
 }
 
-// serverVariable holds the options of a NATS server that this binary is to be, as JSON.
-const serverVariable = "WEIR_BENCH_SERVER"
-
-type serverOptions struct {
-	Name, Dir, Listen, Route string
-	Peers                    []string
-}
-
 // natsCluster starts three NATS servers that sync every write.
 func (e *env) natsCluster(ctx context.Context) (*cluster, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c, peers, err := e.newCluster(ctx, "nats", self)
+	c, peers, err := e.newCluster("nats", self)
 	if err != nil {
 		return nil, err
 	}
 	for i, n := range c.nodes {
-		text, err := json.Marshal(serverOptions{n.name, n.dir, n.nats, peers[i], peers})
-		if err != nil {
+		if n.env, err = childEnv(childOptions{Name: n.name, Dir: n.dir, Listen: n.nats, Route: peers[i], Peers: peers, Profile: e.childProfile(n.name)}); err != nil {
 			return nil, err
 		}
-		n.env = append(os.Environ(), serverVariable+"="+string(text))
 	}
 	return c, c.start()
 }
 
-// runServer runs a NATS server in this process, if it is a child that is to be one; done says so.
-func runServer() (done bool, err error) {
-	text := os.Getenv(serverVariable)
-	if text == "" {
-		return false, nil
-	}
-	var s serverOptions
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return true, err
-	}
-	srv, err := s.server()
-	if err != nil {
-		return true, err
-	}
-	srv.Start()
-	srv.WaitForShutdown()
-	return true, nil
-}
-
-// server is a node of a cluster of NATS servers that sync every write.
-func (s *serverOptions) server() (*server.Server, error) {
-	opts := &server.Options{}
-	if err := opts.ProcessConfigString(fmt.Sprintf(`server_name: %s, listen: "%s", max_payload: 8MB
-		jetstream { store_dir: "%s", sync_interval: always, max_file_store: 20GB }
-		cluster { name: raw, listen: "%s", routes: ["nats://%s"] }`, s.Name, s.Listen, s.Dir, s.Route, strings.Join(s.Peers, `", "nats://`))); err != nil {
-		return nil, err
-	}
-	opts.NoLog, opts.NoSigs = true, true
-	return server.NewServer(opts)
-}
-
-// servingCluster starts three nodes once the disk is at rest, with a client of each; end stops them.
-func (e *env) servingCluster(ctx context.Context, args ...string) (c *cluster, all []*client.Client, end func(), err error) {
+// servingCluster starts three nodes with so many logs (0: as by default) once the disk is at rest, with a client of each; end stops them.
+func (e *env) servingCluster(ctx context.Context, logs int) (c *cluster, all []*client.Client, end func(), err error) {
 	if err := e.settle(); err != nil {
 		return nil, nil, nil, err
 	}
-	if c, err = e.weirCluster(ctx, args...); err != nil {
+	if c, err = e.weirCluster(ctx, logs); err != nil {
 		return nil, nil, nil, err
 	}
 	all, stop, err := c.clients(ctx)

@@ -55,7 +55,7 @@ func clusterAppendTCP(ctx context.Context, e *env) ([]figure, error) {
 	var figures []figure
 	for _, streams := range []int{1, clusterAppenders} {
 		weir := func() (float64, error) {
-			c, err := e.weirCluster(ctx, "--logs", "1")
+			c, err := e.weirCluster(ctx, 1)
 			if err != nil {
 				return 0, err
 			}
@@ -152,7 +152,7 @@ func appender(ctx context.Context, svc protocol.Service, stream protocol.StreamN
 
 // clusterForward compares appends through a node that does not own the log to those through its owner: one at a time, and 64 at once.
 func clusterForward(ctx context.Context, e *env) ([]figure, error) {
-	c, all, end, err := e.servingCluster(ctx, "--logs", "1")
+	c, all, end, err := e.servingCluster(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func clusterForward(ctx context.Context, e *env) ([]figure, error) {
 
 // clusterFollow compares the time from an append to a follower on another node to that to a follower on the owner; one record at a time.
 func clusterFollow(ctx context.Context, e *env) ([]figure, error) {
-	c, all, end, err := e.servingCluster(ctx, "--logs", "1")
+	c, all, end, err := e.servingCluster(ctx, 1)
 	if err != nil {
 		return nil, err
 	}

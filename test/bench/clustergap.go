@@ -19,7 +19,7 @@ import (
 // clusterGap measures the longest time that an appender waits for an ack when a node is drained, stops in order, comes back, and is killed; 12
 // appenders, which know all nodes, wait 2 s for an answer, and try again after a failure.
 func clusterGap(ctx context.Context, e *env) ([]figure, error) {
-	c, all, end, err := e.servingCluster(ctx)
+	c, all, end, err := e.servingCluster(ctx, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // clusterIdle measures the processor time of each node while nobody asks for anything, with 10,000 basins that have a stream each.
 func clusterIdle(ctx context.Context, e *env) ([]figure, error) {
-	c, all, end, err := e.servingCluster(ctx)
+	c, all, end, err := e.servingCluster(ctx, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -30,12 +30,12 @@ type env struct {
 	profile string
 }
 
-// childProfile is the file of the profile of the next process that a measure starts; "": none is wanted.
-func (e *env) childProfile() string {
+// childProfile is the file of the profile of a process that a measure starts, by what the process is; "": none is wanted.
+func (e *env) childProfile(what string) string {
 	if e.profile == "" {
 		return ""
 	}
-	return e.profile + "." + strconv.Itoa(e.serial)
+	return e.profile + "." + what + "." + strconv.Itoa(e.serial)
 }
 
 // scaled is n at the chosen scale, at least least.
