@@ -44,6 +44,7 @@ type Broker struct {
 	http    *httpDoor
 
 	storeHealth storeHealth
+	heap        heapKeeper
 
 	fatalMu sync.Mutex // guards failed, ended, the closing of done, and ad until Start returns
 	failed  error
@@ -77,9 +78,7 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	b := &Broker{cfg: cfg, log: o.logger, drainer: newDrainer(), done: make(chan error, 1), taps: tap.NewHub(cfg.SubjectPrefix, o.logger),
 		tracer: tracing.New(o.tracer, o.version)}
 	b.life, b.endLife = context.WithCancel(context.Background())
-	if o.ownProcess {
-		b.limitMemory()
-	}
+	owned := o.ownProcess && b.ownMemory()
 	began := time.Now()
 	defer func() {
 		if err != nil {
@@ -113,8 +112,8 @@ func Start(ctx context.Context, cfg conf.Config, opts ...Option) (_ *Broker, err
 	if err := b.http.listen(ctx, cfg, b.log, b.fatal); err != nil {
 		return nil, err
 	}
-	if o.ownProcess {
-		b.workers.Go(func() { returnMemory(b.life) })
+	if owned {
+		b.workers.Go(func() { returnMemory(b.life, &b.heap) })
 	}
 	b.log.Info("broker started", slog.String("access", accessText(cfg)), slog.String("url", b.st.URL()), slog.String("http", b.http.api.url), slog.String("durable_streams", b.http.durable.url), slog.String("durability", string(b.durability())),
 		slog.Duration("took", time.Since(began)))

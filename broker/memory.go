@@ -6,7 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	runtimemetrics "runtime/metrics"
+	"sync/atomic"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -41,6 +41,25 @@ func memoryLimit(set int64, environment string, there memlimit.Provider) (limit 
 	return int64(n), "control group or machine"
 }
 
+// memoryOwned is true while a broker owns the settings of the runtime.
+var memoryOwned atomic.Bool
+
+// ownMemory sets the memory limit and keeps the floor of the heap, until the stop begins. It reports false, and does nothing, if another
+// broker of the process does so: the first one counts.
+func (b *Broker) ownMemory() bool {
+	if !memoryOwned.CompareAndSwap(false, true) {
+		return false
+	}
+	b.limitMemory()
+	b.heap = heapKeeper{floor: floorBytes, log: b.log}
+	b.workers.Go(func() {
+		defer memoryOwned.Store(false)
+		b.heap.run(b.life)
+		<-b.life.Done()
+	})
+	return true
+}
+
 // limitMemory sets the limit of the Go runtime.
 func (b *Broker) limitMemory() {
 	limit, from := memoryLimit(b.cfg.MemoryLimit, os.Getenv("GOMEMLIMIT"), memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem))
@@ -51,8 +70,9 @@ func (b *Broker) limitMemory() {
 }
 
 // returnMemory gives memory back to the system, once after the start, and after each peak, until ctx ends. A start reads the
-// whole catalog, and then looks at each stream, which leaves garbage in proportion.
-func returnMemory(ctx context.Context) {
+// whole catalog, and then looks at each stream, which leaves garbage in proportion. While the floor is in force the process is small,
+// and what it does not use is given back when it does little.
+func returnMemory(ctx context.Context, heap *heapKeeper) {
 	tick := time.NewTicker(returnEvery)
 	defer tick.Stop()
 	started := time.NewTimer(startReturn)
@@ -63,8 +83,8 @@ func returnMemory(ctx context.Context) {
 		case <-started.C:
 			debug.FreeOSMemory()
 		case <-tick.C:
-			idle.look()
-			if free, used := heapFree(); free > returnFrom && free > 2*used {
+			calm := idle.look()
+			if free, used := heapFree(); free > returnFrom && free > 2*used && (calm || !heap.inForce.Load()) {
 				debug.FreeOSMemory()
 			}
 		case <-ctx.Done():
@@ -79,32 +99,28 @@ type idleCollector struct {
 	seen, own uint64 // collections until the last look, and until the last one that it began
 }
 
-func (c *idleCollector) look() {
+// look reports whether the runtime had no reason to since the last look.
+func (c *idleCollector) look() (calm bool) {
 	cycles, heap := collections()
-	if cycles == c.seen && cycles != c.own && heap > returnFrom {
+	calm = cycles == c.seen
+	if calm && cycles != c.own && heap > returnFrom {
 		runtime.GC()
 		cycles, _ = collections()
 		c.own = cycles
 	}
 	c.seen = cycles
+	return calm
 }
 
 // collections is how often garbage was collected, and how many bytes of the heap are taken.
 func collections() (cycles, heap uint64) {
-	s := []runtimemetrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/heap/objects:bytes"}}
-	runtimemetrics.Read(s)
-	return s[0].Value.Uint64(), s[1].Value.Uint64()
+	v := readMetrics("/gc/cycles/total:gc-cycles", "/memory/classes/heap/objects:bytes")
+	return v[0], v[1]
 }
 
 // heapFree is how much of the heap is free or garbage and not given back, and how much is used.
 func heapFree() (free, used uint64) {
-	s := []runtimemetrics.Sample{
-		{Name: "/memory/classes/heap/free:bytes"},
-		{Name: "/memory/classes/heap/unused:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/gc/heap/live:bytes"},
-	}
-	runtimemetrics.Read(s)
-	live := min(s[3].Value.Uint64(), s[2].Value.Uint64())
-	return s[0].Value.Uint64() + s[1].Value.Uint64() + s[2].Value.Uint64() - live, live
+	v := readMetrics("/memory/classes/heap/free:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/objects:bytes", "/gc/heap/live:bytes")
+	live := min(v[3], v[2])
+	return v[0] + v[1] + v[2] - live, live
 }

@@ -19,8 +19,9 @@ type options struct {
 // WithLogger sets where the broker and its NATS server log; the default discards.
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
 
-// WithOwnProcess says that the process is the broker's own: it sets the memory limit of the Go runtime (memory_limit) and gives
-// memory back to the system after a peak. Without it the process is left as the embedding program has set it up.
+// WithOwnProcess says that the process is the broker's own: it sets the memory limit of the Go runtime (memory_limit), has
+// garbage collected less often while little memory is used, and gives memory back to the system after a peak. Of several brokers of a
+// process the first one does so. Without it the process is left as the embedding program has set it up.
 func WithOwnProcess() Option { return func(o *options) { o.ownProcess = true } }
 
 // WithVersion sets the version that the NATS service announces, a semantic version.

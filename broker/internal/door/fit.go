@@ -11,7 +11,7 @@ type Container struct {
 }
 
 // Fit takes as many records from the start of b as the container holds, and returns those left over. A batch that is cut
-// loses its tail, which the rest keeps: only with its last record is a reader caught up. Size is called with the returned part last.
+// loses its tail, which the rest keeps: only with its last record is a reader caught up.
 // The error has code invalid: not even one record fits.
 func (c Container) Fit(b protocol.ReadBatch) (part protocol.ReadBatch, rest protocol.Records, err error) {
 	part = b
