@@ -79,7 +79,7 @@ func (k *heapKeeper) run(ctx context.Context) {
 			debug.SetMemoryLimit(k.floor) // first, so that there is a bound at all times
 			debug.SetGCPercent(floorPercent)
 		} else {
-			debug.SetGCPercent(int(percent)) //nolint:gosec // it is usualPercent
+			debug.SetGCPercent(int(percent))
 			debug.SetMemoryLimit(limit)
 		}
 		k.inForce.Store(inForce)
@@ -125,19 +125,19 @@ func readHeapUse() heapUse {
 	v := readMetrics("/memory/classes/total:bytes", "/memory/classes/heap/released:bytes", "/memory/classes/heap/objects:bytes",
 		"/memory/classes/heap/free:bytes", "/gc/heap/live:bytes")
 	held := v[0] - v[1]
-	return heapUse{live: int64(v[4]), other: int64(held - v[2] - v[3]), held: int64(held)} //nolint:gosec // memory sizes
+	return heapUse{live: int64(v[4]), other: int64(held - v[2] - v[3]), held: int64(held)}
 }
 
 // readMetrics reads metrics of the runtime that count something.
 func readMetrics(names ...string) []uint64 {
-	s := make([]runtimemetrics.Sample, len(names))
-	for i := range s {
-		s[i].Name = names[i]
+	var s []runtimemetrics.Sample
+	for _, name := range names {
+		s = append(s, runtimemetrics.Sample{Name: name})
 	}
 	runtimemetrics.Read(s)
-	values := make([]uint64, len(s))
+	var values []uint64
 	for i := range s {
-		values[i] = s[i].Value.Uint64()
+		values = append(values, s[i].Value.Uint64())
 	}
 	return values
 }

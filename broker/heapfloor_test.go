@@ -95,8 +95,7 @@ func TestHeapKeeper(t *testing.T) {
 	until(floorPercent, floor)
 	much := make([]byte, floor)
 	until(usualPercent, math.MaxInt64)
-	runtime.KeepAlive(much)
-	much = nil
+	runtime.KeepAlive(much) // until here
 	debug.FreeOSMemory()
 	until(floorPercent, floor)
 	stop()
