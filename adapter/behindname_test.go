@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/storedir"
 )
 
 // fallBehind keeps changes of the catalog from a broker until the test ends: they wait at a basin that another broker deletes.
@@ -32,7 +33,7 @@ func TestDeletedStreamAtABrokerThatIsBehind(t *testing.T) {
 		"both have used it, and the log moves":   {used: true, owns: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := startExternal(t, server.RANDOM_PORT, t.TempDir())
+			srv := startExternal(t, server.RANDOM_PORT, storedir.New(t))
 			a, b := openShared(t, srv.ClientURL(), nil), openShared(t, srv.ClientURL(), nil)
 			claims := claimsFor(a, b)
 			s := shared(t, b)

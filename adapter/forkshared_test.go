@@ -173,33 +173,43 @@ func TestForksAtOnce(t *testing.T) {
 	}
 }
 
-// TestForkBesidePurges with the trim and the deletion through another broker.
+// TestForkBesidePurges with the trim and the deletion through another broker. In every other round they begin when the fork's entry is about to be stored,
+// and nothing keeps the fork from being made any more.
 func TestForkBesidePurgesOfAnotherBroker(t *testing.T) {
-	onBoth(t, func(t *testing.T, a, b *harness) {
+	const rounds = 20
+	test := func(t *testing.T, m *moments, a, b *harness) {
+		withoutLeases(a, b)
 		basin := a.basin("test-basin", protocol.BasinConfig{})
 		made := 0
-		for round := range 20 {
+		for round := range rounds {
 			s := a.stream(basin, fmt.Sprintf("s%d", round), keepForever)
 			a.fill(s, "s", 5)
 			done := make(chan error, 1)
-			go func() {
+			purge := func() {
 				if _, err := b.append(s, protocol.AppendInput{Records: []protocol.Record{protocol.TrimRecord(3)}}); err != nil {
 					done <- err
 					return
 				}
 				done <- b.DeleteStream(t.Context(), s)
-			}()
-			name := fmt.Sprintf("f%d", round)
+			}
+			name, late := fmt.Sprintf("f%d", round), round%2 == 1
+			if late {
+				m.set("s.test-basin."+name, func() { go purge() })
+			} else {
+				go purge()
+			}
 			err := a.tryFork(s, name, nil, protocol.StreamConfig{})
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
 			switch protocol.CodeOf(err) {
 			case protocol.CodeStreamNotFound, protocol.CodeStreamDeletionPending, protocol.CodeUnavailable:
-				continue
+				if !late {
+					continue
+				}
 			}
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("round %d: %v", round, err)
 			}
 			made++
 			eventually(t, "the source's name is free", func() bool {
@@ -208,7 +218,23 @@ func TestForkBesidePurgesOfAnotherBroker(t *testing.T) {
 			})
 			a.whole(protocol.StreamRef{Basin: basin, Stream: protocol.StreamName(name)})
 		}
-		t.Logf("%d forks were made", made)
+		if made < rounds/2 {
+			t.Errorf("%d forks were made", made)
+		}
+	}
+	watched := func() (*moments, func(*Options)) {
+		m := &moments{begin: map[string]func(){}, end: map[string]func(){}}
+		return m, func(o *Options) { o.Observer.WritesCatalog = m.writes }
+	}
+	t.Run("one server", func(t *testing.T) {
+		srv := startExternal(t, server.RANDOM_PORT, storedir.New(t))
+		m, watch := watched()
+		test(t, m, openShared(t, srv.ClientURL(), watch), openShared(t, srv.ClientURL(), nil))
+	})
+	t.Run("three servers", func(t *testing.T) {
+		c := startCluster(t)
+		m, watch := watched()
+		test(t, m, c.broker(0, watch), c.broker(1, nil))
 	})
 }
 
@@ -217,6 +243,13 @@ type moments struct {
 	mu    sync.Mutex
 	begin map[string]func() // by the beginning of the key
 	end   map[string]func()
+}
+
+// set has do called when an entry is about to be written whose key begins so.
+func (m *moments) set(key string, do func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.begin[key] = do
 }
 
 func (m *moments) take(of map[string]func(), key string) func() {

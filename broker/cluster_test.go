@@ -45,16 +45,19 @@ func clusterOf(t *testing.T, change func(*conf.Config)) *nodes {
 		}
 		n.configs = append(n.configs, c)
 	}
-	t.Cleanup(func() {
-		var wg sync.WaitGroup
-		for i := range n.brokers {
-			if n.brokers[i] != nil {
-				wg.Go(func() { n.brokers[i].Close(context.Background()) })
-			}
-		}
-		wg.Wait()
-	})
+	t.Cleanup(n.close)
 	return n
+}
+
+// close stops all nodes at once.
+func (n *nodes) close() {
+	var wg sync.WaitGroup
+	for i := range n.brokers {
+		if n.brokers[i] != nil {
+			wg.Go(func() { n.brokers[i].Close(context.Background()) })
+		}
+	}
+	wg.Wait()
 }
 
 // start starts nodes at the same time.

@@ -24,15 +24,33 @@ func (n *nodes) operator(i int) *client.Client {
 	return client.New(nc, client.Options{})
 }
 
-func (n *nodes) info(i int) protocol.ClusterInfo {
+func (n *nodes) info(i int) (info protocol.ClusterInfo) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute) // only a hang fails
-	defer cancel()
-	info, err := n.operator(i).Cluster(ctx)
+	n.operate(i, func(ctx context.Context, c *client.Client) (err error) {
+		info, err = c.Cluster(ctx)
+		return err
+	})
+	return info
+}
+
+// operate makes a request through node i, which has to succeed, and leaves no connection behind for which a stop would wait.
+func (n *nodes) operate(i int, request func(context.Context, *client.Client) error) {
+	n.t.Helper()
+	if err := n.tryOperate(i, request); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *nodes) tryOperate(i int, request func(context.Context, *client.Client) error) error {
+	n.t.Helper()
+	nc, err := n.brokers[i].Connect()
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return info
+	defer nc.Close()
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute) // only a hang fails
+	defer cancel()
+	return request(ctx, client.New(nc, client.Options{}))
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/freeport"
 	"github.com/weirstream/weir/test/storedir"
@@ -31,7 +31,19 @@ func (n *nodes) add() (node int) {
 }
 
 // name is the name of a node in its cluster.
-func (n *nodes) name(i int) string {
+func (n *nodes) name(i int) (name string) {
+	n.t.Helper()
+	if !n.configs[i].Cluster.Enabled() { // it has chosen one, which others show with its address
+		eventually(n.t, "the node is shown", func() bool {
+			for _, x := range n.info(i).Nodes {
+				if at := x.Addresses["http"]; at != "" && strings.HasSuffix(n.brokers[i].HTTPURL(), at) {
+					name = x.Name
+				}
+			}
+			return name != ""
+		})
+		return name
+	}
 	host, port, err := net.SplitHostPort(n.configs[i].Cluster.Listen)
 	if err != nil {
 		n.t.Fatal(err)
@@ -40,10 +52,21 @@ func (n *nodes) name(i int) string {
 }
 
 // remove takes the next step of a removal through node i.
-func (n *nodes) remove(i int, req protocol.RemoveNodeRequest) (protocol.RemoveNodeProgress, error) {
-	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
-	defer cancel()
-	return n.operator(i).RemoveNode(ctx, req)
+func (n *nodes) remove(i int, req protocol.RemoveNodeRequest) (left protocol.RemoveNodeProgress, err error) {
+	n.t.Helper()
+	err = n.tryOperate(i, func(ctx context.Context, c *client.Client) (err error) {
+		left, err = c.RemoveNode(ctx, req)
+		return err
+	})
+	return left, err
+}
+
+// drain asks node i to have another one drain, or not any more.
+func (n *nodes) drain(i, node int, undo bool) {
+	n.t.Helper()
+	n.operate(i, func(ctx context.Context, c *client.Client) error {
+		return c.DrainNode(ctx, protocol.DrainNodeRequest{Node: n.name(node), Undo: undo})
+	})
 }
 
 // removeUntil repeats the steps of a removal until it waits for something.
@@ -102,9 +125,7 @@ func TestAddAndRemoveNode(t *testing.T) {
 	added := n.add()
 	n.start(added)
 	const gone = 2
-	if err := n.operator(0).DrainNode(t.Context(), protocol.DrainNodeRequest{Node: n.name(gone)}); err != nil {
-		t.Fatal(err)
-	}
+	n.drain(0, gone, false)
 	eventually(t, "the node drains", func() bool {
 		for _, x := range n.info(0).Nodes {
 			if x.Name == n.name(gone) {

@@ -97,6 +97,37 @@ func TestFailureIsToldForEver(t *testing.T) {
 	})
 }
 
+// An input that NATS has lost ends the session at the server, which stores none of those behind it: they go out again in another one. If that gets no further, its
+// failure is told.
+func TestLostInputIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, session, inbox := appending(t, 3)
+		lost := func(inbox string, seq int) {
+			s.fail(inbox, "end", seq, protocol.Errorf(protocol.CodeBadFrame, "expected input 2, got 3"))
+		}
+		s.ack(inbox, 1)
+		lost(inbox, 2)
+		s.serveAppend()
+		var m *nats.Msg
+		for _, number := range []string{"1", "2"} {
+			m = s.input("")
+			equal(t, "numbers begin again", m.Header.Get("S2-Seq"), number)
+		}
+		s.ack(m.Reply, 1)
+		for range 2 {
+			if _, err := session.Recv(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lost(m.Reply, 2)
+		s.serveAppend()
+		m = s.input("")
+		lost(m.Reply, 1)
+		_, err := session.Recv(t.Context())
+		equal(t, "code", codeOf(err), protocol.CodeBadFrame)
+	})
+}
+
 // With nothing unanswered a lost server is not the user's business.
 func TestIdleSessionMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

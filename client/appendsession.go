@@ -431,7 +431,8 @@ func (s *appendSession) serverEndLocked(l *appendAttempt, m *nats.Msg) {
 		s.endLocked(s.cleanEnd())
 	case (len(s.inflight) == 0 || s.opts.Producer != nil) && (e.Retryable() || e.Code == protocol.CodeClientHangup):
 		s.lostLocked(e) // a server that stops, or one that took the silence of a sleeping machine for our end
-	case e.Code == protocol.CodeServerDraining: // it has taken none of the unanswered inputs
+	case e.Code == protocol.CodeServerDraining, e.Code == protocol.CodeBadFrame && l.acked > 0:
+		// It has taken none of the unanswered inputs. A bad frame is one that NATS has lost: an input is missing. The condition on acks bounds how often that is tried.
 		s.resumeLocked(e)
 	default:
 		s.endLocked(e)

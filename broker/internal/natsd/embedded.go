@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -379,12 +380,25 @@ func (e *Embedded) dial(as, name string, more ...nats.Option) (*nats.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	opts := append(connOptions(name, e.log), nats.InProcessServer(e.srv), login)
+	opts := append(connOptions(name, e.log), nats.InProcessServer(inProcess{e}), login)
 	nc, err := nats.Connect("", append(opts, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect in process to the account %s: %w", strings.TrimLeft(as, doorOf("")+tapOf("")), err)
 	}
 	return nc, nil
+}
+
+// inProcess opens connections to the server until that stops. A server that has stopped still opens them and never answers, and a client that waits for the
+// answer to its login cannot be closed.
+type inProcess struct{ e *Embedded }
+
+func (p inProcess) InProcessConn() (net.Conn, error) {
+	select {
+	case <-p.e.stopping:
+		return nil, server.ErrServerNotRunning
+	default:
+		return p.e.srv.InProcessConn()
+	}
 }
 
 func (e *Embedded) Storage(name string) (*nats.Conn, error) {
