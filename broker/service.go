@@ -55,11 +55,10 @@ var _ access.Core = (*service)(nil)
 
 // failure is the error for the caller; an error without a code is a surprise, and its text is for the log alone.
 func (s *service) failure(err error) error {
-	var known *protocol.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &known):
+	}
+	if known, ok := errors.AsType[*protocol.Error](err); ok {
 		return known
 	}
 	e := protocol.AsError(err)

@@ -71,7 +71,11 @@ func (s *service) OpenAppendSession(ctx context.Context, ref protocol.StreamRef,
 		if err != nil {
 			return nil, err
 		}
-		a := &appendSession{inner: sessions.OpenAppend(st, sessions.AppendOptions{Settled: options.Settled, Number: options.Number}), s: s}
+		of := sessions.AppendOptions{Settled: options.Settled}
+		if options.Producer != nil { // others need no copy of each input
+			of.Number = options.Number
+		}
+		a := &appendSession{inner: sessions.OpenAppend(st, of), s: s}
 		if err := s.drainer.add(a); err != nil {
 			_ = a.inner.Close()
 			return nil, err
