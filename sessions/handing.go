@@ -21,13 +21,26 @@ type handing struct {
 }
 
 func (h *handing) Err() error {
-	if err := h.Context.Err(); err != nil || h.returned.Load() {
+	if err := h.Context.Err(); err != nil {
 		return err
+	}
+	if h.returned.Load() {
+		return h.joinedErr()
 	}
 	if h.call.Err() != nil {
 		return context.Canceled // as joined has it
 	}
 	return nil
+}
+
+// joinedErr is not nil if the channel of Done was closed because the call ended just before it returned.
+func (h *handing) joinedErr() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.joined == nil {
+		return nil
+	}
+	return h.joined.Err()
 }
 
 func (h *handing) Done() <-chan struct{} {

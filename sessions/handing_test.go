@@ -50,6 +50,17 @@ func TestContextOfAnInput(t *testing.T) {
 			h.release()
 
 			h, endLife, endCall = input()
+			if endCall(); !ended(h) {
+				t.Error("the call has ended")
+			}
+			h.callReturned()
+			if h.Err() == nil {
+				t.Error("the call has ended and then returned: no error, although what waited for it was woken")
+			}
+			h.release()
+			endLife()
+
+			h, endLife, endCall = input()
 			if endLife(); !ended(h) || !errors.Is(h.Err(), context.Canceled) {
 				t.Errorf("the session has ended during the call: %v", h.Err())
 			}
