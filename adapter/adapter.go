@@ -201,6 +201,15 @@ func (a *Adapter) watchReconnects(pub *nats.Conn) {
 	}
 }
 
+// openEntry opens the stream of an entry, which the caller releases.
+func (a *Adapter) openEntry(ctx context.Context, e *catalog.Entry) (*stream, error) {
+	l, err := a.logOf(ctx, e.Basin(), e.Log())
+	if err != nil {
+		return nil, err
+	}
+	return l.open(ctx, e)
+}
+
 // logOf returns the log of a basin with a number, opening it if needed. The caller has made sure that the basin exists.
 func (a *Adapter) logOf(ctx context.Context, basin protocol.BasinName, n int) (*log, error) {
 	id, ok := layout.LogOf(basin, n)

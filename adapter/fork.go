@@ -38,11 +38,7 @@ func (a *Adapter) forkStream(ctx context.Context, ref protocol.StreamRef, b *cat
 		return nil, err
 	}
 	defer release()
-	l, err := a.logOf(ctx, source.Basin(), source.Log())
-	if err != nil {
-		return nil, err
-	}
-	st, err := l.open(ctx, source)
+	st, err := a.openEntry(ctx, source)
 	if err != nil {
 		return nil, err
 	}

@@ -48,11 +48,7 @@ func (a *Adapter) tryFork(ctx context.Context, ref protocol.StreamRef, b *catalo
 	if err != nil {
 		return nil, err
 	}
-	l, err := a.logOf(ctx, source.Basin(), source.Log())
-	if err != nil {
-		return nil, err
-	}
-	st, err := l.open(ctx, source)
+	st, err := a.openEntry(ctx, source)
 	if err != nil {
 		return nil, err
 	}

@@ -276,11 +276,7 @@ func (a *Adapter) deleteStream(ctx context.Context, ref protocol.StreamRef, id l
 func (a *Adapter) endStream(ctx context.Context, e *catalog.Entry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), js.Timeout)
 	defer cancel()
-	l, err := a.logOf(ctx, e.Basin(), e.Log())
-	if err != nil {
-		return err
-	}
-	st, err := l.open(ctx, e)
+	st, err := a.openEntry(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -342,11 +338,7 @@ func (a *Adapter) OpenStream(ctx context.Context, ref protocol.StreamRef, use Us
 		case e.Deleting():
 			return nil, streamDeleting(ref)
 		}
-		l, err := a.logOf(ctx, ref.Basin, e.Log())
-		if err != nil {
-			return nil, err
-		}
-		st, err := l.open(ctx, e)
+		st, err := a.openEntry(ctx, e)
 		if err != nil && !wasDeleted(err) {
 			return nil, err
 		}

@@ -383,12 +383,5 @@ func (s *readSession) giveUp(t *trouble) error {
 func (s *readSession) backOff(ctx context.Context) error {
 	limit := min(minBackOff<<min(s.failures, 10), maxBackOff)
 	s.failures++
-	timer := time.NewTimer(rand.N(limit))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause(ctx, rand.N(limit))
 }

@@ -44,11 +44,7 @@ func (c *Client) Append(ctx context.Context, ref protocol.StreamRef, in protocol
 		if err == nil || ctx.Err() != nil || c.nc.IsClosed() || !protocol.AsError(err).Retryable() {
 			return ack, err
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause(ctx, wait) != nil {
 			return ack, err
 		}
 	}
