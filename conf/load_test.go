@@ -296,3 +296,16 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Load reads a file and the environment of the process, which counts before the file.
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "weir.conf")
+	if err := os.WriteFile(path, []byte("store_dir: /srv/weir\nlame_duck: 5s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("WEIR_LAME_DUCK", "7s")
+	got, err := Load(path)
+	if err != nil || got.StoreDir != "/srv/weir" || got.LameDuck != 7*time.Second {
+		t.Errorf("%q, %v, %v", got.StoreDir, got.LameDuck, err)
+	}
+}
