@@ -40,7 +40,7 @@ func TestStreamsAreMadeWhileTheLeaderOfTheCatalogGoes(t *testing.T) {
 	for range workers * each / 2 {
 		<-begun
 	}
-	c.servers[leader].Shutdown()
+	c.Server(leader).Shutdown()
 	wg.Wait()
 	page, err := h.ListStreams(t.Context(), b, protocol.ListRequest{})
 	if err != nil || len(page.Streams) != workers*each {

@@ -5,10 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
+	"github.com/weirstream/weir/test/natscluster"
 )
 
 // A broker that is cut off from most servers does not know whether its tokens still count, and says so until it is back.
@@ -24,18 +23,11 @@ func TestTokensOfABrokerThatIsCutOff(t *testing.T) {
 		t.Fatalf("at the start: %v", err)
 	}
 	for _, i := range []int{1, 2} {
-		c.servers[i].Shutdown()
-		c.servers[i].WaitForShutdown()
+		c.Stop(i)
 	}
 	eventually(t, "the broker does not trust its tokens", func() bool { return protocol.CodeOf(h.TokensCurrent()) == protocol.CodeUnavailable })
 	for _, i := range []int{1, 2} {
-		o := *c.opts[i]
-		srv, err := server.NewServer(&o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv.Start()
-		c.servers[i] = srv
+		c.StartAgain(i)
 	}
 	eventually(t, "the broker trusts its tokens again", func() bool { return h.TokensCurrent() == nil })
 }
@@ -57,10 +49,9 @@ func TestNamesAtABrokerThatIsCutOff(t *testing.T) {
 	if _, err := h.GetBasinConfig(t.Context(), "test-basin"); protocol.CodeOf(err) != protocol.CodeBasinNotFound {
 		t.Fatalf("with contact: %v", err)
 	}
-	for i := range c.servers {
+	for i := range natscluster.Size {
 		if i != leader {
-			c.servers[i].Shutdown()
-			c.servers[i].WaitForShutdown()
+			c.Stop(i)
 		}
 	}
 	eventually(t, "the last contact is long ago", func() bool { return h.leaseAge() > time.Second })

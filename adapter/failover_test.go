@@ -45,12 +45,12 @@ func TestAppendsGoOnWhenTheLeaderOfTheLogGoes(t *testing.T) {
 		})
 	}
 	<-half
-	leader := c.leader(name)
-	if leader < 0 {
-		t.Error("the log has no leader")
-	} else {
-		c.servers[leader].Shutdown()
-	}
+	var leader int
+	eventually(t, "the log has a leader", func() bool {
+		leader = c.leader(name)
+		return leader >= 0
+	})
+	c.Server(leader).Shutdown()
 	wg.Wait()
 	recs := h.read(ref, 0)
 	if len(recs) != 1+writers*each || len(acked) != writers*each {

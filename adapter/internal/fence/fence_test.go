@@ -3,9 +3,7 @@ package fence
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -13,12 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/weirstream/weir/test/freeport"
-	"github.com/weirstream/weir/test/storedir"
+	"github.com/weirstream/weir/test/natscluster"
 )
 
 const (
@@ -31,70 +27,14 @@ const (
 
 // cluster is three NATS servers in this process.
 type cluster struct {
-	t    testing.TB
-	opts []*server.Options
-
-	mu      sync.Mutex
-	servers []*server.Server
-}
-
-func startCluster(t testing.TB) *cluster {
-	t.Helper()
-	c := &cluster{t: t}
-	var routes []*url.URL
-	for i := range 3 {
-		ports, err := freeport.Ports(2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", ports[1])})
-		c.opts = append(c.opts, &server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: ports[0], NoSigs: true, NoLog: true, JetStream: true, StoreDir: storedir.New(t),
-			JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 10 << 30, Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[1]}})
-	}
-	c.servers = make([]*server.Server, len(c.opts))
-	for _, o := range c.opts {
-		o.Routes = routes
-	}
-	t.Cleanup(func() {
-		for i := range c.servers {
-			c.stop(i)
-		}
-	})
-	return c
-}
-
-func (c *cluster) start(i int) {
-	c.t.Helper()
-	o := *c.opts[i]
-	srv, err := server.NewServer(&o)
-	if err != nil {
-		c.t.Error(err)
-		return
-	}
-	srv.Start()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.servers[i] = srv
-}
-
-func (c *cluster) stop(i int) {
-	c.mu.Lock()
-	srv := c.servers[i]
-	c.mu.Unlock()
-	if srv != nil {
-		srv.Shutdown()
-		srv.WaitForShutdown()
-	}
+	*natscluster.Cluster
+	t testing.TB
 }
 
 // connect opens a connection to server i at first, and to the others when that goes.
 func (c *cluster) connect(i int) jetstream.JetStream {
 	c.t.Helper()
-	urls := ""
-	for k := range c.opts {
-		urls += fmt.Sprintf("nats://127.0.0.1:%d,", c.opts[(i+k)%len(c.opts)].Port)
-	}
-	nc, err := nats.Connect(urls[:len(urls)-1], nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
+	nc, err := nats.Connect(c.URLs(i), nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
 		nats.RetryOnFailedConnect(true), nats.IgnoreDiscoveredServers())
 	if err != nil {
 		c.t.Fatal(err)
@@ -170,10 +110,7 @@ func TestNothingOfADeposedWriterIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := startCluster(t)
-	for i := range c.servers {
-		c.start(i)
-	}
+	c := &cluster{natscluster.Start(t), t}
 	js := c.connect(0)
 	made := false
 	for deadline := time.Now().Add(2 * time.Minute); !made; {
@@ -238,9 +175,9 @@ func breakThings(ctx context.Context, t *testing.T, c *cluster) {
 			continue
 		}
 		gone := rand.IntN(3)
-		c.stop(gone)
+		c.Stop(gone)
 		time.Sleep(100 * time.Millisecond)
-		c.start(gone)
+		c.StartAgain(gone)
 	}
 	t.Log("faults are over")
 }

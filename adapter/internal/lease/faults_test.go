@@ -110,9 +110,9 @@ func TestOwnersWhileServersStop(t *testing.T) {
 				continue
 			}
 			stopped := rand.IntN(3)
-			c.stop(stopped)
+			c.Stop(stopped)
 			sleep(ctx, time.Duration(rand.IntN(4000))*time.Millisecond)
-			c.start(stopped)
+			c.StartAgain(stopped)
 		}
 	})
 	// A machine that is busy needs more time until something has happened.

@@ -3,77 +3,30 @@ package lease
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"github.com/weirstream/weir/test/freeport"
+	"github.com/weirstream/weir/test/natscluster"
 )
 
 // cluster is three NATS servers in this process.
 type cluster struct {
-	t       testing.TB
-	opts    []*server.Options
-	servers []*server.Server
+	*natscluster.Cluster
+	t testing.TB
 }
 
 func startCluster(t testing.TB) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
-	var routes []*url.URL
-	ports := freePorts(t, 6)
-	for i := range 3 {
-		client, route := ports[2*i], ports[2*i+1]
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", route)})
-		c.opts = append(c.opts, &server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: client, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
-			JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 10 << 30, Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: route}})
-	}
-	for i, o := range c.opts {
-		o.Routes = routes
-		c.servers = append(c.servers, nil)
-		c.start(i)
-	}
-	t.Cleanup(func() {
-		for i := range c.servers {
-			c.stop(i)
-		}
-	})
-	return c
-}
-
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	ports, err := freeport.Ports(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ports
-}
-
-func (c *cluster) start(i int) {
-	c.t.Helper()
-	o := *c.opts[i]
-	srv, err := server.NewServer(&o)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	srv.Start()
-	c.servers[i] = srv
-}
-
-func (c *cluster) stop(i int) {
-	c.servers[i].Shutdown()
-	c.servers[i].WaitForShutdown()
+	return &cluster{natscluster.Start(t), t}
 }
 
 // connect opens a connection to server i alone.
 func (c *cluster) connect(i int) func(name string) (*nats.Conn, error) {
 	return func(name string) (*nats.Conn, error) {
-		return nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", c.opts[i].Port), nats.Name(name), nats.MaxReconnects(-1),
+		return nats.Connect(c.URL(i), nats.Name(name), nats.MaxReconnects(-1),
 			nats.ReconnectWait(20*time.Millisecond), nats.RetryOnFailedConnect(true), nats.IgnoreDiscoveredServers(), nats.PingInterval(500*time.Millisecond))
 	}
 }
