@@ -159,6 +159,9 @@ func (l *load) close() {
 // ask is a client of a stream with conditional appends.
 func (l *load) ask(h *history, id int, k *caller, rng *rand.Rand) {
 	c := linear.Client{Ref: h.ref, ID: uint64(id), Rng: rng}
+	if l.row.forks {
+		c.Forks = k.service()
+	}
 	for serial := uint64(0); l.pause(askPause, rng); serial++ {
 		op := c.Choose(serial)
 		if op.Kind == linear.Append && h.length() > mostRecords {
@@ -176,6 +179,9 @@ func (l *load) do(h *history, id int, k *caller, c *linear.Client, op linear.Op)
 	e := h.begin(id, op)
 	var answer linear.Answer
 	err := k.call(context.WithoutCancel(l.ctx), func(ctx context.Context, svc protocol.Service) (err error) {
+		if c.Forks != nil {
+			c.Forks = svc // forks are made where the request goes
+		}
 		answer, err = c.Do(ctx, svc, op)
 		return err
 	})

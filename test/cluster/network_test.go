@@ -13,6 +13,8 @@ import (
 
 const (
 	nodes         = 3
+	spare         = nodes // number of the node that is there for a while in some rows
+	machines      = nodes + 1
 	networkPrefix = "weir-"
 	clientAddr    = "10.77.0.254"
 )
@@ -70,7 +72,7 @@ func makeNetwork(prefix string) error {
 		{"-n", c, "addr", "add", clientAddr + "/24", "dev", "br0"},
 		{"-n", c, "link", "set", "br0", "up"},
 	}
-	for i := range nodes {
+	for i := range machines {
 		n, port := nodeSpace(prefix, i), fmt.Sprintf("node%d", i+1)
 		steps = append(steps, [][]string{
 			{"netns", "add", n},
@@ -91,7 +93,7 @@ func makeNetwork(prefix string) error {
 
 // removeNetwork ends the processes in the namespaces of a run, and removes them.
 func removeNetwork(prefix string) {
-	for i := range nodes {
+	for i := range machines {
 		removeSpace(nodeSpace(prefix, i))
 	}
 	removeSpace(clientSpace(prefix))

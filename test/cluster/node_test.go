@@ -28,8 +28,10 @@ const (
 type cluster struct {
 	t      testing.TB
 	prefix string
+	dir    string // of everything that the nodes have
 	setting
 	nodes [nodes]*node
+	added int // how many nodes were added and removed again
 	http  *http.Client
 	load  *load // of the round
 }
@@ -38,6 +40,7 @@ type cluster struct {
 type node struct {
 	t      testing.TB
 	number int
+	name   string // "": after its address
 	space  string
 	dir    string
 	server *process // a stock nats-server; nil where the broker has its own
@@ -59,15 +62,9 @@ func newCluster(t testing.TB, s setting) *cluster {
 			t.Fatal(err)
 		}
 	}
+	c.dir = dir
 	for i := range c.nodes {
-		program := func(name string) *process {
-			return &process{t: t, name: fmt.Sprintf("%s of node %d", name, i+1), logs: filepath.Join(dir, fmt.Sprintf("%s%d.log", name, i+1)),
-				clock: filepath.Join(dir, fmt.Sprintf("clock%d", i+1))}
-		}
-		c.nodes[i] = &node{t: t, number: i, space: nodeSpace(c.prefix, i), dir: dir, broker: program("weir")}
-		if s == external {
-			c.nodes[i].server = program("nats-server")
-		}
+		c.nodes[i] = c.newNode(i)
 	}
 	t.Cleanup(func() {
 		for _, n := range c.nodes {
@@ -85,6 +82,19 @@ func newCluster(t testing.TB, s setting) *cluster {
 	return c
 }
 
+// newNode makes a node that does not run.
+func (c *cluster) newNode(number int) *node {
+	program := func(name string) *process {
+		return &process{t: c.t, name: fmt.Sprintf("%s of node %d", name, number+1), logs: filepath.Join(c.dir, fmt.Sprintf("%s%d.log", name, number+1)),
+			clock: filepath.Join(c.dir, fmt.Sprintf("clock%d", number+1))}
+	}
+	n := &node{t: c.t, number: number, space: nodeSpace(c.prefix, number), dir: c.dir, broker: program("weir")}
+	if c.setting == external {
+		n.server = program("nats-server")
+	}
+	return n
+}
+
 func (n *node) store() string { return filepath.Join(n.dir, fmt.Sprintf("store%d", n.number+1)) }
 
 // start starts what does not run of the node, and does not wait for the broker to serve.
@@ -94,7 +104,10 @@ func (n *node) start() {
 	args := []string{"serve", "--logs", "2", "--http-listen", at + ":8080", "--lame-duck", "10s", "--root-token-file", filepath.Join(n.dir, "root.token"), "--log-level", "debug"}
 	if n.server == nil {
 		args = append(args, "--store-dir", n.store(), "--nats-listen", at+":4222", "--cluster-name", "suite", "--cluster-listen", at+":6222",
-			"--cluster-peers", strings.Join(peers(""), ","), "--cluster-secret-file", filepath.Join(n.dir, "cluster.secret"))
+			"--cluster-peers", strings.Join(n.peers(), ","), "--cluster-secret-file", filepath.Join(n.dir, "cluster.secret"))
+		if n.name != "" {
+			args = append(args, "--nats-server-name", n.name)
+		}
 	} else {
 		if !n.server.running() {
 			n.server.start(n.space, os.Getenv(natsEnv), "--config", n.natsConfig())
@@ -111,6 +124,15 @@ func (n *node) start() {
 	if !n.broker.running() {
 		n.broker.start(n.space, os.Getenv(binaryEnv), args...)
 	}
+}
+
+// peers are the addresses that a node is told: a node that is added knows its own as well.
+func (n *node) peers() []string {
+	all := peers("")
+	if n.number == spare {
+		all = append(all, address(spare)+":"+clusterPort)
+	}
+	return all
 }
 
 // peers are the addresses of the nodes for each other.
@@ -204,11 +226,10 @@ func (c *cluster) keepLogs() {
 	if err != nil {
 		return
 	}
-	for _, n := range c.nodes {
-		for _, p := range n.programs() {
-			if text, err := os.ReadFile(p.logs); err == nil {
-				_ = os.WriteFile(filepath.Join(dir, filepath.Base(p.logs)), text, 0o600)
-			}
+	logs, _ := filepath.Glob(filepath.Join(c.dir, "*.log"))
+	for _, name := range logs {
+		if text, err := os.ReadFile(name); err == nil {
+			_ = os.WriteFile(filepath.Join(dir, filepath.Base(name)), text, 0o600)
 		}
 	}
 	c.t.Logf("the nodes' logs are in %s", dir)

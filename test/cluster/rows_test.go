@@ -14,6 +14,8 @@ type row struct {
 	run  func(c *cluster, rng *rand.Rand)
 	only setting // where it can be; "": everywhere
 	full bool    // sessions have as much in flight as they may
+	// forks says that clients of the streams with conditional appends fork them now and then. What a fork shows is a part of the history.
+	forks bool
 	// old says that names may be old: the server that leads the catalog may be cut off, see Catalog.Latest.
 	old bool
 	// steps says that clocks are stepped, which programs as they are cannot do to themselves.
@@ -27,7 +29,7 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 
 func rows() []row {
 	return []row{
-		{name: "kill-any", run: killing(anyNode)},
+		{name: "kill-any", forks: true, run: killing(anyNode)},
 		{name: "kill-owner", run: killing(logOwner)},
 		{name: "kill-log-leader", run: killing(logLeader)},
 		{name: "kill-meta-leader", run: killing(metaLeaderOf)},
@@ -46,12 +48,12 @@ func rows() []row {
 		}},
 		{name: "kill-all", run: func(c *cluster, rng *rand.Rand) { c.killAll(rng, func(int) bool { return true }) }},
 		{name: "pause-any", old: true, run: pausing(anyNode)},
-		{name: "pause-owner", old: true, run: pausing(logOwner)},
+		{name: "pause-owner", old: true, forks: true, run: pausing(logOwner)},
 		{name: "pause-log-leader", old: true, run: pausing(logLeader)},
 		{name: "pause-meta-leader", old: true, run: pausing(metaLeaderOf)},
 		{name: "pause-two", old: true, run: pausingTwo},
 		{name: "wipe-any", run: wiping(anyNode)},
-		{name: "wipe-owner", run: wiping(logOwner)},
+		{name: "wipe-owner", forks: true, run: wiping(logOwner)},
 		{name: "wipe-log-leader", run: wiping(logLeader)},
 		{name: "wipe-meta-leader", run: wiping(metaLeaderOf)},
 		{name: "cut-node", old: true, run: cutting(func(c *cluster, node int) {
@@ -96,7 +98,8 @@ func rows() []row {
 		{name: "rolling-restart-servers", run: rollingServers, only: external},
 		{name: "drain", run: draining},
 		{name: "rolling-drained", only: embedded, run: rollingDrained},
-		{name: "storm", full: true, run: storm},
+		{name: "storm", full: true, forks: true, run: storm},
+		{name: "add-and-remove", only: embedded, forks: true, run: addAndRemove},
 		{name: "revoke", old: true, run: revoking},
 	}
 }
