@@ -2,8 +2,8 @@
 //
 // Such a server needs to know its port before it listens. A port that the kernel chose and that was given back may be taken before the
 // server listens on it, or while it is stopped, by any connection of any process: the kernel chooses the ports of connections from the same
-// range. So these ports are below that range. The tests of several packages run at once: a process that has got a port holds the UDP port of
-// the same number until it ends, so that no other process gets it from here.
+// range. So these ports are below that range. The tests of several packages run at once: a process that has got a port holds a UDP port that
+// belongs to it until it ends, so that no other process gets it from here. Its number is another one, since a server may use UDP as well.
 package freeport
 
 import (
@@ -17,7 +17,8 @@ import (
 
 const (
 	// Linux chooses ports from 32768 on by itself, and other systems from 49152 on.
-	first, end = 10_000, 32_000
+	first, end = 10_000, 21_000
+	toHold     = end - first // from a port to the UDP port that is held
 	attempts   = 1000
 )
 
@@ -35,7 +36,7 @@ func Ports(n int) (ports []int, err error) {
 			return ports, nil
 		}
 		port := first + rand.IntN(end-first)
-		hold, err := net.ListenPacket("udp", address(port))
+		hold, err := net.ListenPacket("udp", address(port+toHold))
 		if err != nil {
 			continue // somebody has got it
 		}

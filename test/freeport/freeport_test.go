@@ -3,6 +3,7 @@ package freeport
 import (
 	"net"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -17,13 +18,25 @@ func TestAddresses(t *testing.T) {
 		all = append(all, some...)
 	}
 	for _, at := range all {
+		// A server of HTTP/3 listens on both.
+		udp, err := net.ListenPacket("udp", at)
+		if err != nil {
+			t.Errorf("nothing can listen on %s: %v", at, err)
+			continue
+		}
+		defer udp.Close()
 		ln, err := net.Listen("tcp", at)
 		if err != nil {
 			t.Errorf("nothing can listen on %s: %v", at, err)
 			continue
 		}
 		defer ln.Close()
-		if hold, err := net.ListenPacket("udp", at); err == nil {
+		_, text, err := net.SplitHostPort(at)
+		port, err2 := strconv.Atoi(text)
+		if err != nil || err2 != nil {
+			t.Fatal(at, err, err2)
+		}
+		if hold, err := net.ListenPacket("udp", address(port+toHold)); err == nil {
 			hold.Close()
 			t.Errorf("another process may get %s", at)
 		}
