@@ -57,13 +57,15 @@ type Adapter struct {
 
 	logs logs
 
-	renewals  *renewals       // used where the store is shared
-	keeper    *keeper         // likewise
-	owners    owners          // nil: the store is this broker's alone
-	registry  *lease.Registry // owners, for operators
-	leave     sync.Once       // the cluster
-	appenders atomic.Uint64   // numbers those of which something was forwarded
-	forwarded forwardStats
+	renewals *renewals       // used where the store is shared
+	keeper   *keeper         // likewise
+	owners   owners          // nil: the store is this broker's alone
+	registry *lease.Registry // owners, for operators
+	leave    sync.Once       // the cluster
+
+	drainAsked atomic.Uint64 // the number of times that an operator wanted the node to drain
+	appenders  atomic.Uint64 // numbers those of which something was forwarded
+	forwarded  forwardStats
 }
 
 const defaultInflightBytes = 128 << 20

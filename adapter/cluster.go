@@ -81,17 +81,18 @@ func (a *Adapter) BalanceCluster(ctx context.Context) error {
 	return a.registry.AskToBalance(ctx)
 }
 
-// drain carries an operator's wish out, in a task of its own.
+// drain carries an operator's wish out, in a task of its own, for as long as the node drains: nodes that do not know yet that it does may give it logs, and it
+// takes those that no other node can take at that moment.
 func (a *Adapter) drain(draining bool) {
 	if !draining {
 		a.logger.Info("the node owns logs again, as it was asked to")
 		return
 	}
 	a.logger.Info("the node gives its logs to the others, as it was asked to")
-	// Nodes that do not know yet that this one drains may give it logs meanwhile.
-	for a.ctx.Err() == nil && a.registry.Status().Draining {
-		if a.giveAway(a.ctx, func(string) bool { return true }) == 0 {
-			return
+	asked := a.drainAsked.Add(1)
+	for a.ctx.Err() == nil && a.registry.Status().Draining && a.drainAsked.Load() == asked {
+		if a.registry.Other() {
+			a.giveAway(a.ctx, func(string) bool { return true })
 		}
 		sleep(a.ctx, drainPause)
 	}
