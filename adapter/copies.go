@@ -8,29 +8,35 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Copies says where the copies of the storage's JetStream streams are.
+// Copies says where the copies of JetStream streams are.
 type Copies struct {
-	On      int    // streams that have a copy on the node in question, or are to have one
-	Missing int    // streams of which a copy is missing or behind, or whose copies are being moved
-	Waits   string // what one of these waits for, as JetStream says it
+	On       int    // streams that have a copy on the node in question, or are to have one
+	Missing  int    // streams of which a copy is missing or behind, or whose copies are being moved
+	Waits    string // what one of these waits for, as JetStream says it
+	Headless int    // those of Missing that have no leader, and so perhaps no copy any more
 }
 
 // listTime bounds one look at all streams. JetStream does not answer while it elects a leader.
 const listTime = 5 * time.Second
 
-// Copies looks for the copies on a node, and for streams that have not all copies that nodes many can have.
-func (a *Adapter) Copies(ctx context.Context, node string, nodes int) (c Copies, err error) {
+// Copies looks for the copies of the storage on a node, and for streams that have not all copies that nodes many can have.
+func (a *Adapter) Copies(ctx context.Context, node string, nodes int) (Copies, error) {
+	return CopiesIn(ctx, a.js, node, nodes)
+}
+
+// CopiesIn is [Adapter.Copies] for the streams of an account.
+func CopiesIn(ctx context.Context, js jetstream.JetStream, node string, nodes int) (c Copies, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	missing := map[string]bool{} // streams without a leader are not listed
-	names := a.js.StreamNames(ctx)
+	names := js.StreamNames(ctx)
 	for name := range names.Name() {
 		missing[name] = true
 	}
 	if err := names.Err(); err != nil {
 		return c, err
 	}
-	list := a.js.ListStreams(ctx)
+	list := js.ListStreams(ctx)
 	for s := range list.Info() {
 		delete(missing, s.Config.Name)
 		on, whole := copiesOf(s, node, nodes)
@@ -48,6 +54,7 @@ func (a *Adapter) Copies(ctx context.Context, node string, nodes int) (c Copies,
 		return c, err
 	}
 	if len(missing) > 0 {
+		c.Headless = len(missing)
 		c.Missing += len(missing)
 		c.Waits = "electing a leader"
 	}

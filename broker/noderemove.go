@@ -1,9 +1,14 @@
 package broker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weirstream/weir/adapter"
 	"github.com/weirstream/weir/broker/internal/natsd"
 	"github.com/weirstream/weir/protocol"
 )
@@ -50,7 +55,7 @@ func (c cluster) removeNode(ctx context.Context, req protocol.RemoveNodeRequest)
 			return left, err
 		}
 	}
-	copies, err := c.ad.Copies(ctx, req.Node, others)
+	copies, err := c.copiesOn(ctx, req.Node, others)
 	if err != nil {
 		return left, protocol.Wrap(protocol.CodeUnavailable, err, "JetStream could not say where the copies are")
 	}
@@ -70,6 +75,32 @@ func (c cluster) removeNode(ctx context.Context, req protocol.RemoveNodeRequest)
 		err = c.ad.ForgetNode(ctx, req.Node)
 	}
 	return left, err
+}
+
+// copiesOn looks for the copies of the storage, and of the streams that clients have made for themselves. Such a stream may have had its only copy on a node that is
+// lost: then nothing is left to wait for.
+func (c cluster) copiesOn(ctx context.Context, node string, others int) (adapter.Copies, error) {
+	copies, err := c.ad.Copies(ctx, node, others)
+	if err != nil {
+		return copies, err
+	}
+	nc, err := c.st.Client("weir-remove-node")
+	if err != nil {
+		return copies, err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return copies, err
+	}
+	clients, err := adapter.CopiesIn(ctx, js, node, others)
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+		return copies, nil
+	}
+	copies.On += clients.On
+	copies.Missing += clients.Missing - clients.Headless
+	copies.Waits = cmp.Or(copies.Waits, clients.Waits)
+	return copies, err
 }
 
 // mayRemove is why a node may not be removed: others is how many would be left.

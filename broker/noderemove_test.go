@@ -2,12 +2,16 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/client"
 	"github.com/weirstream/weir/protocol"
@@ -159,4 +163,91 @@ func TestAddAndRemoveNode(t *testing.T) {
 		}
 		read += uint64(batch.Records.Len())
 	}
+}
+
+// own makes a JetStream stream of a client's own with two copies, one of them on node i, and one message.
+func (n *nodes) own(i int) (name string) {
+	n.t.Helper()
+	js := n.jetStream(0)
+	ctx, cancel := context.WithTimeout(n.t.Context(), 2*time.Minute) // only a hang fails
+	defer cancel()
+	for k := 0; ; k++ { // JetStream chooses the nodes: those with the fewest streams
+		name = fmt.Sprint("OWN-", k)
+		s, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name}, Replicas: 2})
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if n.copyOn(s.CachedInfo(), i) {
+			break
+		}
+	}
+	if _, err := js.Publish(ctx, name, []byte("kept")); err != nil {
+		n.t.Fatal(err)
+	}
+	return name
+}
+
+// copyOn reports whether a stream has a copy on node i.
+func (n *nodes) copyOn(s *jetstream.StreamInfo, i int) bool {
+	n.t.Helper()
+	return s.Cluster.Leader == n.name(i) || slices.ContainsFunc(s.Cluster.Replicas, func(r *jetstream.PeerInfo) bool { return r.Name == n.name(i) })
+}
+
+// jetStream is that of node i, as a client sees it.
+func (n *nodes) jetStream(i int) jetstream.JetStream {
+	n.t.Helper()
+	nc, err := n.brokers[i].Connect()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return js
+}
+
+// A node that has a copy of a client's own stream is not to be stopped before another node has the copy.
+func TestRemoveNodeWithAStreamOfAClient(t *testing.T) {
+	n := clusterOf(t, nil)
+	n.start(0, 1, 2)
+	ensureBasin(t, n.service(0))
+	gone := n.add()
+	n.start(gone)
+	eventually(t, "all nodes are live, and the new one is a server for JetStream", func() bool {
+		live := 0
+		for _, x := range n.info(0).Nodes {
+			if x.State == "live" {
+				live++
+			}
+		}
+		left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "nobody"})
+		return live == 4 && err == nil && len(left.Nodes) == 4
+	})
+	own := n.own(gone)
+	if err := n.operator(0).DrainNode(t.Context(), protocol.DrainNodeRequest{Node: n.name(gone)}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node drains", func() bool {
+		return slices.ContainsFunc(n.info(0).Nodes, func(x protocol.ClusterNode) bool { return x.Name == n.name(gone) && x.Draining && x.Logs == 0 })
+	})
+	req := protocol.RemoveNodeRequest{Node: n.name(gone)}
+	n.removeUntil(0, req, protocol.RemovalStops)
+	js := n.jetStream(0)
+	if s, err := js.Stream(t.Context(), own); err != nil || n.copyOn(s.CachedInfo(), gone) {
+		t.Fatalf("the node may stop although it has a copy: %+v, %v", s, err)
+	}
+	n.stop(gone)
+	n.removeUntil(1, req, protocol.RemovalDone)
+	eventually(t, "the message of the client is there", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		s, err := js.Stream(ctx, own)
+		if err != nil {
+			return false
+		}
+		m, err := s.GetMsg(ctx, 1)
+		return err == nil && string(m.Data) == "kept"
+	})
 }
