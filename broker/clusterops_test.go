@@ -140,7 +140,7 @@ func TestDrainAndBalance(t *testing.T) {
 	})
 	asked := time.Time{}
 	eventually(t, "the node owns logs again", func() bool {
-		// A node that was not sure of its lease just then has kept its logs.
+		// A node that did not know yet that this one takes logs again has kept its own.
 		if time.Since(asked) > 5*time.Second {
 			asked = time.Now()
 			if err := n.operator(0).BalanceCluster(ctx); err != nil {
