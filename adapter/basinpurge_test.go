@@ -367,7 +367,7 @@ func TestLogOfARemovedBasinWhileTheAdapterCloses(t *testing.T) {
 	closed(true)
 	catalogListener{h.Adapter}.BasinForgotten(b)
 	if h.openedLog(b, h.logNumber(ref)) != l || l.closed() {
-		t.Error("nobody will close the log")
+		t.Error("the log would never be closed")
 	}
 	closed(false)
 	catalogListener{h.Adapter}.BasinForgotten(b)

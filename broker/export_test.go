@@ -16,7 +16,7 @@ func (b *Broker) WebsocketURL() string { return b.st.(*natsd.Embedded).Server().
 // StorageConn opens a connection into the account of the storage.
 func (b *Broker) StorageConn() (*nats.Conn, error) { return b.st.Storage("test") }
 
-// MissingCopies is how many of the storage's JetStream streams have not all copies that so many nodes can have.
+// MissingCopies is the number of the storage's JetStream streams that lack a copy which that number of nodes can hold.
 func (b *Broker) MissingCopies(ctx context.Context, nodes int) (int, error) {
 	c, err := b.ad.Copies(ctx, "", nodes)
 	return c.Missing, err

@@ -19,7 +19,7 @@ const (
 	floorPercent = 10_000
 	// floorAgain is how many collections in turn must find little before the floor is in force again.
 	floorAgain = 3
-	// usualPercent is GOGC where nobody has set it.
+	// usualPercent is the default of GOGC.
 	usualPercent = 100
 )
 
@@ -55,7 +55,7 @@ func (f *heapFloor) after(u heapUse) (inForce bool) {
 	return f.inForce
 }
 
-// floorFits reports whether the floor suits the process: nobody has said otherwise, and the memory limit is well above it.
+// floorFits reports whether the floor suits the process: GOGC is not set, and the memory limit is well above the floor.
 func floorFits(floor, limit int64, percent uint64, gogc string) bool {
 	return gogc == "" && percent == usualPercent && floor <= limit/floorPart
 }

@@ -114,7 +114,7 @@ func TestMemoryHasOneOwner(t *testing.T) {
 	first.endLife()
 	first.workers.Wait()
 	if !second.ownMemory() {
-		t.Error("nobody owns the settings after the first has stopped")
+		t.Error("no broker owns the settings after the first has stopped")
 	}
 	second.endLife()
 	second.workers.Wait()

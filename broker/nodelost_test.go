@@ -56,7 +56,7 @@ func (p *process) kill() {
 	}
 }
 
-// counted appends to a stream through a node, each append behind the one before, until it is told to stop.
+// counted appends to a stream through a node, each append behind the one before, until stop.
 type counted struct {
 	acked atomic.Uint64
 	over  atomic.Bool

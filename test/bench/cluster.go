@@ -50,7 +50,7 @@ type node struct {
 	ended      chan struct{}
 }
 
-// weirCluster starts three brokers, with durability always and so many logs (0: as by default), and returns once all are well. Where a profile is wanted, they
+// weirCluster starts three brokers, with durability always and that number of logs (0: the default), and returns once all are well. Where a profile is wanted, they
 // are processes of this program.
 func (e *env) weirCluster(ctx context.Context, logs int) (*cluster, error) {
 	program, err := e.weirProgram(ctx)
@@ -355,7 +355,7 @@ func (e *env) natsCluster(ctx context.Context) (*cluster, error) {
 	return c, c.start()
 }
 
-// servingCluster starts three nodes with so many logs (0: as by default) once the disk is at rest, with a client of each; end stops them.
+// servingCluster starts three nodes with that number of logs (0: the default) once the disk is at rest, with a client of each; end stops them.
 func (e *env) servingCluster(ctx context.Context, logs int) (c *cluster, all []*client.Client, end func(), err error) {
 	if err := e.settle(); err != nil {
 		return nil, nil, nil, err

@@ -126,7 +126,7 @@ func (n *node) start() {
 	}
 }
 
-// peers are the addresses that a node is told: a node that is added knows its own as well.
+// peers are the addresses in the configuration of a node: that of a node that is added has its own as well.
 func (n *node) peers() []string {
 	all := peers("")
 	if n.number == spare {

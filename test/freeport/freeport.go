@@ -38,7 +38,7 @@ func Ports(n int) (ports []int, err error) {
 		port := first + rand.IntN(end-first)
 		hold, err := net.ListenPacket("udp", address(port+toHold))
 		if err != nil {
-			continue // somebody has got it
+			continue // another process holds it
 		}
 		ln, err := net.Listen("tcp", address(port))
 		if err != nil { // it is in use

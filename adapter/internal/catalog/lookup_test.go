@@ -13,7 +13,7 @@ import (
 	"github.com/weirstream/weir/protocol"
 )
 
-// told is a listener that writes down what it is told.
+// told is a listener that keeps what it was called with.
 type told []string
 
 func (t *told) StreamShown(e *Entry)      { *t = append(*t, fmt.Sprint("stream ", e.Name, " ", e.Revision)) }

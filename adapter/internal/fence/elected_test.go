@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What is asked of a log without a leader is never answered: a take-over that is told of the election asks again at once, however long it would wait.
+// A request to a log without a leader is never answered. A take-over that learns of the election sends another one at once, however long it would wait.
 func TestTakeOverAsksAgainAfterAnElection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true})

@@ -351,7 +351,7 @@ func (h *Hold) encoded(ctx context.Context, as form, e Encoding) ([]byte, error)
 	}
 	o.encoders <- struct{}{}
 	defer func() { <-o.encoders }()
-	// While there is plenty of room nobody measures how much it will take.
+	// While there is plenty of room the encoding is not measured.
 	size, counted := int(h.bytes), mostGrowth*h.bytes
 	if !o.tryJSON(counted, o.json.limit/2) {
 		size = e.Size()
@@ -390,7 +390,7 @@ func (h *Hold) encoded(ctx context.Context, as form, e Encoding) ([]byte, error)
 	return *buf, nil
 }
 
-// tryJSON takes room for JSON if nobody waits for it and no more than limit is held then.
+// tryJSON takes room for JSON if no reader waits for room and no more than limit is held then.
 func (o *Outbox) tryJSON(bytes, limit int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
