@@ -4,24 +4,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/weirstream/weir/protocol"
 )
 
 // A node that cannot give a log away at once when it is asked to balance tries again.
 func TestBalanceTriesAgain(t *testing.T) {
 	leasedBubble(t, "two nodes", 2, 1, func(t *testing.T, m *team) {
-		ref := m.hs[0].stream(m.hs[0].basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
-		m.hs[0].mustAppend(ref, body("x"))
-		e := m.hs[0].entry(ref)
-		logs := make([]*log, len(m.hs))
-		for i, h := range m.hs {
-			m.until("the stream is known", func() bool { known, _, _ := h.catalog.View.Stream(ref); return known != nil })
-			var err error
-			if logs[i], err = h.logOf(t.Context(), e.Basin(), e.Log()); err != nil {
-				t.Fatal(err)
-			}
-		}
+		_, logs := m.inALog()
 		name := logs[0].name
 		m.until("the log has an owner", func() bool { return logs[0].mine() || logs[1].mine() })
 		has, other := 0, 1 // the node that should own the log is the other one

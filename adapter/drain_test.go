@@ -10,17 +10,7 @@ import (
 // A node that drains and had to take a log for a moment, as when the others were silent, gives it away again.
 func TestDrainingNodeGivesALogAwayAgain(t *testing.T) {
 	leasedBubble(t, "two nodes", 2, 1, func(t *testing.T, m *team) {
-		ref := m.hs[0].stream(m.hs[0].basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
-		m.hs[0].mustAppend(ref, body("x"))
-		e := m.hs[0].entry(ref)
-		logs := make([]*log, len(m.hs))
-		for i, h := range m.hs {
-			m.until("the stream is known", func() bool { known, _, _ := h.catalog.View.Stream(ref); return known != nil })
-			var err error
-			if logs[i], err = h.logOf(t.Context(), e.Basin(), e.Log()); err != nil {
-				t.Fatal(err)
-			}
-		}
+		ref, logs := m.inALog()
 		const drained, other = 0, 1
 		node := m.hs[drained].Adapter.opts.Node
 		drain := func(undo bool) {
@@ -49,4 +39,21 @@ func TestDrainingNodeGivesALogAwayAgain(t *testing.T) {
 			drain(true)
 		}
 	})
+}
+
+// inALog makes a stream with a record, whose log is opened by every adapter; it returns that log of each.
+func (m *team) inALog() (ref protocol.StreamRef, logs []*log) {
+	m.t.Helper()
+	ref = m.hs[0].stream(m.hs[0].basin("test-basin", protocol.BasinConfig{}), "s", protocol.StreamConfig{})
+	m.hs[0].mustAppend(ref, body("x"))
+	e := m.hs[0].entry(ref)
+	for _, h := range m.hs {
+		m.until("the stream is known", func() bool { known, _, _ := h.catalog.View.Stream(ref); return known != nil })
+		l, err := h.logOf(m.t.Context(), e.Basin(), e.Log())
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		logs = append(logs, l)
+	}
+	return ref, logs
 }

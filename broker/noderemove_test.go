@@ -106,7 +106,7 @@ func TestAddAndRemoveNode(t *testing.T) {
 		return live == 3
 	})
 	refuse(2, "drain it first")
-	if left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "nobody"}); err != nil || left.State != protocol.RemovalUnknown || len(left.Nodes) != 3 {
+	if left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "unknown"}); err != nil || left.State != protocol.RemovalUnknown || len(left.Nodes) != 3 {
 		t.Errorf("a node that is not there: %+v, %v", left, err)
 	}
 
@@ -222,7 +222,7 @@ func TestRemoveNodeWithAStreamOfAClient(t *testing.T) {
 				live++
 			}
 		}
-		left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "nobody"})
+		left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "unknown"})
 		return live == 4 && err == nil && len(left.Nodes) == 4
 	})
 	own := n.own(gone)

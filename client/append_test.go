@@ -98,7 +98,7 @@ func TestFailureIsToldForEver(t *testing.T) {
 }
 
 // An input that NATS has lost ends the session at the server, which stores none of those behind it: they go out again in another one. If that gets no further, its
-// failure is told.
+// failure is the error of the session.
 func TestLostInputIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, session, inbox := appending(t, 3)
