@@ -27,6 +27,8 @@ const fastAbove = 600;
 const slowBelow = 200;
 const lookEvery = 250;
 
+type Known = { generation: number; tail: number | undefined; tailAt: number };
+
 export class StreamView {
 	readonly store = new RecordStore();
 	/** The first record that is kept; undefined while it is not known. */
@@ -78,25 +80,36 @@ export class StreamView {
 
 	/** Asks for the tail. */
 	async look(): Promise<void> {
+		const known = this.known();
 		try {
 			const { seqNum, at, closed } = await this.ask(this.ending.signal);
+			if (known.generation !== this.generation) return;
+			const back = this.tailError !== undefined && gone(this.tailError);
 			this.tailError = undefined;
 			if (closed !== this.closed) {
 				this.closed = closed;
 				this.tell();
 			}
-			this.atTail(seqNum, at);
+			this.atTail(seqNum, at, known);
+			if (back) void this.findFirst();
 		} catch (e) {
-			if (this.ending.signal.aborted || cancelled(e)) return;
+			if (this.ending.signal.aborted || cancelled(e) || known.generation !== this.generation) return;
 			this.tailError = failure(e);
+			if (gone(this.tailError) && this.tail !== undefined) {
+				// A stream that comes back under this name is another one.
+				this.forget();
+				this.tail = undefined;
+				this.tailAt = Number.NaN;
+			}
 			this.tell();
 		}
 	}
 
 	/** Asks for the first record that is kept. */
 	async findFirst(): Promise<void> {
+		const { generation } = this;
 		const records = await this.read({ seqNum: 0 }, 1);
-		if (records === undefined) return;
+		if (records === undefined || generation !== this.generation) return;
 		this.first = records[0]?.seqNum ?? this.tail ?? 0;
 		this.store.dropBelow(this.first);
 		this.tell();
@@ -198,6 +211,7 @@ export class StreamView {
 
 	/** Takes records as they come, until they come too fast; an error ends it too. */
 	private async session(signal: AbortSignal): Promise<"fast" | "ended"> {
+		const known = this.known();
 		const session = await this.stream.readSession({ start: { from: { seqNum: this.tail ?? 0 }, clamp: true } }, { as: "bytes", signal });
 		const reader = session.getReader();
 		const stop = () => void reader.cancel().catch(() => {});
@@ -207,12 +221,12 @@ export class StreamView {
 		const flush = () => {
 			flushing = false;
 			const last = batch.at(-1);
-			if (!last || signal.aborted) return;
+			if (!last || signal.aborted || known.generation !== this.generation) return;
 			this.store.put(batch, last.seqNum);
 			const trimmed = batch.some((record) => record.command?.kind === "trim");
 			batch = [];
 			if (trimmed) void this.findFirst();
-			this.atTail(last.seqNum + 1, last.at);
+			this.atTail(last.seqNum + 1, last.at, known);
 		};
 		let counted = 0;
 		let since = performance.now();
@@ -275,21 +289,34 @@ export class StreamView {
 		this.tell();
 	}
 
-	private atTail(seqNum: number, at: number): void {
-		if (this.tail !== undefined && seqNum < this.tail) {
-			// Tails only grow: this is another stream of the same name.
-			this.store.clear();
-			this.first = undefined;
-			this.generation++;
-			void this.findFirst();
-		}
+	/** What is known when something is asked for: the answer tells whether the stream is still the same. */
+	private known(): Known {
+		return { generation: this.generation, tail: this.tail, tailAt: this.tailAt };
+	}
+
+	/** Takes the tail of an answer; known is what was known when it was asked for. */
+	private atTail(seqNum: number, at: number, known: Known): void {
+		if (known.generation !== this.generation) return; // It may be of the stream before.
+		// Tails only grow, and a record keeps its time: else this is another stream of the same name.
+		const other = known.tail !== undefined && (seqNum < known.tail || (seqNum === known.tail && differ(at, known.tailAt)));
+		if (!other && this.tail !== undefined && seqNum < this.tail) return; // A later answer came before this one.
 		if (this.tail === seqNum && Object.is(this.tailAt, at)) return;
 		const grown = this.tail !== undefined && this.first === this.tail && seqNum > this.tail;
+		if (other) this.forget();
 		this.tail = seqNum;
 		this.tailAt = seqNum === 0 ? Number.NaN : at;
 		if (grown) this.first = undefined;
-		if (grown) void this.findFirst();
+		if (other || grown) void this.findFirst();
 		this.tell();
+	}
+
+	/** Forgets the records: the stream is another one. What is being read is of the old one. */
+	private forget(): void {
+		this.loading?.abort();
+		this.loading = undefined;
+		this.store.clear();
+		this.first = undefined;
+		this.generation++;
 	}
 
 	/** Loads what is missing in sight, then around it, one read at a time. */
@@ -336,6 +363,7 @@ export class StreamView {
 
 	/** Reads once. Undefined if it failed, which is told; empty if there is nothing at or after the start. */
 	private async read(from: ReadFrom, count: number, signal?: AbortSignal): Promise<Rec[] | undefined> {
+		const known = this.known();
 		const signals = signal ? AbortSignal.any([signal, this.ending.signal]) : this.ending.signal;
 		try {
 			const batch = await this.stream.read({ start: { from }, stop: { limits: { count } } }, { as: "bytes", signal: signals });
@@ -344,7 +372,7 @@ export class StreamView {
 		} catch (e) {
 			if (signals.aborted || cancelled(e)) return undefined;
 			if (e instanceof RangeNotSatisfiableError) {
-				if (e.tail) this.atTail(e.tail.seqNum, e.tail.timestamp.getTime());
+				if (e.tail) this.atTail(e.tail.seqNum, e.tail.timestamp.getTime(), known);
 				return [];
 			}
 			this.error = failure(e);
@@ -365,9 +393,19 @@ export class StreamView {
 	}
 }
 
+/** Whether there is no stream of this name. */
+export function gone(error: Failure): boolean {
+	return /_not_found$|_pending$/.test(error.code);
+}
+
 /** Whether to try again is of no use. */
 function final(error: Failure): boolean {
-	return ["authn", "permission_denied", "bad_header", "decryption_failed"].includes(error.code) || /_not_found$|_pending$/.test(error.code);
+	return ["authn", "permission_denied", "bad_header", "decryption_failed"].includes(error.code) || gone(error);
+}
+
+/** Whether two times are known and not the same. */
+function differ(a: number, b: number): boolean {
+	return !Number.isNaN(a) && !Number.isNaN(b) && a !== b;
 }
 
 function isFailure(e: unknown): e is Failure {

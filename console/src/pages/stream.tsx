@@ -1,14 +1,14 @@
 /** A stream: what it is, its records, and what one can do to it. */
 import { AppendInput, AppendRecord, FencingTokenMismatchError, SeqNumMismatchError, type StreamInfo } from "@s2-dev/streamstore";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { basin as basinOf, cancelled, type Failure, stream as streamOf } from "../lib/client";
+import { basin as basinOf, cancelled, stream as streamOf } from "../lib/client";
 import { tailOf } from "../lib/byhand";
 import { duration, count } from "../lib/format";
 import { keyOf, setKey } from "../lib/keys";
 import { type Loaded, useLoad } from "../lib/load";
 import { currentQuery, go, href } from "../lib/route";
 import { allows, epoch, token } from "../lib/session";
-import { StreamView } from "../lib/streamview";
+import { gone, StreamView } from "../lib/streamview";
 import { Icon } from "../ui/icons";
 import { announce, Button, Copy, Failed, Link, Name, Tabs, When } from "../ui/kit";
 import { Crumbs } from "../ui/crumbs";
@@ -140,8 +140,7 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 	const shown = tabs.filter(([, , may]) => may).map(([id, text]) => [id, text, to(id)] as const);
 	const { first, tail, tailAt } = view;
 	const retention = config.data?.retentionPolicy;
-	const gone = view.tailError && /_not_found$|_pending$/.test(view.tailError.code);
-	if (gone) {
+	if (view.tailError && gone(view.tailError)) {
 		return (
 			<>
 				<Crumbs basin={basin} stream={stream} />
@@ -150,7 +149,7 @@ export function StreamPage({ basin, stream }: { basin: string; stream: string })
 						<Name text={stream} />
 					</h1>
 				</div>
-				<Failed error={view.tailError as Failure} retry={() => void view.open()} />
+				<Failed error={view.tailError} retry={() => void view.open()} />
 				<p>
 					<Link to={href({ page: "basin", basin })}>The streams of {basin}</Link>
 				</p>

@@ -1,6 +1,7 @@
-import { AppendInput, AppendRecord } from "@s2-dev/streamstore";
-import { beforeEach, expect, test } from "vitest";
-import { newBasin, row, setup, streamPath, texts } from "./support";
+import { AppendInput, AppendRecord, type S2Basin } from "@s2-dev/streamstore";
+import type { Page, Request } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
+import { hold, newBasin, row, setup, streamPath, texts } from "./support";
 
 const t = setup();
 
@@ -81,23 +82,101 @@ test("a stream that is deleted while it is open", async () => {
 	await page.getByText("The streams of").waitFor();
 });
 
-test("a stream that is deleted and made anew while it is open is another one", async () => {
+describe("a stream that is deleted and made anew while it is open is another one", () => {
+	const old = texts("old 0", "old 1", "old 2");
+	const make = async (basin: S2Basin, ...bodies: string[]) => {
+		// Its name is free again when the deletion is done.
+		await expect.poll(() => basin.streams.create({ stream: "again" }).then(() => true, () => false)).toBe(true);
+		await basin.stream("again").append(texts(...bodies));
+	};
+	const bodies = async (page: Page) => await page.locator(".row-line .body").allInnerTexts();
+	/** Whether a request reads more than the first record that is kept. */
+	const ofRows = (request: Request) => new URL(request.url()).searchParams.get("count") !== "1";
+
+	test("at once", async () => {
+		const basin = await newBasin(t.s2());
+		await basin.stream("again").append(old);
+		const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
+		await row(page, 2).getByText("old 2").waitFor();
+		await basin.streams.delete({ stream: "again" });
+		await make(basin, "new 0");
+		await expect.poll(() => bodies(page)).toEqual(["new 0"]);
+	});
+
+	test("with more records, when the page has seen it gone", async () => {
+		const basin = await newBasin(t.s2());
+		await basin.stream("again").append(old);
+		const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
+		await row(page, 2).getByText("old 2").waitFor();
+		await basin.streams.delete({ stream: "again" });
+		const gone = page.getByText(/stream_not_found|stream_deletion_pending/);
+		await gone.first().waitFor();
+		await make(basin, "new 0", "new 1", "new 2", "new 3");
+		await expect.poll(() => bodies(page)).toEqual(["new 0", "new 1", "new 2", "new 3"]);
+		await expect.poll(() => gone.count()).toBe(0);
+	});
+
+	test("with as many records, between two looks at it", async () => {
+		const basin = await newBasin(t.s2());
+		await basin.stream("again").append(old);
+		const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
+		await row(page, 2).getByText("old 2").waitFor();
+		const looks = await hold(page, "**/records/tail", () => true);
+		await basin.streams.delete({ stream: "again" });
+		await make(basin, "new 0", "new 1", "new 2");
+		await looks.release();
+		await expect.poll(() => bodies(page)).toEqual(["new 0", "new 1", "new 2"]);
+	});
+
+	test("before its rows are read: they are those of the new one", async () => {
+		const basin = await newBasin(t.s2());
+		await basin.stream("again").append(old);
+		const page = await t.open("/dashboard");
+		const reads = await hold(page, "**/records?**", ofRows);
+		await page.goto(t.broker().endpoint + streamPath(basin.name, "again", { at: "seq:0" }));
+		await reads.caught;
+		await expect.poll(() => bodies(page)).toEqual(["…", "…", "…"]);
+		const looks = await hold(page, "**/records/tail", () => true); // Reads tell it too.
+		await basin.streams.delete({ stream: "again" });
+		await make(basin, "new 0");
+		await reads.release();
+		await expect.poll(() => bodies(page)).toEqual(["new 0"]);
+		await looks.release();
+	});
+
+	test("while rows of the old one are on their way: they are not shown", async () => {
+		const basin = await newBasin(t.s2());
+		await basin.stream("again").append(old);
+		const page = await t.open("/dashboard");
+		let reads = 0;
+		const read = await hold(page, "**/records?**", (request) => ofRows(request) && reads++ === 0, "answered");
+		await page.goto(t.broker().endpoint + streamPath(basin.name, "again", { at: "seq:0" }));
+		await read.caught;
+		await basin.streams.delete({ stream: "again" });
+		await make(basin, "new 0", "new 1");
+		await expect.poll(() => bodies(page)).toEqual(["new 0", "new 1"]);
+		await read.release();
+		await page.getByText("2 records, 0 to 1").waitFor();
+		expect(await bodies(page)).toEqual(["new 0", "new 1"]);
+	});
+});
+
+test("an answer that is late does not take the page back", async () => {
 	const basin = await newBasin(t.s2());
-	const stream = basin.stream("again");
-	await stream.append(texts("old 0", "old 1", "old 2"));
-	const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
-	await row(page, 2).waitFor();
-	await basin.streams.delete({ stream: "again" });
-	await expect.poll(async () => (await basin.streams.create({ stream: "again" }).then(() => true, () => false)), { timeout: 20_000 }).toBe(true);
-	await stream.append(texts("new 0"));
-	const retry = page.getByRole("button", { name: "Try again" });
-	await expect
-		.poll(async () => {
-			if (await retry.isVisible()) await retry.click().catch(() => {});
-			return await row(page, 0).innerText().catch(() => "");
-		}, { timeout: 20_000 })
-		.toContain("new 0");
-	expect(await row(page, 2).count()).toBe(0);
+	const stream = basin.stream("s");
+	await stream.append(texts("a", "b", "c"));
+	const page = await t.open(streamPath(basin.name, "s", { at: "seq:0" }));
+	await row(page, 2).getByText("c", { exact: true }).waitFor();
+	let looks = 0;
+	const look = await hold(page, "**/records/tail", () => looks++ === 0, "answered");
+	await look.caught;
+	await stream.append(texts("d", "e"));
+	await page.getByText("5 records, 0 to 4").waitFor();
+	await page.locator(".grid").evaluate((grid) => { grid.id = "kept"; });
+	await look.release();
+	await (await page.waitForRequest("**/records/tail")).response();
+	await page.getByText("5 records, 0 to 4").waitFor();
+	expect(await page.locator("#kept").count()).toBe(1);
 });
 
 test("records that are trimmed while they are looked at", async () => {
@@ -117,20 +196,13 @@ test("a slow connection: rows say that they are loading, and the page answers me
 	await basin.stream("s").append(texts(...Array.from({ length: 500 }, (_, i) => `row ${i}`)));
 	const page = await t.open(streamPath(basin.name, "s", { at: "seq:0" }));
 	await row(page, 0).waitFor();
-	let release = () => {};
-	const held = new Promise<void>((resolve) => {
-		release = resolve;
-	});
-	await page.route("**/records?**", async (route) => {
-		await held;
-		await route.continue().catch(() => {});
-	});
+	const reads = await hold(page, "**/records?**", () => true);
 	await page.locator(".grid").focus();
 	await page.keyboard.press("End");
 	await row(page, 499).getByText("…").waitFor();
 	await page.keyboard.press("?");
 	await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
 	await page.keyboard.press("Escape");
-	release();
+	await reads.release();
 	await row(page, 499).getByText("row 499").waitFor();
 });

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page, type Request } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { Broker } from "../../../test/sdk-ts/src/support/broker";
 
@@ -148,6 +148,50 @@ export async function rows(page: Page): Promise<string[]> {
 
 export function row(page: Page, seqNum: number) {
 	return page.locator(`#record-${seqNum}`);
+}
+
+/** Requests of a page that a test holds. */
+export type Held = {
+	/** Resolves once one is held. */
+	caught: Promise<void>;
+	/** Lets them go, and all that follow; resolves when they are gone. */
+	release: () => Promise<void>;
+};
+
+/** Holds requests of a page: before the broker gets them, or when it has answered them. */
+export async function hold(page: Page, url: string, which: (request: Request) => boolean, when: "asked" | "answered" = "asked"): Promise<Held> {
+	const caught = later();
+	const released = later();
+	const held: Array<Promise<void>> = [];
+	await page.route(url, (route) => {
+		if (!which(route.request())) return route.fallback();
+		const go = async () => {
+			const response = when === "answered" ? await route.fetch() : undefined;
+			caught.resolve();
+			await released.promise;
+			// The page may have given the request up.
+			await (response ? route.fulfill({ response }) : route.continue()).catch(() => {});
+		};
+		const going = go();
+		held.push(going);
+		return going;
+	});
+	return {
+		caught: caught.promise,
+		release: async () => {
+			released.resolve();
+			await Promise.all(held);
+		},
+	};
+}
+
+/** A promise, and what resolves it. */
+function later(): { promise: Promise<void>; resolve: () => void } {
+	let resolve = () => {};
+	const promise = new Promise<void>((done) => {
+		resolve = done;
+	});
+	return { promise, resolve };
 }
 
 /** Appends through the HTTP API as fast as it goes; what the SDK would cost is not what is tested. */
