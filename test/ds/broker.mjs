@@ -1,27 +1,18 @@
 // Starts and kills brokers on a free loopback port.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../freeport/freeport.mjs";
 
 const { WEIR_BIN: weir = "../../bin/weir", ...env } = process.env; // a broker takes WEIR_... for settings
 export const basin = "durable-streams";
-
-async function freePort() {
-	const server = createServer();
-	await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-	const { port } = server.address();
-	await new Promise((closed) => server.close(closed));
-	return port;
-}
 
 export async function newBroker() {
 	const dir = mkdtempSync(join(tmpdir(), "weir-ds-"));
 	const init = join(dir, "init.json");
 	writeFileSync(init, JSON.stringify({ basins: [{ name: basin }] }));
-	const port = await freePort();
-	const own = await freePort(); // of the protocol alone
+	const [port, own] = await freePorts(2); // own is of the protocol alone
 	const url = `http://127.0.0.1:${port}`;
 	let child;
 	const broker = {
@@ -44,6 +35,7 @@ export async function newBroker() {
 			await Promise.race([ready, gone]);
 		},
 		async end(signal) {
+			if (child.exitCode !== null || child.signalCode !== null) return;
 			const gone = new Promise((exited) => child.once("exit", exited));
 			child.kill(signal);
 			await gone;

@@ -4,6 +4,7 @@
 // server listens on it, or while it is stopped, by any connection of any process: the kernel chooses the ports of connections from the same
 // range. So these ports are below that range. The tests of several packages run at once: a process that has got a port holds a UDP port that
 // belongs to it until it ends, so that no other process gets it from here. Its number is another one, since a server may use UDP as well.
+// Tests in JavaScript get theirs from freeport.mjs, by the same rules.
 package freeport
 
 import (

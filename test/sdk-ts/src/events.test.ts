@@ -44,10 +44,12 @@ describe("server-sent events", limit, () => {
 	test("a page that comes back again and again sees each record once", async () => {
 		const [basin, stream] = await fresh();
 		const total = 500;
-		let appended = 0;
-		const writing = (async () => {
-			for (; appended < total; appended += 5) await stream.append(numbered(appended, appended + 5));
-		})();
+		const write = async (from: number, to: number) => {
+			for (let next = from; next < to; next += 5) await stream.append(numbered(next, next + 5));
+		};
+		// The first visit sees no more than the first half.
+		let writing = write(0, total / 2);
+		let written = total / 2;
 
 		const seen: string[] = [];
 		let lastEventId: string | undefined;
@@ -64,7 +66,11 @@ describe("server-sent events", limit, () => {
 				assert.match(event.id, /^\d+,\d+,\d+$/);
 				lastEventId = event.id;
 				assert.equal(Number(event.id.split(",")[0]), seen.length - 1);
-				if (++batches === 3 || seen.length >= total) break; // the connection is lost
+				if (++batches === 3 || seen.length >= written) break; // the connection is lost
+			}
+			if (visits === 1) {
+				writing = writing.then(() => write(total / 2, total));
+				written = total;
 			}
 		}
 		await writing;
@@ -96,20 +102,22 @@ describe("server-sent events", limit, () => {
 	test("a page that waits hears pings and then the record", async () => {
 		const [basin, stream] = await fresh();
 		const response = await open(basin, "seq_num=0");
-		const kinds: string[] = [];
+		let pings = 0;
 		for await (const event of events(response)) {
-			kinds.push(event.event);
 			if (event.event === "ping") {
+				pings++;
 				const ping = JSON.parse(event.data);
-				assert.deepEqual(ping.tail, { seq_num: 0, timestamp: 0 });
 				assert.ok(Math.abs(ping.timestamp - Date.now()) < 60_000);
+				if (pings > 1) continue; // While the append takes long there are more.
+				assert.deepEqual(ping.tail, { seq_num: 0, timestamp: 0 });
 				await stream.append(texts("news"));
 				continue;
 			}
+			assert.equal(event.event, "batch");
 			assert.deepEqual(bodiesOf(event), ["news"]);
 			break;
 		}
-		assert.deepEqual(kinds, ["ping", "batch"]);
+		assert.ok(pings > 0);
 	});
 
 	test("what is no id is refused", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { S2 } from "@s2-dev/streamstore";
 import { Broker } from "./support/broker.js";
-import { bodies, limit, numbered, once, take, uniqueName } from "./support/client.js";
+import { bodies, limit, numbered, once, take, unhurried, uniqueName } from "./support/client.js";
 
 // The certificate is the broker's own. Test files are processes of their own, so this holds for this file only.
 process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
@@ -19,7 +19,7 @@ for (const transport of ["s2s", "fetch"] as const) {
 
 		test("requests and sessions", async () => {
 			const endpoints = { account: broker.endpoint, basin: broker.endpoint };
-			const s2 = new S2({ accessToken: "ignored", endpoints, retry: once });
+			const s2 = new S2({ accessToken: "ignored", endpoints, ...unhurried, retry: once });
 			const basin = uniqueName("tls");
 			await s2.basins.create({ basin });
 			await s2.basin(basin).streams.create({ stream: "s" });

@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../../../freeport/freeport.mjs";
 
 /** How long a broker may take until it answers, and until it is gone, in ms. */
 const startLimit = 90_000;
@@ -27,7 +27,9 @@ export class Broker {
 	/** Starts the binary, with flags of one's own too, on a free loopback port and a new store; acks mean: on disk. */
 	static async start(binary: string, ...flags: string[]): Promise<Broker> {
 		const dir = await mkdtemp(join(tmpdir(), "weir-sdk-"));
-		const broker = new Broker(binary, dir, await freePort(), flags);
+		const [port] = await freePorts(1);
+		if (port === undefined) throw new Error("no port was given");
+		const broker = new Broker(binary, dir, port, flags);
 		try {
 			await broker.restart();
 		} catch (error) {
@@ -114,18 +116,6 @@ export class Broker {
 		}
 		throw new Error(`the broker did not answer within ${startLimit} ms:\n${this.log}`);
 	}
-}
-
-/** A TCP port of the loopback interface that nothing listens on. */
-async function freePort(): Promise<number> {
-	const server = createServer();
-	server.listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const address = server.address();
-	if (address === null || typeof address === "string") throw new Error("no port was given");
-	server.close();
-	await once(server, "close");
-	return address.port;
 }
 
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -17,12 +17,15 @@ import { randomBytes } from "node:crypto";
 /** Tests that expect an error do not want it tried again. */
 export const once: RetryConfig = { maxAttempts: 1 };
 
-/** How long a test may take, in ms: far more than it needs. */
-export const limit = { timeout: 60_000 };
+/** How long a suite may take, all its tests together, in ms: far more than it needs. */
+export const limit = { timeout: 240_000 };
+
+/** The SDK gives up an ack after 5 s by itself; a machine that has much else to do may take longer. */
+export const unhurried = { requestTimeoutMillis: 120_000, connectionTimeoutMillis: 120_000 };
 
 /** A client for S2_ACCOUNT_ENDPOINT and S2_BASIN_ENDPOINT. */
 export function connect(options: Partial<S2ClientOptions> = {}): S2 {
-	return new S2({ accessToken: "ignored", ...S2Environment.parse(), ...options });
+	return new S2({ accessToken: "ignored", ...S2Environment.parse(), ...unhurried, ...options });
 }
 
 /** The address of the API for requests without the SDK. */
