@@ -12,8 +12,8 @@ export default defineConfig({
 					environment: "node",
 					// One browser and a broker or two at a time: two cores are enough for that.
 					fileParallelism: false,
-					testTimeout: 120_000,
-					hookTimeout: 120_000,
+					testTimeout: 240_000,
+					hookTimeout: 240_000,
 					expect: { poll: { timeout: 40_000 } },
 				},
 			},

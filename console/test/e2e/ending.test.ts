@@ -1,6 +1,6 @@
 /** Streams that end, and streams that begin with the records of others. */
 import { expect, test } from "vitest";
-import { newBasin, row, setup, streamPath, texts } from "./support";
+import { live, newBasin, row, setup, streamPath, texts } from "./support";
 
 const t = setup();
 
@@ -46,7 +46,7 @@ test("a stream that is closed while it is followed ends with its last record", a
 	await stream.append(texts("once"));
 	const page = await t.open(streamPath(basin.name, "reply"));
 	await row(page, 0).getByText("once").waitFor();
-	await page.getByText("Live", { exact: true }).last().waitFor();
+	await live(page).waitFor();
 	const answer = await fetch(`${t.broker().endpoint}/v1/streams/reply/records`, {
 		method: "POST",
 		headers: { "content-type": "application/json", "s2-basin": basin.name },

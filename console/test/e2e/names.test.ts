@@ -6,7 +6,7 @@ const t = setup();
 
 const odd = ["../x", "../../v1/basins", "a%2Fb", "%2e%2e", "😀/😀", "<script>alert(1)<", "<img src=x onerror=alert(1)>", "\u202egpj.exe", "a b", "?x=1&y=2#z", "a\\b", "//", "ünï", "x".repeat(512), "\n", "{stream}", "$&"];
 
-test("streams with names of any characters are listed, opened, read and appended to", { timeout: 120_000 }, async () => {
+test("streams with names of any characters are listed, opened, read and appended to", async () => {
 	const basin = await newBasin(t.s2());
 	for (const name of odd) await basin.stream(name).append(texts(`in ${name.slice(0, 20)}`));
 	const page = await t.open(`/dashboard/basins/${basin.name}?view=flat`);
@@ -57,7 +57,7 @@ test("folders are a way of looking: their pages, and back by the crumbs", async 
 	await page.getByRole("link", { name: "2", exact: true }).click();
 	await page.getByRole("heading", { name: "a/b/2" }).waitFor();
 	await page.goBack();
-	await page.getByRole("searchbox").fill("ma");
+	await page.getByRole("searchbox", { name: "Find by prefix" }).fill("ma");
 	await expect.poll(shown).toEqual(["many/"]);
 });
 
@@ -70,7 +70,7 @@ test("nothing in a record runs in the page", async () => {
 		await row(page, i).click();
 		const detail = page.getByRole("complementary", { name: `Record ${i}` });
 		await detail.getByRole("radio", { name: "Text" }).click();
-		expect(await detail.getByRole("region", { name: "The body" }).innerText()).toBe(hostile[i]);
+		await expect.poll(() => detail.getByRole("region", { name: "The body" }).innerText()).toBe(hostile[i]);
 	}
 	await page.getByRole("radio", { name: "JSON" }).click();
 	await page.locator(".json").getByText("__proto__").waitFor();
@@ -79,6 +79,7 @@ test("nothing in a record runs in the page", async () => {
 });
 
 test("the page cannot be framed, runs nothing inline and talks to nobody else", async () => {
+	t.expect(/ (?:action|request) has been blocked|Content Security Policy/);
 	const page = await t.open("/dashboard");
 	await page.getByRole("heading", { name: "Basins" }).waitFor();
 	const refused = await page.evaluate(async () => {
@@ -103,10 +104,8 @@ test("the page cannot be framed, runs nothing inline and talks to nobody else", 
 	expect(refused.ran).toBe(false);
 	expect(refused.out).toContain("html");
 	expect(refused.out).toContain("fetch");
-	t.problems.splice(0); // they were asked for
 	const frame = await t.open("/health");
 	await frame.setContent(`<iframe src="${t.broker().endpoint}/dashboard"></iframe>`);
-	await frame.waitForTimeout(500);
+	await expect.poll(() => t.problems.some((problem) => problem.includes("frame-ancestors"))).toBe(true);
 	expect(frame.frames().filter((f) => f.url().endsWith("/dashboard") && f !== frame.mainFrame()).length).toBe(0);
-	t.problems.splice(0);
 });

@@ -44,7 +44,7 @@ const calls: Call[] = [
 async function shell(script: string): Promise<string> {
 	const { stdout } = await run("sh", ["-e", "-c", script], {
 		env: { PATH: `${bin}:${process.env["PATH"] ?? ""}`, HOME: bin },
-		timeout: 20_000,
+		timeout: 200_000,
 	});
 	return stdout;
 }
@@ -68,7 +68,7 @@ describe("the snippets that the console shows do what they say", () => {
 	test.each(calls.filter((call) => call.kind !== "read"))("TypeScript: $kind $stream", async (call) => {
 		const text = snippet("TypeScript", call, { http: t.broker().endpoint, nats, checked: false });
 		expect(text).not.toBeNull();
-		const { stdout } = await run(process.execPath, ["--input-type=module", "-e", text ?? ""], { timeout: 20_000 });
+		const { stdout } = await run(process.execPath, ["--input-type=module", "-e", text ?? ""], { timeout: 200_000 });
 		if (call.kind === "append") expect(stdout).toContain("seqNum");
 		if (call.kind === "list-basins") expect(stdout).toContain("demo-basin");
 	});
