@@ -152,6 +152,9 @@ func (l *log) update(ctx context.Context, class Class) error {
 	if class.Compression != "" && !l.a.opts.Memory {
 		want.Compression = class.Compression.storage()
 	}
+	if want.Replicas > 1 { // see usageStream.config
+		want.Compression = jetstream.NoCompression
+	}
 	if want.Replicas == was.Replicas && want.Compression == was.Compression {
 		return nil
 	}

@@ -380,3 +380,13 @@ func TestSurveyLeavesChangedStreams(t *testing.T) {
 		t.Fatalf("measured: %v, the basin has %d bytes, want %d", measured(written), bytes, record.MeteredSize())
 	}
 }
+
+// A compressed stream with replicas does not survive each restart (docs/upstream).
+func TestUsageIsCompressedWithOneCopyOnly(t *testing.T) {
+	for replicas, want := range map[int]jetstream.StoreCompression{1: jetstream.S2Compression, 3: jetstream.NoCompression} {
+		s := usageStream{name: "S2_USAGE"}
+		if got := s.config(&Options{Replicas: replicas}, usageBytes); got.Compression != want || got.Replicas != replicas {
+			t.Errorf("with %d copies: compression %v, %d replicas", replicas, got.Compression, got.Replicas)
+		}
+	}
+}

@@ -86,18 +86,10 @@ func (s *usageStream) forget() {
 
 // create makes the JetStream stream. Its size is reserved, so a store that has not that much gets a smaller one.
 func (u *UsageStore) create(ctx context.Context, s *usageStream) error {
-	storage := jetstream.FileStorage
-	if u.a.opts.Memory {
-		storage = jetstream.MemoryStorage
-	}
 	ctx, cancel := context.WithTimeout(ctx, js.Timeout)
 	defer cancel()
 	for size := int64(usageBytes); ; size /= 4 {
-		_, err := u.a.js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: s.name, Description: s.about, Subjects: s.subjects, Storage: storage, Compression: jetstream.S2Compression,
-			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxAge: usageAge, MaxBytes: size, MaxMsgsPerSubject: 1,
-			Replicas: u.a.opts.Replicas, AllowDirect: true,
-		})
+		_, err := u.a.js.CreateStream(ctx, s.config(&u.a.opts, size))
 		switch {
 		case err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 			return u.a.made(ctx, s.name)
@@ -107,6 +99,23 @@ func (u *UsageStore) create(ctx context.Context, s *usageStream) error {
 			return fmt.Errorf("create %s: %w", s.name, err)
 		}
 	}
+}
+
+// config is the JetStream stream. It is compressed only where it has one copy: a server that starts again after a kill truncates a stream that has replicas,
+// which compresses its newest block now and then, and what is appended to that block afterwards cannot be read (docs/upstream).
+func (s *usageStream) config(o *Options, size int64) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name: s.name, Description: s.about, Subjects: s.subjects, Storage: jetstream.FileStorage,
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxAge: usageAge, MaxBytes: size, MaxMsgsPerSubject: 1,
+		Replicas: o.Replicas, AllowDirect: true,
+	}
+	if o.Memory {
+		c.Storage = jetstream.MemoryStorage
+	}
+	if o.Replicas <= 1 {
+		c.Compression = jetstream.S2Compression
+	}
+	return c
 }
 
 // Put stores a value under a name of tokens, in the place of the one before.

@@ -5,7 +5,7 @@ package conf
 type ClassSettings struct {
 	// Replicas is the number of copies: 1, 3 or 5. Default 0: as Config.Replicas.
 	Replicas int
-	// Compression is how the logs' files are compressed: "none" or "s2". Default "": none.
+	// Compression is how the logs' files are compressed: "none" or "s2", which is for logs with one copy. Default "": none.
 	Compression string
 	// Durability is the promise of an acknowledgement of an append. Default "": as Config.Durability. Group and interval can
 	// stand beside each other; always is the whole server's.
@@ -30,6 +30,10 @@ func (v *validation) storageClass(key string, s ClassSettings, c Config, goos st
 	if s.Compression != "" {
 		v.oneOf(key+".compression", s.Compression, CompressionNone, CompressionS2)
 	}
+	if copies := s.copies(c); s.Compression == CompressionS2 && copies > 1 {
+		v.add(key+".compression", "is s2, but the class has %d replicas: a NATS server that starts again after a kill can damage files of a "+
+			"compressed stream with replicas (docs/upstream); use none", copies)
+	}
 	if s.Logs != 0 {
 		v.integer(key+".logs", int64(s.Logs), 1, 64)
 	}
@@ -37,10 +41,7 @@ func (v *validation) storageClass(key string, s ClassSettings, c Config, goos st
 }
 
 func (v *validation) classDurability(key string, s ClassSettings, c Config, goos string) {
-	base, replicas := c.durabilityOn(goos), max(s.Replicas, 1)
-	if s.Replicas == 0 {
-		replicas = c.Copies()
-	}
+	base, replicas := c.durabilityOn(goos), s.copies(c)
 	switch s.Durability {
 	case "", base:
 		if base == DurabilityGroup && replicas > 1 {
@@ -62,6 +63,14 @@ func (v *validation) classDurability(key string, s ClassSettings, c Config, goos
 	case s.Durability == DurabilityGroup && goos != "linux":
 		v.add(key, "group needs Linux (syncfs), this is %s: use interval", goos)
 	}
+}
+
+// copies is the number of copies of the class.
+func (s ClassSettings) copies(c Config) int {
+	if s.Replicas == 0 {
+		return c.Copies()
+	}
+	return s.Replicas
 }
 
 // HasInterval reports whether anything has durability interval.

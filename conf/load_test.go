@@ -25,7 +25,7 @@ func TestGoodFiles(t *testing.T) {
 	full.Locations = "rack-1, rack:2.Upper"
 	full.InitFile = "/etc/weir/resources.json"
 	full.RootToken = "opensesame-opensesame"
-	full.StorageStandard = ClassSettings{Replicas: 5, Compression: CompressionS2, Durability: DurabilityAlways, Logs: 9}
+	full.StorageStandard = ClassSettings{Replicas: 5, Compression: CompressionNone, Durability: DurabilityAlways, Logs: 9}
 	full.AcceptLoss = "0a1b"
 	full.Log = Log{Level: "debug", Format: LogJSON}
 	full.NATS = NATS{Listen: "0.0.0.0:4333", ConfigFile: "nats.conf", ServerName: "weir-1"}
@@ -113,6 +113,8 @@ func TestBadFiles(t *testing.T) {
 		"group_memory":                "durability: group syncs files, but memory keeps none",
 		"class_replicas":              `storage_standard.replicas: is 2; allowed are 1, 3 and 5`,
 		"class_compression":           `storage_express.compression: is "zstd"; allowed are none and s2`,
+		"class_compressed_replicas":   `storage_standard.compression: is s2, but the class has 3 replicas`,
+		"class_compressed_copies":     `storage_express.compression: is s2, but the class has 3 replicas`,
 		"class_logs":                  `storage_express.logs: is 65; allowed is from 1 to 64`,
 		"class_always":                `always is the whole NATS server's`,
 		"class_group_replicas":        `group syncs one server's files, but the class has 3 replicas`,
