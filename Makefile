@@ -16,7 +16,7 @@ PKG       ?= ./...
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
-	@echo 'variables: PKG=$(PKG) STORE=$(STORE) LISTEN=$(LISTEN) HTTP=$(HTTP) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME) BENCHFLAGS=$(BENCHFLAGS)'
+	@echo 'variables: PKG=$(PKG) STORE=$(STORE) CLUSTER=$(CLUSTER) LISTEN=$(LISTEN) HTTP=$(HTTP) FUZZTIME=$(FUZZTIME) BENCHTIME=$(BENCHTIME) BENCHFLAGS=$(BENCHFLAGS)'
 
 build: ## build bin/weir
 	$(GO) build -trimpath -o bin/weir ./cmd/weir
@@ -30,8 +30,8 @@ run: build ## start a broker on a store of its own (STORE, LISTEN, HTTP) and pri
 	@echo '  cd $(CURDIR)'
 	@exec bin/weir serve --store-dir $(STORE) --nats-listen $(LISTEN) --http-listen $(HTTP)
 
-cluster: build ## start three brokers that form a cluster, in a directory of their own (CLUSTER), and print commands to paste
-	@exec tools/cluster.sh bin/weir $(CLUSTER)
+cluster: build ## start three brokers that form a cluster (CLUSTER, LISTEN and HTTP of the first), and print commands to paste
+	@exec tools/cluster.sh bin/weir $(CLUSTER) $(LISTEN) $(HTTP)
 
 test: ## run all tests (PKG)
 	$(GO) test $(PKG)

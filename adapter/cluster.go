@@ -85,7 +85,7 @@ func (a *Adapter) BalanceCluster(ctx context.Context) error {
 // takes those that no other node can take at that moment.
 func (a *Adapter) drain(draining bool) {
 	if !draining {
-		a.logger.Info("the node owns logs again, as it was asked to")
+		a.logger.Info("the node takes logs again, as it was asked to")
 		return
 	}
 	a.logger.Info("the node gives its logs to the others, as it was asked to")

@@ -107,7 +107,7 @@ func (c cluster) copiesOn(ctx context.Context, node string, others int) (adapter
 func (c cluster) mayRemove(node protocol.ClusterNode, runs bool, others int, req protocol.RemoveNodeRequest) error {
 	switch {
 	case runs && node.State == "live" && (!node.Draining || node.Logs > 0):
-		return protocol.Errorf(protocol.CodeInvalid, "node: %q serves, and owns %d logs: drain it first (weir cluster drain %s)", req.Node, node.Logs, req.Node)
+		return protocol.Errorf(protocol.CodeInvalid, "node: %q serves (logs that it owns: %d): drain it first (weir cluster drain %s)", req.Node, node.Logs, req.Node)
 	case !req.Force && others < c.copies:
 		return protocol.Errorf(protocol.CodeInvalid, "node: without %q there are %d nodes for %d copies: start another node first, or this one again, with an empty store directory "+
 			"if its disk is lost. It gains nothing to force it (--force): %d nodes need each other, as they do now", req.Node, others, c.copies, others)

@@ -1,38 +1,75 @@
 #!/bin/sh
 # Starts three brokers on this machine that form a cluster, and prints what to paste. Interrupt it to stop them; what they have
-# stored stays in the directory.
+# stored stays in the directory. Each has a configuration file there, from which it can be started again.
 #
-#   tools/cluster.sh WEIR DIRECTORY
+#   tools/cluster.sh WEIR DIRECTORY NATS HTTP
+#
+# NATS and HTTP are the addresses (host:port) of the first broker. The others take the next ports, and all of them those from 2000 above
+# the NATS port to talk to each other.
 set -eu
-weir=$1 dir=$2
+weir=$1 dir=$2 nats=$3 http=$4
 mkdir -p "$dir"
 secret=$dir/cluster.secret
 [ -s "$secret" ] || (umask 077 && head -c 32 /dev/urandom | base64 > "$secret")
-peers=127.0.0.1:6222,127.0.0.1:6223,127.0.0.1:6224
+
+# at ADDRESS N: the address with a port that is N higher.
+at() { echo "${1%:*}:$((${1##*:} + $2))"; }
+peers="$(at "$nats" 2000), $(at "$nats" 2001), $(at "$nats" 2002)"
+
 pids=
 stop() {
 	trap - INT TERM EXIT
 	for pid in $pids; do kill "$pid" 2>/dev/null || true; done
 	wait
 }
-trap stop INT TERM EXIT
+trap stop EXIT
+trap 'stop; exit 0' INT TERM
 for i in 1 2 3; do
-	"$weir" serve --store-dir "$dir/node$i" --nats-listen "127.0.0.1:$((4221 + i))" --http-listen "127.0.0.1:$((8079 + i))" \
-		--cluster-name local --cluster-listen "127.0.0.1:$((6221 + i))" --cluster-peers "$peers" --cluster-secret-file "$secret" \
-		> "$dir/node$i.log" 2>&1 &
+	n=$((i - 1))
+	cat > "$dir/node$i.conf" <<CONF
+store_dir: "$dir/node$i"
+nats { listen: "$(at "$nats" $n)" }
+http { listen: "$(at "$http" $n)" }
+cluster {
+  name: "local"
+  listen: "$(at "$nats" $((2000 + n)))"
+  peers: "$peers"
+  secret_file: "$secret"
+}
+CONF
+	"$weir" serve --config "$dir/node$i.conf" > "$dir/node$i.log" 2>&1 &
 	pids="$pids $!"
 	eval "pid$i=$!"
 done
-cat <<TEXT
-Three brokers start; their logs are $dir/node1.log to node3.log. In another terminal:
 
-  export NATS_URL=nats://127.0.0.1:4222,nats://127.0.0.1:4223,nats://127.0.0.1:4224
+echo "Three brokers start; their logs are $dir/node1.log to node3.log."
+tries=0
+for i in 1 2 3; do
+	until "$weir" health --config "$dir/node$i.conf" > /dev/null 2>&1; do
+		for j in 1 2 3; do
+			eval "pid=\$pid$j"
+			kill -0 "$pid" 2>/dev/null || { echo "broker $j has ended: $(tail -n 1 "$dir/node$j.log")" >&2; exit 1; }
+		done
+		tries=$((tries + 1))
+		[ $tries -lt 300 ] || { echo "broker $i is not ready after a minute: see its log" >&2; exit 1; }
+		sleep 0.2
+	done
+done
+cat <<TEXT
+They are a cluster now, and each answers 200 at http://$http/health, $(at "$http" 1) and $(at "$http" 2) while it is in contact
+with another. In another terminal:
+
+  cd $(pwd)
+  export NATS_URL=nats://$nats,nats://$(at "$nats" 1),nats://$(at "$nats" 2)
   $weir create-basin demo-basin --create-stream-on-append
   echo hello | $weir append s2://demo-basin/greetings
-  curl -s 'http://127.0.0.1:8082/v1/streams/greetings/records?seq_num=0' -H 's2-basin: demo-basin'
+  curl -s 'http://$(at "$http" 2)/v1/streams/greetings/records?seq_num=0' -H 's2-basin: demo-basin'
+  $weir cluster status
+
   kill -9 $pid1     # the other two go on
   echo again | $weir append s2://demo-basin/greetings
+  $weir serve --config $dir/node1.conf     # it comes back, in a terminal of its own
 
-Each answers 200 at http://127.0.0.1:8080/health, 8081 and 8082 while it is in contact with another.
+Ctrl-C stops the three.
 TEXT
 wait

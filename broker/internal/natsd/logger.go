@@ -66,6 +66,8 @@ func (l *natsLogger) Errorf(format string, v ...any) {
 	case len(v) > 0 && v[0] == server.ErrAuthentication: //nolint:errorlint // an argument of a log line, compared as it is
 	case strings.HasPrefix(format, "Temporary %s Accept Error"):
 		l.log.Debug(natsMessage, text(format, v)) // as often as clients come when there are too many
+	case strings.HasPrefix(format, dialLine):
+		l.tell(slog.LevelWarn, format, v) // another node is not there: it starts later, or was stopped
 	default:
 		l.tell(slog.LevelError, format, v)
 	}

@@ -69,7 +69,8 @@ func TestRefusedNodeDoesNotFillTheLog(t *testing.T) {
 				log.Errorf("Error trying to connect to route (attempt %v): %v", attempt+1, fmt.Errorf("dial tcp %s:6222: connect: connection refused", node))
 			}
 		}
-		took("two nodes that are not there", "10.0.0.2", "10.0.0.3")
+		const absent = `level=WARN msg="nats server" text="Error trying to connect to route (attempt 1): dial tcp `
+		took("two nodes that are not there", absent+"10.0.0.2", absent+"10.0.0.3")
 
 		time.Sleep(repeatEvery)
 		for range 10 * maxRepeats {

@@ -128,7 +128,7 @@ more. The node goes on serving requests, and its /health says 503, so that load 
 		}),
 		show: func(node string, _ none) error {
 			if *undo {
-				return a.done("%s owns logs again\n", node)
+				return a.done("%s takes logs again; weir cluster balance gives it its share\n", node)
 			}
 			return a.done("%s owns no log any more\n", node)
 		},

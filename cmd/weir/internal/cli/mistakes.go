@@ -12,15 +12,20 @@ import (
 
 // explainMistakes makes the errors of a mistyped command or flag say which one was probably meant.
 func explainMistakes(root *cobra.Command) {
-	root.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return unknownCommand(cmd, args[0])
-		}
-		return nil
-	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(unknownFlag)
 	root.InitDefaultHelpCmd()
+	for _, group := range append(root.Commands(), root) {
+		if !group.HasSubCommands() {
+			continue
+		}
+		group.Args = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		}
+		group.SuggestionsMinimumDistance = 2
+	}
 	for _, c := range root.Commands() {
 		if c.Name() != "help" {
 			continue
