@@ -3,6 +3,7 @@ package adapter
 import (
 	"strconv"
 	"testing"
+	"testing/synctest"
 
 	"github.com/weirstream/weir/protocol"
 )
@@ -30,6 +31,7 @@ func TestIdleStreamsAreBounded(t *testing.T) {
 		}
 		loaded := func(want ...int) {
 			t.Helper()
+			synctest.Wait() // The use by an append ends after its answer.
 			wanted := map[int]bool{}
 			for _, i := range want {
 				wanted[i] = true
