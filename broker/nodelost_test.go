@@ -163,9 +163,11 @@ func loseNode(t *testing.T, added int) (n *nodes, load *counted) {
 	}
 	load.goesOn(t, "through the node that will be lost")
 	machine.kill()
-	eventually(t, "the others know that the node is lost", func() bool {
-		return n.shown(1, n.name(lostNode), "dead") && !n.brokers[1].Connected(n.name(lostNode))
-	})
+	for _, i := range others {
+		eventually(t, n.name(i)+" knows that the node is lost", func() bool {
+			return n.shown(i, n.name(lostNode), "dead") && !n.brokers[i].Connected(n.name(lostNode))
+		})
+	}
 	return n, load
 }
 
