@@ -14,6 +14,8 @@ type Copies struct {
 	Missing  int    // streams of which a copy is missing or behind, or whose copies are being moved
 	Waits    string // what one of these waits for, as JetStream says it
 	Headless int    // those of Missing that have no leader, and so perhaps no copy any more
+	// Stranded are the streams without a leader that have a copy on the node in question, perhaps the only whole one.
+	Stranded []string
 }
 
 // listTime bounds one look at all streams. JetStream does not answer while it elects a leader.
@@ -42,6 +44,9 @@ func CopiesIn(ctx context.Context, js jetstream.JetStream, node string, nodes in
 		on, whole := copiesOf(s, node, nodes)
 		if on {
 			c.On++
+		}
+		if strandedOn(s, node) {
+			c.Stranded = append(c.Stranded, s.Config.Name)
 		}
 		if !whole {
 			c.Missing++
@@ -75,6 +80,11 @@ func copiesOf(s *jetstream.StreamInfo, node string, nodes int) (on, whole bool) 
 		on = on || slices.ContainsFunc(d.Replicas, func(r *jetstream.DesiredPeerInfo) bool { return r.Name == node })
 	}
 	return on, whole
+}
+
+// strandedOn reports whether a stream that has no leader has a copy on a node.
+func strandedOn(s *jetstream.StreamInfo, node string) bool {
+	return s.Cluster != nil && s.Cluster.Leader == "" && slices.ContainsFunc(s.Cluster.Replicas, func(r *jetstream.PeerInfo) bool { return r.Name == node })
 }
 
 // ForgetNode removes the records of a node that has stopped for good. What it owned goes to others.

@@ -24,33 +24,43 @@ func (n *nodes) operator(i int) *client.Client {
 	return client.New(nc, client.Options{})
 }
 
+// overNATS makes a request over NATS. It may be made again, as long as the cluster elects leaders.
+func (n *nodes) overNATS(i int, request func(*client.Client) error) {
+	n.t.Helper()
+	c := n.operator(i)
+	var err error
+	eventually(n.t, "a request of an operator", func() bool {
+		if err = request(c); err != nil && !protocol.AsError(err).Retryable() {
+			n.t.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
 func (n *nodes) info(i int) (info protocol.ClusterInfo) {
 	n.t.Helper()
-	n.operate(i, func(ctx context.Context, c *client.Client) (err error) {
+	n.operate(i, func(ctx context.Context, c protocol.ClusterService) (err error) {
 		info, err = c.Cluster(ctx)
 		return err
 	})
 	return info
 }
 
-// operate makes a request through node i, which has to succeed, and leaves no connection behind for which a stop would wait.
-func (n *nodes) operate(i int, request func(context.Context, *client.Client) error) {
+// operate makes a request at node i, in process: over NATS any node may answer. It may be made again, as long as the cluster elects leaders.
+func (n *nodes) operate(i int, request func(context.Context, protocol.ClusterService) error) {
 	n.t.Helper()
-	if err := n.tryOperate(i, request); err != nil {
-		n.t.Fatal(err)
-	}
-}
-
-func (n *nodes) tryOperate(i int, request func(context.Context, *client.Client) error) error {
-	n.t.Helper()
-	nc, err := n.brokers[i].Connect()
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute) // only a hang fails
+	ctx, cancel := context.WithTimeout(n.t.Context(), 2*time.Minute) // only a hang fails
 	defer cancel()
-	return request(ctx, client.New(nc, client.Options{}))
+	for {
+		err := request(ctx, n.brokers[i].Operator())
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil || !protocol.AsError(err).Retryable() {
+			n.t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {
@@ -121,9 +131,7 @@ func TestDrainAndBalance(t *testing.T) {
 	}
 	ask := func(req protocol.DrainNodeRequest) {
 		t.Helper()
-		if err := n.operator((names[drained]+1)%3).DrainNode(ctx, req); err != nil {
-			t.Fatal(err)
-		}
+		n.overNATS((names[drained]+1)%3, func(c *client.Client) error { return c.DrainNode(ctx, req) })
 	}
 	ask(protocol.DrainNodeRequest{Node: drained})
 	eventually(t, "the node owns no log any more", func() bool {
@@ -143,9 +151,7 @@ func TestDrainAndBalance(t *testing.T) {
 		// A node that did not know yet that this one takes logs again has kept its own.
 		if time.Since(asked) > 5*time.Second {
 			asked = time.Now()
-			if err := n.operator(0).BalanceCluster(ctx); err != nil {
-				t.Fatal(err)
-			}
+			n.overNATS(0, func(c *client.Client) error { return c.BalanceCluster(ctx) })
 		}
 		logs, _ := owned(drained)
 		return logs > 0

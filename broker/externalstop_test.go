@@ -85,9 +85,11 @@ func port(t *testing.T, u *url.URL) int {
 func TestBrokerOnExternalNATSThatStopsFailsNoRequest(t *testing.T) {
 	for name, shared := range map[string]bool{"a server each": false, "one server": true} {
 		t.Run(name, func(t *testing.T) {
+			broker.LetClientsLeave(t)
 			n := onExternal(t, shared, func(c *conf.Config) {
 				c.Logs = 4
 			})
+			n.configs[0].LameDuck = leaves
 			n.start(0, 1, 2)
 			if at := n.stopFailsNoRequest(""); at.http == at.httpURL {
 				t.Errorf("the client over HTTP is at %s", at.http)

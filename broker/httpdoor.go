@@ -104,8 +104,8 @@ func (p *httpPort) listen(ctx context.Context, key, address string, secure *tls.
 }
 
 // leaveTime is how long clients get to notice that they are to leave: a round trip, and for those that send all the time
-// the next answer.
-const leaveTime = 500 * time.Millisecond
+// the next answer. Tests change it.
+var leaveTime = 500 * time.Millisecond
 
 // moment is the rest of leaveTime since then: at most an eighth of the time that the stop has.
 func moment(ctx context.Context, began time.Time) time.Duration {
@@ -116,24 +116,24 @@ func moment(ctx context.Context, began time.Time) time.Duration {
 	return length - time.Since(began)
 }
 
-// leave closes the ports and asks the clients to go elsewhere. Requests on the connections that are there are served.
+// leave closes the ports and asks the clients to go elsewhere: in this order, so that none of them connects to a port that is about to close. Requests on
+// the connections that are there are served.
 func (d *httpDoor) leave() {
+	if d.asked.IsZero() {
+		for _, p := range d.ports() {
+			p.shut()
+		}
+		d.asked = time.Now()
+	}
 	d.handler.Leave()
-	if !d.asked.IsZero() {
-		return
-	}
-	d.asked = time.Now()
-	for _, p := range d.ports() {
-		p.shut()
-	}
 }
 
 // close closes the ports, refuses new requests on the connections that are there, ends sessions with server_draining and
 // lets requests under way finish until ctx ends. Connections are asked to leave and get a moment for it: a server would
 // drop requests that it reads after Shutdown.
 func (d *httpDoor) close(ctx context.Context) error {
-	d.handler.Drain()
 	d.leave()
+	d.handler.Drain()
 	err := d.handler.Close(ctx)
 	var left sync.WaitGroup
 	errs := [2]error{}

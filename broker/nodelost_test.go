@@ -78,6 +78,9 @@ func (n *nodes) count(i int, ref protocol.StreamRef) *counted {
 			case err == nil:
 			case code == protocol.CodeConditionFailed:
 				tail, err := svc.CheckTail(context.Background(), ref)
+				if err != nil && protocol.AsError(err).Retryable() { // the owner changes once more
+					continue
+				}
 				if err != nil || tail.SeqNum != at && tail.SeqNum != at+1 {
 					n.t.Errorf("the tail behind %d acknowledged appends: %v, %v", at, tail, err)
 					return

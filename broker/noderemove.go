@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -51,13 +53,25 @@ func (c cluster) removeNode(ctx context.Context, req protocol.RemoveNodeRequest)
 		}
 	}
 	if member && !runs {
+		if !req.Force { // it has stopped in order, but perhaps before others had its copies
+			copies, err := c.copiesOn(ctx, req.Node, others)
+			if err != nil {
+				return left, err
+			}
+			if n := len(copies.Stranded); n > 0 {
+				left.State, left.Streams = protocol.RemovalMoves, n
+				left.Waits = fmt.Sprintf("%s has no leader and a copy on %s: start that node again, or force the removal, which may lose what no other node has",
+					protocol.Clip(strings.Join(copies.Stranded, ", ")), req.Node)
+				return left, nil
+			}
+		}
 		if err := c.st.RemoveNode(ctx, req.Node); err != nil {
 			return left, err
 		}
 	}
 	copies, err := c.copiesOn(ctx, req.Node, others)
 	if err != nil {
-		return left, protocol.Wrap(protocol.CodeUnavailable, err, "JetStream could not say where the copies are")
+		return left, err
 	}
 	if runs && copies.On > 0 {
 		if err := c.st.Evacuate(ctx, req.Node); err != nil {
@@ -79,9 +93,13 @@ func (c cluster) removeNode(ctx context.Context, req protocol.RemoveNodeRequest)
 
 // copiesOn looks for the copies of the storage, and of the streams that clients have made for themselves. Such a stream may have had its only copy on a node that is
 // lost: then nothing is left to wait for.
-func (c cluster) copiesOn(ctx context.Context, node string, others int) (adapter.Copies, error) {
-	copies, err := c.ad.Copies(ctx, node, others)
-	if err != nil {
+func (c cluster) copiesOn(ctx context.Context, node string, others int) (copies adapter.Copies, err error) {
+	defer func() {
+		if err != nil {
+			err = protocol.Wrap(protocol.CodeUnavailable, err, "JetStream could not say where the copies are")
+		}
+	}()
+	if copies, err = c.ad.Copies(ctx, node, others); err != nil {
 		return copies, err
 	}
 	nc, err := c.st.Client("weir-remove-node")
@@ -100,6 +118,7 @@ func (c cluster) copiesOn(ctx context.Context, node string, others int) (adapter
 	copies.On += clients.On
 	copies.Missing += clients.Missing - clients.Headless
 	copies.Waits = cmp.Or(copies.Waits, clients.Waits)
+	copies.Stranded = append(copies.Stranded, clients.Stranded...)
 	return copies, err
 }
 

@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -55,20 +54,23 @@ func (n *nodes) name(i int) (name string) {
 	return host + "-" + port
 }
 
-// remove takes the next step of a removal through node i.
+// remove takes the next step of a removal over NATS, where any node may answer.
 func (n *nodes) remove(i int, req protocol.RemoveNodeRequest) (left protocol.RemoveNodeProgress, err error) {
 	n.t.Helper()
-	err = n.tryOperate(i, func(ctx context.Context, c *client.Client) (err error) {
-		left, err = c.RemoveNode(ctx, req)
-		return err
-	})
-	return left, err
+	nc, err := n.brokers[i].Connect()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer nc.Close()                                               // a stop would wait for it
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute) // only a hang fails
+	defer cancel()
+	return client.New(nc, client.Options{}).RemoveNode(ctx, req)
 }
 
 // drain asks node i to have another one drain, or not any more.
 func (n *nodes) drain(i, node int, undo bool) {
 	n.t.Helper()
-	n.operate(i, func(ctx context.Context, c *client.Client) error {
+	n.operate(i, func(ctx context.Context, c protocol.ClusterService) error {
 		return c.DrainNode(ctx, protocol.DrainNodeRequest{Node: n.name(node), Undo: undo})
 	})
 }
@@ -101,19 +103,12 @@ func TestAddAndRemoveNode(t *testing.T) {
 			t.Errorf("the removal of node %d: %v", i, err)
 		}
 	}
-	eventually(t, "all nodes are live", func() bool {
-		live := 0
-		for _, x := range n.info(0).Nodes {
-			if x.State == "live" {
-				live++
-			}
-		}
-		return live == 3
-	})
+	eventually(t, "all nodes are live", func() bool { return n.know(0, "live") && n.know(1, "live") && n.know(2, "live") })
 	refuse(2, "drain it first")
-	if left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "unknown"}); err != nil || left.State != protocol.RemovalUnknown || len(left.Nodes) != 3 {
-		t.Errorf("a node that is not there: %+v, %v", left, err)
-	}
+	eventually(t, "a node that is not there is not known", func() bool {
+		left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "unknown"})
+		return err == nil && left.State == protocol.RemovalUnknown && len(left.Nodes) == 3
+	})
 
 	var load sync.WaitGroup
 	var over atomic.Bool
@@ -134,23 +129,17 @@ func TestAddAndRemoveNode(t *testing.T) {
 	added := n.add()
 	n.start(added)
 	const gone = 2
-	n.drain(0, gone, false)
-	eventually(t, "the node drains", func() bool {
-		for _, x := range n.info(0).Nodes {
-			if x.Name == n.name(gone) {
-				return x.Draining && x.Logs == 0
-			}
-		}
-		return false
-	})
+	n.empty(gone)
 	req := protocol.RemoveNodeRequest{Node: n.name(gone)}
 	n.removeUntil(0, req, protocol.RemovalStops)
 	n.stop(gone)
+	eventually(t, "the others know that the node has stopped", func() bool { return n.know(gone, "left") })
 	n.removeUntil(1, req, protocol.RemovalDone)
 	eventually(t, "the node is not shown any more", func() bool {
 		return !slices.ContainsFunc(n.info(0).Nodes, func(x protocol.ClusterNode) bool { return x.Name == n.name(gone) })
 	})
 	n.stop(1) // two of the three that are left
+	eventually(t, "the others know that it has stopped", func() bool { return n.know(1, "left") })
 	refuse(1, "3 copies")
 	before := acked.Load()
 	eventually(t, "appends go on", func() bool { return t.Failed() || acked.Load() > before+10 })
@@ -170,26 +159,25 @@ func TestAddAndRemoveNode(t *testing.T) {
 	}
 }
 
-// own makes a JetStream stream of a client's own with two copies, one of them on node i, and one message.
-func (n *nodes) own(i int) (name string) {
+// own makes a JetStream stream of a client's own with one copy and one message, and returns the node that has it.
+func (n *nodes) own(js jetstream.JetStream, name string) (node int) {
 	n.t.Helper()
-	js := n.jetStream(0)
 	ctx, cancel := context.WithTimeout(n.t.Context(), 2*time.Minute) // only a hang fails
 	defer cancel()
-	for k := 0; ; k++ { // JetStream chooses the nodes: those with the fewest streams
-		name = fmt.Sprint("OWN-", k)
-		s, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name}, Replicas: 2})
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		if n.copyOn(s.CachedInfo(), i) {
-			break
-		}
+	s, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name}})
+	if err != nil {
+		n.t.Fatal(err)
 	}
 	if _, err := js.Publish(ctx, name, []byte("kept")); err != nil {
 		n.t.Fatal(err)
 	}
-	return name
+	for node = range n.brokers {
+		if n.copyOn(s.CachedInfo(), node) {
+			return node
+		}
+	}
+	n.t.Fatalf("no node has the copy: %+v", s.CachedInfo().Cluster)
+	return 0
 }
 
 // copyOn reports whether a stream has a copy on node i.
@@ -213,38 +201,43 @@ func (n *nodes) jetStream(i int) jetstream.JetStream {
 	return js
 }
 
-// A node that has a copy of a client's own stream is not to be stopped before another node has the copy.
+// A node that has the only copy of a client's own stream is not to be stopped before another node has it. If it was stopped all the same, it stays a node
+// until it has come back.
 func TestRemoveNodeWithAStreamOfAClient(t *testing.T) {
 	n := clusterOf(t, nil)
 	n.start(0, 1, 2)
 	ensureBasin(t, n.service(0))
-	gone := n.add()
-	n.start(gone)
+	added := n.add()
+	n.start(added)
 	eventually(t, "all nodes are live, and the new one is a server for JetStream", func() bool {
-		live := 0
-		for _, x := range n.info(0).Nodes {
-			if x.State == "live" {
-				live++
-			}
-		}
 		left, err := n.remove(0, protocol.RemoveNodeRequest{Node: "unknown"})
-		return live == 4 && err == nil && len(left.Nodes) == 4
+		return n.know(added, "live") && err == nil && len(left.Nodes) == 4
 	})
-	own := n.own(gone)
-	if err := n.operator(0).DrainNode(t.Context(), protocol.DrainNodeRequest{Node: n.name(gone)}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the node drains", func() bool {
-		return slices.ContainsFunc(n.info(0).Nodes, func(x protocol.ClusterNode) bool { return x.Name == n.name(gone) && x.Draining && x.Logs == 0 })
-	})
+	const own = "OWN"
+	gone := n.own(n.jetStream(added), own)
+	other := (gone + 1) % len(n.brokers)
+	js := n.jetStream(other)
 	req := protocol.RemoveNodeRequest{Node: n.name(gone)}
-	n.removeUntil(0, req, protocol.RemovalStops)
-	js := n.jetStream(0)
+	n.empty(gone)
+	n.stop(gone)
+	eventually(t, "the others know that the node has stopped", func() bool { return n.know(gone, "left") && !n.brokers[other].Connected(req.Node) })
+	eventually(t, "the removal waits for the node", func() bool {
+		left, err := n.brokers[other].Operator().RemoveNode(t.Context(), req)
+		if err == nil && left.State != protocol.RemovalMoves {
+			t.Fatalf("the node with the only copy is removed: %+v", left)
+		}
+		return strings.Contains(left.Waits, own)
+	})
+	n.start(gone)
+	eventually(t, "the node is back", func() bool { return n.know(gone, "live") })
+	n.empty(gone)
+	n.removeUntil(other, req, protocol.RemovalStops)
 	if s, err := js.Stream(t.Context(), own); err != nil || n.copyOn(s.CachedInfo(), gone) {
 		t.Fatalf("the node may stop although it has a copy: %+v, %v", s, err)
 	}
 	n.stop(gone)
-	n.removeUntil(1, req, protocol.RemovalDone)
+	eventually(t, "the others know that the node has stopped again", func() bool { return n.know(gone, "left") })
+	n.removeUntil(other, req, protocol.RemovalDone)
 	eventually(t, "the message of the client is there", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -254,5 +247,30 @@ func TestRemoveNodeWithAStreamOfAClient(t *testing.T) {
 		}
 		m, err := s.GetMsg(ctx, 1)
 		return err == nil && string(m.Data) == "kept"
+	})
+}
+
+// know reports whether all nodes that run show a node in a state.
+func (n *nodes) know(node int, state string) bool {
+	n.t.Helper()
+	for at, b := range n.brokers {
+		if b != nil && !n.shown(at, n.name(node), state) {
+			return false
+		}
+	}
+	return true
+}
+
+// empty drains a node, and returns when all nodes that run know that it owns no log any more.
+func (n *nodes) empty(node int) {
+	n.t.Helper()
+	n.drain((node+1)%len(n.brokers), node, false)
+	eventually(n.t, "the node drains", func() bool {
+		for at, b := range n.brokers {
+			if b != nil && !slices.ContainsFunc(n.info(at).Nodes, func(x protocol.ClusterNode) bool { return x.Name == n.name(node) && x.Draining && x.Logs == 0 }) {
+				return false
+			}
+		}
+		return true
 	})
 }

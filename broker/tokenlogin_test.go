@@ -403,21 +403,21 @@ func TestRevocationEndsConnections(t *testing.T) {
 				t.Error(err)
 			}
 		}},
-		{"expired", 3 * time.Second, func(protocol.AccessTokenID) {}},
+		{"expired", 8 * time.Second, func(protocol.AccessTokenID) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			id := protocol.AccessTokenID(tt.name)
+			other, _ := login(t, b, issueFor(t, b, protocol.IssueAccessTokenRequest{ID: id + "-other", Scope: on(protocol.OpRead)}))
 			var expires time.Time
 			if tt.expires != 0 {
 				expires = time.Now().Add(tt.expires)
 			}
 			secret := issueFor(t, b, protocol.IssueAccessTokenRequest{ID: id, ExpiresAt: expires, Scope: on(protocol.OpRead)})
-			other, _ := login(t, b, issueFor(t, b, protocol.IssueAccessTokenRequest{ID: id + "-other", Scope: on(protocol.OpRead)}))
 			closed := make(chan struct{})
 			nc, _ := login(t, b, secret, nats.ClosedHandler(func(*nats.Conn) { close(closed) }), nats.ReconnectWait(10*time.Millisecond))
 			begun, ended := follower(t, over(nc))
-			otherBegun, otherEnded := follower(t, over(other))
 			receive(t, "the first record", begun)
+			otherBegun, otherEnded := follower(t, over(other))
 			receive(t, "the first record of the other", otherBegun)
 
 			tt.end(id)

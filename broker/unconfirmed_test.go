@@ -25,7 +25,7 @@ func open(dir string) conf.Config {
 // startLogging starts a broker and returns what its start says at level warn.
 func startLogging(t *testing.T, cfg conf.Config) (*broker.Broker, string) {
 	t.Helper()
-	var log strings.Builder
+	var log syncLog
 	b, err := broker.Start(t.Context(), cfg, broker.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func New(nc *nats.Conn, opts Options) *Client {
 	if opts.ResumeFor <= 0 {
 		opts.ResumeFor = defaultResumeFor
 	}
-	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix), grace: answerGrace, gate: gate{nc: nc}}
+	return &Client{nc: nc, opts: opts, subjects: subject.Prefix(opts.Prefix), grace: answerGrace, gate: gate{nc: nc, patience: requestsLeave}}
 }
 
 // bound gives ctx a deadline if it has none, extra beyond the usual.

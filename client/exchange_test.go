@@ -38,7 +38,7 @@ func (s *script) connect() *path {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p.nc, s.Client = nc, client.New(nc, client.Options{})
+	p.nc, s.Client = nc, client.New(nc, s.opts)
 	s.t.Cleanup(nc.Close)
 	return p
 }
@@ -182,7 +182,7 @@ func TestAppendWhoseConnectionEnds(t *testing.T) {
 
 // The answer may come over the next connection.
 func TestAnswerOverTheNextConnection(t *testing.T) {
-	s := newScript(t, client.Options{})
+	s := newScript(t, client.Options{Timeout: time.Hour})
 	p := s.connect()
 	s.GiveAnswers(time.Minute)
 	acked, failed := s.appendOne()
@@ -201,13 +201,14 @@ func TestAnswerOverTheNextConnection(t *testing.T) {
 
 // A request that begins while there is no connection is sent over the next one, and has its time then.
 func TestAppendWithoutAConnection(t *testing.T) {
-	s := newScript(t, client.Options{Timeout: time.Minute})
+	s := newScript(t, client.Options{Timeout: time.Hour})
 	p := s.connect()
-	s.GiveAnswers(time.Nanosecond)
+	// One look that finds another connection ends an append, and so do three that find none: one may come while the connection is being made.
+	s.GiveAnswers(client.LookEvery / 2)
 	p.closed.Store(true)
 	p.cut(t)
 	acked, failed := s.appendOne()
-	time.Sleep(3 * client.LookEvery)
+	time.Sleep(6 * client.LookEvery)
 	s.nothing()
 	p.closed.Store(false)
 	m, _ := s.request()

@@ -14,7 +14,7 @@ const (
 	// sessionsLeave is how long a client that is to leave its server waits for the acks of its append sessions. The server may cut the connection before.
 	sessionsLeave = 30 * time.Second
 	// requestsLeave is how long it waits for the answers to its requests.
-	requestsLeave = 2 * time.Second
+	requestsLeave = 5 * time.Second
 	// arriveAfter is how long it waits for another server before requests begin again; NATS keeps them until there is one.
 	arriveAfter = 2 * time.Second
 	// leavePause is between two moves: the next server may stop as well.
@@ -25,7 +25,8 @@ const (
 // sessions send nothing more, until all that they have sent is answered, while requests go on. Then requests are held back until all are answered and the
 // connection has gone to another server. Its methods may be called at once.
 type gate struct {
-	nc *nats.Conn
+	nc       *nats.Conn
+	patience time.Duration // requestsLeave
 
 	mu       sync.Mutex    // guards the fields below
 	requests int           // that are not answered
@@ -121,7 +122,7 @@ func (g *gate) move(server string) {
 	g.mu.Lock()
 	g.holds = true
 	g.mu.Unlock()
-	g.until(requestsLeave, func() bool { return g.sessions+g.requests == 0 })
+	g.until(g.patience, func() bool { return g.sessions+g.requests == 0 })
 	changed := g.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer g.nc.RemoveStatusListener(changed)
 	if g.nc.ConnectedServerId() == server && g.nc.ForceReconnect() == nil {

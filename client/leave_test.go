@@ -113,6 +113,7 @@ func appendOne(c *client.Client) <-chan uint64 {
 func TestLeaveLosesNoAnswer(t *testing.T) {
 	a, b := newStage(t), newStage(t)
 	c := clientOf(t, a, b)
+	c.AwaitAnswers(time.Minute) // only a hang takes so long
 	first, second := appendOne(c), appendOne(c)
 	one, two := a.next(a.reqs), a.next(a.reqs)
 	a.answer(one, ackOf(1), true)

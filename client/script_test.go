@@ -31,6 +31,7 @@ type script struct {
 	cnc  *nats.Conn // of the client
 	reqs chan *nats.Msg
 	acks chan *nats.Msg
+	opts client.Options
 	*client.Client
 }
 
@@ -52,7 +53,7 @@ func newScript(t *testing.T, opts client.Options) *script {
 		}
 		return nc
 	}
-	s := &script{t: t, srv: srv, nc: connect(), cnc: connect(), reqs: make(chan *nats.Msg, 100), acks: make(chan *nats.Msg, 1000)}
+	s := &script{t: t, srv: srv, nc: connect(), cnc: connect(), reqs: make(chan *nats.Msg, 100), acks: make(chan *nats.Msg, 1000), opts: opts}
 	s.Client = client.New(s.cnc, opts)
 	for subject, ch := range map[string]chan *nats.Msg{"s2.v1.read.>": s.reqs, "s2.v1.append.>": s.reqs, "session.>": s.acks} {
 		if _, err := s.nc.ChanSubscribe(subject, ch); err != nil {

@@ -85,7 +85,7 @@ func removalText(node string, left protocol.RemoveNodeProgress) string {
 	if left.State == protocol.RemovalStops {
 		return node + " has no copies any more: stop it now"
 	}
-	text := fmt.Sprintf("copies of %d JetStream streams are being made on other nodes", left.Streams)
+	text := fmt.Sprintf("copies of %d JetStream streams are not in place on other nodes yet", left.Streams)
 	if left.Waits != "" {
 		text += " (" + left.Waits + ")"
 	}
