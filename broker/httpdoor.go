@@ -116,23 +116,28 @@ func moment(ctx context.Context, began time.Time) time.Duration {
 	return length - time.Since(began)
 }
 
-// leave closes the ports and asks the clients to go elsewhere: in this order, so that none of them connects to a port that is about to close. Requests on
-// the connections that are there are served.
+// leave closes the ports and asks the clients to go elsewhere. Requests on the connections that are there are served.
 func (d *httpDoor) leave() {
-	if d.asked.IsZero() {
-		for _, p := range d.ports() {
-			p.shut()
-		}
-		d.asked = time.Now()
-	}
+	d.shut()
 	d.handler.Leave()
+}
+
+// shut closes the ports: before clients are asked to go elsewhere, so that none of them connects to a port that is about to close.
+func (d *httpDoor) shut() {
+	if !d.asked.IsZero() {
+		return
+	}
+	for _, p := range d.ports() {
+		p.shut()
+	}
+	d.asked = time.Now()
 }
 
 // close closes the ports, refuses new requests on the connections that are there, ends sessions with server_draining and
 // lets requests under way finish until ctx ends. Connections are asked to leave and get a moment for it: a server would
 // drop requests that it reads after Shutdown.
 func (d *httpDoor) close(ctx context.Context) error {
-	d.leave()
+	d.shut()
 	d.handler.Drain()
 	err := d.handler.Close(ctx)
 	var left sync.WaitGroup

@@ -22,7 +22,7 @@ func TestFaultShutdownUnderLoad(t *testing.T) {
 	for round := range scale(2, 8) {
 		dir := t.TempDir()
 		cfg := onDisk(dir)
-		cfg.LameDuck = 4 * time.Second
+		cfg.LameDuck = 30 * time.Second // only a hang takes so long
 		b := start(t, cfg)
 		var ledgers []*ledger
 		for i := range 6 {
@@ -131,7 +131,7 @@ func startProcess(t *testing.T, args ...string) *process {
 func TestFaultTerminatedUnderLoad(t *testing.T) {
 	for round := range scale(1, 5) {
 		dir := t.TempDir()
-		const lameDuck = 4 * time.Second
+		const lameDuck = 30 * time.Second // only a hang takes so long
 		p := startProcess(t, "--store-dir", dir, "--nats-listen", "127.0.0.1:0", "--lame-duck", lameDuck.String())
 		nc, err := nats.Connect(p.url, nats.MaxReconnects(0), quiet)
 		must(t, err)
