@@ -106,8 +106,13 @@ func (v *View) PutStream(e *Entry) {
 func (v *View) PutWritten(e *Entry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if b, ok := v.basins.Get(string(e.Basin())); ok && e.Revision > b.After && e.Revision >= v.coming {
+	b, ok := v.basins.Get(string(e.Basin()))
+	switch {
+	case !ok || e.Revision <= b.After:
+	case e.Revision >= v.coming:
 		b.putLocked(e)
+	default:
+		e.remembers(b.streams.get(string(e.Name)))
 	}
 }
 
@@ -115,7 +120,9 @@ func (v *View) PutWritten(e *Entry) {
 func (b *basinView) putLocked(e *Entry) {
 	b.share(e)
 	b.created = max(b.created, uint64(e.ID.Bucket())*layout.BucketStreams)
-	switch old := b.streams.set(e); {
+	old := b.streams.set(e)
+	e.remembers(old)
+	switch {
 	case old == nil:
 	case old.Revision > e.Revision:
 		b.streams.set(old)
@@ -125,6 +132,14 @@ func (b *basinView) putLocked(e *Entry) {
 		b.disuseLocked(old)
 	}
 	b.useLocked(e)
+}
+
+// remembers lets an entry share the memory of the background tasks with the one that is in the view, if that is of the same stream: the stream may be loaded
+// with it.
+func (e *Entry) remembers(old *Entry) {
+	if old != nil && old.ID == e.ID && old.Checks != nil {
+		e.Checks = old.Checks
+	}
 }
 
 // share lets an entry share its entryCommon with an equal entry that was put in before.
@@ -332,21 +347,29 @@ func (v *View) some(after protocol.StreamRef, n int, hidden bool) (entries []*En
 
 // EachDeleting yields the basins and streams whose deletion was accepted and is not complete.
 func (v *View) EachDeleting(basin func(protocol.BasinName), stream func(*Entry)) {
+	var basins []protocol.BasinName
+	var streams []*Entry
 	v.mu.RLock()
-	defer v.mu.RUnlock()
 	v.basins.Scan(func(_ string, b *basinView) bool {
 		if b.Deleting() {
-			basin(b.Name)
+			basins = append(basins, b.Name)
 			return true
 		}
 		b.streams.Scan(func(_ string, e *Entry) bool {
 			if e.Deleting() {
-				stream(e)
+				streams = append(streams, e)
 			}
 			return true
 		})
 		return true
 	})
+	v.mu.RUnlock()
+	for _, name := range basins { // without the lock: the caller takes others that come before it
+		basin(name)
+	}
+	for _, e := range streams {
+		stream(e)
+	}
 }
 
 // DeletingBasins returns the basins whose deletion was accepted and is not complete.

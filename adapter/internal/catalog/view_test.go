@@ -150,3 +150,51 @@ func FuzzStreamKeyRoundTrip(f *testing.F) {
 		RefOfKey("s.test-basin." + name)
 	})
 }
+
+// What the background tasks remember of a stream is theirs however often its entry comes: a stream that is loaded shares it with the view.
+func TestEntriesOfOneStreamShareTheMemoryOfTheTasks(t *testing.T) {
+	b := protocol.BasinName("test-basin")
+	ref := protocol.StreamRef{Basin: b, Stream: "s"}
+	for name, put := range map[string]func(v *View, e *Entry){
+		"shown":                 (*View).PutStream,
+		"written":               (*View).PutWritten,
+		"written, come before":  func(v *View, e *Entry) { v.come(9); v.PutWritten(e) },
+		"shown, an earlier one": func(v *View, e *Entry) { e.Revision = 7; v.PutStream(e) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var v View
+			v.PutBasin(&BasinRecord{Name: b}, 5)
+			first, again := viewEntry(b, "s", 8), viewEntry(b, "s", 8)
+			first.Checks, again.Checks = &CheckTime{}, &CheckTime{}
+			v.PutStream(first)
+			v.SetSize(first, 100)
+			memory := first.Checks // that of a stream which was loaded now
+			put(&v, again)
+			if e, _, _ := v.Stream(ref); e == nil || e.Checks != memory || again.Checks != memory {
+				t.Error("the stream and the view have different ones")
+			}
+			if bytes, _, _ := v.BasinSize(b); bytes != 100 {
+				t.Errorf("the basin has %d bytes", bytes)
+			}
+		})
+	}
+}
+
+// A caller of EachDeleting may use the view: locks come before that of the view.
+func TestDeletedStreamsAreYieldedWithoutTheLock(t *testing.T) {
+	var v View
+	v.PutBasin(&BasinRecord{Name: "going-basin", DeletedAt: time.Now()}, 5)
+	v.PutBasin(&BasinRecord{Name: "test-basin"}, 6)
+	v.PutStream(NewEntry("test-basin", &StreamRecord{Name: "s", ID: testID("s"), DeletedAt: time.Now()}, 8, &CheckTime{}))
+	var got []string
+	v.EachDeleting(func(name protocol.BasinName) {
+		v.RemoveBasin(name, 5)
+		got = append(got, string(name))
+	}, func(e *Entry) {
+		v.RemoveStream(e.Ref(), e.ID)
+		got = append(got, string(e.Name))
+	})
+	if !slices.Equal(got, []string{"going-basin", "s"}) {
+		t.Errorf("%q", got)
+	}
+}
