@@ -1,12 +1,14 @@
 package adapter
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/weirstream/weir/adapter/internal/catalog"
+	"github.com/weirstream/weir/adapter/internal/js"
 	"github.com/weirstream/weir/adapter/layout"
 	"github.com/weirstream/weir/protocol"
 )
@@ -34,6 +36,8 @@ func TestBrokenCatalogEntriesAreSetAside(t *testing.T) {
 	subjectOfBroken := h.handle(broken)
 	chunks := h.chunks(broken)
 	subjectOfBroken.Close()
+	hiddenIn := h.openedLog(lost, h.logNumber(hidden))
+	backup, _, _ := h.catalog.View.Basin(lost)
 
 	garbage := []string{catalog.StreamKey(broken), catalog.BasinKey(lost), "t.broken", "s.malformed", "x.unknown"}
 	for _, key := range garbage {
@@ -75,6 +79,13 @@ func TestBrokenCatalogEntriesAreSetAside(t *testing.T) {
 			_, _, err := h.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: lost})
 			return err
 		},
+		"restore a basin": func() error {
+			value, err := json.Marshal(&backup)
+			if err != nil {
+				return err
+			}
+			return h.BeginRestore(t.Context(), protocol.BeginRestoreRequest{Restore: "r", Entry: protocol.CatalogEntry{Key: catalog.BasinKey(lost), Value: value}})
+		},
 		"list its stream": func() error { _, err := h.ListStreams(t.Context(), lost, protocol.ListRequest{}); return err },
 		"issue a token":   func() error { return h.PutToken(t.Context(), testToken("broken", "another")) },
 	} {
@@ -86,6 +97,9 @@ func TestBrokenCatalogEntriesAreSetAside(t *testing.T) {
 		t.Errorf("the list: %+v, %v", page, err)
 	}
 	h.idle()
+	if n, err := js.Count(t.Context(), h.manage, hiddenIn.name, hiddenIn.id.Basin("s2", lost)); err != nil || n != 1 {
+		t.Errorf("%d chunks of the basin whose entry is broken are left: %v", n, err)
+	}
 	if e, err := h.catalog.Bucket().Get(t.Context(), catalog.StreamKey(broken)); err != nil || !strings.Contains(string(e.Value()), "garbage") {
 		t.Errorf("the broken entry is not as it was: %v", err)
 	}

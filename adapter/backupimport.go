@@ -152,6 +152,9 @@ func basinOfEntry(e protocol.CatalogEntry) (*catalog.BasinRecord, error) {
 
 // beginRestore stores the hidden record of a basin that is not there.
 func (a *Adapter) beginRestore(ctx context.Context, rec *catalog.BasinRecord, restore string) error {
+	if err := a.catalog.Aside(catalog.BasinKey(rec.Name)); err != nil {
+		return err // the basin is there, with its chunks
+	}
 	rec.DeletedAt, rec.Restoring, rec.Restored, rec.Purged = time.Time{}, restore, "", nil
 	if err := a.removeOrphans(ctx, rec); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 
 // purgeBasin does what is left to do for a deleted basin, as far as it is this node's.
 func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
+	j.a.logs.unbar(name) // an earlier attempt may have failed, and another node have finished the removal since
 	rec, revision, ok := j.a.catalog.View.Basin(name)
 	if !ok || !rec.Deleting() {
 		return nil
@@ -117,6 +118,10 @@ func (j *janitor) purgeShared(ctx context.Context, rec *catalog.BasinRecord, str
 		}
 		if err := l.endBasin(ctx, rec.Name); err != nil {
 			return err
+		}
+		if !j.knows(rec) {
+			l.forgetBasin(rec.Name) // it was removed before its streams were ended: a new basin may have the name
+			return nil
 		}
 		err = l.removeBasin(ctx, rec.Name, ids, func(ctx context.Context) (bool, error) { return j.stillDeleting(ctx, rec) })
 		if errors.Is(err, errOtherBasin) {

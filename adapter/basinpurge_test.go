@@ -349,6 +349,37 @@ func TestRestoreOverABasinThatIsNotKnownYet(t *testing.T) {
 	}
 }
 
+// deposedKeeper loses the account to another node when it has deleted a log of a basin's own.
+type deposedKeeper struct {
+	*testNode
+	to int
+}
+
+func (k *deposedKeeper) Forget(context.Context, string) error {
+	k.c.move(accountClaim, k.to)
+	return errors.New("the claims cannot be reached")
+}
+
+// A new basin can have the name of one whose removal another node has finished, and logs of its own.
+func TestRemovalOfABasinThatAnotherKeeperFinishes(t *testing.T) {
+	teamBubble(t, "logs of its own", 2, 1, func(t *testing.T, m *team) {
+		h := m.hs[0]
+		m.keep(0)
+		h.owners = &deposedKeeper{m.claims.nodes[0], 1}
+		for range 2 {
+			b := protocol.BasinName("big-tenant")
+			if _, _, err := h.CreateBasin(t.Context(), protocol.CreateBasinRequest{Basin: b, DedicatedLogs: 1}); err != nil {
+				t.Fatal(err)
+			}
+			h.mustAppend(h.stream(b, "s", protocol.StreamConfig{}), body("x"))
+			if err := h.DeleteBasin(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			m.wantNothingOf(b, 0, 0, 1)
+		}
+	})
+}
+
 // A log whose basin another node has removed while this one closes is left to Close.
 func TestLogOfARemovedBasinWhileTheAdapterCloses(t *testing.T) {
 	h := newHarness(t)
