@@ -100,7 +100,7 @@ var errConflict = protocol.Errorf(protocol.CodeTransactionConflict, "the resourc
 // Open opens or creates the bucket and loads it. The catalog of a shared store is to be followed from then on, see follow.
 func Open(ctx context.Context, config Config, store Store, listener Listener) (*Catalog, error) {
 	c := &Catalog{config: config, store: store, listener: listener, opened: time.Now()}
-	c.View.byLog = config.Shared
+	c.View.shared = config.Shared
 	bucket := layout.CatalogBucket(config.Prefix)
 	storage := jetstream.FileStorage
 	if config.Memory {
@@ -231,8 +231,11 @@ func (c *Catalog) applyBasin(name protocol.BasinName, e keyValue) error {
 	if old, known, ok := c.View.Basin(name); ok && old.Deleting() && !r.Deleting() && e.revision > known {
 		c.forgetBasin(name, known) // this one is new, and the removal of the old one was not shown
 	}
-	c.View.PutBasin(&r, e.revision)
+	early := c.View.PutBasin(&r, e.revision)
 	c.listener.BasinShown(&r)
+	for _, e := range early {
+		c.listener.StreamShown(e)
+	}
 	return nil
 }
 
@@ -268,6 +271,7 @@ func (c *Catalog) forget(key string, revision uint64) {
 	if !ok {
 		return
 	}
+	c.View.removeEarly(ref, revision)
 	if e, _, _ := c.View.Stream(ref); e != nil && e.Revision < revision {
 		c.View.RemoveStream(ref, e.ID)
 		c.listener.StreamForgotten(e)

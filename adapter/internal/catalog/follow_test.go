@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
 	"github.com/weirstream/weir/test/storedir"
 )
 
@@ -84,5 +85,69 @@ func TestPulseFindsThatChangesDoNotCome(t *testing.T) {
 	c.opened = c.opened.Add(-time.Hour) // as if an hour passed
 	if age := c.Age(); age < time.Hour {
 		t.Errorf("the view is taken for current, %v ago", age)
+	}
+}
+
+// A basin's entry that is written again comes behind those of the basin's streams, while changes are followed and while the catalog is loaded.
+func TestStreamsThatComeBeforeTheirBasin(t *testing.T) {
+	nc, stream := startStore(t)
+	const prefix = "s2"
+	if _, err := stream.CreateStream(t.Context(), jetstream.StreamConfig{Name: layout.Catalog(prefix), Subjects: []string{layout.CatalogSubjects(prefix) + ">"},
+		MaxMsgsPerSubject: 1, AllowRollup: true, AllowDirect: true}); err != nil {
+		t.Fatal(err)
+	}
+	kv, err := stream.KeyValue(t.Context(), layout.CatalogBucket(prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got told
+	c := &Catalog{config: Config{Prefix: prefix, Conn: nc, Logger: slog.New(slog.DiscardHandler), Shared: true}, kv: kv, listener: &got, opened: time.Now()}
+	c.View.shared = true
+	put := func(key string, value any) {
+		t.Helper()
+		encoded, err := encodeEntry(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Publish(t.Context(), layout.CatalogSubjects(prefix)+key, encoded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(key string) {
+		t.Helper()
+		if _, err := stream.PublishMsg(t.Context(), c.deleteMarker(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ref := func(basin protocol.BasinName, name protocol.StreamName) protocol.StreamRef {
+		return protocol.StreamRef{Basin: basin, Stream: name}
+	}
+	b, other := protocol.BasinName("basin-of-test"), protocol.BasinName("basin-removed")
+	put(BasinKey(b), BasinRecord{Name: b})
+	put(StreamKey(ref(b, "s")), &StreamRecord{Name: "s", ID: layout.StreamID{1}})
+	put(StreamKey(ref(b, "gone")), &StreamRecord{Name: "gone", ID: layout.StreamID{2}})
+	put(StreamKey(ref(other, "s")), &StreamRecord{Name: "s", ID: layout.StreamID{3}})
+	remove(StreamKey(ref(b, "gone")))
+	remove(StreamKey(ref(other, "s")))
+	put(BasinKey(b), BasinRecord{Name: b, Location: "elsewhere"})
+	ctx, cancel := context.WithCancel(t.Context())
+	run, err := c.Follow(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var following sync.WaitGroup
+	following.Go(run)
+	defer following.Wait()
+	defer cancel()
+	short, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	if err := c.progress.wait(short, 7); err != nil {
+		t.Fatal(err)
+	}
+	if page, ok := c.View.ListStreams(b, protocol.ListRequest{}); !ok || len(page.Streams) != 1 {
+		t.Errorf("%+v, %t", page, ok)
+	}
+	if len(c.View.early) != 0 {
+		t.Errorf("%d basins wait for their entries", len(c.View.early))
 	}
 }

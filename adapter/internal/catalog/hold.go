@@ -266,22 +266,7 @@ func (v *View) putHold(h *StoredHold) {
 	case ok && h.Revision > b.After:
 		b.holdLocked(h)
 	case !ok:
-		if v.early == nil {
-			v.early = map[string]*StoredHold{}
-		}
-		v.early[HoldKey(h.Basin, h.ID)] = h
-	}
-}
-
-// earlyLocked stores the holds that came before their basin: its entry was written again meanwhile, and comes with its newest value.
-func (b *basinView) earlyLocked(early map[string]*StoredHold) {
-	for key, h := range early {
-		if h.Basin == b.name {
-			delete(early, key)
-			if h.Revision > b.After {
-				b.holdLocked(h)
-			}
-		}
+		v.earlyLocked(h.Basin).holdLocked(h)
 	}
 }
 
@@ -310,10 +295,12 @@ func (b *basinView) holdLocked(h *StoredHold) {
 func (v *View) removeHold(basin protocol.BasinName, fork layout.StreamID, revision uint64) *StoredHold {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.early, HoldKey(basin, fork))
 	b, ok := v.basins.Get(string(basin))
 	if !ok {
-		return nil
+		if b = v.early[basin]; b == nil {
+			return nil
+		}
+		defer v.tidyLocked(b)
 	}
 	u := b.uses[fork]
 	if u == nil || u.hold == nil || u.hold.Revision > revision {

@@ -14,13 +14,14 @@ import (
 type View struct {
 	mu     sync.RWMutex
 	basins btree.Map[string, *basinView]
-	// byLog says that the sizes of a basin's streams are also added up log by log. It is set before the view is used.
-	byLog bool
+	// shared says that other servers write to the catalog: the sizes of a basin's streams are also added up log by log, and entries may come before that of
+	// their basin. It is set before the view is used.
+	shared bool
 	// location is the default location that was set, locationRevision that of its key.
 	location         protocol.LocationName
 	locationRevision uint64
 	horizon          horizon
-	early            map[string]*StoredHold // by key: holds of basins that are not in the view
+	early            map[protocol.BasinName]*basinView // with what came before the basin's entry
 	// coming is the revision of the change that follow brings, or has brought last. What was written at an earlier one and is not in the view was
 	// removed or replaced since.
 	coming uint64
@@ -41,7 +42,7 @@ type basinView struct {
 	streams  streamTree
 	shared   [2]*entryCommon // that streams put in last have in common
 	bytes    uint64          // stored in the streams, as of their last measurements
-	parts    []partSize      // of these, where View.byLog is set
+	parts    []partSize      // of these, where View.shared is set
 	created  uint64          // where the count of streams ever created goes on, see nextBucket
 	// uses are the forks, by their id, and users those that share records of a stream, by its id.
 	uses  map[layout.StreamID]*forkUse
@@ -76,29 +77,35 @@ func (v *View) Stream(ref protocol.StreamRef) (e *Entry, basinOK, purging bool) 
 	return e, true, b.purging
 }
 
-// PutBasin stores a basin, unless the view has a newer one.
-func (v *View) PutBasin(rec *BasinRecord, revision uint64) {
+// PutBasin stores a basin, unless the view has a newer one. It returns the streams that came before it and are in the view now.
+func (v *View) PutBasin(rec *BasinRecord, revision uint64) (early []*Entry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if _, ok := v.basins.Get(string(rec.Name)); !ok && revision < v.coming {
-		return // it has come, and was removed
+	_, known := v.basins.Get(string(rec.Name))
+	if !known && revision < v.coming {
+		return nil // it has come, and was removed
 	}
 	b := v.basinLocked(rec.Name)
 	if revision >= b.revision {
 		b.BasinRecord, b.revision = *rec, revision
 	}
-	b.earlyLocked(v.early)
+	if !known {
+		b.dropEarlierLocked()
+		early = b.streams.all()
+	}
+	return early
 }
 
 // PutStream stores an entry, unless the view has a newer one.
 func (v *View) PutStream(e *Entry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	b, ok := v.basins.Get(string(e.Basin()))
-	if !ok || e.Revision <= b.After {
-		return // there is no basin, or it is of an earlier one of the name
+	switch b, ok := v.basins.Get(string(e.Basin())); {
+	case ok && e.Revision > b.After: // or it is of an earlier basin of the name
+		b.putLocked(e)
+	case !ok && v.shared:
+		v.earlyLocked(e.Basin()).putLocked(e)
 	}
-	b.putLocked(e)
 }
 
 // PutWritten is PutStream for an entry that this process has just written. Where follow is beyond it, the view has it, or another server has replaced
@@ -227,6 +234,9 @@ func (v *View) RemoveBasin(name protocol.BasinName, revision uint64) {
 	defer v.mu.Unlock()
 	if b, ok := v.basins.Get(string(name)); ok && b.revision <= revision {
 		v.basins.Delete(string(name))
+		if v.shared {
+			v.succeedLocked(b, revision)
+		}
 	}
 }
 
@@ -429,29 +439,33 @@ func (v *View) loadStreams(entries []*Entry) {
 func (v *View) basinLocked(name protocol.BasinName) *basinView {
 	b, ok := v.basins.Get(string(name))
 	if !ok {
-		name = protocol.BasinName(strings.Clone(string(name))) // the caller's is a part of a whole message
-		b = &basinView{name: name}
-		v.basins.Set(string(name), b)
+		b = v.earlyLocked(name)
+		delete(v.early, name)
+		v.basins.Set(string(b.name), b)
 	}
 	return b
 }
 
-// dropUnknown takes out basins that have streams and no entry of their own, and streams that are older than their basin.
+// dropUnknown takes out basins that have streams and no entry of their own, and streams that are older than their basin. Where the catalog is shared, a basin's
+// entry may have been written again while the catalog was loaded, and comes yet.
 func (v *View) dropUnknown() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var unknown []string
-	v.basins.Scan(func(name string, b *basinView) bool {
+	var unknown []*basinView
+	v.basins.Scan(func(_ string, b *basinView) bool {
 		if b.revision == 0 {
-			unknown = append(unknown, name)
+			unknown = append(unknown, b)
 		}
 		if b.After > 0 {
 			b.dropEarlierLocked()
 		}
 		return true
 	})
-	for _, name := range unknown {
-		v.basins.Delete(name)
+	for _, b := range unknown {
+		v.basins.Delete(string(b.name))
+		if v.shared {
+			v.waitLocked(b)
+		}
 	}
 }
 

@@ -198,3 +198,61 @@ func TestDeletedStreamsAreYieldedWithoutTheLock(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Streams that come before their basin wait for it, and those of an earlier basin of its name do not come with it.
+func TestStreamsWaitForTheirBasin(t *testing.T) {
+	b := protocol.BasinName("test-basin")
+	names := func(v *View) (all []string) {
+		page, _ := v.ListStreams(b, protocol.ListRequest{})
+		for _, s := range page.Streams {
+			all = append(all, string(s.Name))
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		come func(v *View)
+		want []string
+	}{
+		"followed": {func(v *View) {
+			v.PutStream(viewEntry(b, "earlier", 5))
+			v.PutStream(viewEntry(b, "s", 8))
+		}, []string{"s"}},
+		"loaded": {func(v *View) {
+			v.loadStreams([]*Entry{viewEntry(b, "earlier", 5), viewEntry(b, "s", 8)})
+			v.dropUnknown()
+		}, []string{"s"}},
+		"behind an earlier basin": {func(v *View) {
+			v.PutBasin(&BasinRecord{Name: b, DeletedAt: time.Now()}, 4)
+			v.PutStream(viewEntry(b, "earlier", 5))
+			v.PutStream(viewEntry(b, "s", 8))
+			v.MarkPurging(b)
+			v.RemoveBasin(b, 4)
+		}, []string{"s"}},
+		"removed before the basin came": {func(v *View) {
+			v.PutStream(viewEntry(b, "s", 8))
+			v.removeEarly(protocol.StreamRef{Basin: b, Stream: "s"}, 9)
+		}, nil},
+		"made again before the basin came": {func(v *View) {
+			v.PutStream(viewEntry(b, "s", 8))
+			v.removeEarly(protocol.StreamRef{Basin: b, Stream: "s"}, 7)
+		}, []string{"s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := View{shared: true}
+			c.come(&v)
+			if _, _, ok := v.Basin(b); ok {
+				t.Error("the basin is there")
+			}
+			early := v.PutBasin(&BasinRecord{Name: b, After: 6}, 10)
+			if got := names(&v); !slices.Equal(got, c.want) || len(early) != len(c.want) {
+				t.Errorf("it has %q, want %q; %d came early", got, c.want, len(early))
+			}
+			if _, ok, purging := v.Stream(protocol.StreamRef{Basin: b, Stream: "s"}); !ok || purging {
+				t.Error("nothing can be opened in the basin")
+			}
+			if len(v.early) != 0 {
+				t.Error("something waits")
+			}
+		})
+	}
+}

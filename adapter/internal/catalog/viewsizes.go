@@ -18,7 +18,7 @@ func (v *View) SetSize(e *Entry, bytes uint64) {
 	}
 	if now := b.streams.get(string(e.Name)); now != nil && now.ID == e.ID {
 		b.bytes += bytes - e.Checks.Size.bytes
-		if v.byLog {
+		if v.shared {
 			*b.part(e.Log()) += bytes - e.Checks.Size.bytes
 		}
 		e.Checks.Size.bytes = bytes
