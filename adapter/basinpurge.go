@@ -17,7 +17,7 @@ import (
 // Where several brokers share the store, the owner of each log removes the chunks in it and notes so in the basin's entry, and the keeper does the rest when
 // all of them have. Every node looks at the basin whenever its entry changes.
 
-// purgeBasin does what is left to do for a deleted basin, as far as it is this node's.
+// purgeBasin does the rest of the work for a deleted basin, as far as it is this node's.
 func (j *janitor) purgeBasin(ctx context.Context, name protocol.BasinName) error {
 	j.a.logs.unbar(name) // an earlier attempt may have failed, and another node have finished the removal since
 	rec, revision, ok := j.a.catalog.View.Basin(name)

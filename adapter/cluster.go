@@ -17,7 +17,7 @@ import (
 
 var errNoCluster = protocol.Errorf(protocol.CodeInvalid, "this broker has its store alone: it is no node of a cluster")
 
-// leadersTime is how long JetStream may take to say who leads the logs. While it elects a leader of its own it does not answer.
+// leadersTime is how long JetStream may take to name the leaders of the logs. While it elects a leader of its own it does not answer.
 const leadersTime = 2 * time.Second
 
 // Cluster is as [protocol.ClusterService] says, as the other methods of that name are.

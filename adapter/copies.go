@@ -12,7 +12,7 @@ import (
 type Copies struct {
 	On       int    // streams that have a copy on the node in question, or are to have one
 	Missing  int    // streams of which a copy is missing or behind, or whose copies are being moved
-	Waits    string // what one of these waits for, as JetStream says it
+	Waits    string // the reason why one of these waits, in JetStream's words
 	Headless int    // those of Missing that have no leader, and so perhaps no copy any more
 	// Stranded are the streams without a leader that have a copy on the node in question, perhaps the only whole one.
 	Stranded []string

@@ -188,7 +188,7 @@ func (r *renewals) renew(ctx context.Context, begun map[*log]struct{}) {
 	}
 }
 
-// forget lets a stream be looked at by all tasks, whatever they know of it.
+// forget lets a stream be looked at by all tasks, and nothing that they know of it count.
 func (r *renewals) forget(e *catalog.Entry, looks *uint64) {
 	if e.Deleting() {
 		r.a.janitor.removeStream(e)

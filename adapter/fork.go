@@ -381,7 +381,7 @@ func (j *janitor) settle(ctx context.Context) (now uint64, err error) {
 	return now, err
 }
 
-// needed returns the records of a stream that forks need, or errHeld; now is what settle returned. The caller has the turn of purging.
+// needed returns the records of a stream that forks need, or errHeld; now is the result of settle. The caller has the turn of purging.
 func (j *janitor) needed(basin protocol.BasinName, id layout.StreamID, now uint64) ([]catalog.Range, error) {
 	j.mu.Lock()
 	held := j.held[id] > 0

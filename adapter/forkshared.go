@@ -25,7 +25,7 @@ const (
 	forksAsked = 64
 )
 
-// errForkAgain says that the source of a fork at the tail was trimmed while it was made: what it would hold was never the source's at one moment.
+// errForkAgain says that the source of a fork at the tail was trimmed while it was made: at no moment did the source hold the records that the fork would.
 var errForkAgain = errors.New("the source was trimmed meanwhile")
 
 // forkShared is forkStream where several brokers share the store.

@@ -142,7 +142,7 @@ func (j *janitor) work(ctx context.Context) {
 	}
 	for _, e := range streams {
 		if e.IsShadow() {
-			j.learnTrims(ctx, e) //nolint:errcheck // what is not known is kept
+			j.learnTrims(ctx, e) //nolint:errcheck // records are kept until it is known
 		}
 	}
 	var now uint64
@@ -209,7 +209,7 @@ func (j *janitor) end(ctx context.Context, e *catalog.Entry) error {
 	return err
 }
 
-// purgeStream removes a deleted stream's chunks, and then its name; now is what settle returned.
+// purgeStream removes a deleted stream's chunks, and then its name; now is the result of settle.
 func (j *janitor) purgeStream(ctx context.Context, e *catalog.Entry, now uint64) error {
 	entry, _, purging := j.a.catalog.View.Stream(e.Ref())
 	if entry == nil || entry.ID != e.ID || purging {
@@ -400,7 +400,7 @@ func (j *janitor) seal(ctx context.Context, l *log, e *catalog.Entry, newest js.
 	if st.live.newest() <= newest {
 		return newest, nil // the stream is being deleted
 	}
-	return newest + 1, nil // what was appended meanwhile stays
+	return newest + 1, nil // later appends stay
 }
 
 // unload drops unused streams from memory.

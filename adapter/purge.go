@@ -80,7 +80,7 @@ var errOtherBasin = errors.New("the name of the basin may be that of another one
 
 // removeBasin purges all chunks of a basin, of which these streams are known, in steps that leave appends of other basins
 // most of the time (docs/adr/0015). It can be repeated, and goes on where it was interrupted. Where several brokers share the store, still says whether the
-// catalog holds what the removal follows from: it is asked when it is known which chunks there are, and if it says no, the removal fails with errOtherBasin.
+// catalog has the reason for the removal: it is asked when it is known which chunks there are, and if it says no, the removal fails with errOtherBasin.
 func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID, still func(ctx context.Context) (bool, error)) error {
 	var messages uint64
 	var err error
@@ -103,7 +103,7 @@ func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams
 	end := js.Seq(0)
 	if l.a.opts.Shared {
 		// This node may be stopped for any time between any two steps, others be through with the basin meanwhile, and chunks of a new basin of the name be
-		// there. What lies before end is older than the answer of still, and what lies behind stays.
+		// there. The chunks before end are older than the answer of still, and those behind it stay.
 		last, err := l.lastSeq(ctx)
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (l *log) removeBasin(ctx context.Context, basin protocol.BasinName, streams
 	return l.removing(ctx, covers, func() error { return l.removeInSteps(ctx, basin, streams, messages, end) })
 }
 
-// removeInSteps removes what lies before end; 0: everything.
+// removeInSteps removes the chunks before end; 0: all.
 func (l *log) removeInSteps(ctx context.Context, basin protocol.BasinName, streams []layout.StreamID, messages uint64, end js.Seq) error {
 	prefix := l.a.opts.Prefix
 	everything := l.id.Basin(prefix, basin)

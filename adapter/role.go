@@ -288,7 +288,7 @@ func (s *sequencer) fail(r *request, err error) {
 	s.answer(r, protocol.AppendAck{}, err)
 }
 
-// peerWork carries on with what has to do with other nodes.
+// peerWork carries on with the work that comes from other nodes, or goes to them.
 func (s *sequencer) peerWork(got *peerArrivals, tick bool) {
 	s.takeFrames(got.frames)
 	s.takeOpened(got.opened)

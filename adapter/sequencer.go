@@ -128,7 +128,7 @@ func (s *sequencer) run(ctx context.Context) {
 		select {
 		case <-s.in.wake:
 			if s.own != nil {
-				runtime.Gosched() // what else is about to come shares the turn, or the frame
+				runtime.Gosched() // requests that are about to come share the turn, or the frame
 			}
 		case <-gather.C:
 		case <-tick.C:

@@ -182,7 +182,7 @@ func (s *sequencer) abandon() {
 		s.dropChunk(p, unknown)
 	}
 	s.flight = nil
-	if s.peer != nil { // what was handed over comes before what waits, of the same appender
+	if s.peer != nil { // of one appender, the requests that were handed over come before those that wait
 		s.takeAnswers(got.peers.answers)
 		s.loseSent(nil)
 		for _, m := range s.peer.moved {

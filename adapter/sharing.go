@@ -33,7 +33,7 @@ type sharing struct {
 	until     time.Time
 	wanted    int
 	skip      int // the number of turns that do not wait
-	pause     int // what skip was set to last
+	pause     int // the value that skip was set to last
 }
 
 // takes notes that a small append goes out in a turn.

@@ -309,7 +309,7 @@ func (l *log) isSized() bool {
 	return turn != 0 && l.sized.Load() == turn && l.sure()
 }
 
-// renewedTurns are the logs that this node owns, and the turns in which it forgot what it had known of their streams.
+// renewedTurns are the logs that this node owns, and the turns in which it forgot all it had known of their streams.
 func (a *Adapter) renewedTurns() map[*log]uint64 {
 	turns := map[*log]uint64{}
 	for _, l := range a.logs.all() {

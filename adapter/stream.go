@@ -120,7 +120,7 @@ func (st *stream) begin(last *storedChunk) {
 	}
 }
 
-// purgeTrimmed removes the chunks that lie wholly below a durable trim point, but never the newest one. now is what janitor.settle has returned since.
+// purgeTrimmed removes the chunks that lie wholly below a durable trim point, but never the newest one. now is the result of janitor.settle since then.
 func (st *stream) purgeTrimmed(ctx context.Context, trim, now uint64) error {
 	newest := st.live.newest()
 	if trim == 0 || trim == protocol.TerminalTrimPoint || newest == 0 {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// SizeReadBatchJSON is the length of what [AppendReadBatchJSON] appends, so that memory for it can be found first. Raw text may take
+// SizeReadBatchJSON is how many bytes [AppendReadBatchJSON] appends, so that memory for them can be found first. Raw text may take
 // six times its bytes.
 func SizeReadBatchJSON(b *ReadBatch, f RecordFormat) int {
 	size := len(`{"records":[`) + len(`]}`)
@@ -62,7 +62,7 @@ var powersOfTen = func() (p [20]uint64) {
 	return p
 }()
 
-// sizeFormatted is the length of what appendFormatted appends.
+// sizeFormatted is how many bytes appendFormatted appends.
 func sizeFormatted(b []byte, f RecordFormat) int {
 	if f == FormatBase64 {
 		return len(`""`) + base64.StdEncoding.EncodedLen(len(b))
@@ -70,7 +70,7 @@ func sizeFormatted(b []byte, f RecordFormat) int {
 	return len(`""`) + sizeText(b)
 }
 
-// sizeInJSON is what a byte takes in a JSON string. Those of valid UTF-8 stand for themselves.
+// sizeInJSON is how many bytes a byte takes in a JSON string. Those of valid UTF-8 stand for themselves.
 var sizeInJSON = func() (t [256]uint8) {
 	for c := range t {
 		if t[c] = 1; c < utf8.RuneSelf && !plainJSON[c] {

@@ -7,7 +7,7 @@ func MarshalReadBatch(b *ReadBatch) []byte {
 	return AppendReadBatch(make([]byte, 0, SizeReadBatch(b)), b)
 }
 
-// SizeReadBatch is the length of what [MarshalReadBatch] returns.
+// SizeReadBatch is how many bytes [MarshalReadBatch] returns.
 func SizeReadBatch(b *ReadBatch) int {
 	size := len(b.Records.wire)
 	if b.Tail != nil {

@@ -66,7 +66,7 @@ func (h *handing) callReturned() {
 	}
 }
 
-// release gives back what Done has made. The context is not used after it.
+// release ends the context that Done has made. The context is not used after it.
 func (h *handing) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

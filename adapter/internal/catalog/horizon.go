@@ -13,7 +13,7 @@ import (
 
 // Where several servers remove records and make forks, the order of the catalog's changes decides between them (docs/adr/0026). A server that is about
 // to remove records writes the horizon, and waits until its view has come to that revision. Then it has the hold of every fork that was made before. A fork
-// whose hold is written later knows the horizon, and whatever else was a reason to remove records before.
+// whose hold is written later knows the horizon, and every other reason to remove records that there was before.
 
 // horizonKey is the catalog's key of the horizon. It is absent until records are to be removed, or a fork is made, where there are several servers.
 const horizonKey = "h.horizon"

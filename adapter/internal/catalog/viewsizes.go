@@ -25,7 +25,7 @@ func (v *View) SetSize(e *Entry, bytes uint64) {
 	}
 }
 
-// partSize is what is stored in a basin's streams of one log.
+// partSize is the size of a basin's streams in one log.
 type partSize struct {
 	log   int
 	bytes uint64
@@ -102,7 +102,7 @@ func (v *View) PartSizes(name protocol.BasinName, yield func(log int, bytes uint
 	return streams, true
 }
 
-// EachPart yields what PartSizes yields of every basin that is not being deleted.
+// EachPart is PartSizes for every basin that is not being deleted.
 func (v *View) EachPart(yield func(basin protocol.BasinName, log int, bytes uint64)) {
 	type part struct {
 		basin protocol.BasinName
