@@ -29,9 +29,23 @@ func (v *View) waitLocked(b *basinView) {
 
 // succeedLocked lets those entries of a basin wait that are newer than its removal: they are of another basin of its name, whose entry has not come.
 func (v *View) succeedLocked(b *basinView, removed uint64) {
-	b.BasinRecord, b.revision, b.purging = BasinRecord{After: removed}, 0, false
-	if b.dropEarlierLocked(); !b.isEmpty() {
-		v.waitLocked(b)
+	next := &basinView{name: b.name, created: b.created}
+	b.streams.Scan(func(_ string, e *Entry) bool {
+		if e.Revision > removed {
+			next.streams.set(e)
+			next.useLocked(e)
+			next.bytes += e.Checks.Size.bytes
+			*next.part(e.Log()) += e.Checks.Size.bytes
+		}
+		return true
+	})
+	for _, u := range b.uses {
+		if u.hold != nil && u.hold.Revision > removed {
+			next.holdLocked(u.hold)
+		}
+	}
+	if !next.isEmpty() {
+		v.waitLocked(next)
 	}
 }
 

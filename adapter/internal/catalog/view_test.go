@@ -224,7 +224,10 @@ func TestStreamsWaitForTheirBasin(t *testing.T) {
 		"behind an earlier basin": {func(v *View) {
 			v.PutBasin(&BasinRecord{Name: b, DeletedAt: time.Now()}, 4)
 			v.PutStream(viewEntry(b, "earlier", 5))
-			v.PutStream(viewEntry(b, "s", 8))
+			e := viewEntry(b, "s", 8)
+			v.PutStream(e)
+			v.SetSize(e, 7)
+			v.SetSize(viewEntry(b, "earlier", 5), 5)
 			v.MarkPurging(b)
 			v.RemoveBasin(b, 4)
 		}, []string{"s"}},
@@ -252,6 +255,19 @@ func TestStreamsWaitForTheirBasin(t *testing.T) {
 			}
 			if len(v.early) != 0 {
 				t.Error("something waits")
+			}
+			if e, _, _ := v.Stream(protocol.StreamRef{Basin: b, Stream: "s"}); e != nil {
+				v.SetSize(e, 9)
+				if bytes, _, _ := v.BasinSize(b); bytes != 9 {
+					t.Errorf("%d bytes are stored in it", bytes)
+				}
+				if _, ok := v.PartSizes(b, func(_ int, bytes uint64) {
+					if bytes != 9 {
+						t.Errorf("%d bytes are stored in its log", bytes)
+					}
+				}); !ok {
+					t.Error("its parts are not known")
+				}
 			}
 		})
 	}
