@@ -48,7 +48,7 @@ for i in 1 2 3; do
 	until "$weir" health --config "$dir/node$i.conf" > /dev/null 2>&1; do
 		for j in 1 2 3; do
 			eval "pid=\$pid$j"
-			kill -0 "$pid" 2>/dev/null || { echo "broker $j has ended: $(tail -n 1 "$dir/node$j.log")" >&2; exit 1; }
+			kill -0 "$pid" 2>/dev/null || { printf 'broker %s has ended:\n%s\n' $j "$(tail -n 5 "$dir/node$j.log")" >&2; exit 1; }
 		done
 		tries=$((tries + 1))
 		[ $tries -lt 300 ] || { echo "broker $i is not ready after a minute: see its log" >&2; exit 1; }

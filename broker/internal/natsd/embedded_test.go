@@ -279,7 +279,7 @@ func TestStartFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			return c
-		}, []string{"account $G", "belong in WEIR", "move "}},
+		}, []string{"account $G", "weir backup", "weir restore"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := tc.config(t)

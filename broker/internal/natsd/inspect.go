@@ -20,7 +20,8 @@ type StoreState struct {
 	Bytes   int64
 	// Mode is the kind of broker that the directory belongs to; "" if that is not noted.
 	Mode string
-	// Stopped says that the last broker stopped in order. After a crash a start looks through the files.
+	// Stopped says that the last broker stopped in order. After a crash a start looks through the files, but for those of a node of a cluster: it gets from
+	// the others what it lacks, so that Stopped is always true there.
 	Stopped bool
 	// Refuses lists the obstacles to a start.
 	Refuses []string
@@ -51,7 +52,7 @@ func Inspect(dir, prefix string, deep bool) (s StoreState, err error) {
 	}
 	s.Mode = strings.TrimSpace(string(mode))
 	_, err = os.Stat(filepath.Join(dir, cleanName))
-	s.Stopped = err == nil
+	s.Stopped = err == nil || strings.HasPrefix(s.Mode, modeCluster)
 	if err := checkMoved(dir, prefix); err != nil {
 		s.Refuses = append(s.Refuses, err.Error())
 	}

@@ -19,6 +19,9 @@ const modeFile = "weir.mode"
 // modeSingle is the mode of a store that one broker has alone. The mode of a node is "cluster NAME, node NAME".
 const modeSingle = "single"
 
+// modeCluster begins the mode of a node.
+const modeCluster = "cluster "
+
 // nodeOf stands between the cluster and the node in the mode of a node.
 const nodeOf = ", node "
 

@@ -92,3 +92,16 @@ func TestStartOnTheStoreOfANodeIsRefused(t *testing.T) {
 		t.Error("the start has left no note")
 	}
 }
+
+// A node gets from the others what it lacks, so that its start looks through no files and an orderly stop leaves no note.
+func TestInspectKnowsNodes(t *testing.T) {
+	for mode, stopped := range map[string]bool{modeSingle: false, modeCluster + "blue" + nodeOf + "n1": true} {
+		dir := t.TempDir()
+		mkdir(t, dir, "jetstream")
+		write(t, filepath.Join(dir, modeFile), mode)
+		s, err := Inspect(dir, "s2", false)
+		if err != nil || s.Mode != mode || s.Stopped != stopped {
+			t.Errorf("%s: %+v, %v", mode, s, err)
+		}
+	}
+}

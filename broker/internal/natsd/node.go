@@ -87,7 +87,7 @@ func modeOf(cfg conf.Config) string {
 	if !cfg.Cluster.Enabled() {
 		return modeSingle
 	}
-	return "cluster " + cfg.Cluster.Name + ", node " + NodeName(cfg)
+	return modeCluster + cfg.Cluster.Name + ", node " + NodeName(cfg)
 }
 
 // awaitCluster returns once JetStream has a leader and knows of as many nodes as there are to be copies: before, nothing can be
@@ -102,7 +102,7 @@ func (e *Embedded) awaitCluster(ctx context.Context) error {
 			return nil
 		}
 		if waited%tell == 0 && waited > 0 {
-			e.log.Warn("waiting for the other nodes of the cluster", slog.String("cluster", e.cfg.Cluster.Name),
+			e.log.Warn("waiting for the other nodes of the cluster", slog.String("cluster", e.cfg.Cluster.Name), slog.Int("in_contact", e.inContact()),
 				slog.Int("known", nodes), slog.Int("needed", e.cfg.Copies()), slog.Bool("leader_elected", led))
 		}
 		select {
@@ -123,6 +123,19 @@ func (e *Embedded) knownNodes() (nodes int, led bool) {
 		return 0, false
 	}
 	return info.Meta.Size, info.Meta.Leader != ""
+}
+
+// inContact is how many other nodes this one has a connection to.
+func (e *Embedded) inContact() int {
+	routes, err := e.srv.Routez(nil)
+	if err != nil {
+		return 0
+	}
+	names := map[string]bool{} // there are several connections to each
+	for _, r := range routes.Routes {
+		names[r.RemoteName] = true
+	}
+	return len(names)
 }
 
 // Quorum fails while the node is cut off from most others of its cluster, so that nothing can be stored or read through it.

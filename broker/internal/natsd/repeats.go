@@ -21,6 +21,9 @@ var nodeLine = regexp.MustCompile(`^(\S+):\d+ - rid:\d+ - `)
 // dialLine begins a line about a connection to a node that could not be made, behind which comes the reason.
 const dialLine = "Error trying to connect to route (attempt %v): "
 
+// waitLine comes every two seconds while a node waits for the others.
+const waitLine = "Waiting for routing to be established..."
+
 // port is the part of an address that each connection has for itself.
 var port = regexp.MustCompile(`:\d+\b`)
 
@@ -44,6 +47,8 @@ func (r *repeats) is(format string, v []any) (again bool, more int) {
 		key = fmt.Sprintf(rest, v[1:]...)
 	} else if at := nodeLine.FindStringSubmatchIndex(format); at != nil {
 		key = format[at[2]:at[3]] + " " + fmt.Sprintf(format[at[1]:], v...)
+	} else if len(v) == 1 && v[0] == waitLine {
+		key = waitLine
 	} else {
 		return false, 0
 	}

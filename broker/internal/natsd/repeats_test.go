@@ -72,6 +72,12 @@ func TestRefusedNodeDoesNotFillTheLog(t *testing.T) {
 		const absent = `level=WARN msg="nats server" text="Error trying to connect to route (attempt 1): dial tcp `
 		took("two nodes that are not there", absent+"10.0.0.2", absent+"10.0.0.3")
 
+		for range 10 {
+			log.Warnf("%s", waitLine)
+			time.Sleep(2 * time.Second)
+		}
+		took("a node that waits for the others", waitLine)
+
 		time.Sleep(repeatEvery)
 		for range 10 * maxRepeats {
 			refuse(fmt.Sprintf("host%d", tries), wrong)

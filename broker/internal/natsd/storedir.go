@@ -84,9 +84,8 @@ func checkMoved(dir, prefix string) error {
 	if hasStorage(streamsDir(dir, PrivateAccount), prefix) || !hasStorage(streamsDir(dir, globalAccount), prefix) {
 		return nil
 	}
-	js := filepath.Join(dir, server.JetStreamStoreDir)
-	return fmt.Errorf("the store directory %q holds its records in the NATS account %s, but they belong in %s: move %q to %q (unless JetStream encrypts it) and start again",
-		dir, globalAccount, PrivateAccount, filepath.Join(js, globalAccount), filepath.Join(js, PrivateAccount))
+	return fmt.Errorf("the store directory %q holds its records in the NATS account %s, as an early version of weir kept them: make a backup with the version that wrote it "+
+		"(weir backup), and restore it (weir restore) into a broker of this version with an empty store directory", dir, globalAccount)
 }
 
 func hasStorage(dir, prefix string) bool {

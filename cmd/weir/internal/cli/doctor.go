@@ -98,6 +98,9 @@ func examine(ctx context.Context, cfg conf.Config) []finding {
 	if cfg.DurableStreams.Listens() {
 		findings = append(findings, checkPort(ctx, "durable streams port", cfg.DurableStreams.Listen))
 	}
+	if cfg.Cluster.Enabled() {
+		findings = append(findings, checkPort(ctx, "cluster port", cfg.Cluster.Listen))
+	}
 	findings = append(findings, checkClock())
 	if cfg.StoreDir != "" {
 		findings = append(findings, checkDirectory(cfg.StoreDir)...)

@@ -30,6 +30,10 @@ func TestDoctor(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("sixteen-or-more-characters"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +42,9 @@ func TestDoctor(t *testing.T) {
 	for name, args := range map[string][]string{
 		"store is not a directory": append(quiet, "--store-dir", file),
 		"http port in use":         {"--store-dir", store, "--nats-listen", "none", "--http-listen", ln.Addr().String()},
-		"settings are wrong":       append(quiet, "--store-dir", store, "--durability", "never"),
+		"cluster port in use": append(quiet, "--store-dir", store, "--cluster-name", "c", "--cluster-listen", ln.Addr().String(),
+			"--cluster-peers", "10.0.0.1:6222,10.0.0.2:6222,"+ln.Addr().String(), "--cluster-secret-file", secret),
+		"settings are wrong": append(quiet, "--store-dir", store, "--durability", "never"),
 	} {
 		r := ask(args...)
 		if r.code != 1 || !strings.Contains(r.stdout.String(), "refuses the start: ") {
