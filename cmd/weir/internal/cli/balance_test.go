@@ -16,9 +16,13 @@ type movingLogs struct {
 	protocol.ClusterService
 	began time.Time
 	after []time.Duration
+	looks int
 }
 
 func (m *movingLogs) Cluster(context.Context) (info protocol.ClusterInfo, err error) {
+	if m.looks++; m.looks%2 == 1 {
+		return info, protocol.Errorf(protocol.CodeUnavailable, "leaders are elected")
+	}
 	info.Logs = []protocol.ClusterLog{{Name: "without an owner"}}
 	for _, after := range m.after {
 		l := protocol.ClusterLog{Name: "log", Owner: "a", Desired: "b"}

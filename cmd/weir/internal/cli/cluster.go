@@ -167,7 +167,8 @@ func awaitBalanced(ctx context.Context, cluster protocol.ClusterService) error {
 	left := 0
 	for {
 		info, err := cluster.Cluster(ctx)
-		if err != nil && (left == 0 || ctx.Err() == nil) {
+		// While the cluster elects leaders it may not say where the logs are: it goes on.
+		if err != nil && (!protocol.AsError(err).Retryable() || left == 0 && ctx.Err() != nil) {
 			return err
 		}
 		if err == nil {
