@@ -179,6 +179,7 @@ export class StreamView {
 		while (!signal.aborted) {
 			try {
 				await this.look();
+				if (signal.aborted) return; // Somebody has paused, stopped or begun to follow anew meanwhile.
 				if (this.tailError) throw this.tailError;
 				failures = 0;
 				if (this.closed) {
@@ -277,6 +278,7 @@ export class StreamView {
 			const at = performance.now();
 			await pause(lookEvery, signal);
 			await this.look();
+			if (signal.aborted) return;
 			if (this.tailError) throw this.tailError;
 			const came = (this.tail ?? 0) - before;
 			this.setRate(came / ((performance.now() - at) / 1000));

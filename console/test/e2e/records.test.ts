@@ -1,7 +1,7 @@
 import { AppendInput, AppendRecord } from "@s2-dev/streamstore";
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import { currentRow, flood, live, newBasin, row, rows, setup, streamPath, texts } from "./support";
+import { currentRow, flood, hold, live, newBasin, row, rows, setup, streamPath, texts } from "./support";
 
 const t = setup();
 
@@ -178,6 +178,25 @@ describe("following", () => {
 		await row(page, 25).getByText("n24").waitFor();
 		await stream.append(texts("after"));
 		await row(page, 26).getByText("after").waitFor();
+	});
+
+	test("a pause before the first answer is one", async () => {
+		const basin = await newBasin(t.s2());
+		const stream = basin.stream("s");
+		await stream.append(texts("first"));
+		const page = await t.open("/dashboard");
+		let looks = 0;
+		const held = await hold(page, "**/records/tail", () => looks++ > 0); // The first tells that there are records.
+		await page.goto(t.broker().endpoint + streamPath(basin.name, "s"));
+		await held.caught;
+		await page.getByRole("button", { name: "Pause" }).click();
+		await page.getByText("Paused, 0 came meanwhile").waitFor();
+		await held.release();
+		await stream.append(texts("second"));
+		await page.getByText("Paused, 1 came meanwhile").waitFor();
+		await page.getByRole("button", { name: "Resume (+1)" }).click();
+		await row(page, 1).getByText("second").waitFor();
+		await live(page).waitFor();
 	});
 
 	test("a hundred records a millisecond leave the page with few rows, and able to pause", async () => {
