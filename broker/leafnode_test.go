@@ -68,6 +68,11 @@ func TestAnswersThroughALeafNode(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer nc.Close()
+			svc := client.New(nc, client.Options{})
+			eventually(t, "the leaf node knows where the door is", func() bool {
+				_, err := svc.CheckTail(t.Context(), ref)
+				return err == nil
+			})
 
 			if payload == 0 { // a client that says nothing
 				m, err := nc.RequestMsg(&nats.Msg{Subject: "s2.v1.read." + string(ref.Basin) + ".large", Data: []byte(`{"seq_num":0}`),
@@ -80,7 +85,6 @@ func TestAnswersThroughALeafNode(t *testing.T) {
 					t.Errorf("%d records in %d bytes, %v", batch.Records.Len(), len(m.Data), err)
 				}
 			}
-			svc := client.New(nc, client.Options{})
 			batch, err := svc.Read(t.Context(), ref, protocol.ReadRequest{Start: protocol.FromSeqNum(0)})
 			if err != nil || batch.Records.Len() == 0 {
 				t.Errorf("a read: %d records, %v", batch.Records.Len(), err)
