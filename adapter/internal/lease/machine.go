@@ -1,9 +1,11 @@
 package lease
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,6 +106,7 @@ type machine struct {
 	self   string
 	info   Info
 	newID  func() string
+	place  func(log string) (group string, index int) // the logs of a group are numbered from 0
 	phase  phase
 	ready  bool // the bucket was read
 	drains bool
@@ -143,7 +146,8 @@ const (
 
 func newMachine(self string, info Info, newID func() string) *machine {
 	return &machine{self: self, info: info, newID: newID, incarnation: newID(), beats: map[uint64]moment{}, beatSent: never, joined: never,
-		nodes: map[string]*nodeView{}, claims: map[string]*claimView{}, changed: map[string]struct{}{}}
+		nodes: map[string]*nodeView{}, claims: map[string]*claimView{}, changed: map[string]struct{}{},
+		place: func(log string) (string, int) { return log, 0 }}
 }
 
 // sureOfLease reports whether this node is sure of its lease. It needs no mutex.
@@ -521,20 +525,32 @@ func (m *machine) claim(now moment, log string, c *claimView, node, incarnation 
 	return op{key: claimKey(log), value: encode(claimRecord{node, incarnation, epoch}), expect: c.revision, sent: now}
 }
 
-// desired is the node that should own a log, as all nodes agree that see the same nodes: the live one with the highest hash of both, among those that
-// are not draining if there are any. not is left out; "": none does.
-func (m *machine) desired(now moment, log, not string) (best string) {
-	var top uint64
-	bestDrains := true
+// desired is the node that should own a log, as all nodes agree that see the same nodes. The logs of a group take the live nodes in turn, in the order of a
+// hash of group and node, so that each node gets as many as the others, or one more or less. A node that drains leaves its logs to the others in
+// turn, and moves those of no other one. not is left out; "": none is.
+func (m *machine) desired(now moment, log, not string) string {
+	group, index := m.place(log)
+	type candidate struct {
+		name   string
+		score  uint64
+		drains bool
+	}
+	var nodes []candidate
 	for name, n := range m.nodes {
-		if n.rec.State != Live || name == not || name != m.self && m.silent(now, n) {
-			continue
-		}
-		if score := hash(name, log); best == "" || bestDrains && !n.rec.Draining || bestDrains == n.rec.Draining && score > top {
-			best, top, bestDrains = name, score, n.rec.Draining
+		if n.rec.State == Live && name != not && (name == m.self || !m.silent(now, n)) {
+			nodes = append(nodes, candidate{name, hash(name, group), n.rec.Draining})
 		}
 	}
-	return best
+	if len(nodes) == 0 {
+		return ""
+	}
+	slices.SortFunc(nodes, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.name, b.name)) })
+	turn := nodes[index%len(nodes)]
+	others := slices.DeleteFunc(slices.Clone(nodes), func(n candidate) bool { return n.drains })
+	if !turn.drains || len(others) == 0 {
+		return turn.name
+	}
+	return others[index/len(nodes)%len(others)].name
 }
 
 // unowned reports whether no live incarnation has a log and this node should.
@@ -550,8 +566,8 @@ func (m *machine) unowned(now moment, log string) bool {
 	return m.desired(now, log, "") == m.self
 }
 
-func hash(node, log string) uint64 {
-	sum := sha256.Sum256([]byte(node + "\x00" + log))
+func hash(node, group string) uint64 {
+	sum := sha256.Sum256([]byte(node + "\x00" + group))
 	return binary.BigEndian.Uint64(sum[:])
 }
 

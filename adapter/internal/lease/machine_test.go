@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirstream/weir/adapter/layout"
+	"github.com/weirstream/weir/protocol"
 )
 
 // member is a machine of node "a" that is live and sure of its lease at the moment 0, in incarnation "a1"; its record has revision 1.
@@ -212,26 +215,60 @@ func FuzzUnescape(f *testing.F) {
 	})
 }
 
-// The owners of the logs spread over the nodes, and a node that goes moves the logs of no other one.
+// The logs of a group go to the nodes in turn, and a node that drains moves the logs of no other one.
 func TestDesiredOwner(t *testing.T) {
 	m := member(t)
+	m.place = func(log string) (string, int) { return placeOf("", log) }
 	m.observe(0, "n.b", node(4, "b1", Live))
 	m.observe(0, "n.c", node(5, "c1", Live))
-	before, count := map[string]string{}, map[string]int{}
-	for _, log := range logNames(300) {
-		before[log] = m.desired(0, log, "")
-		count[before[log]]++
+	groups := map[string][]string{}
+	for i := range 8 {
+		for _, class := range []protocol.StorageClass{protocol.StorageExpress, protocol.StorageStandard} {
+			for _, owner := range []protocol.BasinName{"", "big-tenant"} {
+				name := layout.Log{Class: class, Index: i, Owner: owner}.Stream("")
+				groups[string(class)+string(owner)] = append(groups[string(class)+string(owner)], name)
+			}
+		}
 	}
-	for name, n := range count {
-		if len(count) != 3 || n < 70 {
-			t.Errorf("%s gets %d of 300 logs", name, n)
+	before := map[string]string{}
+	spread := func(draining string) {
+		t.Helper()
+		for group, logs := range groups {
+			for some := 1; some <= len(logs); some++ {
+				count := map[string]int{"a": 0, "b": 0, "c": 0}
+				delete(count, draining)
+				for _, log := range logs[:some] {
+					count[m.desired(0, log, "")]++
+				}
+				least, most := some, 0
+				for _, n := range count {
+					least, most = min(least, n), max(most, n)
+				}
+				if most-least > 1 && (draining == "" || most-least > 2) {
+					t.Errorf("%d logs of %s: %v", some, group, count)
+				}
+			}
+		}
+	}
+	spread("")
+	for _, logs := range groups {
+		for _, log := range logs {
+			before[log] = m.desired(0, log, "")
 		}
 	}
 	m.observe(0, "n.c", entry{6, encode(nodeRecord{Incarnation: "c1", State: Live, Draining: true})})
+	spread("c")
 	for log, was := range before {
 		if is := m.desired(0, log, ""); is == "c" || was != "c" && is != was {
 			t.Errorf("%s moves from %s to %s", log, was, is)
 		}
+	}
+	first := map[string]bool{} // those that get the only log of a tenant
+	for i := range 50 {
+		first[m.desired(0, layout.Log{Class: protocol.StorageExpress, Owner: protocol.BasinName(fmt.Sprintf("tenant-%d", i))}.Stream(""), "")] = true
+	}
+	if len(first) != 2 {
+		t.Errorf("the logs of 50 tenants are on %v", first)
 	}
 }
 

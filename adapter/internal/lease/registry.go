@@ -109,6 +109,7 @@ func Open(ctx context.Context, config Config) (_ *Registry, err error) {
 	}
 	r := &Registry{config: config, logger: config.Logger, began: time.Now(), kick: make(chan struct{}, 1), changes: make(chan struct{}),
 		m: newMachine(config.Node, config.Info, func() string { return nuid.New().Next() })}
+	r.m.place = func(log string) (string, int) { return placeOf(config.Prefix, log) }
 	life, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	defer func() {
@@ -595,6 +596,16 @@ func (r *Registry) ask(ctx context.Context, o op) error {
 		sleep(ctx, pause)
 	}
 	return protocol.Wrap(protocol.CodeUnavailable, errors.Join(ctx.Err(), err), "the nodes could not be asked")
+}
+
+// placeOf is the group of a log, those of its class or of the basin that has it for itself, and its index in it.
+func placeOf(prefix, log string) (group string, index int) {
+	l, ok := layout.ParseLog(prefix, log)
+	if !ok {
+		return log, 0
+	}
+	index, l.Index = l.Index, 0
+	return l.Stream(prefix), index
 }
 
 // Other reports whether this node knows another live one that takes logs.
