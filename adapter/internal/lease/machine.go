@@ -1,11 +1,7 @@
 package lease
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -525,34 +521,6 @@ func (m *machine) claim(now moment, log string, c *claimView, node, incarnation 
 	return op{key: claimKey(log), value: encode(claimRecord{node, incarnation, epoch}), expect: c.revision, sent: now}
 }
 
-// desired is the node that should own a log, as all nodes agree that see the same nodes. The logs of a group take the live nodes in turn, in the order of a
-// hash of group and node, so that each node gets as many as the others, or one more or less. A node that drains leaves its logs to the others in
-// turn, and moves those of no other one. not is left out; "": none is.
-func (m *machine) desired(now moment, log, not string) string {
-	group, index := m.place(log)
-	type candidate struct {
-		name   string
-		score  uint64
-		drains bool
-	}
-	var nodes []candidate
-	for name, n := range m.nodes {
-		if n.rec.State == Live && name != not && (name == m.self || !m.silent(now, n)) {
-			nodes = append(nodes, candidate{name, hash(name, group), n.rec.Draining})
-		}
-	}
-	if len(nodes) == 0 {
-		return ""
-	}
-	slices.SortFunc(nodes, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.name, b.name)) })
-	turn := nodes[index%len(nodes)]
-	others := slices.DeleteFunc(slices.Clone(nodes), func(n candidate) bool { return n.drains })
-	if !turn.drains || len(others) == 0 {
-		return turn.name
-	}
-	return others[index/len(nodes)%len(others)].name
-}
-
 // unowned reports whether no live incarnation has a log and this node should.
 func (m *machine) unowned(now moment, log string) bool {
 	if !m.ready || m.phase != live {
@@ -564,11 +532,6 @@ func (m *machine) unowned(now moment, log string) bool {
 		}
 	}
 	return m.desired(now, log, "") == m.self
-}
-
-func hash(node, group string) uint64 {
-	sum := sha256.Sum256([]byte(node + "\x00" + group))
-	return binary.BigEndian.Uint64(sum[:])
 }
 
 // give is the request that gives a log of this node in that epoch to another one, "" for the desired one, or, where raise is not 0, to this node

@@ -598,16 +598,6 @@ func (r *Registry) ask(ctx context.Context, o op) error {
 	return protocol.Wrap(protocol.CodeUnavailable, errors.Join(ctx.Err(), err), "the nodes could not be asked")
 }
 
-// placeOf is the group of a log, those of its class or of the basin that has it for itself, and its index in it.
-func placeOf(prefix, log string) (group string, index int) {
-	l, ok := layout.ParseLog(prefix, log)
-	if !ok {
-		return log, 0
-	}
-	index, l.Index = l.Index, 0
-	return l.Stream(prefix), index
-}
-
 // Other reports whether this node knows another live one that takes logs.
 func (r *Registry) Other() bool {
 	r.mu.Lock()
