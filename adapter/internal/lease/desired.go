@@ -9,9 +9,9 @@ import (
 	"github.com/weirstream/weir/adapter/layout"
 )
 
-// desired is the node that should own a log, as all nodes agree that see the same nodes. The logs of a group take the live nodes in turn, in the order of a
-// hash of group and node, so that each node gets as many as the others, or one more or less. A node that drains leaves its logs to the others in
-// turn, and moves those of no other one. not is left out; "": none is.
+// desired is the node that should own a log; "" if there is none. Nodes that see the same live nodes agree on it. The logs of a group go to the live nodes in
+// turn, in the order of a hash of group and node, so that the numbers of logs of two nodes differ by one at most. The logs of a draining node go to the
+// others in turn, and no other log moves. The node in not is left out.
 func (m *machine) desired(now moment, log, not string) string {
 	group, index := m.place(log)
 	type candidate struct {

@@ -13,7 +13,7 @@ import (
 type encoder struct {
 	style  door.Style
 	append func(dst []byte, recs protocol.Records) []byte
-	// size is at least the length of what append appends for a number of messages, of their bytes in all, and of their line breaks.
+	// size is an upper bound of the output of append, given the number of messages, the sum of their bytes, and the number of their line breaks.
 	size func(messages, bytes, breaks int) int
 }
 

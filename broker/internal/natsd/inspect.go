@@ -20,8 +20,8 @@ type StoreState struct {
 	Bytes   int64
 	// Mode is the kind of broker that the directory belongs to; "" if that is not noted.
 	Mode string
-	// Stopped says that the last broker stopped in order. After a crash a start looks through the files, but for those of a node of a cluster: it gets from
-	// the others what it lacks, so that Stopped is always true there.
+	// Stopped says that the last broker stopped in order. After a crash a start looks through the files. A node of a cluster does not, since it gets missing
+	// records from the others: Stopped is always true there.
 	Stopped bool
 	// Refuses lists the obstacles to a start.
 	Refuses []string

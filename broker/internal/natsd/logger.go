@@ -67,7 +67,7 @@ func (l *natsLogger) Errorf(format string, v ...any) {
 	case strings.HasPrefix(format, "Temporary %s Accept Error"):
 		l.log.Debug(natsMessage, text(format, v)) // as often as clients come when there are too many
 	case strings.HasPrefix(format, dialLine):
-		l.tell(slog.LevelWarn, format, v) // another node is not there: it starts later, or was stopped
+		l.tell(slog.LevelWarn, format, v) // the other node is not started yet, or was stopped
 	default:
 		l.tell(slog.LevelError, format, v)
 	}

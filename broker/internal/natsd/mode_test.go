@@ -93,7 +93,7 @@ func TestStartOnTheStoreOfANodeIsRefused(t *testing.T) {
 	}
 }
 
-// A node gets from the others what it lacks, so that its start looks through no files and an orderly stop leaves no note.
+// A node gets missing records from the others. So its start looks through no files, and an orderly stop leaves no note.
 func TestInspectKnowsNodes(t *testing.T) {
 	for mode, stopped := range map[string]bool{modeSingle: false, modeCluster + "blue" + nodeOf + "n1": true} {
 		dir := t.TempDir()

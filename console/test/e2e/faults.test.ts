@@ -89,25 +89,27 @@ describe("a stream that is deleted and made anew while it is open is another one
 		await expect.poll(() => basin.streams.create({ stream: "again" }).then(() => true, () => false)).toBe(true);
 		await basin.stream("again").append(texts(...bodies));
 	};
+	/** A page with the rows of the old stream. */
+	const shown = async () => {
+		const basin = await newBasin(t.s2());
+		await basin.stream("again").append(old);
+		const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
+		await row(page, 2).getByText("old 2").waitFor();
+		return { basin, page };
+	};
 	const bodies = async (page: Page) => await page.locator(".row-line .body").allInnerTexts();
 	/** Whether a request reads more than the first record that is kept. */
 	const ofRows = (request: Request) => new URL(request.url()).searchParams.get("count") !== "1";
 
 	test("at once", async () => {
-		const basin = await newBasin(t.s2());
-		await basin.stream("again").append(old);
-		const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
-		await row(page, 2).getByText("old 2").waitFor();
+		const { basin, page } = await shown();
 		await basin.streams.delete({ stream: "again" });
 		await make(basin, "new 0");
 		await expect.poll(() => bodies(page)).toEqual(["new 0"]);
 	});
 
 	test("with more records, when the page has seen it gone", async () => {
-		const basin = await newBasin(t.s2());
-		await basin.stream("again").append(old);
-		const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
-		await row(page, 2).getByText("old 2").waitFor();
+		const { basin, page } = await shown();
 		await basin.streams.delete({ stream: "again" });
 		const gone = page.getByText(/stream_not_found|stream_deletion_pending/);
 		await gone.first().waitFor();
@@ -117,10 +119,7 @@ describe("a stream that is deleted and made anew while it is open is another one
 	});
 
 	test("with as many records, between two looks at it", async () => {
-		const basin = await newBasin(t.s2());
-		await basin.stream("again").append(old);
-		const page = await t.open(streamPath(basin.name, "again", { at: "seq:0" }));
-		await row(page, 2).getByText("old 2").waitFor();
+		const { basin, page } = await shown();
 		const looks = await hold(page, "**/records/tail", () => true);
 		await basin.streams.delete({ stream: "again" });
 		await make(basin, "new 0", "new 1", "new 2");
